@@ -1,0 +1,13 @@
+//! The data plane of Sallyport: it takes resources from a controller and enforces them on every request.
+//!
+//! A request goes connection -> gate -> canonical path -> route -> policy -> `Permit` -> credential -> upstream -> response.
+//! Any step may end in a `Rejection`, which exactly one table turns into a response.
+
+pub mod clock;
+pub mod egress;
+pub mod gate;
+pub mod issuer;
+pub mod jwt;
+pub mod path;
+pub mod route;
+pub mod upstream;

@@ -1,0 +1,26 @@
+//! The contract between controller and data plane: resources, their content hashes, and the difference between two
+//! snapshots.
+//!
+//! The messages are defined in `proto/`; this crate adds the few operations that both sides have to agree on. It knows
+//! neither Kubernetes nor HTTP nor TLS.
+
+pub mod check;
+mod difference;
+mod resource;
+mod snapshot;
+
+pub use difference::Difference;
+pub use resource::{Hash, Name, Versioned};
+pub use snapshot::Snapshot;
+
+/// The generated message types, documented in the `.proto` files.
+pub mod v1 {
+    #![allow(missing_docs, unreachable_pub, rust_2018_idioms, reason = "generated code")]
+    include!(concat!(env!("OUT_DIR"), "/sallyport.snapshot.v1.rs"));
+
+    impl std::fmt::Debug for Secret {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Secret(..)")
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! All resources of one Gateway, or of one process, at one moment.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Iter;
+
+use crate::resource::{Name, Versioned, kind_of};
+use crate::v1::resource::Body;
+
+/// Ordered and comparable: two snapshots with the same content are equal, and their difference is what travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    resources: BTreeMap<Name, Versioned>,
+}
+
+impl Snapshot {
+    /// Puts `body` under `name` within its kind, in place of what stood there.
+    pub fn insert(&mut self, name: impl Into<std::sync::Arc<str>>, body: Body) {
+        let name = Name::new(kind_of(&body), name);
+        self.resources.insert(name, Versioned::new(body));
+    }
+
+    /// Puts a resource that is already hashed.
+    pub(crate) fn put(&mut self, name: Name, resource: Versioned) {
+        self.resources.insert(name, resource);
+    }
+
+    /// Takes `name` out; whether it was there.
+    pub(crate) fn take(&mut self, name: &Name) -> bool {
+        self.resources.remove(name).is_some()
+    }
+
+    /// The resource called `name`.
+    pub fn find(&self, name: &Name) -> Option<&Versioned> {
+        self.resources.get(name)
+    }
+
+    /// All resources, by kind and name.
+    pub fn iter(&self) -> Iter<'_, Name, Versioned> {
+        self.resources.iter()
+    }
+
+    /// How many resources there are.
+    pub fn len(&self) -> usize {
+        self.resources.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.resources.is_empty()
+    }
+}
