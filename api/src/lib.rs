@@ -1,1 +1,37 @@
-//! Placeholder until its first commit.
+//! The resources that people write, and nothing else: ApiPolicy, Backend, Subscription, Product and GatewayParameters, with
+//! the rules that an API server enforces on them; beside them the Gateway API types they refer to.
+//!
+//! A field that is accepted here works. What the gateway cannot do yet is not in the schema.
+
+pub mod condition;
+pub mod credential;
+pub mod duration;
+pub mod gateway_api;
+pub mod policy;
+pub mod reference;
+pub mod schema;
+pub mod status;
+
+mod backend;
+mod gateway_parameters;
+mod product;
+mod subscription;
+
+pub use backend::{
+    AddressEndpoint, Backend, BackendEndpoint, BackendSpec, BackendTimeouts, BackendTls, HostEndpoint, Protocol,
+    ServiceEndpoint, SystemCertificates, Validation,
+};
+pub use gateway_parameters::{
+    Bounds, ForwardedHeader, GatewayParameters, GatewayParametersSpec, TrustedProxies, UnprotectedRoutes,
+};
+pub use policy::{ApiPolicy, ApiPolicySpec};
+pub use product::{NamespacesFrom, Product, ProductSpec, SubscriberNamespaces, Subscribers};
+pub use subscription::{
+    AllApis, Digests, GatewayName, Owner, Phase, ProductName, Scope, State, Subscription, SubscriptionKeys,
+    SubscriptionSpec, SubscriptionStatus,
+};
+
+/// The API group of all our kinds.
+pub const GROUP: &str = "sallyport.dev";
+/// `controllerName` of a GatewayClass that is ours.
+pub const CONTROLLER_NAME: &str = "sallyport.dev/gateway-controller";

@@ -9,5 +9,6 @@ pub mod gate;
 pub mod issuer;
 pub mod jwt;
 pub mod path;
+pub mod rejection;
 pub mod route;
 pub mod upstream;

@@ -1,0 +1,108 @@
+//! `GatewayParameters`: settings of a class, or of one Gateway.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::duration::Duration;
+use crate::status::Status;
+
+/// Settings for all Gateways of a class (`GatewayClass.spec.parametersRef`), or for one (`Gateway.spec.infrastructure.parametersRef`).
+#[derive(Clone, Debug, Default, CustomResource, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "sallyport.dev",
+    version = "v1alpha1",
+    kind = "GatewayParameters",
+    plural = "gatewayparameters",
+    namespaced,
+    shortname = "gwparams",
+    category = "sallyport",
+    status = "Status",
+    derive = "PartialEq",
+    derive = "Default",
+    printcolumn(name = "Unprotected", type_ = "string", json_path = ".spec.unprotectedRoutes"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct GatewayParametersSpec {
+    /// What becomes of a route about which no policy speaks. Default: Deny, which answers 500 `unprotected`. Only a class can say
+    /// Allow: a Gateway's own Allow is ignored and reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unprotected_routes: Option<UnprotectedRoutes>,
+    /// Whose word about the client address is believed. A Gateway's replaces the class's only with a part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<TrustedProxies>,
+    /// Bounds of a data plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
+}
+
+/// What becomes of a route about which no policy speaks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum UnprotectedRoutes {
+    /// Refused with 500, reason `unprotected`.
+    #[default]
+    Deny,
+    /// Served to anybody.
+    Allow,
+}
+
+/// Proxies in front of the gateway.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustedProxies {
+    /// Addresses or networks (CIDR) of the proxies. At most 256. Empty: the peer address is the client address.
+    #[serde(default)]
+    #[schemars(length(max = 256), inner(length(min = 2, max = 96)))]
+    pub cidrs: Vec<String>,
+    /// The header in which they tell the client address.
+    #[serde(default)]
+    pub header: ForwardedHeader,
+}
+
+/// A header that tells the client address.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, walked from the right through trusted proxies only.
+    #[default]
+    XForwardedFor,
+}
+
+/// Bounds of a data plane; each has a default that a well-behaved client never meets.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Bounds {
+    /// Connections of one worker. Default 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections: Option<u32>,
+    /// Bytes of a request head; more is answered 431. Default 32,768.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 1_048_576))]
+    pub max_header_bytes: Option<u32>,
+    /// Fields of a request head; more is answered 431. Default 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 8, max = 1000))]
+    pub max_headers: Option<u32>,
+    /// Time for a request head, and for a TLS handshake. Default 10s, at most 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('5m')").message("more than 0s, at most 5m"))]
+    pub header_timeout: Option<Duration>,
+    /// Time between requests of a kept-alive connection. Default 75s, at most 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('1h')").message("more than 0s, at most 1h"))]
+    pub idle_timeout: Option<Duration>,
+    /// HTTP/2 streams of one connection. Default 128.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_concurrent_streams: Option<u32>,
+    /// Time that requests have to finish when the data plane is told to stop. Default 25s, at most 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('10m')").message("more than 0s, at most 10m"))]
+    pub drain_timeout: Option<Duration>,
+    /// Requests of one worker at a time; more is answered 503. Default 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_requests_in_flight: Option<u32>,
+}

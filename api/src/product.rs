@@ -1,0 +1,73 @@
+//! `Product`: APIs that are subscribed to together.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::RouteReference;
+use crate::status::Status;
+
+/// Routes of one namespace that are offered together. A Subscription to it opens all of them.
+#[derive(Clone, Debug, CustomResource, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "sallyport.dev",
+    version = "v1alpha1",
+    kind = "Product",
+    namespaced,
+    shortname = "apiprod",
+    category = "sallyport",
+    status = "Status",
+    derive = "PartialEq",
+    printcolumn(name = "Name", type_ = "string", json_path = ".spec.displayName"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct ProductSpec {
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub display_name: Option<String>,
+    /// The routes, of the Product's namespace: 1 to 64.
+    #[schemars(length(min = 1, max = 64))]
+    pub apis: Vec<RouteReference>,
+    /// Who may subscribe.
+    #[serde(default)]
+    pub subscribers: Subscribers,
+}
+
+/// Who may subscribe to a Product.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscribers {
+    /// Namespaces whose Subscriptions are taken.
+    #[serde(default)]
+    pub namespaces: SubscriberNamespaces,
+}
+
+/// Namespaces whose Subscriptions are taken.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.from == 'Selector') == has(self.selector)").message("state a selector with from: Selector, and only there"))]
+pub struct SubscriberNamespaces {
+    /// `Same`: the Product's own. `All`: every namespace. `Selector`: those with the labels.
+    #[serde(default)]
+    pub from: NamespacesFrom,
+    /// Labels of the namespaces, with `from: Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// A way to say which namespaces.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum NamespacesFrom {
+    /// The namespace of the object itself.
+    #[default]
+    Same,
+    /// Every namespace.
+    All,
+    /// Namespaces with certain labels.
+    Selector,
+}

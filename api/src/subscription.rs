@@ -1,0 +1,185 @@
+//! `Subscription`: a consumer's keys, and what they open.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::{RouteReference, SecretReference};
+
+/// Two keys that open a Product, single routes, or all routes of a Gateway, between two dates.
+#[derive(Clone, Debug, CustomResource, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "sallyport.dev",
+    version = "v1alpha1",
+    kind = "Subscription",
+    namespaced,
+    shortname = "apisub",
+    category = "sallyport",
+    status = "SubscriptionStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Product", type_ = "string", json_path = ".spec.scope.product.name"),
+    printcolumn(name = "State", type_ = "string", json_path = ".spec.state"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expires"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct SubscriptionSpec {
+    /// Who subscribes: the consumer's word about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// What the keys open. Immutable: make another Subscription for another scope.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("scope is immutable; make another Subscription for another scope"))]
+    pub scope: Scope,
+    /// The consumer's own switch.
+    #[serde(default)]
+    pub state: State,
+    /// The keys open nothing before (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
+    /// The keys open nothing from then on, to the second (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+    /// Where the keys are.
+    pub keys: SubscriptionKeys,
+}
+
+/// Who subscribes.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// What the consumer is called.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// Where the consumer is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub contact: Option<String>,
+}
+
+/// Exactly one thing that the keys open.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.product), has(self.apis), has(self.allApis)].filter(x, x).size() == 1")
+    .message("state exactly one of product, apis, allApis"))]
+pub struct Scope {
+    /// All APIs of a Product that takes subscribers from this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductName>,
+    /// Routes of the Subscription's own namespace: 1 to 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub apis: Option<Vec<RouteReference>>,
+    /// Every route of a Gateway. Only from the Gateway's own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_apis: Option<AllApis>,
+}
+
+/// Names a Product.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductName {
+    /// Name of the Product.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace. Default: the Subscription's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// Every route of a Gateway.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AllApis {
+    /// The Gateway.
+    pub gateway: GatewayName,
+}
+
+/// Names a Gateway.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayName {
+    /// Name of the Gateway.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace: the Subscription's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// The consumer's own switch: it can only take away.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum State {
+    /// The keys open, if everything else allows.
+    #[default]
+    Active,
+    /// The keys open nothing, for now.
+    Suspended,
+    /// The keys open nothing, for good.
+    Cancelled,
+}
+
+/// Exactly one place where the keys are.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretName) != has(self.sha256)").message("state either secretName or sha256"))]
+pub struct SubscriptionKeys {
+    /// A Secret of the same namespace with the entries `primary` and `secondary`, at least one of them, of at least 32 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+    /// Digests only, for those who keep keys elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digests>,
+}
+
+/// SHA-256 of the keys, as 64 lower-case hexadecimal digits.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.primary) || has(self.secondary)").message("state primary, secondary, or both"))]
+pub struct Digests {
+    /// Of the first key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 64, max = 64), regex(pattern = r"^[0-9a-f]{64}$"))]
+    pub primary: Option<String>,
+    /// Of the second key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 64, max = 64), regex(pattern = r"^[0-9a-f]{64}$"))]
+    pub secondary: Option<String>,
+}
+
+/// What the controller found.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionStatus {
+    /// The generation that the conditions speak of; -1 before the controller has seen the object.
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// Where the subscription stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The Secret that holds the keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
+    /// What holds, by type; `Ready`, `Reconciling` and `Stalled` sum up as kstatus reads them.
+    #[serde(default)]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a subscription stands.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum Phase {
+    /// Its keys open.
+    Active,
+    /// Suspended by its consumer.
+    Suspended,
+    /// Cancelled by its consumer.
+    Cancelled,
+    /// Not taken: see the conditions.
+    Rejected,
+}

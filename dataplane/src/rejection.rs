@@ -1,0 +1,228 @@
+//! Why a request is refused, and the one table that says what that means: status, stable code, and what the caller may read.
+//!
+//! The code is the `reason` of the problem body, of the access log and of the metric. What the operator must read stands in
+//! [`Origin`] and never leaves through a response.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::HeaderValue;
+
+/// A refusal on its way to the caller.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// What it is, for the table.
+    pub reason: Reason,
+    /// Who decided, for the log.
+    pub origin: Origin,
+    /// `WWW-Authenticate`, one value for each scheme that could help.
+    pub challenges: Vec<HeaderValue>,
+    /// `Retry-After` in seconds.
+    pub retry_after_s: Option<u32>,
+}
+
+/// The object, section and rule that refused, in the operator's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// E.g. "ApiPolicy shop/orders"; empty where no object decided.
+    pub object: Arc<str>,
+    /// The field of the object's spec.
+    pub section: &'static str,
+    /// Which entry of the section, e.g. the name of an alternative.
+    pub rule: Arc<str>,
+    /// What was found, and the cure.
+    pub message: String,
+}
+
+impl Rejection {
+    /// A refusal that no object of the configuration decided.
+    pub fn plain(reason: Reason) -> Self {
+        Self { reason, origin: Origin::default(), challenges: Vec::new(), retry_after_s: None }
+    }
+
+    /// A refusal with a word for the operator.
+    pub fn because(reason: Reason, message: impl Into<String>) -> Self {
+        Self { origin: Origin { message: message.into(), ..Origin::default() }, ..Self::plain(reason) }
+    }
+
+    /// A refusal that `origin` decided.
+    pub fn decided_by(origin: Origin, reason: Reason) -> Self {
+        Self { origin, ..Self::plain(reason) }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason.code())?;
+        if !self.origin.message.is_empty() {
+            write!(f, ": {}", self.origin.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// What each reason means to the caller.
+pub struct Meaning {
+    /// Status of the response.
+    pub status: StatusCode,
+    /// Stable code: `reason` in the body, the log and the metric.
+    pub code: &'static str,
+    /// `title` of the problem, the same for every occurrence (RFC 9457, 3.1.3).
+    pub title: &'static str,
+    /// `detail` of the problem: helps an honest caller, tells an attacker nothing.
+    pub detail: &'static str,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident => $status:ident, $code:literal, $title:literal, $detail:literal;)*) => {
+        /// Every way in which a request can be refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Reason {
+            /// All of them, in the order of the reference page.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The row of the table.
+            pub fn meaning(self) -> Meaning {
+                match self {
+                    $(Self::$variant => Meaning {
+                        status: StatusCode::$status, code: $code, title: $title, detail: $detail,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The bytes or fields of the request are not what HTTP allows, or can be read in two ways.
+    Malformed => BAD_REQUEST, "malformed-request", "Malformed request",
+        "The request is not valid HTTP, or can be read in more than one way.";
+    /// A request body broke off or broke its framing.
+    BodyBroken => BAD_REQUEST, "request-body-broken", "Request body broken",
+        "The request body ended early or its framing is wrong.";
+    /// The head did not arrive in time.
+    HeadTooSlow => REQUEST_TIMEOUT, "request-head-timeout", "Request head timed out",
+        "The request head did not arrive in time.";
+    /// Over the bound on the request target.
+    TargetTooLong => URI_TOO_LONG, "target-too-long", "Request target too long",
+        "The request target is longer than this gateway takes.";
+    /// Over the bounds on header bytes or header count.
+    HeadTooLarge => REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "Request head too large",
+        "The request head is larger, or has more fields, than this gateway takes.";
+    /// An expectation other than `100-continue`.
+    ExpectationUnknown => EXPECTATION_FAILED, "expectation-unknown", "Unknown expectation",
+        "Only the expectation 100-continue is known.";
+    /// A method that this gateway does not serve, such as CONNECT.
+    MethodUnsupported => NOT_IMPLEMENTED, "method-unsupported", "Method not supported",
+        "This gateway does not serve the method.";
+    /// The host belongs to a listener whose TLS settings are not those of the connection (RFC 9110, 15.5.20).
+    Misdirected => MISDIRECTED_REQUEST, "misdirected-request", "Misdirected request",
+        "The connection was made for another host. Open a new one.";
+    /// No rule of any route matches.
+    NoRoute => NOT_FOUND, "no-route", "Not found",
+        "Nothing is served here.";
+    /// An `ipFilter` does not let the client address pass, or the address cannot be read.
+    AddressDenied => FORBIDDEN, "address-denied", "Address not allowed",
+        "Requests from this address are not allowed.";
+    /// The same kind of credential stands in two places.
+    CredentialAmbiguous => BAD_REQUEST, "credential-ambiguous", "Ambiguous credential",
+        "The same kind of credential was sent in more than one place. Send it once.";
+    /// No credential was sent.
+    CredentialMissing => UNAUTHORIZED, "credential-missing", "Credential missing",
+        "A credential is required.";
+    /// The token is not valid here (RFC 6750 `invalid_token`).
+    TokenInvalid => UNAUTHORIZED, "token-invalid", "Token not valid",
+        "The access token is malformed, expired, or not meant for this API.";
+    /// The token lacks a scope (RFC 6750 `insufficient_scope`).
+    ScopeInsufficient => FORBIDDEN, "scope-insufficient", "Scope not sufficient",
+        "The access token lacks a scope that this API requires.";
+    /// The token lacks a claim that the policy requires.
+    ClaimInsufficient => FORBIDDEN, "claim-insufficient", "Claims not sufficient",
+        "The access token is valid, but does not allow this.";
+    /// The key is nobody's.
+    KeyUnknown => UNAUTHORIZED, "key-unknown", "Subscription key not known",
+        "The subscription key is not known.";
+    /// The key is somebody's, for another API.
+    KeyOutOfScope => FORBIDDEN, "key-out-of-scope", "Subscription key not for this API",
+        "The subscription does not include this API.";
+    /// Suspended, cancelled, expired or not begun: answered alike.
+    SubscriptionInactive => FORBIDDEN, "subscription-inactive", "Subscription not active",
+        "The subscription is not active.";
+    /// The issuer that the token names has never been reached.
+    IssuerUnreached => SERVICE_UNAVAILABLE, "issuer-unreached", "Token cannot be checked",
+        "The access token cannot be checked at the moment. Try again.";
+    /// Something that the route needs cannot be resolved.
+    Configuration => INTERNAL_SERVER_ERROR, "configuration", "Configuration error",
+        "This route is not configured correctly. Nothing was forwarded.";
+    /// No policy speaks about the route.
+    Unprotected => INTERNAL_SERVER_ERROR, "unprotected", "Route not protected",
+        "No policy says who may call this route. Nothing was forwarded.";
+    /// A defect of the gateway itself.
+    Internal => INTERNAL_SERVER_ERROR, "internal", "Internal error",
+        "The gateway failed. The instance identifies the occurrence.";
+    /// More work than the gateway takes at once.
+    Overloaded => SERVICE_UNAVAILABLE, "overloaded", "Overloaded",
+        "The gateway has too much to do. Try again.";
+    /// No endpoint of the service is ready.
+    NoEndpoint => SERVICE_UNAVAILABLE, "no-endpoint", "Service not available",
+        "The service has no endpoint that is ready.";
+    /// No endpoint could be connected to.
+    UpstreamConnect => BAD_GATEWAY, "upstream-connect", "Service not reached",
+        "The service could not be reached.";
+    /// The TLS handshake with the service failed.
+    UpstreamTls => BAD_GATEWAY, "upstream-tls", "Service not trusted",
+        "A secure connection to the service could not be made.";
+    /// The service broke off or did not answer in HTTP.
+    UpstreamProtocol => BAD_GATEWAY, "upstream-protocol", "Invalid answer of the service",
+        "The service broke off, or its answer is not valid.";
+    /// The service did not answer in time.
+    UpstreamTimeout => GATEWAY_TIMEOUT, "upstream-timeout", "Service timed out",
+        "The service did not answer in time.";
+}
+
+impl Reason {
+    /// Stable code of the reason.
+    pub fn code(self) -> &'static str {
+        self.meaning().code
+    }
+
+    /// Whether bytes of the request may still be on the connection in a state that nobody can vouch for.
+    pub fn ends_connection(self) -> bool {
+        use Reason as R;
+        matches!(
+            self,
+            R::Malformed
+                | R::BodyBroken
+                | R::HeadTooSlow
+                | R::TargetTooLong
+                | R::HeadTooLarge
+                | R::ExpectationUnknown
+                | R::MethodUnsupported
+                | R::Overloaded
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_kebab_case() {
+        let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        assert!(codes.iter().all(|code| code.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')));
+    }
+
+    #[test]
+    fn every_reason_refuses() {
+        assert!(Reason::ALL.iter().all(|reason| reason.meaning().status.as_u16() >= 400));
+    }
+}
