@@ -1,1 +1,344 @@
-//! Placeholder until its first commit.
+//! A strict check of the raw bytes of each HTTP/1.x connection, in front of hyper.
+//!
+//! Hyper reads generously, and hides what it has read over: a bare line feed, `Content-Length` beside `Transfer-Encoding`,
+//! two hosts. The gate sees the bytes first. It validates each head as a whole, follows each body to its end, so that the next
+//! head is where hyper finds it, and hands on nothing that it has not validated.
+//!
+//! What it refuses is answered: in place of the refused head hyper is given one last, well-formed request with a method that
+//! no client can send, and the service behind answers it with what [`GateControl::refusal`] says. After that nothing is read.
+
+mod chunk;
+mod control;
+mod head;
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::rejection::Reason;
+use chunk::Chunks;
+pub use control::GateControl;
+use head::Framing;
+pub use head::{HeadBounds, Refusal};
+
+/// The method of the request that stands in for a refused one. The gate lets no client send it.
+pub const REFUSED_METHOD: &str = "SALLYPORT-REFUSED";
+const STAND_IN: &[u8] = b"SALLYPORT-REFUSED / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
+/// What an HTTP/2 connection begins with (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Read at once: a typical head with its token, and a page of body.
+const READ_BYTES: usize = 8 * 1024;
+
+/// Bounds of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct GateBounds {
+    /// Bounds of one head.
+    pub head: HeadBounds,
+    /// Time from the first byte of a head to its last.
+    pub head_timeout: Duration,
+    /// Time without a request.
+    pub idle_timeout: Duration,
+}
+
+/// An IO that yields only validated bytes of HTTP/1.x, or those of a tunnel after an upgrade.
+pub struct GatedIo<T> {
+    inner: T,
+    control: Arc<GateControl>,
+    bounds: GateBounds,
+    buffer: BytesMut,
+    /// How many bytes at the front of the buffer are validated.
+    validated: usize,
+    /// How many bytes behind those have been searched for the end of a head.
+    searched: usize,
+    state: State,
+    timer: Pin<Box<Sleep>>,
+    head_began: Option<Instant>,
+}
+
+enum State {
+    Head,
+    Body(u64),
+    Chunks(Chunks),
+    /// An upgrade was asked for: bytes are held back until the service has decided.
+    Held,
+    Tunnel,
+    /// Nothing is read any more.
+    Refused,
+}
+
+impl<T> GatedIo<T> {
+    /// Guards `inner`. `begun` are bytes that were read from it before.
+    pub fn new(inner: T, begun: BytesMut, bounds: GateBounds) -> (Self, Arc<GateControl>) {
+        let control = Arc::new(GateControl::new());
+        let timer = Box::pin(tokio::time::sleep(bounds.head_timeout));
+        let head_began = Some(Instant::now());
+        let io = Self {
+            inner,
+            control: Arc::clone(&control),
+            bounds,
+            buffer: begun,
+            validated: 0,
+            searched: 0,
+            state: State::Head,
+            timer,
+            head_began,
+        };
+        (io, control)
+    }
+
+    /// Validates as much of the buffer as can be judged.
+    fn judge(&mut self) -> io::Result<()> {
+        while self.validated < self.buffer.len() {
+            let fresh = self.buffer.get(self.validated..).unwrap_or_default();
+            match &mut self.state {
+                State::Head => {
+                    if !self.judge_head() {
+                        return Ok(());
+                    }
+                }
+                State::Body(left) => {
+                    let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(fresh.len());
+                    *left -= taken as u64;
+                    self.validated += taken;
+                    if *left == 0 {
+                        self.state = State::Head;
+                    }
+                }
+                State::Chunks(chunks) => {
+                    let (taken, ended) =
+                        chunks.advance(fresh).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
+                    self.validated += taken;
+                    if ended {
+                        self.state = State::Head;
+                    }
+                }
+                State::Tunnel => self.validated = self.buffer.len(),
+                State::Held | State::Refused => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges one head; false if it is not there as a whole.
+    fn judge_head(&mut self) -> bool {
+        let fresh = self.buffer.get(self.validated..).unwrap_or_default();
+        if self.validated == 0 && self.searched == 0 && fresh.starts_with(b"\r\n") {
+            self.buffer.advance(2);
+            return !self.buffer.is_empty();
+        }
+        match head::find_end(fresh, self.searched, &self.bounds.head) {
+            Ok(Some(length)) => {
+                let verdict = fresh.get(..length).map(|head| head::judge(head, &self.bounds.head));
+                match verdict {
+                    Some(Ok(framing)) => self.accept(length, framing),
+                    Some(Err(refusal)) => self.refuse(refusal),
+                    None => return false,
+                }
+                true
+            }
+            Ok(None) => {
+                self.searched = fresh.len();
+                false
+            }
+            Err(refusal) => {
+                self.refuse(refusal);
+                true
+            }
+        }
+    }
+
+    fn accept(&mut self, length: usize, framing: Framing) {
+        self.validated += length;
+        self.searched = 0;
+        self.head_began = None;
+        self.control.begin();
+        self.state = match framing {
+            Framing::Empty => State::Head,
+            Framing::Length(bytes) => State::Body(bytes),
+            Framing::Chunked => State::Chunks(Chunks::default()),
+            Framing::Upgrade => State::Held,
+        };
+    }
+
+    /// Puts the stand-in where the refused head begins.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.control.refuse(refusal);
+        self.buffer.truncate(self.validated);
+        self.buffer.extend_from_slice(STAND_IN);
+        self.validated = self.buffer.len();
+        self.state = State::Refused;
+    }
+
+    /// What the service has decided about an upgrade.
+    fn follow_decision(&mut self) {
+        if matches!(self.state, State::Held) {
+            match self.control.decision() {
+                Some(control::Decision::Tunnel) => self.state = State::Tunnel,
+                Some(control::Decision::Resume) => self.state = State::Head,
+                None => {}
+            }
+        }
+    }
+
+    /// Ends what takes too long: a head by a refusal, an idle connection by its end.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<Late> {
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            let now = Instant::now();
+            let deadline = match (self.head_began, self.control.idle_since()) {
+                (Some(began), _) => began + self.bounds.head_timeout,
+                (None, Some(since)) => since + self.bounds.idle_timeout,
+                (None, None) => now + self.bounds.idle_timeout,
+            };
+            if deadline > now {
+                self.timer.as_mut().reset(deadline);
+                continue;
+            }
+            let began = self.head_began.is_some() && self.validated < self.buffer.len();
+            return Poll::Ready(if began { Late::Head } else { Late::Idle });
+        }
+    }
+
+    fn hand_out(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = self.validated.min(buffer.remaining());
+        buffer.put_slice(self.buffer.get(..count).unwrap_or_default());
+        self.buffer.advance(count);
+        self.validated -= count;
+    }
+}
+
+/// What has taken too long.
+enum Late {
+    Head,
+    Idle,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for GatedIo<T> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            this.judge()?;
+            if this.validated > 0 {
+                this.hand_out(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            match &this.state {
+                State::Refused => return Poll::Pending,
+                State::Held => {
+                    this.control.wake_on_decision(context.waker());
+                    this.follow_decision();
+                    if matches!(this.state, State::Held) {
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                State::Head => {
+                    if let Poll::Ready(late) = this.poll_deadline(context) {
+                        match late {
+                            Late::Idle => return Poll::Ready(Ok(())),
+                            Late::Head => {
+                                this.refuse(Refusal::new(Reason::HeadTooSlow, "the head did not arrive in time"));
+                                continue;
+                            }
+                        }
+                    }
+                }
+                State::Body(_) | State::Chunks(_) | State::Tunnel => {}
+            }
+            if ready!(this.poll_fill(context))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> GatedIo<T> {
+    /// Reads what there is behind the validated bytes; 0 at the end.
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.buffer.reserve(READ_BYTES);
+        let before = self.buffer.len();
+        let mut reader = ReadInto { inner: &mut self.inner, buffer: &mut self.buffer };
+        let count = ready!(reader.poll(context))?;
+        if count > 0 && before == 0 && matches!(self.state, State::Head) && self.head_began.is_none() {
+            let now = Instant::now();
+            self.head_began = Some(now);
+            if self.timer.deadline() > now + self.bounds.head_timeout {
+                self.timer.as_mut().reset(now + self.bounds.head_timeout);
+            }
+        }
+        Poll::Ready(Ok(count))
+    }
+}
+
+/// Reads into spare capacity.
+struct ReadInto<'a, T> {
+    inner: &'a mut T,
+    buffer: &'a mut BytesMut,
+}
+
+impl<T: AsyncRead + Unpin> ReadInto<'_, T> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        tokio_util::io::poll_read_buf(Pin::new(&mut *self.inner), context, self.buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for GatedIo<T> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+/// Which protocol a connection begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// Anything else: for the gate to judge.
+    Http1,
+}
+
+/// Reads until it is clear whether the connection begins as HTTP/2 does. Returns what was read.
+pub async fn read_opening<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<(Opening, BytesMut)> {
+    let mut begun = BytesMut::with_capacity(READ_BYTES);
+    loop {
+        if begun.starts_with(PREFACE) {
+            return Ok((Opening::Http2, begun));
+        }
+        if !begun.is_empty() && !PREFACE.starts_with(&begun) {
+            return Ok((Opening::Http1, begun));
+        }
+        if tokio::io::AsyncReadExt::read_buf(io, &mut begun).await? == 0 {
+            return Ok((Opening::Http1, begun));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

