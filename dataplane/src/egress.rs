@@ -1,1 +1,194 @@
-//! Placeholder until its first commit.
+//! The one client for calls that a configuration makes us place: key sets today, token endpoints later.
+//!
+//! It follows no redirect, takes no compressed answer, and refuses addresses that a tenant must not reach through us, after
+//! the name has been resolved. Each call is bounded in bytes and time.
+
+mod address_rules;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+pub use address_rules::AddressRules;
+
+/// The largest answer: a key set of 100 keys has about 50 kB.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The whole call, resolution and handshake included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 4;
+
+/// A call that gave no usable answer. Names the host, never the query.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFault {
+    #[error("{0:?} is no https address with a host")]
+    Address(String),
+    #[error("plain http to {0} is not allowed; use https")]
+    Plaintext(String),
+    #[error("the name {host} cannot be resolved")]
+    Resolve { host: String, source: std::io::Error },
+    #[error("{host} is at {address}, which must not be called")]
+    Forbidden { host: String, address: std::net::IpAddr },
+    #[error("{host} cannot be connected to")]
+    Connect { host: String, source: std::io::Error },
+    #[error("the TLS handshake with {host} failed")]
+    Tls { host: String, source: std::io::Error },
+    #[error("{host} does not speak HTTP")]
+    Protocol { host: String, source: hyper::Error },
+    #[error("{host} answered {status}, not 200; redirects are not followed")]
+    Status { host: String, status: StatusCode },
+    #[error("{host} answered in an encoding that was not asked for")]
+    Encoding { host: String },
+    #[error("the answer of {host} broke off or is larger than {MAX_BODY_BYTES} bytes")]
+    Body { host: String },
+    #[error("{host} did not answer within {} s", CALL_TIMEOUT.as_secs())]
+    Timeout { host: String },
+}
+
+/// An answer with status 200.
+pub struct Answer {
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Places calls under one set of rules.
+#[derive(Clone)]
+pub struct Egress {
+    rules: AddressRules,
+    system_roots: Arc<RootCertStore>,
+}
+
+impl Egress {
+    /// A client under `rules`. Certificate authorities of the system are trusted where a call names none.
+    pub fn new(rules: AddressRules) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self { rules, system_roots: Arc::new(roots) }
+    }
+
+    /// Fetches `address`. With some `authorities` (DER), only these are trusted.
+    pub async fn get(&self, address: &str, authorities: &[Bytes]) -> Result<Answer, CallFault> {
+        let place = Place::parse(address)?;
+        let call = self.call(&place, authorities);
+        tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(|_| CallFault::Timeout { host: place.host.clone() })?
+    }
+
+    async fn call(&self, place: &Place, authorities: &[Bytes]) -> Result<Answer, CallFault> {
+        let stream = self.connect(place).await?;
+        if !place.is_tls {
+            return exchange(stream, place).await;
+        }
+        let connector = TlsConnector::from(Arc::new(self.tls(authorities)));
+        let name = ServerName::try_from(place.host.clone()).map_err(|_| CallFault::Address(place.host.clone()))?;
+        let stream = connector.connect(name, stream).await;
+        exchange(stream.map_err(|source| CallFault::Tls { host: place.host.clone(), source })?, place).await
+    }
+
+    /// Connects to the first address that answers. An address that must not be called ends the attempt: it was no accident.
+    async fn connect(&self, place: &Place) -> Result<TcpStream, CallFault> {
+        let host = || place.host.clone();
+        let resolved = tokio::net::lookup_host((place.host.as_str(), place.port)).await;
+        let addresses: Vec<SocketAddr> =
+            resolved.map_err(|source| CallFault::Resolve { host: host(), source })?.take(MAX_ADDRESSES).collect();
+        if let Some(forbidden) = addresses.iter().find(|address| !self.rules.permit(address.ip())) {
+            return Err(CallFault::Forbidden { host: host(), address: forbidden.ip() });
+        }
+        if !place.is_tls && !addresses.iter().all(|address| self.rules.permit_plaintext(address.ip())) {
+            return Err(CallFault::Plaintext(host()));
+        }
+        TcpStream::connect(addresses.as_slice()).await.map_err(|source| CallFault::Connect { host: host(), source })
+    }
+
+    fn tls(&self, authorities: &[Bytes]) -> ClientConfig {
+        let roots = if authorities.is_empty() {
+            Arc::clone(&self.system_roots)
+        } else {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from(der.to_vec())));
+            Arc::new(roots)
+        };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider supports the default versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+}
+
+/// Where a call goes.
+struct Place {
+    is_tls: bool,
+    host: String,
+    port: u16,
+    target: String,
+}
+
+impl Place {
+    fn parse(address: &str) -> Result<Self, CallFault> {
+        let invalid = || CallFault::Address(address.split('?').next().unwrap_or_default().to_owned());
+        let uri: Uri = address.parse().map_err(|_| invalid())?;
+        let is_tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(invalid()),
+        };
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(invalid)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let target = uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        Ok(Self { is_tls, host, port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }), target })
+    }
+}
+
+async fn exchange<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: T,
+    place: &Place,
+) -> Result<Answer, CallFault> {
+    let protocol = |source| CallFault::Protocol { host: place.host.clone(), source };
+    let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(protocol)?;
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request(place)?).await.map_err(protocol);
+    let answer = match response {
+        Ok(response) => read(response, place).await,
+        Err(fault) => Err(fault),
+    };
+    driver.abort();
+    answer
+}
+
+fn request(place: &Place) -> Result<Request<Empty<Bytes>>, CallFault> {
+    Request::builder()
+        .method(Method::GET)
+        .uri(&place.target)
+        .header(header::HOST, format!("{}:{}", place.host, place.port))
+        .header(header::ACCEPT, "application/json")
+        .header(header::ACCEPT_ENCODING, "identity")
+        .header(header::USER_AGENT, concat!("sallyport/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONNECTION, "close")
+        .body(Empty::new())
+        .map_err(|_| CallFault::Address(place.host.clone()))
+}
+
+async fn read(response: Response<hyper::body::Incoming>, place: &Place) -> Result<Answer, CallFault> {
+    let host = || place.host.clone();
+    let (head, body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(CallFault::Status { host: host(), status: head.status });
+    }
+    if head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(CallFault::Encoding { host: host() });
+    }
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| CallFault::Body { host: host() })?;
+    Ok(Answer { headers: head.headers, body: body.to_bytes() })
+}

@@ -12,4 +12,6 @@ pub mod jwt;
 pub mod path;
 pub mod rejection;
 pub mod route;
+pub mod server;
+pub mod settings;
 pub mod upstream;

@@ -1,0 +1,130 @@
+//! The claims of a token whose signature holds.
+
+use serde_json::{Map, Value};
+
+use super::TokenFault;
+use super::rules::Rules;
+use crate::clock::UnixMs;
+use sallyport_snapshot::v1::ClaimRule;
+
+/// Dates are seconds; what is larger than this is no date (the year 9999).
+const MAX_DATE_S: f64 = 253_402_300_800.0;
+
+/// What a valid token says.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    identity: String,
+    expires: UnixMs,
+    members: Map<String, Value>,
+}
+
+impl Claims {
+    /// Issuer and subject, written so that no two pairs give the same text; unique across issuers.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// `exp` and the clock skew that the policy allows.
+    pub fn expires(&self) -> UnixMs {
+        self.expires
+    }
+
+    /// All claims.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+}
+
+/// Judges the claims; the issuer has been compared before.
+pub(super) fn judge(members: Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<Claims, TokenFault> {
+    let expires = judge_dates(&members, rules, now)?;
+    judge_audience(&members, rules)?;
+    if members.contains_key("cnf") {
+        return Err(TokenFault::Bound);
+    }
+    let subject = match members.get("sub") {
+        None => "",
+        Some(Value::String(subject)) => subject,
+        Some(_) => return Err(TokenFault::ClaimForm("sub")),
+    };
+    judge_scopes(&members, rules)?;
+    for rule in &rules.claims {
+        if !holds(rule, members.get(&rule.name)) {
+            return Err(TokenFault::ClaimMismatch { claim: rule.name.clone() });
+        }
+    }
+    let identity = format!("jwt:{}:{}:{subject}", rules.issuer.len(), rules.issuer);
+    Ok(Claims { identity, expires, members })
+}
+
+fn judge_dates(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<UnixMs, TokenFault> {
+    let expires = date(members, "exp")?.ok_or(TokenFault::Expired)?;
+    let expires = UnixMs(expires.0.saturating_add(rules.clock_skew_ms));
+    if expires <= now {
+        return Err(TokenFault::Expired);
+    }
+    let latest = UnixMs(now.0.saturating_add(rules.clock_skew_ms));
+    for name in ["nbf", "iat"] {
+        if date(members, name)?.is_some_and(|date| date > latest) {
+            return Err(TokenFault::NotYetValid);
+        }
+    }
+    Ok(expires)
+}
+
+/// A NumericDate (RFC 7519, 2): seconds, with or without a fraction.
+fn date(members: &Map<String, Value>, name: &'static str) -> Result<Option<UnixMs>, TokenFault> {
+    let Some(value) = members.get(name) else { return Ok(None) };
+    let seconds =
+        value.as_f64().filter(|seconds| (0.0..MAX_DATE_S).contains(seconds)).ok_or(TokenFault::ClaimForm(name))?;
+    #[expect(clippy::cast_possible_truncation, reason = "the range was checked a line above")]
+    Ok(Some(UnixMs((seconds * 1000.0) as i64)))
+}
+
+fn judge_audience(members: &Map<String, Value>, rules: &Rules) -> Result<(), TokenFault> {
+    if rules.audience_unchecked {
+        return Ok(());
+    }
+    let audiences = texts(members.get("aud")).ok_or(TokenFault::Audience)?;
+    let meant = audiences.iter().any(|audience| rules.audiences.iter().any(|own| own == audience));
+    if meant { Ok(()) } else { Err(TokenFault::Audience) }
+}
+
+/// All required scopes in `scope` (RFC 8693, 4.2: split at spaces) or `scp` (a text or a list).
+fn judge_scopes(members: &Map<String, Value>, rules: &Rules) -> Result<(), TokenFault> {
+    if rules.scopes.is_empty() {
+        return Ok(());
+    }
+    let scope = members.get("scope").and_then(Value::as_str).unwrap_or_default();
+    let scp = texts(members.get("scp")).unwrap_or_default();
+    let held =
+        |wanted: &str| scope.split(' ').chain(scp.iter().flat_map(|text| text.split(' '))).any(|one| one == wanted);
+    match rules.scopes.iter().find(|wanted| !held(wanted)) {
+        None => Ok(()),
+        Some(missing) => Err(TokenFault::InsufficientScope { missing: missing.clone() }),
+    }
+}
+
+/// A claim that is there and neither a text nor a list of texts meets no rule, not even one that only excludes.
+fn holds(rule: &ClaimRule, claim: Option<&Value>) -> bool {
+    let values = match claim {
+        None => Vec::new(),
+        Some(claim) => match texts(Some(claim)) {
+            Some(values) => values,
+            None => return false,
+        },
+    };
+    let has = |wanted: &String| values.iter().any(|value| value == wanted);
+    (rule.any_of.is_empty() || rule.any_of.iter().any(has))
+        && rule.all_of.iter().all(has)
+        && !rule.none_of.iter().any(has)
+}
+
+/// A text, or a list of nothing but texts.
+fn texts(claim: Option<&Value>) -> Option<Vec<&str>> {
+    match claim? {
+        Value::String(text) => Some(vec![text]),
+        Value::Array(items) => items.iter().map(Value::as_str).collect(),
+        _ => None,
+    }
+}

@@ -1,0 +1,71 @@
+//! What a policy asks of a token, parsed.
+
+use prost::Message as _;
+use sallyport_snapshot::{Hash, v1};
+
+use super::algorithm::Algorithm;
+
+/// The longest difference between clocks that a policy can allow.
+const MAX_CLOCK_SKEW_S: u32 = 300;
+
+/// What a token has to be.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub(super) issuer: String,
+    pub(super) audiences: Vec<String>,
+    pub(super) audience_unchecked: bool,
+    pub(super) scopes: Vec<String>,
+    pub(super) claims: Vec<v1::ClaimRule>,
+    pub(super) algorithms: Vec<Algorithm>,
+    pub(super) clock_skew_ms: i64,
+    fingerprint: Hash,
+}
+
+/// A part of the rules that does not parse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("jwt.{field}: {message}")]
+pub struct InvalidRules {
+    field: &'static str,
+    message: String,
+}
+
+impl Rules {
+    /// Parses the resource's word. Leaving the audience out needs `audience_unchecked`.
+    pub fn build(jwt: &v1::Jwt) -> Result<Self, InvalidRules> {
+        let invalid = |field, message: String| Err(InvalidRules { field, message });
+        if jwt.issuer.is_empty() {
+            return invalid("issuer", "is empty".into());
+        }
+        if jwt.audiences.is_empty() != jwt.audience_unchecked {
+            return invalid("audiences", "list them, or leave the check out explicitly, not both".into());
+        }
+        if jwt.clock_skew_s > MAX_CLOCK_SKEW_S {
+            return invalid("clockSkew", format!("is over {MAX_CLOCK_SKEW_S} s"));
+        }
+        let mut algorithms = Vec::new();
+        for name in &jwt.algorithms {
+            match Algorithm::parse(name) {
+                Some(algorithm) => algorithms.push(algorithm),
+                None => return invalid("algorithms", format!("{name:?} is no asymmetric algorithm")),
+            }
+        }
+        if algorithms.is_empty() {
+            return invalid("algorithms", "is empty".into());
+        }
+        Ok(Self {
+            issuer: jwt.issuer.clone(),
+            audiences: jwt.audiences.clone(),
+            audience_unchecked: jwt.audience_unchecked,
+            scopes: jwt.scopes.clone(),
+            claims: jwt.claims.clone(),
+            algorithms,
+            clock_skew_ms: i64::from(jwt.clock_skew_s) * 1000,
+            fingerprint: Hash::of_bytes(&jwt.encode_to_vec()),
+        })
+    }
+
+    /// Equal for equal rules: what a cached verdict is bound to.
+    pub fn fingerprint(&self) -> Hash {
+        self.fingerprint
+    }
+}

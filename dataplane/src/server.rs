@@ -1,0 +1,3 @@
+//! The server: sockets, workers, connections.
+
+pub mod socket;
