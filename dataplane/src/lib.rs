@@ -4,6 +4,7 @@
 //! Any step may end in a `Rejection`, which exactly one table turns into a response.
 
 pub mod clock;
+pub mod credential;
 pub mod egress;
 pub mod gate;
 pub mod ip_set;
@@ -12,6 +13,7 @@ pub mod jwt;
 pub mod path;
 pub mod rejection;
 pub mod route;
+pub mod runtime;
 pub mod server;
 pub mod settings;
 pub mod upstream;

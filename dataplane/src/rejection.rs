@@ -52,6 +52,13 @@ impl Rejection {
     }
 }
 
+impl Origin {
+    /// This origin with what was found.
+    pub fn with_message(&self, message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..self.clone() }
+    }
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.reason.code())?;

@@ -1,1 +1,143 @@
-//! Placeholder until its first commit.
+//! Which rule serves a request: Gateway API's precedence, found by look-ups rather than by a scan.
+
+mod entry;
+pub mod filter;
+mod host;
+mod rule;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use sallyport_snapshot::v1;
+
+use crate::path::Query;
+use entry::Entry;
+use host::Host;
+pub use rule::{Pick, Rule};
+
+/// The routes of one listener.
+#[derive(Default)]
+pub struct RouteTable {
+    exact: HashMap<Arc<str>, Host>,
+    /// By what follows the asterisk, e.g. ".example.com".
+    wildcards: HashMap<Arc<str>, Host>,
+    any: Host,
+}
+
+/// What a request is matched by.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Canonical, without port.
+    pub host: &'a str,
+    /// Canonical.
+    pub path: &'a str,
+    pub method: &'a Method,
+    pub headers: &'a HeaderMap,
+    pub query: Query<'a>,
+}
+
+/// The rule that serves a request.
+#[derive(Clone)]
+pub struct Found {
+    pub rule: Arc<Rule>,
+    /// Name of the effective Policy.
+    pub policy: Arc<str>,
+    /// Bytes of the path that a prefix match covers; the whole path for other matches.
+    pub matched: usize,
+}
+
+/// A route that has been prepared, with what could not be.
+pub struct PreparedRoute {
+    created_ms: i64,
+    /// "namespace/name", for ties.
+    name: Arc<str>,
+    attachments: Vec<v1::Attachment>,
+    rules: Vec<(Arc<Rule>, Vec<v1::Match>)>,
+}
+
+impl PreparedRoute {
+    /// Prepares filters and backends. What cannot be prepared makes its rule deny, and is named.
+    pub fn new(route: &v1::Route) -> (Self, Vec<String>) {
+        let object = route.object.clone().unwrap_or_default();
+        let mut problems = Vec::new();
+        let rules = route.rules.iter().map(|rule| {
+            let (prepared, mut found) = Rule::prepare(&object, rule);
+            problems.append(&mut found);
+            (Arc::new(prepared), rule.matches.clone())
+        });
+        let rules = rules.collect();
+        let name = format!("{}/{}", object.namespace, object.name).into();
+        (Self { created_ms: route.created_ms, name, attachments: route.attachments.clone(), rules }, problems)
+    }
+
+    /// Names of the listeners it is attached to.
+    pub fn listeners(&self) -> impl Iterator<Item = &str> {
+        self.attachments.iter().map(|attachment| attachment.listener.as_str())
+    }
+}
+
+impl RouteTable {
+    /// The table of the listener called `listener`.
+    pub fn build<'a>(listener: &str, routes: impl IntoIterator<Item = &'a PreparedRoute>) -> Self {
+        let mut by_host: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
+        for route in routes {
+            for attachment in route.attachments.iter().filter(|attachment| attachment.listener == listener) {
+                let entries = entries(route, attachment);
+                if attachment.hostnames.is_empty() {
+                    by_host.entry("").or_default().extend(entries);
+                } else {
+                    for hostname in &attachment.hostnames {
+                        by_host.entry(hostname).or_default().extend(entries.iter().cloned());
+                    }
+                }
+            }
+        }
+        let mut table = Self::default();
+        for (hostname, entries) in by_host {
+            table.put(hostname, Host::build(entries));
+        }
+        table
+    }
+
+    /// The rule with the highest precedence among those that match. Less specific hosts are asked only where none does.
+    pub fn find(&self, asked: &Asked<'_>) -> Option<Found> {
+        if let Some(found) = self.exact.get(asked.host).and_then(|host| host.find(asked)) {
+            return Some(found);
+        }
+        if !self.wildcards.is_empty() {
+            let suffixes =
+                asked.host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| asked.host.get(at..));
+            let hosts = suffixes.into_iter().filter_map(|suffix| self.wildcards.get(suffix));
+            if let Some(found) = hosts.into_iter().find_map(|host| host.find(asked)) {
+                return Some(found);
+            }
+        }
+        self.any.find(asked)
+    }
+
+    fn put(&mut self, hostname: &str, host: Host) {
+        if hostname.is_empty() {
+            self.any = host;
+        } else if let Some(suffix) = hostname.strip_prefix('*') {
+            self.wildcards.insert(suffix.into(), host);
+        } else {
+            self.exact.insert(hostname.into(), host);
+        }
+    }
+}
+
+fn entries(route: &PreparedRoute, attachment: &v1::Attachment) -> Vec<Entry> {
+    let rules = route.rules.iter().enumerate();
+    let of_rule = |(at, (rule, matches)): (usize, &(Arc<Rule>, Vec<v1::Match>))| {
+        // A policy that is not named is one that is not there: it denies.
+        let policy: Arc<str> = attachment.policies.get(at).map_or("", String::as_str).into();
+        let age = (route.created_ms, Arc::clone(&route.name), at);
+        let entries: Vec<_> = matches.iter().map(|one| Entry::new(one, rule, &policy, age.clone())).collect();
+        entries
+    };
+    rules.flat_map(of_rule).collect()
+}
+
+#[cfg(test)]
+mod tests;

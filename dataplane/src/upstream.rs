@@ -1,1 +1,275 @@
-//! Placeholder until its first commit.
+//! The way to a service: endpoints, connections kept for reuse, and one exchange.
+//!
+//! Everything here belongs to one worker, whose event loop has one thread: no locks.
+
+mod connect;
+pub mod target;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri, header};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use sallyport_snapshot::Hash;
+use tokio::time::Instant;
+
+use crate::egress::AddressRules;
+use crate::rejection::Reason;
+use target::Target;
+
+/// Idle connections to one endpoint: a burst beyond this pays for new ones.
+const MAX_IDLE: usize = 64;
+/// Servers commonly close after 60 s or more: closing earlier ourselves avoids the race.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+/// Endpoints that are tried for one request while nothing has been sent.
+const MAX_ATTEMPTS: usize = 3;
+
+/// Connections of one worker to all services.
+pub struct Upstreams<B> {
+    rules: AddressRules,
+    idle: RefCell<HashMap<Key, Vec<Idle<B>>>>,
+    shared: RefCell<HashMap<Key, http2::SendRequest<B>>>,
+    turn: Cell<u64>,
+}
+
+/// Connections are shared only by requests for the same settings of the same backend.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    target: Hash,
+    address: SocketAddr,
+}
+
+struct Idle<B> {
+    sender: http1::SendRequest<B>,
+    since: Instant,
+}
+
+/// A connection for one exchange.
+enum Sender<B> {
+    Http1(http1::SendRequest<B>),
+    Http2(http2::SendRequest<B>),
+}
+
+/// A response, and the connection that it came on, to be given back when its body has ended.
+pub struct Exchange<B> {
+    pub response: Response<Incoming>,
+    pub address: SocketAddr,
+    pub lease: Option<Lease<B>>,
+}
+
+/// An HTTP/1.1 connection that is busy until the response's body has ended.
+pub struct Lease<B> {
+    key: Key,
+    sender: http1::SendRequest<B>,
+}
+
+/// Why no response came.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamFailure {
+    #[error("no endpoint of the service is ready")]
+    NoEndpoint,
+    #[error("{address} must not be called; name another endpoint")]
+    Forbidden { address: std::net::IpAddr },
+    #[error("{place} cannot be connected to")]
+    Connect { place: String, source: std::io::Error },
+    #[error("the TLS handshake with {place} failed")]
+    Tls { place: String, source: std::io::Error },
+    #[error("{place} did not accept a connection in time")]
+    ConnectTimeout { place: String },
+    #[error("{address} broke off or does not speak HTTP")]
+    Protocol { address: SocketAddr, source: hyper::Error },
+    #[error("{address} did not answer in time")]
+    Timeout { address: SocketAddr },
+}
+
+impl UpstreamFailure {
+    /// What the caller is told.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NoEndpoint => Reason::NoEndpoint,
+            Self::Forbidden { .. } => Reason::Configuration,
+            Self::Connect { .. } => Reason::UpstreamConnect,
+            Self::Tls { .. } => Reason::UpstreamTls,
+            Self::Protocol { .. } => Reason::UpstreamProtocol,
+            Self::ConnectTimeout { .. } | Self::Timeout { .. } => Reason::UpstreamTimeout,
+        }
+    }
+}
+
+/// What the exchange needs besides the request.
+#[derive(Clone, Copy)]
+pub struct Terms {
+    /// Until the head of the response.
+    pub timeout: Option<Duration>,
+    /// Whether the connection will become a tunnel: it is made for it alone, with HTTP/1.1.
+    pub purpose: Purpose,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Exchange,
+    Upgrade,
+}
+
+impl<B> Upstreams<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Connections under `rules`; `seed` decides which endpoint comes first.
+    pub fn new(rules: AddressRules, seed: u64) -> Self {
+        Self { rules, idle: RefCell::default(), shared: RefCell::default(), turn: Cell::new(seed) }
+    }
+
+    /// Sends `request` to an endpoint of `target`. While nothing has been sent, another endpoint is tried.
+    pub async fn send(
+        &self,
+        target: &Target,
+        request: Request<B>,
+        terms: Terms,
+    ) -> Result<Exchange<B>, UpstreamFailure> {
+        self.turn.set(self.turn.get().wrapping_add(1));
+        let places = target.order(self.turn.get());
+        let mut failure = UpstreamFailure::NoEndpoint;
+        let mut request = request;
+        for place in places.take(MAX_ATTEMPTS) {
+            let (sender, address) = match self.connection(target, place, terms.purpose).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    failure = error;
+                    continue;
+                }
+            };
+            match self.exchange(target, sender, address, request, terms).await {
+                Ok(exchange) => return Ok(exchange),
+                Err((error, None)) => return Err(error),
+                Err((error, Some(unsent))) => {
+                    failure = error;
+                    request = *unsent;
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Takes a connection back for the next request.
+    pub fn give_back(&self, lease: Lease<B>) {
+        if lease.sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.borrow_mut();
+        let connections = idle.entry(lease.key).or_default();
+        if connections.len() < MAX_IDLE {
+            connections.push(Idle { sender: lease.sender, since: Instant::now() });
+        }
+    }
+
+    /// Closes what has been idle too long.
+    pub fn tidy(&self) {
+        self.idle.borrow_mut().retain(|_, connections| {
+            connections.retain(|idle| idle.since.elapsed() < IDLE_TIMEOUT && !idle.sender.is_closed());
+            !connections.is_empty()
+        });
+        self.shared.borrow_mut().retain(|_, sender| !sender.is_closed());
+    }
+
+    async fn connection(
+        &self,
+        target: &Target,
+        place: &target::Place,
+        purpose: Purpose,
+    ) -> Result<(Sender<B>, SocketAddr), UpstreamFailure> {
+        let address = place.resolve(self.rules).await?;
+        let key = Key { target: target.identity, address };
+        if purpose == Purpose::Exchange {
+            if let Some(sender) = self.shared.borrow().get(&key).filter(|sender| !sender.is_closed()) {
+                return Ok((Sender::Http2(sender.clone()), address));
+            }
+            while let Some(idle) = self.idle.borrow_mut().get_mut(&key).and_then(Vec::pop) {
+                if idle.since.elapsed() < IDLE_TIMEOUT && !idle.sender.is_closed() {
+                    return Ok((Sender::Http1(idle.sender), address));
+                }
+            }
+        }
+        let made = connect::connect(target, address, purpose);
+        let sender = tokio::time::timeout(target.connect_timeout, made).await;
+        let sender = sender.map_err(|_| UpstreamFailure::ConnectTimeout { place: address.to_string() })??;
+        if let Sender::Http2(shared) = &sender {
+            self.shared.borrow_mut().insert(key, shared.clone());
+        }
+        Ok((sender, address))
+    }
+
+    /// One exchange. The request comes back with the failure if nothing of it was sent.
+    #[expect(clippy::type_complexity, reason = "the pair is taken apart at the only call")]
+    async fn exchange(
+        &self,
+        target: &Target,
+        sender: Sender<B>,
+        address: SocketAddr,
+        request: Request<B>,
+        terms: Terms,
+    ) -> Result<Exchange<B>, (UpstreamFailure, Option<Box<Request<B>>>)> {
+        let key = Key { target: target.identity, address };
+        let exchange = async {
+            match sender {
+                Sender::Http1(mut sender) => {
+                    if let Err(source) = sender.ready().await {
+                        return Err((UpstreamFailure::Protocol { address, source }, Some(Box::new(request))));
+                    }
+                    let response =
+                        sender.try_send_request(origin_form(request)).await.map_err(|error| unsent(error, address))?;
+                    Ok(Exchange { response, address, lease: Some(Lease { key, sender }) })
+                }
+                Sender::Http2(mut sender) => {
+                    if let Err(source) = sender.ready().await {
+                        self.shared.borrow_mut().remove(&key);
+                        return Err((UpstreamFailure::Protocol { address, source }, Some(Box::new(request))));
+                    }
+                    let request = absolute_form(request, target.is_tls());
+                    let response = sender.try_send_request(request).await.map_err(|error| unsent(error, address))?;
+                    Ok(Exchange { response, address, lease: None })
+                }
+            }
+        };
+        match terms.timeout {
+            None => exchange.await,
+            Some(timeout) => tokio::time::timeout(timeout, exchange)
+                .await
+                .unwrap_or(Err((UpstreamFailure::Timeout { address }, None))),
+        }
+    }
+}
+
+fn unsent<B>(
+    mut error: hyper::client::conn::TrySendError<Request<B>>,
+    address: SocketAddr,
+) -> (UpstreamFailure, Option<Box<Request<B>>>) {
+    let request = error.take_message().map(Box::new);
+    (UpstreamFailure::Protocol { address, source: error.into_error() }, request)
+}
+
+/// A path, with the authority in `Host` (RFC 9112, 3.2.1).
+fn origin_form<B>(mut request: Request<B>) -> Request<B> {
+    *request.version_mut() = http::Version::HTTP_11;
+    request
+}
+
+/// Scheme and authority beside the path (RFC 9113, 8.3.1), and no `Host`.
+fn absolute_form<B>(mut request: Request<B>, is_tls: bool) -> Request<B> {
+    let host = request.headers_mut().remove(header::HOST);
+    let mut parts = request.uri().clone().into_parts();
+    parts.scheme = Some(if is_tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+    parts.authority =
+        host.and_then(|host| http::uri::Authority::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes())).ok());
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    *request.version_mut() = http::Version::HTTP_2;
+    request
+}

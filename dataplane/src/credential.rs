@@ -1,0 +1,211 @@
+//! What a service is shown: prepared from the resource off the request path, put into a request that has been stripped.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use sallyport_snapshot::v1::{self, credential::Kind};
+use zeroize::Zeroizing;
+
+use crate::runtime::policy::Denial;
+
+/// The executable form of a `Credential` resource. Holds secrets: it has no `Debug`.
+pub enum Credential {
+    /// The caller's `Authorization`, as it came.
+    PassThrough,
+    /// Nothing, the caller's neither.
+    None,
+    /// A header in place of the caller's `Authorization`. The value is marked sensitive.
+    Header(HeaderName, HeaderValue),
+    /// A query parameter in place of the caller's `Authorization`; both parts are percent-encoded.
+    QueryParameter(QueryParameter),
+    /// It cannot be had: nothing is sent.
+    Unavailable(Denial),
+}
+
+/// A query parameter ready to be written.
+pub struct QueryParameter {
+    /// As it is compared with the caller's parameters.
+    pub name: Arc<str>,
+    /// `name=value`, percent-encoded.
+    pub pair: Zeroizing<String>,
+}
+
+impl Credential {
+    /// Prepares the resource called `name`.
+    pub fn build(name: &str, credential: &v1::Credential) -> Result<Self, String> {
+        let kind = credential.kind.as_ref().ok_or_else(|| format!("{name}: no kind of credential is set"))?;
+        Ok(match kind {
+            Kind::PassThrough(_) => Self::PassThrough,
+            Kind::None(_) => Self::None,
+            Kind::Basic(basic) => Self::Header(header::AUTHORIZATION, basic_value(name, basic)?),
+            Kind::Header(shown) => {
+                let header = HeaderName::try_from(&shown.name).map_err(|_| format!("{name} header.name"))?;
+                let secret = shown.value.as_ref().ok_or_else(|| format!("{name} header.value"))?;
+                let bytes = Zeroizing::new([shown.prefix.as_bytes(), &secret.value].concat());
+                Self::Header(header, sensitive(&bytes).ok_or_else(|| format!("{name} header: not a header value"))?)
+            }
+            Kind::QueryParameter(shown) => Self::QueryParameter(query_parameter(name, shown)?),
+            Kind::Unavailable(deny) => Self::Unavailable(Denial::new(deny)),
+        })
+    }
+
+    /// Stands in for a credential that is absent or was rejected.
+    pub fn unavailable(name: &str, why: &str) -> Self {
+        Self::Unavailable(Denial::configuration(name, why))
+    }
+}
+
+/// Whether the caller's `Authorization` may travel, and what comes in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallersToken {
+    /// Some alternative in force reads it, and the one that held has validated it.
+    Validated,
+    /// No alternative in force reads it.
+    Unread,
+    /// Some alternative in force reads it, and it was not validated.
+    Unvalidated,
+}
+
+/// How the gateway is known to the service besides a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// By nothing.
+    Anonymous,
+    /// By a client certificate.
+    ClientCertificate,
+}
+
+/// Puts `credential` into the headers, in place of the caller's. What belongs into the query is returned.
+///
+/// Without a stated credential the caller's token goes on, unless a client certificate speaks for the gateway.
+pub fn present<'a>(
+    credential: Option<&'a Credential>,
+    token: CallersToken,
+    channel: Channel,
+    headers: &mut HeaderMap,
+) -> Result<Option<&'a QueryParameter>, &'a Denial> {
+    let passes = match credential {
+        Some(Credential::PassThrough) => token != CallersToken::Unvalidated,
+        None => token != CallersToken::Unvalidated && channel == Channel::Anonymous,
+        Some(_) => false,
+    };
+    if !passes {
+        headers.remove(header::AUTHORIZATION);
+    }
+    match credential {
+        Some(Credential::Unavailable(denial)) => Err(denial),
+        Some(Credential::Header(name, value)) => {
+            headers.insert(name.clone(), value.clone());
+            Ok(None)
+        }
+        Some(Credential::QueryParameter(parameter)) => Ok(Some(parameter)),
+        Some(Credential::PassThrough | Credential::None) | None => Ok(None),
+    }
+}
+
+fn basic_value(name: &str, basic: &v1::Basic) -> Result<HeaderValue, String> {
+    let username = basic.username.as_ref().ok_or_else(|| format!("{name} basic.username"))?;
+    let password = basic.password.as_ref().ok_or_else(|| format!("{name} basic.password"))?;
+    if username.value.contains(&b':') {
+        return Err(format!(
+            "{name} basic.username: holds a colon, which separates it from the password (RFC 7617, 2)"
+        ));
+    }
+    let pair = Zeroizing::new([username.value.as_ref(), b":", password.value.as_ref()].concat());
+    let value = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(&*pair)));
+    sensitive(value.as_bytes()).ok_or_else(|| format!("{name} basic"))
+}
+
+fn query_parameter(name: &str, shown: &v1::QueryCredential) -> Result<QueryParameter, String> {
+    let secret = shown.value.as_ref().ok_or_else(|| format!("{name} queryParameter.value"))?;
+    let encode = |bytes: &[u8]| percent_encoding::percent_encode(bytes, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let pair = Zeroizing::new(format!("{}={}", encode(shown.name.as_bytes()), *Zeroizing::new(encode(&secret.value))));
+    Ok(QueryParameter { name: shown.name.as_str().into(), pair })
+}
+
+fn sensitive(bytes: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(bytes).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &'static str) -> Option<v1::Secret> {
+        Some(v1::Secret { value: text.as_bytes().into() })
+    }
+
+    fn built(kind: Kind) -> Result<Credential, String> {
+        Credential::build("Backend/shop/legacy", &v1::Credential { object: String::new(), kind: Some(kind) })
+    }
+
+    fn shown(credential: Option<&Credential>, token: CallersToken, channel: Channel) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer caller"));
+        present(credential, token, channel, &mut headers).ok()?;
+        headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn basic_replaces_the_callers_token() {
+        let basic = built(Kind::Basic(v1::Basic { username: secret("user"), password: secret("pass") })).unwrap();
+        let found = shown(Some(&basic), CallersToken::Validated, Channel::Anonymous);
+        assert_eq!(found.as_deref(), Some("Basic dXNlcjpwYXNz"));
+    }
+
+    #[test]
+    fn a_user_name_with_a_colon_is_refused() {
+        let refused = built(Kind::Basic(v1::Basic { username: secret("a:b"), password: secret("c") }));
+        assert!(refused.is_err_and(|why| why.contains("colon")));
+    }
+
+    #[test]
+    fn a_value_with_a_line_break_is_refused() {
+        let header = v1::HeaderCredential { name: "x-key".into(), prefix: String::new(), value: secret("a\r\nb: c") };
+        assert!(built(Kind::Header(header)).is_err());
+    }
+
+    #[test]
+    fn without_a_credential_only_a_token_that_is_not_refuted_goes_on() {
+        let caller = Some("Bearer caller".to_owned());
+        assert_eq!(shown(None, CallersToken::Validated, Channel::Anonymous), caller);
+        assert_eq!(shown(None, CallersToken::Unread, Channel::Anonymous), caller);
+        assert_eq!(shown(None, CallersToken::Unvalidated, Channel::Anonymous), None);
+        assert_eq!(shown(None, CallersToken::Validated, Channel::ClientCertificate), None);
+    }
+
+    #[test]
+    fn pass_through_beside_a_certificate_sends_both() {
+        let pass = built(Kind::PassThrough(v1::PassThrough {})).unwrap();
+        assert!(shown(Some(&pass), CallersToken::Validated, Channel::ClientCertificate).is_some());
+        assert!(shown(Some(&pass), CallersToken::Unvalidated, Channel::Anonymous).is_none());
+    }
+
+    #[test]
+    fn none_and_header_send_nothing_of_the_callers() {
+        let none = built(Kind::None(v1::NoCredential {})).unwrap();
+        let header = v1::HeaderCredential { name: "x-key".into(), prefix: "k ".into(), value: secret("v") };
+        let header = built(Kind::Header(header)).unwrap();
+        for credential in [&none, &header] {
+            assert_eq!(shown(Some(credential), CallersToken::Validated, Channel::Anonymous), None);
+        }
+    }
+
+    #[test]
+    fn what_is_unavailable_sends_nothing() {
+        let lost = Credential::unavailable("Backend/shop/legacy", "Secret shop/login does not exist");
+        let mut headers = HeaderMap::new();
+        assert!(present(Some(&lost), CallersToken::Validated, Channel::Anonymous, &mut headers).is_err());
+    }
+
+    #[test]
+    fn a_query_parameter_is_encoded() {
+        let shown = v1::QueryCredential { name: "api key".into(), value: secret("a&b=c") };
+        let Credential::QueryParameter(parameter) = built(Kind::QueryParameter(shown)).unwrap() else { panic!() };
+        assert_eq!(*parameter.pair, "api%20key=a%26b%3Dc");
+    }
+}

@@ -1,0 +1,127 @@
+//! One match of one rule, and its precedence.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use http::header::HeaderName;
+use http::{HeaderMap, Method};
+use regex::bytes::{Regex, RegexBuilder};
+use sallyport_snapshot::v1::{self, r#match::Path, value_match::Value};
+
+use super::{Asked, Rule};
+use crate::path::Query;
+
+/// Bytes that a compiled expression may take: bounds what one route costs.
+const MAX_REGEX_BYTES: usize = 1 << 20;
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) precedence: Precedence,
+    pub(super) path: PathMatch,
+    pub(super) rule: Arc<Rule>,
+    pub(super) policy: Arc<str>,
+    method: Option<Method>,
+    headers: Vec<(HeaderName, ValueTest)>,
+    query: Vec<(String, ValueTest)>,
+}
+
+/// Gateway API's order among matches of the same path: the greatest wins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Precedence {
+    method: bool,
+    headers: usize,
+    query: usize,
+    /// Creation, "namespace/name" and rule: the smallest wins.
+    age: Reverse<(i64, Arc<str>, usize)>,
+}
+
+#[derive(Clone)]
+pub(super) enum PathMatch {
+    Exact(String),
+    /// Without a slash at its end; empty matches every path.
+    Prefix(String),
+    Regex(ValueTest),
+}
+
+#[derive(Clone)]
+pub(super) enum ValueTest {
+    Exact(Vec<u8>),
+    Regex(Regex),
+    /// An expression that does not compile: its rule denies, and so it has to match whatever the expression could.
+    Anything,
+}
+
+impl Entry {
+    pub(super) fn new(one: &v1::Match, rule: &Arc<Rule>, policy: &Arc<str>, age: (i64, Arc<str>, usize)) -> Self {
+        let headers: Vec<_> =
+            one.headers.iter().filter_map(|test| Some((test.name.parse().ok()?, ValueTest::new(test)))).collect();
+        let query: Vec<_> = one.query.iter().map(|test| (test.name.clone(), ValueTest::new(test))).collect();
+        let method = Method::from_bytes(one.method.as_bytes()).ok();
+        let precedence =
+            Precedence { method: method.is_some(), headers: headers.len(), query: query.len(), age: Reverse(age) };
+        let path = match &one.path {
+            Some(Path::Exact(path)) => PathMatch::Exact(path.clone()),
+            Some(Path::Prefix(prefix)) => PathMatch::Prefix(prefix.trim_end_matches('/').to_owned()),
+            Some(Path::Regex(expression)) => PathMatch::Regex(ValueTest::regex(expression)),
+            None => PathMatch::Prefix(String::new()),
+        };
+        Self { precedence, path, rule: Arc::clone(rule), policy: Arc::clone(policy), method, headers, query }
+    }
+
+    /// Whether everything but the path matches.
+    pub(super) fn admits(&self, asked: &Asked<'_>) -> bool {
+        self.method.as_ref().is_none_or(|method| method == asked.method)
+            && self.headers.iter().all(|(name, test)| header_passes(asked.headers, name, test))
+            && self.query.iter().all(|(name, test)| query_passes(asked.query, name, test))
+    }
+}
+
+impl ValueTest {
+    fn new(test: &v1::ValueMatch) -> Self {
+        match &test.value {
+            Some(Value::Exact(value)) => Self::Exact(value.clone().into_bytes()),
+            Some(Value::Regex(expression)) => Self::regex(expression),
+            None => Self::Anything,
+        }
+    }
+
+    fn regex(expression: &str) -> Self {
+        compile(expression).map_or(Self::Anything, Self::Regex)
+    }
+
+    pub(super) fn passes(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(expected) => expected == value,
+            Self::Regex(expression) => expression.is_match(value),
+            Self::Anything => true,
+        }
+    }
+}
+
+/// Anchored at both ends.
+pub(super) fn compile(expression: &str) -> Result<Regex, String> {
+    let anchored = format!("^(?:{expression})$");
+    RegexBuilder::new(&anchored)
+        .size_limit(MAX_REGEX_BYTES)
+        .build()
+        .map_err(|error| format!("{expression:?} is no expression that can be used: {error}"))
+}
+
+/// Several lines of one name are one value, with commas between them (RFC 9110, 5.3).
+fn header_passes(headers: &HeaderMap, name: &HeaderName, test: &ValueTest) -> bool {
+    let mut lines = headers.get_all(name).into_iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => false,
+        (Some(line), None) => test.passes(line.as_bytes()),
+        (Some(_), Some(_)) => {
+            let all: Vec<_> = headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes).collect();
+            test.passes(&all.join(&b","[..]))
+        }
+    }
+}
+
+/// The first value of a parameter counts.
+fn query_passes(query: Query<'_>, name: &str, test: &ValueTest) -> bool {
+    let first = query.decoded().find(|(one, _)| **one == *name.as_bytes());
+    first.is_some_and(|(_, value)| test.passes(&value))
+}

@@ -1,0 +1,129 @@
+//! A rule of a route: what is done with a request that it matches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_snapshot::v1::{self, weighted_backend::Target};
+
+use super::entry;
+use super::filter::Filter;
+use crate::runtime::keys::Api;
+use crate::runtime::policy::Denial;
+
+/// Prepared once, shared by all listeners.
+pub struct Rule {
+    pub api: Api,
+    /// Name of the rule, or its index.
+    pub name: Arc<str>,
+    pub filters: Vec<Filter>,
+    /// Whole request.
+    pub request_timeout: Option<Duration>,
+    /// One exchange with a backend.
+    pub backend_request_timeout: Option<Duration>,
+    pub deny: Option<Denial>,
+    backends: Vec<WeightedBackend>,
+    total_weight: u64,
+}
+
+struct WeightedBackend {
+    weight: u64,
+    choice: Pick,
+}
+
+/// What a request falls on.
+#[derive(Clone)]
+pub enum Pick {
+    Backend {
+        /// Name of the Backend.
+        backend: Arc<str>,
+        /// Name of the Credential, where one is stated.
+        credential: Option<Arc<str>>,
+        filters: Arc<[Filter]>,
+    },
+    Denied(Denial),
+}
+
+impl Rule {
+    pub(super) fn prepare(object: &v1::ObjectRef, rule: &v1::Rule) -> (Self, Vec<String>) {
+        let mut problems = Vec::new();
+        let mut filters = |filters: &[v1::Filter]| -> Vec<Filter> {
+            let (prepared, failed): (Vec<_>, Vec<_>) = filters.iter().map(Filter::prepare).partition(Result::is_ok);
+            problems.extend(failed.into_iter().filter_map(Result::err));
+            prepared.into_iter().filter_map(Result::ok).collect()
+        };
+        let own = filters(&rule.filters);
+        let backends: Vec<_> =
+            rule.backends.iter().map(|backend| weighted(backend, filters(&backend.filters))).collect();
+        problems.extend(broken_expressions(rule));
+        let place = format!("{} {}/{} rule {}", object.kind, object.namespace, object.name, rule.name);
+        let broken = (!problems.is_empty()).then(|| Denial::configuration(&place, problems.join("; ")));
+        let total_weight = backends.iter().map(|backend| backend.weight).sum();
+        let prepared = Self {
+            api: Api::new(object),
+            name: rule.name.as_str().into(),
+            filters: own,
+            request_timeout: timeout(rule.request_timeout_ms),
+            backend_request_timeout: timeout(rule.backend_request_timeout_ms),
+            deny: rule.deny.as_ref().map(Denial::new).or(broken),
+            backends,
+            total_weight,
+        };
+        (prepared, problems.into_iter().map(|problem| format!("rule {}: {problem}", rule.name)).collect())
+    }
+
+    /// The backend that a request with this random number falls on. Without any, or with all at weight 0, the rule serves nothing.
+    pub fn pick(&self, random: u64) -> Pick {
+        let Some(mut at) = random.checked_rem(self.total_weight) else {
+            let object = format!("{} {}/{}", self.api.kind, self.api.namespace, self.api.name);
+            return Pick::Denied(Denial::configuration(
+                &object,
+                format!("rule {} has no backend with a weight", self.name),
+            ));
+        };
+        for backend in &self.backends {
+            match at.checked_sub(backend.weight) {
+                Some(rest) => at = rest,
+                None => return backend.choice.clone(),
+            }
+        }
+        Pick::Denied(Denial::configuration("", "no backend was chosen"))
+    }
+
+    /// The redirect that the rule answers with, if it does.
+    pub fn redirect(&self) -> Option<&super::filter::Redirect> {
+        self.filters.iter().find_map(|filter| match filter {
+            Filter::Redirect(redirect) => Some(redirect),
+            _ => None,
+        })
+    }
+}
+
+fn weighted(backend: &v1::WeightedBackend, filters: Vec<Filter>) -> WeightedBackend {
+    let choice = match &backend.target {
+        Some(Target::Backend(name)) => Pick::Backend {
+            backend: name.as_str().into(),
+            credential: (!backend.credential.is_empty()).then(|| backend.credential.as_str().into()),
+            filters: filters.into(),
+        },
+        Some(Target::Invalid(deny)) => Pick::Denied(Denial::new(deny)),
+        None => Pick::Denied(Denial::configuration("", "a backend names no target")),
+    };
+    WeightedBackend { weight: backend.weight.into(), choice }
+}
+
+fn broken_expressions(rule: &v1::Rule) -> Vec<String> {
+    let paths = rule.matches.iter().filter_map(|one| match &one.path {
+        Some(v1::r#match::Path::Regex(expression)) => Some(expression),
+        _ => None,
+    });
+    let values =
+        rule.matches.iter().flat_map(|one| one.headers.iter().chain(&one.query)).filter_map(|test| match &test.value {
+            Some(v1::value_match::Value::Regex(expression)) => Some(expression),
+            _ => None,
+        });
+    paths.chain(values).filter_map(|expression| entry::compile(expression).err()).collect()
+}
+
+fn timeout(value_ms: u64) -> Option<Duration> {
+    (value_ms != 0).then(|| Duration::from_millis(value_ms))
+}

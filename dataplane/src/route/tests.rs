@@ -1,0 +1,174 @@
+//! Precedence as Gateway API has it.
+
+use http::HeaderValue;
+use sallyport_snapshot::v1::{r#match::Path, value_match::Value};
+
+use super::*;
+
+fn path(path: Path) -> v1::Match {
+    v1::Match { path: Some(path), ..v1::Match::default() }
+}
+
+fn route(name: &str, created_ms: i64, hostnames: &[&str], matches: Vec<v1::Match>) -> v1::Route {
+    let rules = matches.into_iter().enumerate().map(|(at, one)| v1::Rule {
+        name: at.to_string(),
+        matches: vec![one],
+        ..v1::Rule::default()
+    });
+    let rules: Vec<_> = rules.collect();
+    let policies = (0..rules.len()).map(|at| format!("{name}-{at}")).collect();
+    v1::Route {
+        object: Some(v1::ObjectRef { kind: "HTTPRoute".into(), namespace: "shop".into(), name: name.into() }),
+        created_ms,
+        attachments: vec![v1::Attachment {
+            listener: "l".into(),
+            hostnames: hostnames.iter().map(|one| (*one).to_owned()).collect(),
+            policies,
+        }],
+        rules,
+    }
+}
+
+fn table(routes: &[v1::Route]) -> RouteTable {
+    let prepared: Vec<_> = routes.iter().map(|route| PreparedRoute::new(route).0).collect();
+    RouteTable::build("l", &prepared)
+}
+
+fn find(table: &RouteTable, host: &str, path: &str) -> Option<String> {
+    find_with(table, host, path, &Method::GET, &HeaderMap::new(), None)
+}
+
+fn find_with(
+    table: &RouteTable,
+    host: &str,
+    path: &str,
+    method: &Method,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Option<String> {
+    table.find(&Asked { host, path, method, headers, query: Query(query) }).map(|found| found.policy.to_string())
+}
+
+#[test]
+fn the_most_specific_path_wins() {
+    let routes = [route(
+        "r",
+        0,
+        &[],
+        vec![
+            path(Path::Prefix("/".into())),
+            path(Path::Prefix("/a".into())),
+            path(Path::Prefix("/a/b/".into())),
+            path(Path::Exact("/a/b".into())),
+            path(Path::Regex("/a/[0-9]+".into())),
+        ],
+    )];
+    let table = table(&routes);
+    for (path, rule) in [
+        ("/", 0),
+        ("/x", 0),
+        ("/ab", 0),
+        ("/a", 1),
+        ("/a/", 1),
+        ("/a/x", 1),
+        ("/a/b", 3),
+        ("/a/b/", 2),
+        ("/a/b/c", 2),
+        ("/a/bc", 1),
+        ("/a/17", 4),
+        ("/a/17x", 1),
+    ] {
+        assert_eq!(find(&table, "h", path), Some(format!("r-{rule}")), "{path}");
+    }
+}
+
+#[test]
+fn the_most_specific_host_wins_and_others_are_asked_where_it_has_nothing() {
+    let all = || vec![path(Path::Prefix("/".into()))];
+    let table = table(&[
+        route("any", 0, &[], all()),
+        route("wild", 0, &["*.example.com"], all()),
+        route("deep", 0, &["*.a.example.com"], all()),
+        route("exact", 0, &["x.example.com"], vec![path(Path::Exact("/only".into()))]),
+    ]);
+    for (host, at, found) in [
+        ("x.example.com", "/only", "exact"),
+        ("x.example.com", "/other", "wild"),
+        ("y.example.com", "/", "wild"),
+        ("b.a.example.com", "/", "deep"),
+        ("a.example.com", "/", "wild"),
+        ("example.com", "/", "any"),
+        ("other", "/", "any"),
+    ] {
+        assert_eq!(find(&table, host, at), Some(format!("{found}-0")), "{host}{at}");
+    }
+}
+
+#[test]
+fn method_then_headers_then_query_then_age_then_name_break_ties() {
+    let prefix = || path(Path::Prefix("/".into()));
+    let header = |name: &str| v1::ValueMatch { name: name.into(), value: Some(Value::Exact("1".into())) };
+    let routes = [
+        route("b", 5, &[], vec![prefix()]),
+        route("a", 5, &[], vec![prefix()]),
+        route("z", 1, &[], vec![prefix()]),
+        route("method", 9, &[], vec![v1::Match { method: "POST".into(), ..prefix() }]),
+        route("headers", 9, &[], vec![v1::Match { headers: vec![header("x"), header("y")], ..prefix() }]),
+        route("header", 9, &[], vec![v1::Match { headers: vec![header("x")], ..prefix() }]),
+        route("query", 9, &[], vec![v1::Match { query: vec![header("q")], ..prefix() }]),
+    ];
+    let headers = |names: &[&'static str]| {
+        names
+            .iter()
+            .map(|name| (http::HeaderName::from_static(name), HeaderValue::from_static("1")))
+            .collect::<HeaderMap>()
+    };
+    for shift in 0..routes.len() {
+        let mut shuffled = routes.to_vec();
+        shuffled.rotate_left(shift);
+        let table = table(&shuffled);
+        let found = |method, names: &[&'static str], query| {
+            find_with(&table, "h", "/", &method, &headers(names), query).unwrap()
+        };
+        assert_eq!(found(Method::GET, &[], None), "z-0", "the oldest");
+        assert_eq!(found(Method::POST, &["x", "y"], None), "method-0");
+        assert_eq!(found(Method::GET, &["x", "y"], Some("q=1")), "headers-0");
+        assert_eq!(found(Method::GET, &["x"], Some("q=1")), "header-0");
+        assert_eq!(found(Method::GET, &[], Some("q=1&q=2")), "query-0");
+        assert_eq!(found(Method::GET, &[], Some("q=2&q=1")), "z-0", "the first value counts");
+    }
+}
+
+#[test]
+fn an_expression_that_does_not_compile_denies_whatever_it_could_match() {
+    let routes = [
+        route("open", 9, &[], vec![path(Path::Prefix("/".into()))]),
+        route("broken", 1, &[], vec![path(Path::Regex("(".into()))]),
+    ];
+    let (prepared, problems) = PreparedRoute::new(&routes[1]);
+    assert!(problems[0].contains("rule 0"), "{problems:?}");
+    assert!(prepared.rules[0].0.deny.is_some());
+    let table = table(&routes);
+    assert_eq!(find(&table, "h", "/anything"), Some("broken-0".to_owned()));
+}
+
+#[test]
+fn weights_are_kept() {
+    let backend = |name: &str, weight| v1::WeightedBackend {
+        weight,
+        target: Some(v1::weighted_backend::Target::Backend(name.into())),
+        ..Default::default()
+    };
+    let pick = |backends: Vec<v1::WeightedBackend>, random| {
+        let rule = v1::Rule { backends, ..Default::default() };
+        match Rule::prepare(&v1::ObjectRef::default(), &rule).0.pick(random) {
+            Pick::Backend { backend, .. } => backend.to_string(),
+            Pick::Denied(_) => "denied".to_owned(),
+        }
+    };
+    let mixed = || vec![backend("a", 1), backend("none", 0), backend("b", 3)];
+    let picked: Vec<_> = (0..4).map(|random| pick(mixed(), random)).collect();
+    assert_eq!(picked, ["a", "b", "b", "b"]);
+    assert_eq!(pick(vec![], 7), "denied");
+    assert_eq!(pick(vec![backend("a", 0)], 7), "denied");
+}

@@ -1,0 +1,44 @@
+//! What every request is judged by: one immutable value, swapped as a whole.
+//!
+//! A request takes the runtime of its moment and finishes on it. Parts that a change does not touch are shared with the
+//! runtime before.
+
+pub mod backend;
+pub mod certificate;
+pub mod keys;
+pub mod listener;
+pub mod policy;
+pub mod store;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::credential::Credential;
+use crate::runtime::backend::Backend;
+use crate::runtime::keys::{Api, Keys};
+use crate::runtime::listener::Port;
+use crate::runtime::policy::Policy;
+
+/// Parts by resource name.
+pub type Named<T> = Arc<HashMap<Arc<str>, Arc<T>>>;
+
+/// The configuration in force.
+#[derive(Clone, Default)]
+pub struct Runtime {
+    /// Counts the changes that this process has applied.
+    pub generation: u64,
+    /// Listeners by the port of the configuration.
+    pub ports: BTreeMap<u16, Arc<Port>>,
+    pub policies: Named<Policy>,
+    pub backends: Named<Backend>,
+    pub credentials: Named<Credential>,
+    pub products: Arc<HashMap<Arc<str>, Arc<[Api]>>>,
+    pub keys: Keys,
+}
+
+impl Runtime {
+    /// The policy called `name`. A name that leads nowhere denies.
+    pub fn policy(&self, name: &Arc<str>) -> Arc<Policy> {
+        self.policies.get(name).map_or_else(|| Arc::new(Policy::denied(name, "the policy is not there")), Arc::clone)
+    }
+}

@@ -1,0 +1,139 @@
+//! Ports with their listeners, and which of them a server name or host belongs to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use sallyport_snapshot::v1;
+
+use crate::ip_set::IpSet;
+use crate::route::RouteTable;
+use crate::settings::Bounds;
+
+/// One port: either all its listeners speak TLS, or none does.
+pub struct Port {
+    /// Whether connections begin with a TLS handshake.
+    pub is_tls: bool,
+    /// The loosest bounds of the Gateways that share the port: what can be told before a host is known.
+    pub bounds: Bounds,
+    exact: HashMap<Arc<str>, Arc<Listener>>,
+    /// By what follows the asterisk, e.g. ".example.com".
+    wildcards: HashMap<Arc<str>, Arc<Listener>>,
+    any: Option<Arc<Listener>>,
+}
+
+/// A listener with the routes that are attached to it.
+pub struct Listener {
+    /// "namespace/gateway/listener".
+    pub name: Arc<str>,
+    pub gateway: Arc<Gateway>,
+    pub port: u16,
+    /// Absent: cleartext.
+    pub tls: Option<Tls>,
+    pub routes: RouteTable,
+    hostname: Arc<str>,
+}
+
+/// Settings of a Gateway that its listeners share.
+pub struct Gateway {
+    /// "namespace/name".
+    pub name: Arc<str>,
+    /// Peers whose word about the client address is believed.
+    pub trusted_proxies: IpSet,
+    pub bounds: Bounds,
+}
+
+/// TLS settings of a listener.
+#[derive(Clone)]
+pub struct Tls {
+    /// Absent: the listener has no certificate, and refuses every handshake.
+    pub config: Option<Arc<ServerConfig>>,
+    /// Names of the certificates: listeners with the same may share a connection.
+    pub certificates: Arc<[String]>,
+}
+
+impl Port {
+    /// Gathers listeners of one port. A hostname belongs to the first that names it.
+    pub fn new(listeners: impl IntoIterator<Item = Arc<Listener>>) -> Self {
+        let mut port = Self {
+            is_tls: false,
+            bounds: Bounds::default(),
+            exact: HashMap::new(),
+            wildcards: HashMap::new(),
+            any: None,
+        };
+        let mut bounds = None::<Bounds>;
+        for listener in listeners {
+            let own = &listener.gateway.bounds;
+            bounds = Some(bounds.map_or_else(|| own.clone(), |other| other.loosest(own)));
+            port.add(listener);
+        }
+        port.bounds = bounds.unwrap_or_default();
+        port
+    }
+
+    /// The listener with the most specific hostname that covers `host` (lower case): itself, then the longest wildcard, then
+    /// the one without a hostname.
+    pub fn listener(&self, host: &str) -> Option<&Arc<Listener>> {
+        self.exact.get(host).or_else(|| self.wildcard(host)).or(self.any.as_ref())
+    }
+
+    /// The listeners of the port, in no order.
+    pub fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.exact.values().chain(self.wildcards.values()).chain(&self.any)
+    }
+
+    fn add(&mut self, listener: Arc<Listener>) {
+        self.is_tls |= listener.tls.is_some();
+        let hostname = Arc::clone(&listener.hostname);
+        if hostname.is_empty() {
+            self.any.get_or_insert(listener);
+        } else if let Some(suffix) = hostname.strip_prefix('*') {
+            self.wildcards.entry(suffix.into()).or_insert(listener);
+        } else {
+            self.exact.entry(hostname).or_insert(listener);
+        }
+    }
+
+    /// The longest suffix comes first: dots are walked from the left.
+    fn wildcard(&self, host: &str) -> Option<&Arc<Listener>> {
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let suffixes = host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| host.get(at..));
+        suffixes.into_iter().find_map(|suffix| self.wildcards.get(suffix))
+    }
+}
+
+impl Listener {
+    /// The resource called `name`, with parts that have been built before.
+    pub fn new(
+        name: &Arc<str>,
+        listener: &v1::Listener,
+        gateway: Arc<Gateway>,
+        tls: Option<Tls>,
+        routes: RouteTable,
+    ) -> Option<Self> {
+        let port = u16::try_from(listener.port).ok().filter(|port| *port != 0)?;
+        Some(Self { name: Arc::clone(name), gateway, port, tls, routes, hostname: listener.hostname.as_str().into() })
+    }
+
+    /// Whether a connection made for `other` may carry requests for this listener.
+    pub fn shares_connection_with(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (None, None) => true,
+            (Some(own), Some(others)) => own.certificates == others.certificates,
+            _ => false,
+        }
+    }
+}
+
+impl Gateway {
+    /// Parses the resource called `name`.
+    pub fn build(name: &Arc<str>, gateway: &v1::Gateway) -> Result<Self, String> {
+        let trusted_proxies =
+            IpSet::parse(&gateway.trusted_proxies).map_err(|error| format!("trustedProxies: {error}"))?;
+        let bounds = gateway.bounds.as_ref().map(Bounds::of_gateway).unwrap_or_default();
+        Ok(Self { name: Arc::clone(name), trusted_proxies, bounds })
+    }
+}

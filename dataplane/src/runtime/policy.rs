@@ -1,0 +1,287 @@
+//! The executable form of a `Policy` resource: everything that can fail to parse has been parsed.
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use sallyport_snapshot::Hash;
+use sallyport_snapshot::v1::{self, deny};
+
+use crate::ip_set::IpSet;
+use crate::jwt::Rules;
+use crate::rejection::{Origin, Reason, Rejection};
+
+/// What holds for a rule of a route on a listener.
+pub struct Policy {
+    /// Name of the resource.
+    pub name: Arc<str>,
+    /// Content of the resource: a stream ends when the policy that admitted it has another.
+    pub hash: Hash,
+    /// The objects that take part, joined, for the log.
+    pub objects: Arc<str>,
+    /// Present: nothing passes.
+    pub deny: Option<Denial>,
+    /// Each has to let the client address pass.
+    pub ip_filters: Vec<IpFilter>,
+    /// The nearest level's; empty admits nobody.
+    pub authentication: Authentication,
+    /// Each has to hold as well.
+    pub floors: Vec<Authentication>,
+    /// Set on, or removed from, the request to the service.
+    pub request_headers: HeaderEdit,
+    /// Whether a stream ends with the credential that admitted it.
+    pub end_on_expiry: bool,
+    /// Policies that are evaluated beside this one and only reported.
+    pub rehearsals: Vec<Policy>,
+}
+
+/// A refusal that was decided when the configuration was made.
+#[derive(Clone)]
+pub struct Denial {
+    reason: Reason,
+    origin: Origin,
+}
+
+/// Which client addresses pass.
+pub struct IpFilter {
+    pub origin: Origin,
+    pub allow: Option<IpSet>,
+    pub deny: IpSet,
+    pub unavailable: Option<Denial>,
+}
+
+/// Alternatives in the order in which they are tried.
+#[derive(Default)]
+pub struct Authentication {
+    pub object: Arc<str>,
+    pub alternatives: Vec<Alternative>,
+    /// What a caller without any credential is told.
+    pub challenges: Vec<HeaderValue>,
+}
+
+/// One way in.
+pub struct Alternative {
+    pub origin: Origin,
+    pub name: Arc<str>,
+    pub demand: Demand,
+}
+
+/// What an alternative asks for.
+pub enum Demand {
+    Unavailable(Denial),
+    Public,
+    /// All that is present has to hold; at least one of the two is.
+    Credentials {
+        jwt: Option<Jwt>,
+        key: Option<KeyPlaces>,
+    },
+}
+
+/// A token is asked for.
+pub struct Jwt {
+    pub rules: Rules,
+    /// Name of the KeySet.
+    pub key_set: Arc<str>,
+    /// `scope` of the challenge when one is missing (RFC 6750, 3).
+    pub insufficient_scope: HeaderValue,
+}
+
+/// Where a subscription key is looked for.
+pub struct KeyPlaces {
+    pub headers: Vec<HeaderName>,
+    pub query_parameters: Vec<Arc<str>>,
+}
+
+/// Prepared header changes.
+#[derive(Default)]
+pub struct HeaderEdit {
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    pub remove: Vec<HeaderName>,
+}
+
+impl Denial {
+    /// Reads the resource's word.
+    pub fn new(deny: &v1::Deny) -> Self {
+        let reason = match deny.reason() {
+            deny::Reason::Unprotected => Reason::Unprotected,
+            deny::Reason::Configuration | deny::Reason::Unspecified => Reason::Configuration,
+        };
+        let origin = Origin {
+            object: deny.object.as_str().into(),
+            section: "",
+            rule: deny.section.as_str().into(),
+            message: deny.message.clone(),
+        };
+        Self { reason, origin }
+    }
+
+    /// A refusal because a part of the configuration is not there or does not parse.
+    pub fn configuration(object: &str, message: impl Into<String>) -> Self {
+        let origin = Origin { object: object.into(), message: message.into(), ..Origin::default() };
+        Self { reason: Reason::Configuration, origin }
+    }
+
+    /// The refusal of one request.
+    pub fn rejection(&self) -> Rejection {
+        Rejection::decided_by(self.origin.clone(), self.reason)
+    }
+}
+
+impl Policy {
+    /// Parses the resource. What does not parse is named, with the object and field.
+    pub fn build(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> Result<Self, String> {
+        let edit = policy.request_headers.as_ref().map(HeaderEdit::build).transpose()?;
+        let deny = match (&policy.deny, &policy.authentication) {
+            (Some(deny), _) => Some(Denial::new(deny)),
+            (None, Some(_)) => None,
+            (None, None) => return Err(format!("policy {name} neither denies nor authenticates")),
+        };
+        let rehearse = |rehearsal: &v1::Rehearsal| {
+            let object: Arc<str> = rehearsal.object.as_str().into();
+            rehearsal.policy.as_ref().map(|policy| Self::build(&object, hash, policy)).transpose()
+        };
+        Ok(Self {
+            name: Arc::clone(name),
+            hash,
+            objects: policy.objects.join(", ").into(),
+            deny,
+            ip_filters: policy.ip_filters.iter().map(IpFilter::build).collect::<Result<_, _>>()?,
+            authentication: policy.authentication.as_ref().map(Authentication::build).transpose()?.unwrap_or_default(),
+            floors: policy.floors.iter().map(Authentication::build).collect::<Result<_, _>>()?,
+            request_headers: edit.unwrap_or_default(),
+            end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
+            rehearsals: policy
+                .rehearsals
+                .iter()
+                .filter_map(|one| rehearse(one).transpose())
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Stands in for a policy that is absent or was rejected.
+    pub fn denied(name: &Arc<str>, why: &str) -> Self {
+        Self {
+            name: Arc::clone(name),
+            hash: Hash::of_bytes(why.as_bytes()),
+            objects: Arc::clone(name),
+            deny: Some(Denial::configuration(name, why)),
+            ip_filters: Vec::new(),
+            authentication: Authentication::default(),
+            floors: Vec::new(),
+            request_headers: HeaderEdit::default(),
+            end_on_expiry: true,
+            rehearsals: Vec::new(),
+        }
+    }
+
+    /// Every way in that is in force: the nearest level's, then the floors'.
+    pub fn authentications(&self) -> impl Iterator<Item = &Authentication> {
+        std::iter::once(&self.authentication).chain(&self.floors)
+    }
+
+    /// Every credential that any alternative in force reads.
+    pub fn demands(&self) -> impl Iterator<Item = &Demand> {
+        self.authentications().flat_map(|one| &one.alternatives).map(|alternative| &alternative.demand)
+    }
+}
+
+impl IpFilter {
+    fn build(filter: &v1::IpFilter) -> Result<Self, String> {
+        let set = |field: &str, entries: &[String]| {
+            IpSet::parse(entries).map_err(|error| format!("{} ipFilter.{field}: {error}", filter.object))
+        };
+        let allow = (!filter.allow.is_empty()).then(|| set("allow", &filter.allow)).transpose()?;
+        let origin = Origin { object: filter.object.as_str().into(), section: "ipFilter", ..Origin::default() };
+        let unavailable = filter.unavailable.as_ref().map(Denial::new);
+        Ok(Self { origin, allow, deny: set("deny", &filter.deny)?, unavailable })
+    }
+}
+
+impl Authentication {
+    fn build(authentication: &v1::Authentication) -> Result<Self, String> {
+        let object: Arc<str> = authentication.object.as_str().into();
+        let alternatives: Vec<_> = authentication
+            .alternatives
+            .iter()
+            .map(|alternative| Alternative::build(&object, alternative))
+            .collect::<Result<_, _>>()?;
+        let challenges = challenges(&alternatives);
+        Ok(Self { object, alternatives, challenges })
+    }
+}
+
+impl Alternative {
+    fn build(object: &Arc<str>, alternative: &v1::Alternative) -> Result<Self, String> {
+        let name: Arc<str> = alternative.name.as_str().into();
+        let origin = Origin {
+            object: Arc::clone(object),
+            section: "authentication",
+            rule: Arc::clone(&name),
+            message: String::new(),
+        };
+        let demand = Demand::build(alternative).map_err(|error| format!("{object} authentication[{name}]: {error}"))?;
+        Ok(Self { origin, name, demand })
+    }
+}
+
+impl Demand {
+    fn build(alternative: &v1::Alternative) -> Result<Self, String> {
+        let v1::Alternative { unavailable, public, jwt, subscription_key, .. } = alternative;
+        match (unavailable, public, jwt, subscription_key) {
+            (Some(deny), ..) => Ok(Self::Unavailable(Denial::new(deny))),
+            (None, true, None, None) => Ok(Self::Public),
+            (None, false, None, None) => Err("asks for nothing and is not public".to_owned()),
+            (None, true, ..) => Err("is public and asks for a credential".to_owned()),
+            (None, false, jwt, key) => Ok(Self::Credentials {
+                jwt: jwt.as_ref().map(Jwt::build).transpose()?,
+                key: key.as_ref().map(KeyPlaces::build).transpose()?,
+            }),
+        }
+    }
+}
+
+impl Jwt {
+    fn build(jwt: &v1::Jwt) -> Result<Self, String> {
+        let scopes = jwt.scopes.join(" ");
+        let challenge = format!(r#"Bearer realm="sallyport", error="insufficient_scope", scope="{scopes}""#);
+        Ok(Self {
+            rules: Rules::build(jwt).map_err(|error| error.to_string())?,
+            key_set: jwt.key_set.as_str().into(),
+            insufficient_scope: HeaderValue::try_from(challenge).map_err(|_| format!("jwt.scopes: {scopes:?}"))?,
+        })
+    }
+}
+
+impl KeyPlaces {
+    fn build(key: &v1::SubscriptionKey) -> Result<Self, String> {
+        let header =
+            |name: &String| HeaderName::try_from(name).map_err(|_| format!("subscriptionKey.headers: {name:?}"));
+        Ok(Self {
+            headers: key.headers.iter().map(header).collect::<Result<_, _>>()?,
+            query_parameters: key.query_parameters.iter().map(|name| name.as_str().into()).collect(),
+        })
+    }
+}
+
+impl HeaderEdit {
+    fn build(edit: &v1::HeaderEdit) -> Result<Self, String> {
+        let name = |name: &String| HeaderName::try_from(name).map_err(|_| format!("requestHeaders: name {name:?}"));
+        let set = |header: &v1::Header| {
+            let value = HeaderValue::from_str(&header.value);
+            Ok((name(&header.name)?, value.map_err(|_| format!("requestHeaders.set[{}]: value", header.name))?))
+        };
+        Ok(Self {
+            set: edit.set.iter().map(set).collect::<Result<_, String>>()?,
+            remove: edit.remove.iter().map(name).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// What `WWW-Authenticate` offers a caller who sent nothing: each scheme once.
+fn challenges(alternatives: &[Alternative]) -> Vec<HeaderValue> {
+    let asks = |wanted: fn(&Demand) -> bool| alternatives.iter().any(|alternative| wanted(&alternative.demand));
+    let token = asks(|demand| matches!(demand, Demand::Credentials { jwt: Some(_), .. }));
+    let key = asks(|demand| matches!(demand, Demand::Credentials { key: Some(_), .. }));
+    let bearer = token.then(|| HeaderValue::from_static(r#"Bearer realm="sallyport""#));
+    let key = key.then(|| HeaderValue::from_static(r#"Sallyport-Key realm="sallyport""#));
+    bearer.into_iter().chain(key).collect()
+}
