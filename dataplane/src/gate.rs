@@ -93,6 +93,24 @@ impl<T> GatedIo<T> {
         (io, control)
     }
 
+    /// Puts `begun` in front of `inner` and judges nothing: for a connection that speaks HTTP/2.
+    pub fn open(inner: T, begun: BytesMut) -> Self {
+        let head = HeadBounds { bytes: 0, target_bytes: 0, fields: 0 };
+        let bounds = GateBounds { head, head_timeout: Duration::MAX, idle_timeout: Duration::MAX };
+        let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Self {
+            inner,
+            control: Arc::new(GateControl::new()),
+            bounds,
+            buffer: begun,
+            validated: 0,
+            searched: 0,
+            state: State::Tunnel,
+            timer,
+            head_began: None,
+        }
+    }
+
     /// Validates as much of the buffer as can be judged.
     fn judge(&mut self) -> io::Result<()> {
         while self.validated < self.buffer.len() {

@@ -116,6 +116,12 @@ impl RouteTable {
         self.any.find(asked)
     }
 
+    /// Whether the rule that was found is still here, under the same policy.
+    pub fn holds(&self, found: &Found) -> bool {
+        let hosts = self.exact.values().chain(self.wildcards.values()).chain([&self.any]);
+        hosts.into_iter().any(|host| host.holds(found))
+    }
+
     fn put(&mut self, hostname: &str, host: Host) {
         if hostname.is_empty() {
             self.any = host;

@@ -1,3 +1,7 @@
-//! The server: sockets, workers, connections.
+//! The server: sockets, workers, and the connections they serve.
 
+pub mod admin;
+pub mod connection;
 pub mod socket;
+mod tls;
+pub mod worker;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::egress::AddressRules;
 use crate::rejection::Reason;
+pub use connect::OnThisWorker;
 use target::Target;
 
 /// Idle connections to one endpoint: a burst beyond this pays for new ones.
@@ -206,7 +207,6 @@ where
     }
 
     /// One exchange. The request comes back with the failure if nothing of it was sent.
-    #[expect(clippy::type_complexity, reason = "the pair is taken apart at the only call")]
     async fn exchange(
         &self,
         target: &Target,

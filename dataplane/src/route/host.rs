@@ -32,6 +32,15 @@ impl Host {
         self.find_exact(asked).or_else(|| self.find_regex(asked)).or_else(|| self.find_prefix(asked))
     }
 
+    /// Whether an entry has the rule's names and its policy's. The rule itself may have been prepared anew.
+    pub(super) fn holds(&self, found: &Found) -> bool {
+        let listed = self.exact.values().chain(self.prefixes.values()).flatten();
+        let mut entries = listed.chain(self.regexes.iter().map(|(_, entry)| entry));
+        entries.any(|entry| {
+            entry.policy == found.policy && entry.rule.api == found.rule.api && entry.rule.name == found.rule.name
+        })
+    }
+
     fn find_exact(&self, asked: &Asked<'_>) -> Option<Found> {
         let entries = self.exact.get(asked.path)?;
         entries.iter().find(|entry| entry.admits(asked)).map(|entry| found(entry, asked.path.len()))

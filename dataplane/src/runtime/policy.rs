@@ -120,6 +120,11 @@ impl Denial {
         Self { reason: Reason::Configuration, origin }
     }
 
+    /// Whether it only says that no policy speaks about the route.
+    pub fn is_unprotected(&self) -> bool {
+        self.reason == Reason::Unprotected
+    }
+
     /// The refusal of one request.
     pub fn rejection(&self) -> Rejection {
         Rejection::decided_by(self.origin.clone(), self.reason)
@@ -174,7 +179,7 @@ impl Policy {
     }
 
     /// Every way in that is in force: the nearest level's, then the floors'.
-    pub fn authentications(&self) -> impl Iterator<Item = &Authentication> {
+    pub fn authentications(&self) -> impl Iterator<Item = &Authentication> + Clone {
         std::iter::once(&self.authentication).chain(&self.floors)
     }
 
@@ -197,6 +202,11 @@ impl IpFilter {
 }
 
 impl Authentication {
+    /// Whether an object has stated it, be it as an empty list.
+    pub fn is_stated(&self) -> bool {
+        !self.object.is_empty()
+    }
+
     fn build(authentication: &v1::Authentication) -> Result<Self, String> {
         let object: Arc<str> = authentication.object.as_str().into();
         let alternatives: Vec<_> = authentication

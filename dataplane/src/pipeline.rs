@@ -1,0 +1,150 @@
+//! One request, from its head to the end of its response.
+//!
+//! Each step takes what the one before it has proved; any may end in a [`Rejection`], which `respond` alone turns into a response.
+
+pub mod authenticate;
+pub mod body;
+mod forward;
+mod hygiene;
+mod incoming;
+pub mod permit;
+mod respond;
+mod stream;
+pub mod tokens;
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use futures_util::FutureExt as _;
+use http::{Request, Response, header};
+use hyper::body::Incoming as IncomingBody;
+use hyper::upgrade::OnUpgrade;
+
+use crate::path::Query;
+use crate::rejection::{Reason, Rejection};
+use crate::route::{Asked, filter};
+use crate::runtime::policy::Policy;
+use crate::server::connection::Connection;
+use crate::server::worker::Worker;
+use authenticate::Caller;
+use body::{Body, Record};
+use incoming::Arrival;
+
+/// Serves one request. Never fails: whatever goes wrong is an answer, a panic included.
+pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<IncomingBody>) -> Response<Body> {
+    let mut record = Record::begin(&worker, &connection, &request);
+    let admitted = worker.admit_request(&connection);
+    let outcome = match admitted {
+        Ok(()) => AssertUnwindSafe(handle(&worker, &connection, request, &mut record)).catch_unwind().await,
+        Err(rejection) => Ok(Err(rejection)),
+    };
+    let rejection = match outcome {
+        Ok(Ok(response)) => return record.attach(response),
+        Ok(Err(rejection)) => rejection,
+        Err(_panic) => {
+            worker.count_panic();
+            tracing::error!(instance = %record.instance(), "a request made the gateway panic; it was answered with 500");
+            Rejection::because(Reason::Internal, "panic")
+        }
+    };
+    connection.resume();
+    let response = respond::problem(&rejection, &record.instance());
+    record.refused(rejection);
+    record.attach(response)
+}
+
+async fn handle(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    mut request: Request<IncomingBody>,
+    record: &mut Record,
+) -> Result<Response<Body>, Rejection> {
+    let runtime = worker.runtime();
+    let arrival = Arrival::read(connection, &request)?;
+    record.path(&arrival.path);
+    let no_route = || Rejection::because(Reason::NoRoute, "no listener or rule matches host and path");
+    let listener =
+        runtime.ports.get(&connection.port).and_then(|port| port.listener(&arrival.host)).ok_or_else(no_route)?;
+    connection.may_carry(listener)?;
+    let upgrade = takes_upgrade(&mut request);
+    hygiene::remove_hop_by_hop(request.headers_mut());
+    let query = Query(arrival.query.as_deref());
+    let asked =
+        Asked { host: &arrival.host, path: &arrival.path, method: request.method(), headers: request.headers(), query };
+    let found = listener.routes.find(&asked).ok_or_else(no_route)?;
+    let address = arrival.client_address(connection, listener, request.headers());
+    let policy = runtime.policy(&found.policy);
+    record.matched(&found, &policy, address);
+    if let Some(deny) = &found.rule.deny {
+        return Err(deny.rejection());
+    }
+    let gateway = &listener.gateway.name;
+    let caller = Caller::new(request.headers(), query, address, &found.rule.api, gateway, &runtime, worker.shared());
+    if let Some(redirect) = found.rule.redirect() {
+        return answer_redirect(redirect, &policy, &caller, &arrival, connection, found.matched);
+    }
+    let permit = permit::authorise(&policy, &caller).await?;
+    rehearse(&policy, &caller, record).await;
+    record.admitted(&permit);
+    let request = forward::Admitted {
+        request,
+        arrival,
+        upgrade,
+        found,
+        listener: listener.clone(),
+        runtime: std::sync::Arc::clone(&runtime),
+    };
+    forward::forward(worker, connection, request, permit, record).await
+}
+
+/// Evaluates what is only reported, and reports it.
+async fn rehearse(policy: &Policy, caller: &Caller<'_>, record: &mut Record) {
+    for rehearsal in &policy.rehearsals {
+        if let Err(rejection) = permit::rehearse(rehearsal, caller).await {
+            record.would_refuse(&rehearsal.name, &rejection);
+        }
+    }
+}
+
+/// A rule that only redirects forwards nothing: addresses are judged, credentials are not asked for.
+fn answer_redirect(
+    redirect: &filter::Redirect,
+    policy: &Policy,
+    caller: &Caller<'_>,
+    arrival: &Arrival,
+    connection: &Connection,
+    matched: usize,
+) -> Result<Response<Body>, Rejection> {
+    permit::admit_to_redirect(policy, caller)?;
+    let origin = filter::Origin {
+        scheme: connection.scheme(),
+        host: &arrival.host,
+        port: connection.public_port(),
+        path: &arrival.path,
+        query: arrival.query.as_deref(),
+        matched,
+    };
+    let location = redirect
+        .location(&origin)
+        .ok_or_else(|| Rejection::because(Reason::Configuration, "the redirect gives no valid Location"))?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = redirect.status;
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
+/// What a caller wants to turn an HTTP/1.1 connection into.
+pub(crate) struct Upgrade {
+    pub(crate) to: http::HeaderValue,
+    pub(crate) connection: OnUpgrade,
+}
+
+/// The upgrade that was asked for, taken out of the request. `h2c` is not one: it is answered in HTTP/1.1.
+fn takes_upgrade(request: &mut Request<IncomingBody>) -> Option<Upgrade> {
+    let to = request.headers().get(header::UPGRADE)?.clone();
+    let named = request.headers().get_all(header::CONNECTION).into_iter().filter_map(|line| line.to_str().ok());
+    let named = named.flat_map(|line| line.split(',')).any(|member| member.trim().eq_ignore_ascii_case("upgrade"));
+    let h2c = to.to_str().is_ok_and(|to| to.split(',').any(|one| one.trim().eq_ignore_ascii_case("h2c")));
+    let possible = named && !h2c && request.version() == http::Version::HTTP_11;
+    possible.then(|| Upgrade { to, connection: hyper::upgrade::on(request) })
+}

@@ -1,0 +1,256 @@
+//! Who is calling: alternatives in their order, each with all that it lists.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::header::{self, HeaderMap, HeaderValue};
+
+use crate::clock::UnixMs;
+use crate::jwt::{Claims, TokenFault};
+use crate::path::Query;
+use crate::pipeline::permit::earliest;
+use crate::pipeline::tokens::Tokens;
+use crate::rejection::{Origin, Reason, Rejection};
+use crate::runtime::Runtime;
+use crate::runtime::keys::{Api, Digest, Door, Keys, Subscription};
+use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KeyPlaces};
+use crate::server::worker::Shared;
+
+/// All that a policy may know of a request.
+pub struct Caller<'a> {
+    pub headers: &'a HeaderMap,
+    pub query: Query<'a>,
+    /// `None`: it could not be read, which no `ipFilter` admits.
+    pub address: Option<IpAddr>,
+    pub door: Door<'a>,
+    pub keys: &'a Keys,
+    pub tokens: &'a Tokens,
+    pub now: UnixMs,
+}
+
+impl<'a> Caller<'a> {
+    /// A caller at the door of `api` behind `gateway`.
+    pub fn new(
+        headers: &'a HeaderMap,
+        query: Query<'a>,
+        address: Option<IpAddr>,
+        api: &'a Api,
+        gateway: &'a str,
+        runtime: &'a Runtime,
+        shared: &'a Shared,
+    ) -> Self {
+        let door = Door { api, gateway, products: &runtime.products };
+        Self { headers, query, address, door, keys: &runtime.keys, tokens: &shared.tokens, now: shared.clock.now() }
+    }
+}
+
+/// An alternative that held, with what it found.
+#[derive(Clone, Default)]
+pub struct Held {
+    pub alternative: Arc<str>,
+    pub claims: Option<Arc<Claims>>,
+    pub subscription: Option<(Arc<Subscription>, Digest)>,
+}
+
+impl Held {
+    /// The end of the credential that ends first.
+    pub fn expires(&self) -> Option<UnixMs> {
+        let token = self.claims.as_ref().map(|claims| claims.expires());
+        earliest(token, self.subscription.as_ref().and_then(|(subscription, _)| subscription.expires()))
+    }
+}
+
+/// The first alternative that holds; if none does, the failure of the one that came furthest.
+pub async fn hold(authentication: &Authentication, caller: &Caller<'_>) -> Result<Held, Rejection> {
+    let mut furthest: Option<Failure> = None;
+    for alternative in &authentication.alternatives {
+        match try_one(alternative, caller).await {
+            Ok(held) => return Ok(held),
+            Err(failure) if furthest.as_ref().is_none_or(|other| other.progress < failure.progress) => {
+                furthest = Some(failure);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(match furthest {
+        Some(failure) => failure.rejection(authentication),
+        None => nobody_admitted(authentication),
+    })
+}
+
+/// Whether a filter lets the client address pass; one that cannot be read passes nowhere.
+pub fn admits(filter: &IpFilter, caller: &Caller<'_>) -> Result<(), Rejection> {
+    if let Some(denial) = &filter.unavailable {
+        return Err(denial.rejection());
+    }
+    let refuse =
+        |message: String| Err(Rejection::decided_by(filter.origin.with_message(message), Reason::AddressDenied));
+    let Some(address) = caller.address else {
+        return refuse("the client address cannot be read".to_owned());
+    };
+    if filter.deny.contains(address) {
+        return refuse(format!("{address} is in deny"));
+    }
+    match &filter.allow {
+        Some(allow) if !allow.contains(address) => refuse(format!("{address} is not in allow")),
+        _ => Ok(()),
+    }
+}
+
+/// How far a credential came before it failed: the order in which failures speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// Nothing was sent.
+    Absent,
+    /// Something was sent, and is not what this alternative takes.
+    Foreign,
+    /// It is for this alternative, and not valid.
+    Invalid,
+    /// It may be valid; that cannot be told now.
+    Unknown,
+    /// It is valid, and not enough.
+    NotEnough,
+    /// It could not be judged, or must not be: speaks louder than all others.
+    Unjudged,
+}
+
+/// Why an alternative does not hold.
+struct Failure {
+    progress: Progress,
+    rejection: Rejection,
+}
+
+impl Failure {
+    fn new(alternative: &Alternative, progress: Progress, reason: Reason, message: impl Into<String>) -> Self {
+        let origin = alternative.origin.with_message(message);
+        Self { progress, rejection: Rejection::decided_by(origin, reason) }
+    }
+
+    fn denied(denial: &Denial) -> Self {
+        Self { progress: Progress::Unjudged, rejection: denial.rejection() }
+    }
+
+    /// The answer, with the challenges that belong to it.
+    fn rejection(mut self, authentication: &Authentication) -> Rejection {
+        match self.rejection.reason {
+            Reason::CredentialMissing | Reason::KeyUnknown => {
+                self.rejection.challenges.clone_from(&authentication.challenges);
+            }
+            Reason::TokenInvalid => {
+                let invalid = HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_token""#);
+                self.rejection.challenges = vec![invalid];
+            }
+            Reason::IssuerUnreached => self.rejection.retry_after_s = Some(RETRY_AFTER_S),
+            _ => {}
+        }
+        self.rejection
+    }
+}
+
+/// When a caller may ask again while an issuer is away: about two of the attempts that are made to reach it.
+const RETRY_AFTER_S: u32 = 10;
+
+/// An empty list admits nobody: it is stated, and offers no way in.
+fn nobody_admitted(authentication: &Authentication) -> Rejection {
+    let origin = Origin {
+        object: Arc::clone(&authentication.object),
+        section: "authentication",
+        rule: "".into(),
+        message: "no alternative is listed, so that nobody is admitted; list one".to_owned(),
+    };
+    Rejection::decided_by(origin, Reason::Configuration)
+}
+
+async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held, Failure> {
+    let mut held = Held { alternative: Arc::clone(&alternative.name), ..Held::default() };
+    match &alternative.demand {
+        Demand::Public => {}
+        Demand::Unavailable(denial) => return Err(Failure::denied(denial)),
+        Demand::Credentials { jwt, key } => {
+            if let Some(jwt) = jwt {
+                held.claims = Some(hold_token(alternative, jwt, caller).await?);
+            }
+            if let Some(places) = key {
+                held.subscription = Some(hold_key(alternative, places, caller)?);
+            }
+        }
+    }
+    Ok(held)
+}
+
+async fn hold_token(alternative: &Alternative, jwt: &Jwt, caller: &Caller<'_>) -> Result<Arc<Claims>, Failure> {
+    let Some(token) = bearer_token(caller.headers) else {
+        return Err(Failure::new(alternative, Progress::Absent, Reason::CredentialMissing, "no bearer token was sent"));
+    };
+    let verified = caller.tokens.verify(token, jwt, caller.now).await;
+    verified.map_err(|fault| {
+        let (progress, reason) = judge(&fault);
+        let mut failure = Failure::new(alternative, progress, reason, fault.to_string());
+        if reason == Reason::ScopeInsufficient {
+            failure.rejection.challenges.push(jwt.insufficient_scope.clone());
+        }
+        failure
+    })
+}
+
+/// What a fault of a token means for the caller, and how far the token came.
+fn judge(fault: &TokenFault) -> (Progress, Reason) {
+    use TokenFault as F;
+    match fault {
+        F::InsufficientScope { .. } => (Progress::NotEnough, Reason::ScopeInsufficient),
+        F::ClaimMismatch { .. } => (Progress::NotEnough, Reason::ClaimInsufficient),
+        F::KeyUnavailable => (Progress::Unknown, Reason::IssuerUnreached),
+        F::Issuer => (Progress::Foreign, Reason::TokenInvalid),
+        _ => (Progress::Invalid, Reason::TokenInvalid),
+    }
+}
+
+/// The token after the scheme `Bearer`, in any case (RFC 9110, 11.1), and one or more spaces.
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
+    let token = std::str::from_utf8(rest).ok()?.trim_start_matches(' ');
+    (scheme.eq_ignore_ascii_case(SCHEME) && rest.first() == Some(&b' ') && !token.is_empty()).then_some(token)
+}
+
+const SCHEME: &[u8] = b"Bearer";
+
+fn hold_key(
+    alternative: &Alternative,
+    places: &KeyPlaces,
+    caller: &Caller<'_>,
+) -> Result<(Arc<Subscription>, Digest), Failure> {
+    let fail = |progress, reason, message: &str| Failure::new(alternative, progress, reason, message);
+    let mut sent = keys_sent(places, caller);
+    let Some(key) = sent.next() else {
+        return Err(fail(Progress::Absent, Reason::CredentialMissing, "no subscription key was sent"));
+    };
+    if sent.next().is_some() {
+        return Err(fail(Progress::Unjudged, Reason::CredentialAmbiguous, "the key stands in more than one place"));
+    }
+    let hash = digest_of(&key);
+    let Some(subscription) = caller.keys.find(&hash) else {
+        return Err(fail(Progress::Invalid, Reason::KeyUnknown, "no subscription has this key"));
+    };
+    match subscription.opens(&caller.door, caller.now) {
+        Ok(()) => Ok((Arc::clone(subscription), hash)),
+        Err(reason) => Err(fail(Progress::NotEnough, reason, &format!("subscription {}", subscription.id))),
+    }
+}
+
+/// Every key in every place that the alternative names.
+fn keys_sent<'a>(places: &'a KeyPlaces, caller: &'a Caller<'_>) -> impl Iterator<Item = std::borrow::Cow<'a, [u8]>> {
+    let headers = places.headers.iter().flat_map(|name| caller.headers.get_all(name));
+    let headers = headers.map(|value| std::borrow::Cow::Borrowed(value.as_bytes()));
+    let wanted = |name: &[u8]| places.query_parameters.iter().any(|wanted| wanted.as_bytes() == name);
+    // Most policies name no parameter: their queries are not even looked at.
+    let query = (!places.query_parameters.is_empty()).then(|| caller.query.decoded());
+    headers.chain(query.into_iter().flatten().filter(move |(name, _)| wanted(name)).map(|(_, value)| value))
+}
+
+fn digest_of(key: &[u8]) -> Digest {
+    let mut hash = Digest::default();
+    hash.copy_from_slice(digest(&SHA256, key).as_ref());
+    hash
+}

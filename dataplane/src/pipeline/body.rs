@@ -1,0 +1,295 @@
+//! Bodies in both directions, and the record of an exchange that ends with them.
+
+use std::fmt;
+use std::future::Future as _;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::permit::Permit;
+use super::stream::{LOOK_EVERY, Standing};
+use crate::observe::access_log::Line;
+use crate::rejection::Rejection;
+use crate::route::Found;
+use crate::runtime::policy::Policy;
+use crate::server::connection::Connection;
+use crate::server::worker::Worker;
+use crate::upstream::Lease;
+
+/// A request's body on its way to a service.
+pub enum RequestBody {
+    Empty,
+    Incoming(Incoming),
+}
+
+/// A response's body on its way to the caller. Its end is the end of the exchange.
+pub struct Body {
+    content: Content,
+    record: Option<Box<Record>>,
+}
+
+enum Content {
+    Empty,
+    Whole(Option<Bytes>),
+    Upstream(Box<Upstream>),
+}
+
+struct Upstream {
+    body: Incoming,
+    worker: Rc<Worker>,
+    lease: Option<Lease<RequestBody>>,
+    standing: Option<Standing>,
+    look: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a body ended early.
+#[derive(Debug)]
+pub enum BodyFault {
+    Upstream(hyper::Error),
+    /// What admitted the request no longer holds.
+    Revoked,
+}
+
+impl fmt::Display for BodyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Upstream(_) => "the body of the service broke off",
+            Self::Revoked => "the permit of the stream has ended",
+        })
+    }
+}
+
+impl std::error::Error for BodyFault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Upstream(error) => Some(error),
+            Self::Revoked => None,
+        }
+    }
+}
+
+impl Body {
+    pub(super) fn empty() -> Self {
+        Self { content: Content::Empty, record: None }
+    }
+
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self { content: Content::Whole(Some(bytes)), record: None }
+    }
+
+    /// The body of a service, which ends early when `standing` falls.
+    pub(super) fn upstream(
+        body: Incoming,
+        worker: &Rc<Worker>,
+        lease: Option<Lease<RequestBody>>,
+        standing: Standing,
+    ) -> Self {
+        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease, standing: Some(standing), look: None };
+        if upstream.body.is_end_stream() {
+            upstream.give_back();
+        }
+        Self { content: Content::Upstream(Box::new(upstream)), record: None }
+    }
+}
+
+impl Upstream {
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.worker.upstreams().give_back(lease);
+        }
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(None) => {
+                self.give_back();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(frame)) => {
+                if self.body.is_end_stream() && frame.is_ok() {
+                    self.give_back();
+                }
+                Poll::Ready(Some(frame.map_err(BodyFault::Upstream)))
+            }
+            Poll::Pending if self.has_fallen(context) => Poll::Ready(Some(Err(BodyFault::Revoked))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Looks at the permit from time to time while the service has nothing to say.
+    fn has_fallen(&mut self, context: &mut Context<'_>) -> bool {
+        let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK_EVERY)));
+        while look.as_mut().poll(context).is_ready() {
+            if self.standing.as_mut().is_some_and(|standing| !standing.holds()) {
+                return true;
+            }
+            look.as_mut().reset(Instant::now() + LOOK_EVERY);
+        }
+        false
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Upstream(upstream) => upstream.poll_frame(context),
+        };
+        if let (Poll::Ready(Some(Ok(frame))), Some(record)) = (&frame, &mut this.record) {
+            record.line.bytes_sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Whole(bytes) => bytes.is_none(),
+            Content::Upstream(upstream) => upstream.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Content::Upstream(upstream) => upstream.body.size_hint(),
+        }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Incoming(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Incoming(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Incoming(body) => body.size_hint(),
+        }
+    }
+}
+
+/// What is told of an exchange when it has ended.
+pub(crate) struct Record {
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    began: Instant,
+    line: Line,
+    random: u128,
+}
+
+impl Record {
+    pub(super) fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Request<Incoming>) -> Self {
+        worker.begin_request();
+        let line = Line { method: request.method().clone(), peer: Some(connection.peer), ..Line::default() };
+        Self {
+            worker: Rc::clone(worker),
+            connection: Rc::clone(connection),
+            began: Instant::now(),
+            line,
+            random: worker.random_128(),
+        }
+    }
+
+    /// Names this exchange, in the answer to the caller and in the log.
+    pub(super) fn instance(&self) -> String {
+        format!("{:032x}", self.random)
+    }
+
+    pub(super) fn path(&mut self, path: &str) {
+        if self.worker.shared().access_log.is_on() {
+            path.clone_into(&mut self.line.path);
+        }
+    }
+
+    pub(super) fn matched(&mut self, found: &Found, policy: &Arc<Policy>, address: Option<IpAddr>) {
+        self.line.rule = Some(Arc::clone(&found.rule));
+        self.line.policy = Some(Arc::clone(policy));
+        self.line.client = address;
+    }
+
+    pub(super) fn admitted(&mut self, permit: &Permit) {
+        self.line.alternative = Some(Arc::clone(permit.alternative()));
+        self.line.subscription = permit.subscription().map(|(subscription, _)| Arc::clone(&subscription.id));
+    }
+
+    pub(super) fn would_refuse(&mut self, policy: &Arc<str>, rejection: &Rejection) {
+        self.line.rehearsed.push((Arc::clone(policy), rejection.clone()));
+    }
+
+    pub(super) fn upstream(&mut self, address: SocketAddr) {
+        self.line.upstream = Some(address);
+        self.line.upstream_time = Some(self.began.elapsed());
+    }
+
+    pub(super) fn refused(&mut self, rejection: Rejection) {
+        self.line.rejection = Some(rejection);
+    }
+
+    /// Ends with `response`'s body.
+    pub(super) fn attach(mut self, mut response: Response<Body>) -> Response<Body> {
+        self.line.status = response.status();
+        response.body_mut().record = Some(Box::new(self));
+        response
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.worker.end_request();
+        self.connection.finish_request();
+        self.line.duration = self.began.elapsed();
+        let instance = self.random;
+        self.worker.shared().observe(&self.line, instance);
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            method: Method::GET,
+            path: String::new(),
+            status: StatusCode::OK,
+            peer: None,
+            client: None,
+            rule: None,
+            policy: None,
+            alternative: None,
+            subscription: None,
+            upstream: None,
+            upstream_time: None,
+            rejection: None,
+            rehearsed: Vec::new(),
+            bytes_sent: 0,
+            duration: std::time::Duration::ZERO,
+        }
+    }
+}

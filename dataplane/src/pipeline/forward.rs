@@ -1,0 +1,252 @@
+//! Onward: the caller's credentials out, the gateway's in, and one exchange with the service.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+
+use super::body::{Body, Record, RequestBody};
+use super::incoming::Arrival;
+use super::permit::Permit;
+use super::stream::{Standing, until_it_falls};
+use super::{Upgrade, hygiene};
+use crate::credential::{self, QueryParameter};
+use crate::path::Query;
+use crate::rejection::{Reason, Rejection};
+use crate::route::filter::{Filter, Rewrite};
+use crate::route::{Found, Pick};
+use crate::runtime::Runtime;
+use crate::runtime::backend::Backend;
+use crate::runtime::listener::Listener;
+use crate::server::connection::Connection;
+use crate::server::worker::Worker;
+use crate::upstream::{Exchange, Purpose, Terms};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// A request with all that has been found out about it.
+pub(super) struct Admitted {
+    pub(super) request: Request<Incoming>,
+    pub(super) arrival: Arrival,
+    pub(super) upgrade: Option<Upgrade>,
+    pub(super) found: Found,
+    pub(super) listener: Arc<Listener>,
+    pub(super) runtime: Arc<Runtime>,
+}
+
+/// Forwards what `permit` admits, and consumes it: nothing is forwarded without one, or twice with the same.
+pub(super) async fn forward(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    admitted: Admitted,
+    permit: Permit,
+    record: &mut Record,
+) -> Result<Response<Body>, Rejection> {
+    let Admitted { request, arrival, upgrade, found, listener, runtime } = admitted;
+    let (backend, credential, filters) = match found.rule.pick(worker.random()) {
+        Pick::Backend { backend, credential, filters } => (backend, credential, filters),
+        Pick::Denied(denial) => return Err(denial.rejection()),
+    };
+    let missing =
+        |what: &str, name: &str| Rejection::because(Reason::Configuration, format!("{what} {name} is not there"));
+    let backend = Arc::clone(runtime.backends.get(&backend).ok_or_else(|| missing("backend", &backend))?);
+    let target = backend.target.as_ref().map_err(|denial| denial.rejection())?;
+    let credential = match &credential {
+        None => None,
+        Some(name) => Some(runtime.credentials.get(name).ok_or_else(|| missing("credential", name))?),
+    };
+    let (mut head, body) = request.into_parts();
+    strip(&mut head.headers, &backend, &permit);
+    let changes = Changes { filters: [&found.rule.filters, &*filters], matched: found.matched };
+    let rewritten = changes.request(&arrival, &mut head.headers);
+    edit(&mut head.headers, &permit);
+    let shown =
+        credential::present(credential.map(AsRef::as_ref), permit.callers_token(), backend.channel, &mut head.headers);
+    let shown = shown.map_err(|denial| denial.rejection())?;
+    tell_origin(&mut head.headers, &arrival, connection, &listener);
+    head.headers.remove(header::EXPECT);
+    head.headers.insert(header::HOST, rewritten.host);
+    head.uri = target_uri(&rewritten.path, arrival.query.as_deref(), &backend, shown)?;
+    head.version = Version::HTTP_11;
+    if let Some(upgrade) = &upgrade {
+        head.headers.insert(header::UPGRADE, upgrade.to.clone());
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    let body = if http_body::Body::is_end_stream(&body) { RequestBody::Empty } else { RequestBody::Incoming(body) };
+    let terms = Terms {
+        timeout: timeout(&found, target.request_timeout),
+        purpose: if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange },
+    };
+    let exchange = worker.upstreams().send(target, Request::from_parts(head, body), terms).await;
+    let Exchange { response, address, lease } =
+        exchange.map_err(|failure| Rejection::because(failure.reason(), describe(&failure)))?;
+    record.upstream(address);
+    let standing = Standing::new(worker, permit, found.clone(), listener);
+    let (mut response, body) = match (upgrade, response.status()) {
+        (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => return Ok(tunnel(connection, upgrade, response, standing)),
+        (_, StatusCode::SWITCHING_PROTOCOLS) => {
+            return Err(Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked"));
+        }
+        _ => split(response),
+    };
+    connection.resume();
+    hygiene::remove_hop_by_hop(response.headers_mut());
+    changes.response(response.headers_mut());
+    Ok(response.map(|()| Body::upstream(body, worker, lease, standing)))
+}
+
+fn split(response: Response<Incoming>) -> (Response<()>, Incoming) {
+    let (head, body) = response.into_parts();
+    (Response::from_parts(head, ()), body)
+}
+
+/// The shorter of what the route and the backend allow.
+fn timeout(found: &Found, of_backend: Option<Duration>) -> Option<Duration> {
+    let of_route = found.rule.backend_request_timeout.into_iter().chain(found.rule.request_timeout).min();
+    of_route.or(of_backend)
+}
+
+fn describe(failure: &crate::upstream::UpstreamFailure) -> String {
+    let mut text = failure.to_string();
+    let mut source = std::error::Error::source(failure);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Takes out every key, every identity that only the gateway may state, and what says so of itself.
+fn strip(headers: &mut HeaderMap, backend: &Backend, permit: &Permit) {
+    let set = permit.policy().request_headers.set.iter().map(|(name, _)| name);
+    hygiene::remove_claims(headers, backend.guarded.iter().chain(set).chain(permit.key_headers()));
+}
+
+/// The policy's own changes come after the route's.
+fn edit(headers: &mut HeaderMap, permit: &Permit) {
+    let edit = &permit.policy().request_headers;
+    for name in &edit.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &edit.set {
+        headers.insert(name, value.clone());
+    }
+}
+
+/// `X-Forwarded-*`, of which only trusted proxies' words are kept.
+fn tell_origin(headers: &mut HeaderMap, arrival: &Arrival, connection: &Connection, listener: &Listener) {
+    let peer = connection.peer.ip().to_canonical();
+    let believed = listener.gateway.trusted_proxies.contains(peer);
+    let before = believed.then(|| {
+        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok()).collect();
+        lines.join(", ")
+    });
+    let hops = match before {
+        Some(before) if !before.is_empty() => format!("{before}, {peer}"),
+        _ => peer.to_string(),
+    };
+    if let Ok(hops) = HeaderValue::try_from(hops) {
+        headers.insert(FORWARDED_FOR, hops);
+    }
+    if !believed || !headers.contains_key(FORWARDED_PROTO) {
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(connection.scheme()));
+    }
+    if let Ok(host) = HeaderValue::try_from(&arrival.authority)
+        && (!believed || !headers.contains_key(FORWARDED_HOST))
+    {
+        headers.insert(FORWARDED_HOST, host);
+    }
+}
+
+/// Path and query as they are sent: keys taken out, the gateway's own parameter put in.
+fn target_uri(
+    path: &str,
+    query: Option<&str>,
+    backend: &Backend,
+    shown: Option<&QueryParameter>,
+) -> Result<Uri, Rejection> {
+    let unwanted = |name: &[u8]| {
+        let is = |other: &Arc<str>| other.as_bytes() == name;
+        backend.key_parameters.iter().any(is) || shown.is_some_and(|shown| is(&shown.name))
+    };
+    let kept = Query(query).without(unwanted);
+    let shown = shown.map(|shown| shown.pair.as_str());
+    let target = match (kept.as_deref(), shown) {
+        (None, None) => path.to_owned(),
+        (Some(query), None) | (None, Some(query)) => format!("{path}?{query}"),
+        (Some(query), Some(shown)) => format!("{path}?{query}&{shown}"),
+    };
+    target.parse().map_err(|_| Rejection::because(Reason::Malformed, "the request target cannot be forwarded"))
+}
+
+/// Filters of the rule, then of the backend.
+struct Changes<'a> {
+    filters: [&'a [Filter]; 2],
+    matched: usize,
+}
+
+struct Rewritten {
+    path: String,
+    host: HeaderValue,
+}
+
+impl Changes<'_> {
+    fn request(&self, arrival: &Arrival, headers: &mut HeaderMap) -> Rewritten {
+        let host = HeaderValue::try_from(&arrival.authority).unwrap_or(HeaderValue::from_static(""));
+        let mut rewritten = Rewritten { path: arrival.path.clone(), host };
+        for filter in self.filters.into_iter().flatten() {
+            match filter {
+                Filter::RequestHeaders(edit) => edit.apply(headers),
+                Filter::Rewrite(rewrite) => rewritten.apply(rewrite, self.matched),
+                Filter::ResponseHeaders(_) | Filter::Redirect(_) => {}
+            }
+        }
+        rewritten
+    }
+
+    fn response(&self, headers: &mut HeaderMap) {
+        for filter in self.filters.into_iter().flatten() {
+            if let Filter::ResponseHeaders(edit) = filter {
+                edit.apply(headers);
+            }
+        }
+    }
+}
+
+impl Rewritten {
+    fn apply(&mut self, rewrite: &Rewrite, matched: usize) {
+        if let Some(path) = &rewrite.path {
+            self.path = path.apply(&self.path, matched);
+        }
+        if let Some(host) = &rewrite.hostname {
+            self.host = host.clone();
+        }
+    }
+}
+
+/// Answers 101 and joins the two connections, until either ends or the permit falls.
+fn tunnel(
+    connection: &Connection,
+    upgrade: Upgrade,
+    mut response: Response<Incoming>,
+    standing: Standing,
+) -> Response<Body> {
+    let upstream = hyper::upgrade::on(&mut response);
+    connection.tunnel();
+    tokio::task::spawn_local(async move {
+        let (Ok(caller), Ok(service)) = tokio::join!(upgrade.connection, upstream) else { return };
+        let (mut caller, mut service) = (TokioIo::new(caller), TokioIo::new(service));
+        tokio::select! {
+            _ended = tokio::io::copy_bidirectional(&mut caller, &mut service) => {}
+            () = until_it_falls(standing) => {}
+        }
+    });
+    let (head, _) = response.into_parts();
+    Response::from_parts(head, Body::empty())
+}

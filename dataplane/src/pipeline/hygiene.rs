@@ -1,0 +1,130 @@
+//! Headers that must not travel: those of the connection, and those that only the gateway may speak.
+
+use http::HeaderMap;
+use http::header::{self, HeaderName, HeaderValue};
+
+/// Fields that belong to one connection (RFC 9110, 7.6.1), besides those that `Connection` names.
+static HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Fields in which a proxy in front tells of a client's certificate (RFC 9440; Envoy's form): believed from nobody here.
+static FORWARDED_CERTIFICATE: [HeaderName; 3] = [
+    HeaderName::from_static("client-cert"),
+    HeaderName::from_static("client-cert-chain"),
+    HeaderName::from_static("x-forwarded-client-cert"),
+];
+
+/// Removes the connection's fields. Done before anything judges the request, so that what is judged is what travels.
+///
+/// `TE: trailers` stays: it promises that the caller takes trailers, and is the only member that is not of the connection.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> =
+            members(headers, &header::CONNECTION).filter_map(|name| name.parse().ok()).collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if headers.contains_key(header::TE) {
+        let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case("trailers"));
+        headers.remove(header::TE);
+        if trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+    }
+}
+
+/// Removes what a caller could use to pass for somebody else at the service, in every spelling that a service may read.
+///
+/// CGI and its descendants turn a dash into an underscore, so that `X_User` and `X-User` meet in one variable.
+pub fn remove_claims<'a>(headers: &mut HeaderMap, identity: impl Iterator<Item = &'a HeaderName> + Clone) {
+    let names = || identity.clone().chain(FORWARDED_CERTIFICATE.iter());
+    for name in names() {
+        headers.remove(name);
+    }
+    if headers.keys().any(has_underscore) {
+        let spelt_alike = |name: &HeaderName| names().any(|guarded| same_variable(name.as_str(), guarded.as_str()));
+        let found: Vec<HeaderName> =
+            headers.keys().filter(|name| has_underscore(name) && spelt_alike(name)).cloned().collect();
+        for name in found {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The comma-separated members of every line of `name`.
+fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
+}
+
+fn has_underscore(name: &HeaderName) -> bool {
+    name.as_str().contains('_')
+}
+
+/// Equal once dash and underscore are the same; header names are lower case already.
+fn same_variable(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(one, other)| fold(one) == fold(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn what_connection_names_does_not_travel() {
+        let mut found = headers(&[("connection", "close, X-One"), ("x-one", "1"), ("x-two", "2"), ("keep-alive", "5")]);
+        remove_hop_by_hop(&mut found);
+        assert_eq!(found, headers(&[("x-two", "2")]));
+    }
+
+    #[test]
+    fn te_keeps_trailers_only() {
+        let mut found = headers(&[("te", "gzip, trailers")]);
+        remove_hop_by_hop(&mut found);
+        assert_eq!(found, headers(&[("te", "trailers")]));
+        let mut found = headers(&[("te", "gzip")]);
+        remove_hop_by_hop(&mut found);
+        assert!(found.is_empty());
+    }
+
+    #[test]
+    fn identity_is_removed_in_every_spelling() {
+        let guarded = [HeaderName::from_static("x-user-id")];
+        for spelling in ["X-User-Id", "x_user_id", "X-User_Id", "x_user-id"] {
+            let mut found = headers(&[(spelling, "root"), ("x-user", "kept")]);
+            remove_claims(&mut found, guarded.iter());
+            assert_eq!(found, headers(&[("x-user", "kept")]), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn a_forwarded_certificate_is_believed_from_nobody() {
+        for name in
+            ["Client-Cert", "client_cert", "Client-Cert-Chain", "X-Forwarded-Client-Cert", "x_forwarded_client_cert"]
+        {
+            let mut found = headers(&[(name, "x")]);
+            remove_claims(&mut found, [].iter());
+            assert!(found.is_empty(), "{name}");
+        }
+    }
+}

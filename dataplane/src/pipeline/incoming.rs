@@ -1,0 +1,96 @@
+//! What a request asks for, in its one canonical form.
+
+use std::net::IpAddr;
+
+use http::header::HeaderName;
+use http::{HeaderMap, Request, Version, header};
+use hyper::body::Incoming;
+
+use crate::gate::REFUSED_METHOD;
+use crate::ip_set::client_address;
+use crate::path::{Authority, canonical};
+use crate::rejection::{Reason, Rejection};
+use crate::runtime::listener::Listener;
+use crate::server::connection::Connection;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Host, path and query of a request: what is matched, judged and forwarded.
+pub(crate) struct Arrival {
+    /// Lower case, without port.
+    pub(crate) host: String,
+    /// As the service is told: with the port, if one was given.
+    pub(crate) authority: String,
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+}
+
+impl Arrival {
+    /// Refuses what the gate in front has refused, and what cannot be read in one way only.
+    pub(crate) fn read(connection: &Connection, request: &Request<Incoming>) -> Result<Self, Rejection> {
+        if request.method().as_str() == REFUSED_METHOD {
+            return Err(connection.refusal());
+        }
+        if request.version() == Version::HTTP_2 {
+            judge_http2(request.headers())?;
+        }
+        let raw = raw_authority(request)?;
+        let authority = Authority::parse(raw).map_err(|fault| malformed(fault.to_string()))?;
+        let asterisk = request.uri().path() == "*";
+        let path = if asterisk {
+            "/".into()
+        } else {
+            canonical(request.uri().path()).map_err(|fault| malformed(fault.to_string()))?
+        };
+        let port = authority.port.map(|port| format!(":{port}")).unwrap_or_default();
+        Ok(Self {
+            authority: format!("{}{port}", authority.host),
+            host: authority.host.into_owned(),
+            path: path.into_owned(),
+            query: request.uri().query().map(str::to_owned),
+        })
+    }
+
+    /// The client behind trusted proxies; `None` if one of them says something unreadable.
+    pub(crate) fn client_address(
+        &self,
+        connection: &Connection,
+        listener: &Listener,
+        headers: &HeaderMap,
+    ) -> Option<IpAddr> {
+        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().map(http::HeaderValue::as_bytes).collect();
+        client_address(connection.peer.ip(), &listener.gateway.trusted_proxies, lines.into_iter())
+    }
+}
+
+/// The checks that the gate makes of HTTP/1, where HTTP/2's own framing does not make them.
+fn judge_http2(headers: &HeaderMap) -> Result<(), Rejection> {
+    if headers.get_all(header::AUTHORIZATION).into_iter().count() > 1 {
+        return Err(malformed("there are two Authorization fields".to_owned()));
+    }
+    if headers.get_all(header::HOST).into_iter().count() > 1 {
+        return Err(malformed("there are two Host fields".to_owned()));
+    }
+    Ok(())
+}
+
+/// `:authority`, the authority of an absolute target, or `Host`. Where there are two, they agree.
+fn raw_authority(request: &Request<Incoming>) -> Result<&str, Rejection> {
+    let target = request.uri().authority().map(http::uri::Authority::as_str);
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .map(|host| host.to_str().map_err(|_| malformed("Host is not ASCII".to_owned())))
+        .transpose()?;
+    match (target, host) {
+        (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => {
+            Err(malformed("the request target and Host name different hosts".to_owned()))
+        }
+        (Some(one), _) | (None, Some(one)) => Ok(one),
+        (None, None) => Err(malformed("the request names no host".to_owned())),
+    }
+}
+
+fn malformed(message: String) -> Rejection {
+    Rejection::because(Reason::Malformed, message)
+}

@@ -1,0 +1,122 @@
+//! The proof that a request may be forwarded. Only [`authorise`] makes one; forwarding consumes it.
+
+use std::sync::Arc;
+
+use crate::clock::UnixMs;
+use crate::credential::CallersToken;
+use crate::jwt::Claims;
+use crate::pipeline::authenticate::{self, Caller, Held};
+use crate::rejection::Rejection;
+use crate::runtime::keys::{Digest, Subscription};
+use crate::runtime::policy::{Demand, Policy};
+
+/// A request that every level of its policy admits.
+pub struct Permit {
+    policy: Arc<Policy>,
+    held: Held,
+    callers_token: CallersToken,
+    expires: Option<UnixMs>,
+}
+
+/// Judges a caller by the policy: addresses first, then who it is, at every level.
+pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Permit, Rejection> {
+    admit_address(policy, caller)?;
+    let held = authenticate::hold(&policy.authentication, caller).await?;
+    let mut expires = held.expires();
+    let mut token_validated = held.claims.is_some();
+    for floor in &policy.floors {
+        let below = authenticate::hold(floor, caller).await?;
+        expires = earliest(expires, below.expires());
+        token_validated |= below.claims.is_some();
+    }
+    let callers_token = callers_token(policy, token_validated);
+    Ok(Permit { policy: Arc::clone(policy), held, callers_token, expires })
+}
+
+/// What a policy that is only reported would have said. Gives no permit.
+pub async fn rehearse(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
+    admit_address(policy, caller)?;
+    for authentication in policy.authentications().filter(|one| one.is_stated()) {
+        authenticate::hold(authentication, caller).await?;
+    }
+    Ok(())
+}
+
+/// Who may be redirected: whoever the address filters let pass. A route that nobody has spoken about may redirect, since nothing
+/// is forwarded; one that is not configured correctly may not.
+pub fn admit_to_redirect(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
+    match &policy.deny {
+        Some(denial) if denial.is_unprotected() => {
+            policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller))
+        }
+        _ => admit_address(policy, caller),
+    }
+}
+
+fn admit_address(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
+    if let Some(denial) = &policy.deny {
+        return Err(denial.rejection());
+    }
+    policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller))
+}
+
+impl Permit {
+    /// The policy that admitted.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Name of the alternative that held at the nearest level.
+    pub fn alternative(&self) -> &Arc<str> {
+        &self.held.alternative
+    }
+
+    /// Headers in which the policy reads keys: they never travel.
+    pub fn key_headers(&self) -> impl Iterator<Item = &http::HeaderName> + Clone {
+        self.policy.authentications().flat_map(|one| &one.alternatives).flat_map(|alternative| {
+            match &alternative.demand {
+                Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
+                _ => &[],
+            }
+        })
+    }
+
+    /// What may become of the caller's `Authorization`.
+    pub fn callers_token(&self) -> CallersToken {
+        self.callers_token
+    }
+
+    /// The claims of the token that held, if one did.
+    pub fn claims(&self) -> Option<&Arc<Claims>> {
+        self.held.claims.as_ref()
+    }
+
+    /// The subscription that held, and by which key.
+    pub fn subscription(&self) -> Option<&(Arc<Subscription>, Digest)> {
+        self.held.subscription.as_ref()
+    }
+
+    /// The moment at which the first of the credentials ends.
+    pub fn expires(&self) -> Option<UnixMs> {
+        self.expires
+    }
+}
+
+/// The earlier of two ends, where `None` is no end.
+pub fn earliest(one: Option<UnixMs>, other: Option<UnixMs>) -> Option<UnixMs> {
+    one.into_iter().chain(other).min()
+}
+
+fn callers_token(policy: &Policy, validated: bool) -> CallersToken {
+    let reads_token = |demand: &Demand| match demand {
+        Demand::Credentials { jwt, .. } => jwt.is_some(),
+        // What cannot be told may have read it.
+        Demand::Unavailable(_) => true,
+        Demand::Public => false,
+    };
+    match policy.demands().any(reads_token) {
+        _ if validated => CallersToken::Validated,
+        true => CallersToken::Unvalidated,
+        false => CallersToken::Unread,
+    }
+}

@@ -1,0 +1,44 @@
+//! Tokens against the keys of their issuers, with verdicts remembered.
+
+use std::sync::Arc;
+
+use crate::clock::UnixMs;
+use crate::issuer::Issuers;
+use crate::jwt::{self, Claims, KeyRing, TokenCache, TokenFault};
+use crate::runtime::policy::Jwt;
+
+/// What verifies tokens in this process.
+pub struct Tokens {
+    issuers: Arc<Issuers>,
+    cache: TokenCache,
+}
+
+impl Tokens {
+    /// With the keys of `issuers`, and an empty memory.
+    pub fn new(issuers: Arc<Issuers>) -> Self {
+        Self { issuers, cache: TokenCache::default() }
+    }
+
+    /// The claims of `token`, if it is what `jwt` asks for. Waits only for a look at keys that the token makes worth while.
+    pub async fn verify(&self, token: &str, jwt: &Jwt, now: UnixMs) -> Result<Arc<Claims>, TokenFault> {
+        let keys = self.issuers.find(&jwt.key_set).ok_or(TokenFault::KeyUnavailable)?;
+        match self.judge(token, jwt, keys.ring().as_deref(), now) {
+            Err(TokenFault::UnknownKey) if keys.look_again().await => {
+                self.judge(token, jwt, keys.ring().as_deref(), now)
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn judge(&self, token: &str, jwt: &Jwt, keys: Option<&KeyRing>, now: UnixMs) -> Result<Arc<Claims>, TokenFault> {
+        let case = keys.map(|keys| TokenCache::case(token, &jwt.rules, keys));
+        if let Some(claims) = case.as_ref().and_then(|case| self.cache.find(case, now)) {
+            return Ok(claims);
+        }
+        let claims = Arc::new(jwt::verify(token, &jwt.rules, keys, now)?);
+        if let Some(case) = case {
+            self.cache.keep(case, &claims, now);
+        }
+        Ok(claims)
+    }
+}

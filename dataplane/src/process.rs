@@ -1,0 +1,165 @@
+//! A data plane in this process: started with settings, fed with updates, drained at its end.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use sallyport_snapshot::v1::{self, Kind};
+use sallyport_snapshot::{Difference, Name, Versioned};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::egress::{AddressRules, Egress};
+use crate::issuer::Issuers;
+use crate::observe::access_log::AccessLog;
+use crate::observe::metrics::Metrics;
+use crate::pipeline::tokens::Tokens;
+use crate::runtime::Runtime;
+use crate::runtime::store::Store;
+use crate::server::admin;
+use crate::server::socket::bind_all;
+use crate::server::worker::{self, Command, Shared, WorkerHandle};
+use crate::settings::Settings;
+
+/// Workers, sockets, and the configuration in force.
+pub struct DataPlane {
+    settings: Settings,
+    shared: Arc<Shared>,
+    workers: Vec<WorkerHandle>,
+    state: Mutex<State>,
+    admin: Option<SocketAddr>,
+}
+
+struct State {
+    store: Store,
+    bound: BTreeSet<u16>,
+}
+
+/// What a data plane is started with besides its settings.
+pub struct Surroundings {
+    pub clock: Clock,
+    pub access_log: AccessLog,
+    /// Where health of issuers and the like is reported.
+    pub reports: mpsc::UnboundedSender<v1::Report>,
+}
+
+impl DataPlane {
+    /// Starts workers and probes; nothing is served before the first update. Has to be called on a tokio runtime, which keeps
+    /// fetching keys and answering probes.
+    pub async fn start(settings: Settings, surroundings: Surroundings) -> std::io::Result<Self> {
+        let rules = AddressRules::of(settings.environment);
+        let issuers = Arc::new(Issuers::new(Egress::new(rules), Handle::current(), surroundings.reports));
+        let shared = Arc::new(Shared {
+            runtime: ArcSwap::from_pointee(Runtime::default()),
+            tokens: Tokens::new(Arc::clone(&issuers)),
+            clock: surroundings.clock,
+            access_log: surroundings.access_log,
+            metrics: Metrics::default(),
+            rules,
+            draining: AtomicBool::new(false),
+        });
+        let workers = (0..settings.workers.get())
+            .map(|index| worker::start(index, Arc::clone(&shared)))
+            .collect::<Result<_, _>>()?;
+        let admin = match settings.admin {
+            Some(address) => Some(admin::start(address, Arc::clone(&shared)).await?),
+            None => None,
+        };
+        let state = Mutex::new(State { store: Store::new(issuers), bound: BTreeSet::new() });
+        Ok(Self { settings, shared, workers, state, admin })
+    }
+
+    /// Where probes and metrics are answered.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Puts an update in force as a whole; what of it could not be built or bound is named in the answer.
+    pub fn apply(&self, update: &v1::Update) -> v1::Ack {
+        let (difference, mut rejected) = read(update);
+        let mut state = self.state.lock();
+        let (runtime, unbuilt) = state.store.apply(&difference);
+        rejected.extend(unbuilt);
+        let ports: BTreeSet<u16> = runtime.ports.keys().copied().collect();
+        self.shared.metrics.generation.set(i64::try_from(runtime.generation).unwrap_or(i64::MAX));
+        self.shared.runtime.store(Arc::new(runtime));
+        rejected.extend(self.bind(&ports, &mut state.bound));
+        self.shared.metrics.rejected_resources.set(i64::try_from(rejected.len()).unwrap_or(i64::MAX));
+        let rejected = rejected.into_iter().map(|(name, why)| v1::Rejected { name: Some(name.to_wire()), why });
+        v1::Ack { nonce: update.nonce, rejected: rejected.collect() }
+    }
+
+    /// Finishes what is under way and stops; returns when all workers have ended.
+    pub async fn drain(self, within: Duration) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        for worker in &self.workers {
+            // A worker that is gone has nothing to finish.
+            let _gone = worker.commands.send(Command::Drain { within });
+        }
+        let ended =
+            tokio::task::spawn_blocking(move || self.workers.into_iter().for_each(|worker| drop(worker.thread.join())));
+        let _ended = ended.await;
+    }
+
+    /// Binds ports that are new and closes those that are gone.
+    fn bind(&self, ports: &BTreeSet<u16>, bound: &mut BTreeSet<u16>) -> Vec<(Name, String)> {
+        for port in bound.difference(ports) {
+            for worker in &self.workers {
+                let _gone = worker.commands.send(Command::Close { port: *port });
+            }
+        }
+        bound.retain(|port| ports.contains(port));
+        let mut failed = Vec::new();
+        for port in ports.iter().copied().filter(|port| !bound.contains(port)).collect::<Vec<_>>() {
+            match self.bind_one(port) {
+                Ok(()) => {
+                    bound.insert(port);
+                }
+                Err(why) => {
+                    let runtime = self.shared.runtime.load();
+                    let listeners = runtime.ports.get(&port).into_iter().flat_map(|port| port.listeners());
+                    failed.extend(
+                        listeners.map(|listener| (Name::new(Kind::Listener, Arc::clone(&listener.name)), why.clone())),
+                    );
+                }
+            }
+        }
+        failed
+    }
+
+    fn bind_one(&self, port: u16) -> Result<(), String> {
+        let address = self
+            .settings
+            .binding
+            .address(port.into())
+            .ok_or_else(|| format!("port {port} and the offset lead past 65535"))?;
+        let sockets =
+            bind_all(address, self.workers.len()).map_err(|error| format!("{address} cannot be bound: {error}"))?;
+        for (worker, socket) in self.workers.iter().zip(sockets) {
+            let _gone = worker.commands.send(Command::Listen { port, socket });
+        }
+        Ok(())
+    }
+}
+
+/// Reads an update; a resource that has no name or body, or another hash than it says, is named.
+fn read(update: &v1::Update) -> (Difference, Vec<(Name, String)>) {
+    let (mut difference, mut rejected) = (Difference::default(), Vec::new());
+    for changed in &update.changed {
+        let Some(name) = changed.name.as_ref().and_then(Name::from_wire) else { continue };
+        match changed.resource.as_ref().and_then(|resource| resource.body.clone()).map(Versioned::new) {
+            Some(resource) if resource.hash().as_bytes() == changed.hash.as_ref() => {
+                difference.changed.push((name, resource))
+            }
+            Some(_) => rejected.push((name, "its content does not have the hash that it came with".to_owned())),
+            None => rejected.push((name, "it has no body".to_owned())),
+        }
+    }
+    difference.removed = update.removed.iter().filter_map(Name::from_wire).collect();
+    (difference, rejected)
+}

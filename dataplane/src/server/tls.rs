@@ -1,0 +1,32 @@
+//! TLS at the listener: settings are chosen by the server name, before anything is answered.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::runtime::Runtime;
+use crate::runtime::listener::Listener;
+
+/// A connection, and the listener whose settings it was made with.
+pub(super) struct Accepted {
+    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) http2: bool,
+}
+
+/// Shakes hands. A name that no listener has, or whose listener has no certificate, is refused.
+pub(super) async fn accept(runtime: &Runtime, port: u16, stream: TcpStream) -> std::io::Result<Accepted> {
+    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+    let start = acceptor.await?;
+    let name = start.client_hello().server_name().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+    let refused = |why: &str| std::io::Error::other(format!("server name {name:?}: {why}"));
+    let listener = runtime.ports.get(&port).and_then(|port| port.listener(&name)).cloned();
+    let listener = listener.ok_or_else(|| refused("no listener has it"))?;
+    let config = listener.tls.as_ref().and_then(|tls| tls.config.clone());
+    let config = config.ok_or_else(|| refused("its listener has no certificate"))?;
+    let stream = start.into_stream(config).await?;
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok(Accepted { stream, listener, http2 })
+}

@@ -1,0 +1,239 @@
+//! One thread with its own event loop, connections and pools.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rand::RngExt as _;
+use rand::rngs::SmallRng;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, LocalSet};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::egress::AddressRules;
+use crate::observe::access_log::{AccessLog, Line};
+use crate::observe::metrics::Metrics;
+use crate::pipeline::body::RequestBody;
+use crate::pipeline::tokens::Tokens;
+use crate::rejection::{Reason, Rejection};
+use crate::runtime::Runtime;
+use crate::server::connection::{self, Connection};
+use crate::upstream::Upstreams;
+
+/// Between two looks at idle upstream connections.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// A pause after accepting has failed, for want of descriptors as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all workers of a process share.
+pub struct Shared {
+    pub runtime: ArcSwap<Runtime>,
+    pub tokens: Tokens,
+    pub clock: Clock,
+    pub access_log: AccessLog,
+    pub metrics: Metrics,
+    pub rules: AddressRules,
+    /// Set once, when the process has been told to stop.
+    pub draining: AtomicBool,
+}
+
+/// What a worker is told.
+pub enum Command {
+    /// Serve what arrives at this socket, which stands for a port of the configuration.
+    Listen { port: u16, socket: TcpListener },
+    /// Accept nothing more at this port.
+    Close { port: u16 },
+    /// Accept nothing more, finish what is under way within this time, and end.
+    Drain { within: Duration },
+}
+
+/// The worker as its own thread sees it.
+pub struct Worker {
+    shared: Arc<Shared>,
+    upstreams: Upstreams<RequestBody>,
+    random: RefCell<SmallRng>,
+    connections: Cell<usize>,
+    requests: Cell<usize>,
+    draining: watch::Sender<bool>,
+}
+
+/// The worker as others see it.
+pub struct WorkerHandle {
+    pub commands: mpsc::UnboundedSender<Command>,
+    pub thread: JoinHandle<()>,
+}
+
+/// Starts a worker.
+pub fn start(index: usize, shared: Arc<Shared>) -> std::io::Result<WorkerHandle> {
+    let (commands, receiver) = mpsc::unbounded_channel();
+    let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+    let thread = thread.spawn(move || {
+        let worker = Rc::new(Worker::new(shared));
+        LocalSet::new().block_on(&event_loop, obey(&worker, receiver));
+    })?;
+    Ok(WorkerHandle { commands, thread })
+}
+
+async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let mut accepting: HashMap<u16, AbortHandle> = HashMap::new();
+    let mut tidy = tokio::time::interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Listen { port, socket }) => {
+                    let task = tokio::task::spawn_local(accept(Rc::clone(worker), port, socket));
+                    if let Some(old) = accepting.insert(port, task.abort_handle()) {
+                        old.abort();
+                    }
+                }
+                Some(Command::Close { port }) => {
+                    if let Some(task) = accepting.remove(&port) {
+                        task.abort();
+                    }
+                }
+                Some(Command::Drain { within }) => {
+                    accepting.values().for_each(AbortHandle::abort);
+                    return worker.drain(within).await;
+                }
+                None => return,
+            },
+            _ = tidy.tick() => worker.upstreams.tidy(),
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, port: u16, socket: TcpListener) {
+    let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
+    loop {
+        match socket.accept().await {
+            Ok((stream, peer)) => {
+                tokio::task::spawn_local(connection::serve(Rc::clone(&worker), port, stream, peer));
+            }
+            Err(error) => {
+                tracing::warn!(port, %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>) -> Self {
+        let mut random: SmallRng = rand::make_rng();
+        let upstreams = Upstreams::new(shared.rules, random.random());
+        let (draining, _) = watch::channel(false);
+        Self {
+            shared,
+            upstreams,
+            random: RefCell::new(random),
+            connections: Cell::new(0),
+            requests: Cell::new(0),
+            draining,
+        }
+    }
+
+    /// What all workers share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The configuration of this moment.
+    pub fn runtime(&self) -> Arc<Runtime> {
+        self.shared.runtime.load_full()
+    }
+
+    /// Connections to services.
+    pub fn upstreams(&self) -> &Upstreams<RequestBody> {
+        &self.upstreams
+    }
+
+    /// For weights and turns; nothing secret depends on it.
+    pub fn random(&self) -> u64 {
+        self.random.borrow_mut().random()
+    }
+
+    pub(crate) fn random_128(&self) -> u128 {
+        self.random.borrow_mut().random()
+    }
+
+    /// Tells when the worker begins to drain.
+    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    /// Takes a connection in, unless there are too many.
+    pub(crate) fn admit_connection(self: &Rc<Self>, max: usize) -> Option<ConnectionGuard> {
+        if self.connections.get() >= max {
+            return None;
+        }
+        self.connections.set(self.connections.get() + 1);
+        Some(ConnectionGuard { worker: Rc::clone(self) })
+    }
+
+    /// Refuses a request where too many are under way.
+    pub(crate) fn admit_request(&self, connection: &Connection) -> Result<(), Rejection> {
+        if self.requests.get() <= connection.bounds.max_requests_in_flight {
+            return Ok(());
+        }
+        Err(Rejection {
+            retry_after_s: Some(1),
+            ..Rejection::because(Reason::Overloaded, "bounds.maxRequestsInFlight is reached")
+        })
+    }
+
+    pub(crate) fn begin_request(&self) {
+        self.requests.set(self.requests.get() + 1);
+        self.shared.metrics.active.inc();
+    }
+
+    pub(crate) fn end_request(&self) {
+        self.requests.set(self.requests.get().saturating_sub(1));
+        self.shared.metrics.active.dec();
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.shared.metrics.panics.inc();
+    }
+
+    async fn drain(&self, within: Duration) {
+        self.draining.send_replace(true);
+        let deadline = Instant::now() + within;
+        while self.connections.get() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Shared {
+    /// Counts and logs an exchange that has ended.
+    pub(crate) fn observe(&self, line: &Line, instance: u128) {
+        self.metrics.count(line);
+        if !self.access_log.write(line, instance, self.clock.now()) {
+            self.metrics.lost_lines.inc();
+        }
+    }
+
+    /// Whether the process has been told to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection that counts as long as this lives.
+pub(crate) struct ConnectionGuard {
+    worker: Rc<Worker>,
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.worker.connections.set(self.worker.connections.get().saturating_sub(1));
+    }
+}
