@@ -1,1 +1,9 @@
-//! Placeholder until its first commit.
+//! The controller's half of Sallyport: from manifests to a judged graph, and from the graph to a snapshot and statuses.
+
+pub mod cluster;
+pub mod compile;
+pub mod graph;
+pub mod manifest;
+pub mod problem;
+pub mod publish;
+pub mod status;

@@ -13,10 +13,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Puts `body` under `name` within its kind, in place of what stood there.
-    pub fn insert(&mut self, name: impl Into<std::sync::Arc<str>>, body: Body) {
+    /// Puts `body` under `name` within its kind, in place of what stood there. Returns the whole name.
+    pub fn insert(&mut self, name: impl Into<std::sync::Arc<str>>, body: Body) -> Name {
         let name = Name::new(kind_of(&body), name);
-        self.resources.insert(name, Versioned::new(body));
+        self.resources.insert(name.clone(), Versioned::new(body));
+        name
     }
 
     /// Puts a resource that is already hashed.

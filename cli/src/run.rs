@@ -1,0 +1,170 @@
+//! `sallyport run`: a gateway from files, in one process, without a cluster.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use notify::{RecursiveMode, Watcher as _};
+use sallyport_controller::manifest::{Diagnostic, SourceFile, files};
+use sallyport_dataplane::clock::Clock;
+use sallyport_dataplane::observe::access_log::AccessLog;
+use sallyport_dataplane::process::{DataPlane, Surroundings};
+use sallyport_dataplane::server::socket::Binding;
+use sallyport_dataplane::settings::{Bounds, Environment, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::exit::Outcome;
+use crate::standalone::State;
+
+/// A writer saves a file in several steps: changes within this time are taken up together.
+const QUIET: Duration = Duration::from_millis(50);
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A file, or a folder that is searched for *.yaml, *.yml and *.json
+    #[arg(short, long = "filename", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The address that listeners bind to
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) bind: IpAddr,
+    /// Added to every listener's port, so that port 80 needs no privilege: 8000 makes it 8080
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port_offset: u16,
+    /// Where /livez, /readyz and /metrics are answered
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    pub(crate) admin: SocketAddr,
+    /// Threads that serve requests; default: one for each core
+    #[arg(long)]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// Writes a JSON line for each request to standard output
+    #[arg(long)]
+    pub(crate) access_log: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    log_to_standard_error();
+    // Signals are heard from the first moment: one that comes while files are read still ends the process in order.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let data_plane = start(&arguments).await?;
+    let (changes, mut changed) = mpsc::unbounded_channel();
+    let _watcher = watch(&arguments.files, changes)?;
+    let mut state = State::default();
+    reload(&mut state, &arguments.files, &data_plane).context("the manifests cannot be read")?;
+    tracing::info!(bind = %arguments.bind, admin = ?data_plane.admin(), "ready");
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = changed.recv() => {
+                tokio::time::sleep(QUIET).await;
+                while changed.try_recv().is_ok() {}
+                if let Err(error) = reload(&mut state, &arguments.files, &data_plane) {
+                    tracing::error!(error = format!("{error:#}"), "the manifests cannot be read; what was in force stays");
+                }
+            }
+        }
+    }
+    tracing::info!("draining");
+    data_plane.drain(Bounds::default().drain_timeout).await;
+    Ok(Outcome::Fine)
+}
+
+/// Logs go to standard error, so that standard output is free for the access log.
+pub(crate) fn log_to_standard_error() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    // A second call within one process keeps the first.
+    let _kept = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// A data plane for the demo: two workers, no probes.
+pub(crate) async fn start_for_demo() -> std::io::Result<DataPlane> {
+    let workers = NonZeroUsize::MIN.saturating_add(1);
+    let binding = Binding { ip: std::net::Ipv4Addr::LOCALHOST.into(), port_offset: 0 };
+    let settings = Settings { workers, binding, admin: None, environment: Environment::Standalone };
+    let (reports, _) = mpsc::unbounded_channel();
+    DataPlane::start(settings, Surroundings { clock: Clock::default(), access_log: AccessLog::off(), reports }).await
+}
+
+async fn start(arguments: &Arguments) -> anyhow::Result<DataPlane> {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let settings = Settings {
+        workers: arguments.workers.unwrap_or(cores),
+        binding: Binding { ip: arguments.bind, port_offset: arguments.port_offset },
+        admin: Some(arguments.admin),
+        environment: Environment::Standalone,
+    };
+    let access_log = if arguments.access_log { AccessLog::to(std::io::stdout())? } else { AccessLog::off() };
+    // Issuer health is in the log and in the metrics; there is no status to write it into.
+    let (reports, _) = mpsc::unbounded_channel();
+    let surroundings = Surroundings { clock: Clock::default(), access_log, reports };
+    DataPlane::start(settings, surroundings)
+        .await
+        .with_context(|| format!("the gateway cannot start with --admin {}", arguments.admin))
+}
+
+fn watch(paths: &[PathBuf], changes: mpsc::UnboundedSender<()>) -> anyhow::Result<notify::RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading a file is an event as well, and would never end.
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            let _ended = changes.send(());
+        }
+    })?;
+    for path in paths {
+        // A file is replaced rather than written by most editors: its folder sees both.
+        let watched = if path.is_dir() {
+            path.as_path()
+        } else {
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        };
+        watcher
+            .watch(watched, RecursiveMode::Recursive)
+            .with_context(|| format!("{} cannot be watched", path.display()))?;
+    }
+    Ok(watcher)
+}
+
+/// Reads everything anew and enforces it.
+pub(crate) fn reload(state: &mut State, paths: &[PathBuf], data_plane: &DataPlane) -> anyhow::Result<()> {
+    let mut sources: Vec<SourceFile> = Vec::new();
+    for path in paths {
+        sources.extend(files::read(path).with_context(|| path.display().to_string())?);
+    }
+    let mut diagnostics = state.load(&sources);
+    let (more, statuses) = state.enforce(data_plane);
+    diagnostics.extend(more);
+    diagnostics.sort();
+    diagnostics.dedup();
+    diagnostics.iter().for_each(report);
+    let rejected = statuses.iter().flat_map(|status| {
+        status
+            .conditions
+            .iter()
+            .filter(|condition| condition.reason == "Rejected")
+            .map(move |condition| (status, condition))
+    });
+    for (status, condition) in rejected.filter(|(_, condition)| condition.r#type == "Programmed") {
+        tracing::error!(
+            object = format!("{} {}", status.kind, status.name),
+            why = condition.message,
+            "the data plane rejected a part of the configuration"
+        );
+    }
+    let programmed = statuses
+        .iter()
+        .filter(|status| status.conditions.iter().any(|condition| condition.r#type == "Ready" && condition.status))
+        .count();
+    tracing::info!(
+        objects = statuses.len(),
+        ready = programmed,
+        problems = diagnostics.len(),
+        "configuration in force"
+    );
+    Ok(())
+}
+
+fn report(diagnostic: &Diagnostic) {
+    tracing::warn!("{diagnostic}");
+}

@@ -1,0 +1,146 @@
+//! Files in, configuration out: controller and data plane joined in one process, by the path that a cluster uses as well.
+
+use std::collections::BTreeMap;
+
+use sallyport_controller::cluster::{ClusterState, Object, ObjectKind, ObjectName};
+use sallyport_controller::compile::{Compiled, compile};
+use sallyport_controller::graph::{Environment, Graph};
+use sallyport_controller::manifest::{self, Diagnostic, LoadedObject, SourceFile};
+use sallyport_controller::problem::Problem;
+use sallyport_controller::publish::Replica;
+use sallyport_controller::status::{self, ObjectStatus};
+use sallyport_dataplane::process::DataPlane;
+
+/// Everything that the files say, as far as it is good; and what it has led to.
+#[derive(Default)]
+pub(crate) struct State {
+    by_file: BTreeMap<String, Vec<Held>>,
+    diagnosers: BTreeMap<(ObjectKind, ObjectName), LoadedObject>,
+    replica: Replica,
+}
+
+/// An object as it is in force.
+struct Held {
+    kind: ObjectKind,
+    name: ObjectName,
+    object: Object,
+}
+
+impl State {
+    /// Takes the files in. A file that is no YAML keeps what it held; an object that is not valid keeps the one before it, and if
+    /// there was none closes what it guards. All of that is said.
+    pub(crate) fn load(&mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
+        let loaded = manifest::load(files);
+        let mut diagnostics = loaded.diagnostics;
+        let mut before: BTreeMap<_, _> = std::mem::take(&mut self.by_file);
+        let good = |held: &Held| held.object.problems().is_empty();
+        let known: BTreeMap<_, _> = before
+            .values()
+            .flatten()
+            .filter(|held| good(held))
+            .map(|held| ((held.kind, held.name.clone()), held.object.clone()))
+            .collect();
+        for file in &loaded.unreadable {
+            let kept = before.remove(file).unwrap_or_default();
+            diagnostics.extend(kept_file(file, kept.len()));
+            self.by_file.insert(file.clone(), kept);
+        }
+        let kept: Vec<_> = self.by_file.values().flatten().map(|held| (held.kind, held.name.clone())).collect();
+        self.diagnosers.retain(|key, _| kept.contains(key));
+        for loaded in loaded.objects {
+            let key = (loaded.kind, loaded.name.clone());
+            let mut object = loaded.object.clone();
+            if let Some(last_good) = known.get(&key).filter(|_| !object.problems().is_empty()) {
+                diagnostics.push(loaded.diagnostic("", "it is not valid; the last valid form stays in force"));
+                object = last_good.clone();
+            }
+            self.by_file.entry(loaded.file().to_owned()).or_default().push(Held {
+                kind: loaded.kind,
+                name: loaded.name.clone(),
+                object,
+            });
+            self.diagnosers.insert(key, loaded);
+        }
+        diagnostics
+    }
+
+    /// Problems that only show when objects are seen together.
+    pub(crate) fn judge(&self) -> Vec<Diagnostic> {
+        let cluster = self.cluster();
+        let graph = Graph::build(&cluster, Environment::Standalone);
+        self.diagnose(&graph)
+    }
+
+    /// Brings a data plane to what the files say, and says what is wrong and where each object stands.
+    pub(crate) fn enforce(&mut self, data_plane: &DataPlane) -> (Vec<Diagnostic>, Vec<ObjectStatus>) {
+        let cluster = self.cluster();
+        let graph = Graph::build(&cluster, Environment::Standalone);
+        let compiled: Compiled = compile(&graph, &cluster);
+        if let Some(update) = self.replica.update(&compiled.snapshot) {
+            let ack = data_plane.apply(&update);
+            self.replica.acknowledge(&ack);
+        }
+        (self.diagnose(&graph), status::plan(&graph, &compiled, &[&self.replica]))
+    }
+
+    fn cluster(&self) -> ClusterState {
+        let mut cluster = ClusterState::default();
+        for held in self.by_file.values().flatten() {
+            cluster.apply(held.name.clone(), held.object.clone());
+        }
+        cluster
+    }
+
+    fn diagnose(&self, graph: &Graph) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        let mut say = |kind: ObjectKind, name: &ObjectName, problems: &mut dyn Iterator<Item = &Problem>| {
+            if let Some(object) = self.diagnosers.get(&(kind, name.clone())) {
+                // What made an object undecodable has been said where it was read.
+                let news = problems.filter(|problem| problem.reason != sallyport_api::condition::Reason::Undecodable);
+                diagnostics.extend(news.map(|problem| object.diagnostic(&problem.field, &problem.message)));
+            }
+        };
+        for (name, gateway) in &graph.gateways {
+            say(
+                ObjectKind::Gateway,
+                name,
+                &mut gateway.problems.iter().chain(gateway.listeners.iter().flat_map(|listener| &listener.problems)),
+            );
+        }
+        for (id, route) in &graph.routes {
+            let kind = if id.kind == "GRPCRoute" { ObjectKind::GRPCRoute } else { ObjectKind::HTTPRoute };
+            say(
+                kind,
+                &id.name,
+                &mut route.problems.iter().chain(route.parents.iter().flat_map(|parent| &parent.problems)),
+            );
+        }
+        for (name, policy) in &graph.policies {
+            say(ObjectKind::ApiPolicy, name, &mut policy.problems.iter());
+        }
+        for (name, backend) in &graph.backends {
+            say(ObjectKind::Backend, name, &mut backend.problems.iter());
+        }
+        for (name, product) in &graph.products {
+            say(ObjectKind::Product, name, &mut product.problems.iter());
+        }
+        for (name, subscription) in &graph.subscriptions {
+            say(ObjectKind::Subscription, name, &mut subscription.problems.iter());
+        }
+        diagnostics
+    }
+}
+
+fn kept_file(file: &str, objects: usize) -> Option<Diagnostic> {
+    let message = format!("the file cannot be read as YAML; the {objects} objects that it held stay in force");
+    let severity = manifest::Severity::Error;
+    (objects > 0).then(|| Diagnostic {
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        object: String::new(),
+        field: String::new(),
+        severity,
+        message,
+    })
+}

@@ -1,0 +1,240 @@
+//! From the graph to what a data plane is told. Pure: the same graph gives the same snapshot, byte for byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sallyport_snapshot::v1::{self, resource::Body};
+use sallyport_snapshot::{Name, Snapshot};
+
+use crate::cluster::{ClusterState, ObjectName};
+use crate::graph::effective::{self, Conflict, Place};
+use crate::graph::policy::PolicyNode;
+use crate::graph::route::{RouteId, RouteNode};
+use crate::graph::rule::BackendTarget;
+use crate::graph::{Graph, service};
+
+/// A snapshot, and what was found on the way to it.
+#[derive(Default)]
+pub struct Compiled {
+    pub snapshot: Snapshot,
+    /// Resources that an object contributes to, by kind and name of the object.
+    pub provenance: BTreeMap<(String, ObjectName), BTreeSet<Name>>,
+    pub conflicts: Vec<Conflict>,
+    /// Policies in effect on each route.
+    pub affected: BTreeMap<RouteId, BTreeSet<ObjectName>>,
+}
+
+/// What routes add to a Backend: headers and parameters that must not reach it.
+#[derive(Default)]
+struct Guarded {
+    identity: BTreeSet<String>,
+    key_headers: BTreeSet<String>,
+    key_parameters: BTreeSet<String>,
+}
+
+/// Compiles `graph`.
+pub fn compile(graph: &Graph, cluster: &ClusterState) -> Compiled {
+    let mut compiled = Compiled::default();
+    let mut guarded = BTreeMap::<BackendTarget, Guarded>::new();
+    gateways(graph, &mut compiled);
+    for (id, route) in &graph.routes {
+        self::route(graph, id, route, &mut compiled, &mut guarded);
+    }
+    for (name, policy) in &graph.policies {
+        policy_resources(name, policy, &mut compiled);
+    }
+    backends(graph, cluster, &guarded, &mut compiled);
+    for (name, product) in &graph.products {
+        compiled.put("Product", name, name.to_string(), Body::Product(product.message.clone()));
+    }
+    for (name, subscription) in &graph.subscriptions {
+        if let Some(message) = &subscription.message {
+            compiled.put("Subscription", name, name.to_string(), Body::Subscription(message.clone()));
+        }
+    }
+    compiled.conflicts.sort();
+    compiled.conflicts.dedup();
+    compiled
+}
+
+impl Compiled {
+    fn put(&mut self, kind: &str, object: &ObjectName, name: String, body: Body) {
+        let named = self.snapshot.insert(name, body);
+        self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(named);
+    }
+
+    fn owe(&mut self, kind: &str, object: &ObjectName, name: &Name) {
+        self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(name.clone());
+    }
+}
+
+fn gateways(graph: &Graph, compiled: &mut Compiled) {
+    for (name, gateway) in &graph.gateways {
+        compiled.put("Gateway", name, name.to_string(), Body::Gateway(gateway.message.clone()));
+        for listener in gateway.listeners.iter().filter(|listener| !listener.conflicted) {
+            let tls = listener
+                .tls
+                .as_ref()
+                .map(|certificates| v1::ListenerTls { certificates: certificates.keys().cloned().collect() });
+            for (certificate, message) in listener.tls.iter().flatten() {
+                compiled.put("Gateway", name, certificate.clone(), Body::Certificate(message.clone()));
+            }
+            let message = v1::Listener {
+                gateway: name.to_string(),
+                port: listener.port,
+                hostname: listener.hostname.clone(),
+                tls,
+            };
+            compiled.put("Gateway", name, format!("{name}/{}", listener.name), Body::Listener(message));
+        }
+    }
+}
+
+fn route(
+    graph: &Graph,
+    id: &RouteId,
+    route: &RouteNode,
+    compiled: &mut Compiled,
+    guarded: &mut BTreeMap<BackendTarget, Guarded>,
+) {
+    let mut rules: Vec<_> = route.rules.iter().map(|rule| rule.message.clone()).collect();
+    let mut attachments = Vec::new();
+    for parent in &route.parents {
+        let Some(gateway) = graph.gateways.get(&parent.gateway) else { continue };
+        let serving = |listener: &str| gateway.listeners.iter().any(|one| one.name == listener && !one.conflicted);
+        for attachment in parent.attachments.iter().filter(|attachment| serving(&attachment.listener)) {
+            let mut policies = Vec::new();
+            for (at, rule) in route.rules.iter().enumerate() {
+                let place = Place {
+                    gateway: &parent.gateway,
+                    listener: &attachment.listener,
+                    route: id,
+                    rule: rule.section.as_deref(),
+                    unprotected: gateway.unprotected,
+                };
+                let effective = effective::at(&graph.policies, place, &mut compiled.conflicts);
+                for target in &rule.backends {
+                    guard(guarded.entry(target.clone()).or_default(), &effective.message);
+                }
+                if let Some(message) = rules.get_mut(at) {
+                    credentials(graph, message, &rule.backends, effective.credential.as_ref());
+                }
+                policies.push(effective.name.clone());
+                take_part(graph, id, effective, compiled);
+            }
+            let listener = format!("{}/{}", parent.gateway, attachment.listener);
+            attachments.push(v1::Attachment { listener, hostnames: attachment.hostnames.clone(), policies });
+        }
+    }
+    let object =
+        Some(v1::ObjectRef { kind: id.kind.into(), namespace: id.name.namespace.clone(), name: id.name.name.clone() });
+    let message = v1::Route { object, created_ms: route.created_ms, attachments, rules };
+    compiled.put(id.kind, &id.name, format!("{}/{}", id.kind, id.name), Body::Route(message));
+}
+
+/// Writes the effective policy, which every policy in it has a share in.
+fn take_part(graph: &Graph, id: &RouteId, effective: effective::Effective, compiled: &mut Compiled) {
+    let rehearsed = effective
+        .message
+        .rehearsals
+        .iter()
+        .filter_map(|one| one.policy.as_ref())
+        .flat_map(|policy| policy.objects.clone());
+    let objects: Vec<_> = effective.message.objects.iter().cloned().chain(rehearsed).collect();
+    let named = compiled.snapshot.insert(effective.name, Body::Policy(effective.message));
+    for name in graph.policies.keys().filter(|name| objects.contains(&name.to_string())) {
+        compiled.owe("ApiPolicy", name, &named);
+        compiled.affected.entry(id.clone()).or_default().insert(name.clone());
+    }
+}
+
+/// The route's own credential, where its policy is of the backend's namespace; else the Backend's.
+fn credentials(graph: &Graph, rule: &mut v1::Rule, targets: &[BackendTarget], policy: Option<&ObjectName>) {
+    for (backend, target) in rule.backends.iter_mut().zip(targets) {
+        let of_policy = policy
+            .filter(|policy| target.namespace() == Some(&policy.namespace))
+            .map(|policy| format!("ApiPolicy/{policy}"));
+        let of_backend = || match target {
+            BackendTarget::Backend(name) => graph
+                .backends
+                .get(name)
+                .and_then(|backend| backend.credential.as_ref())
+                .map(|_| format!("Backend/{name}")),
+            _ => None,
+        };
+        backend.credential = of_policy.or_else(of_backend).unwrap_or_default();
+    }
+}
+
+fn guard(guarded: &mut Guarded, policy: &v1::Policy) {
+    let set = policy.request_headers.iter().flat_map(|edit| &edit.set).map(|header| header.name.clone());
+    guarded.identity.extend(set);
+    let alternatives = policy.authentication.iter().chain(&policy.floors).flat_map(|one| &one.alternatives);
+    for key in alternatives.filter_map(|alternative| alternative.subscription_key.as_ref()) {
+        guarded.key_headers.extend(key.headers.iter().cloned());
+        guarded.key_parameters.extend(key.query_parameters.iter().cloned());
+    }
+}
+
+fn policy_resources(name: &ObjectName, policy: &PolicyNode, compiled: &mut Compiled) {
+    for (key_set, message) in &policy.key_sets {
+        compiled.put("ApiPolicy", name, key_set.clone(), Body::KeySet(message.clone()));
+    }
+    if let Some(credential) = &policy.sections.credential {
+        compiled.put("ApiPolicy", name, format!("ApiPolicy/{name}"), Body::Credential(credential.clone()));
+    }
+}
+
+fn backends(
+    graph: &Graph,
+    cluster: &ClusterState,
+    guarded: &BTreeMap<BackendTarget, Guarded>,
+    compiled: &mut Compiled,
+) {
+    let nothing = Guarded::default();
+    for (name, backend) in &graph.backends {
+        let target = BackendTarget::Backend(name.clone());
+        let message = with_guards(backend.message.clone(), guarded.get(&target).unwrap_or(&nothing));
+        compiled.put("Backend", name, format!("Backend/{name}"), Body::Backend(message));
+        if let Some((certificate, message)) = &backend.certificate {
+            compiled.put("Backend", name, certificate.clone(), Body::Certificate(message.clone()));
+        }
+        if let Some(credential) = &backend.credential {
+            compiled.put("Backend", name, format!("Backend/{name}"), Body::Credential(credential.clone()));
+        }
+        for (service, port) in &backend.services {
+            compiled.put(
+                "Backend",
+                name,
+                format!("{service}/{port}"),
+                Body::Endpoints(service::endpoints(cluster, service, *port)),
+            );
+        }
+    }
+    for (target, guards) in guarded {
+        let (BackendTarget::Service { name, port }, Some(resource)) = (target, target.resource()) else { continue };
+        let endpoints = format!("{name}/{port}");
+        let source = v1::endpoint_source::Source::Endpoints(endpoints.clone());
+        let message = v1::Backend {
+            object: Some(v1::ObjectRef {
+                kind: "Service".into(),
+                namespace: name.namespace.clone(),
+                name: name.name.clone(),
+            }),
+            endpoints: vec![v1::EndpointSource { source: Some(source), priority: 0, weight: 1 }],
+            protocol: service::protocol(cluster, name, *port).into(),
+            ..v1::Backend::default()
+        };
+        compiled.put("Service", name, resource, Body::Backend(with_guards(message, guards)));
+        compiled.put("Service", name, endpoints, Body::Endpoints(service::endpoints(cluster, name, *port)));
+    }
+}
+
+fn with_guards(message: v1::Backend, guarded: &Guarded) -> v1::Backend {
+    let list = |names: &BTreeSet<String>| names.iter().cloned().collect();
+    v1::Backend {
+        identity_headers: list(&guarded.identity),
+        key_headers: list(&guarded.key_headers),
+        key_query_parameters: list(&guarded.key_parameters),
+        ..message
+    }
+}

@@ -1,0 +1,61 @@
+//! Every object parsed, linked, and carrying its problems. Building never fails: it explains.
+//!
+//! Configuration and status both come from these nodes; nothing else decides what is valid. What cannot be resolved is a node
+//! that denies, never one that is left out.
+
+pub mod backend;
+pub mod certificate;
+pub mod credential;
+pub mod effective;
+pub mod form;
+pub mod gateway;
+pub mod grant;
+pub mod key_source;
+pub mod policy;
+pub mod route;
+pub mod rule;
+pub mod service;
+pub mod subscription;
+
+use std::collections::BTreeMap;
+
+use crate::cluster::{ClusterState, ObjectName};
+use backend::BackendNode;
+use gateway::GatewayNode;
+use policy::PolicyNode;
+use route::{RouteId, RouteNode};
+use subscription::{ProductNode, SubscriptionNode};
+
+/// Where the configuration is going to be enforced: decides what addresses may be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Cluster,
+    /// On somebody's own machine: loopback, also in plain http, is allowed.
+    Standalone,
+}
+
+/// The judged state of everything.
+pub struct Graph {
+    pub gateways: BTreeMap<ObjectName, GatewayNode>,
+    pub routes: BTreeMap<RouteId, RouteNode>,
+    pub policies: BTreeMap<ObjectName, PolicyNode>,
+    pub backends: BTreeMap<ObjectName, BackendNode>,
+    pub products: BTreeMap<ObjectName, ProductNode>,
+    pub subscriptions: BTreeMap<ObjectName, SubscriptionNode>,
+}
+
+impl Graph {
+    /// Judges `cluster`.
+    pub fn build(cluster: &ClusterState, environment: Environment) -> Self {
+        let mut gateways = gateway::all(cluster);
+        gateway::settle_conflicts(&mut gateways);
+        let mut routes = route::all(cluster, &gateways);
+        route::settle_kinds(&mut routes);
+        let mut policies = policy::all(cluster, environment);
+        policy::link(&mut policies, &gateways, &routes);
+        let products = subscription::products(cluster, &routes);
+        let subscriptions = subscription::subscriptions(cluster, &products, &gateways, &routes);
+        let backends = backend::all(cluster, environment);
+        Self { gateways, routes, policies, backends, products, subscriptions }
+    }
+}

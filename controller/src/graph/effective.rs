@@ -1,0 +1,250 @@
+//! What holds at one place: levels, ages and floors combined, section by section.
+
+use std::collections::BTreeMap;
+
+use sallyport_api::UnprotectedRoutes;
+use sallyport_api::policy::TargetKind;
+use sallyport_snapshot::v1;
+
+use super::policy::{PolicyNode, Targets, kind_name};
+use super::route::RouteId;
+use crate::cluster::ObjectName;
+
+/// A rule of a route on a listener of a Gateway.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub gateway: &'a ObjectName,
+    pub listener: &'a str,
+    pub route: &'a RouteId,
+    /// Name of the rule, if it has one.
+    pub rule: Option<&'a str>,
+    pub unprotected: UnprotectedRoutes,
+}
+
+/// How near a policy stands: the greatest wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Gateway,
+    Listener,
+    Route,
+    Rule,
+}
+
+/// The policy of a place, with the name that what takes part gives it.
+pub struct Effective {
+    pub name: String,
+    pub message: v1::Policy,
+    /// The policy whose credential beats the Backend's.
+    pub credential: Option<ObjectName>,
+}
+
+/// A policy that reaches a place.
+struct Reaching<'a> {
+    level: Level,
+    name: &'a ObjectName,
+    policy: &'a PolicyNode,
+    /// Its section does not exist: it denies.
+    section_missing: bool,
+}
+
+/// Sections in which `loser` lost to `winner` at a place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Conflict {
+    pub loser: ObjectName,
+    pub winner: ObjectName,
+    pub section: &'static str,
+}
+
+/// Combines the policies that reach `place`.
+pub fn at(policies: &BTreeMap<ObjectName, PolicyNode>, place: Place<'_>, conflicts: &mut Vec<Conflict>) -> Effective {
+    let mut reaching: Vec<_> = policies.iter().filter_map(|(name, policy)| reach(name, policy, place)).collect();
+    // The nearest first; within a level the oldest, then by name.
+    reaching.sort_by(|one, other| {
+        other.level.cmp(&one.level).then((one.policy.created_ms, one.name).cmp(&(other.policy.created_ms, other.name)))
+    });
+    let (reports, enforced): (Vec<_>, Vec<_>) = reaching.iter().partition(|one| one.policy.is_report);
+    let (floors, defaults): (Vec<_>, Vec<_>) = enforced.iter().copied().partition(|one| one.policy.is_floor);
+    let mut message =
+        v1::Policy { objects: enforced.iter().map(|one| one.name.to_string()).collect(), ..v1::Policy::default() };
+    message.deny = enforced.iter().find_map(|one| denial_of(one));
+    message.ip_filters = ip_filters(&defaults, &floors);
+    message.floors = floors.iter().filter_map(|one| one.policy.sections.authentication.clone()).collect();
+    message.authentication = authentication(&defaults, conflicts);
+    settle_unprotected(&mut message, place);
+    message.request_headers = request_headers(&defaults, &floors, conflicts);
+    message.streams = nearest(&defaults, "streams", conflicts, |one| one.policy.sections.streams.as_ref())
+        .map(|(_, streams)| *streams);
+    message.rehearsals = reports.iter().map(|one| rehearsal(one)).collect();
+    let routes: Vec<_> = defaults.iter().copied().filter(|one| one.level >= Level::Route).collect();
+    let credential = nearest(&routes, "credential", conflicts, |one| one.policy.sections.credential.as_ref())
+        .map(|(one, _)| one.name.clone());
+    Effective { name: name_of(&reaching, place), message, credential }
+}
+
+fn reach<'a>(name: &'a ObjectName, policy: &'a PolicyNode, place: Place<'_>) -> Option<Reaching<'a>> {
+    let on_gateway = name.namespace == place.gateway.namespace;
+    let on_route = name.namespace == place.route.name.namespace;
+    let found = |level, section_missing| Reaching { level, name, policy, section_missing };
+    let Targets::Named(targets) = &policy.targets else {
+        return (on_gateway || on_route).then(|| found(Level::Gateway, false));
+    };
+    let reached = targets.iter().filter_map(|target| {
+        let section = target.section.as_deref().filter(|_| !target.section_missing);
+        match target.kind {
+            TargetKind::Gateway if on_gateway && target.name == place.gateway.name => match section {
+                None => Some(found(Level::Gateway, target.section_missing)),
+                Some(section) => (section == place.listener).then(|| found(Level::Listener, false)),
+            },
+            TargetKind::Gateway => None,
+            kind if on_route && kind_name(kind) == place.route.kind && target.name == place.route.name.name => {
+                match section {
+                    None => Some(found(Level::Route, target.section_missing)),
+                    Some(section) => (Some(section) == place.rule).then(|| found(Level::Rule, false)),
+                }
+            }
+            _ => None,
+        }
+    });
+    reached.max_by_key(|one| (one.section_missing, one.level))
+}
+
+fn denial_of(one: &Reaching<'_>) -> Option<v1::Deny> {
+    if one.section_missing {
+        return Some(v1::Deny {
+            reason: v1::deny::Reason::Configuration.into(),
+            object: format!("ApiPolicy {}", one.name),
+            section: "spec.targetRefs".into(),
+            message: "the policy names a section that its target does not have; correct sectionName".into(),
+        });
+    }
+    one.policy.sections.deny.clone()
+}
+
+/// The first policy that states the section, of the nearest level where one does. Others of that level lose, and it is said.
+fn nearest<'a, T>(
+    defaults: &[&'a Reaching<'a>],
+    section: &'static str,
+    conflicts: &mut Vec<Conflict>,
+    state: impl Fn(&'a Reaching<'a>) -> Option<&'a T>,
+) -> Option<(&'a Reaching<'a>, &'a T)> {
+    let mut stating = defaults.iter().filter_map(|one| Some((*one, state(one)?)));
+    let winner = stating.next()?;
+    let losers = stating.filter(|(one, _)| one.level == winner.0.level);
+    conflicts.extend(losers.map(|(one, _)| Conflict {
+        loser: one.name.clone(),
+        winner: winner.0.name.clone(),
+        section,
+    }));
+    Some(winner)
+}
+
+/// All of the nearest level, and all floors.
+fn ip_filters(defaults: &[&Reaching<'_>], floors: &[&Reaching<'_>]) -> Vec<v1::IpFilter> {
+    let stating: Vec<_> =
+        defaults.iter().filter_map(|one| Some((one.level, one.policy.sections.ip_filter.clone()?))).collect();
+    let level = stating.first().map(|(level, _)| *level);
+    let own = stating.into_iter().filter(|(one, _)| Some(*one) == level).map(|(_, filter)| filter);
+    own.chain(floors.iter().filter_map(|one| one.policy.sections.ip_filter.clone())).collect()
+}
+
+/// The older of the nearest level, but `public` loses to anything else.
+fn authentication(defaults: &[&Reaching<'_>], conflicts: &mut Vec<Conflict>) -> Option<v1::Authentication> {
+    let level = defaults.iter().find(|one| one.policy.sections.authentication.is_some())?.level;
+    let stating =
+        defaults.iter().copied().filter(|one| one.level == level && one.policy.sections.authentication.is_some());
+    let (open, closed): (Vec<_>, Vec<_>) = stating.partition(|one| one.policy.sections.is_public);
+    let order: Vec<_> = closed.into_iter().chain(open).collect();
+    nearest(&order, "authentication", conflicts, |one| one.policy.sections.authentication.as_ref())
+        .map(|(_, section)| section.clone())
+}
+
+/// Without a word about authentication the Gateway's setting decides. A floor's word counts: it holds by itself.
+fn settle_unprotected(message: &mut v1::Policy, place: Place<'_>) {
+    if message.authentication.is_some() {
+        return;
+    }
+    let anybody = v1::Alternative { name: "unprotected".into(), public: true, ..v1::Alternative::default() };
+    let open = v1::Authentication { object: String::new(), alternatives: vec![anybody] };
+    if !message.floors.is_empty() || place.unprotected == UnprotectedRoutes::Allow {
+        message.authentication = Some(open);
+    } else if message.deny.is_none() {
+        message.deny = Some(v1::Deny {
+            reason: v1::deny::Reason::Unprotected.into(),
+            object: place.route.to_string(),
+            section: String::new(),
+            message:
+                "no policy says who may call the route; attach an ApiPolicy with authentication to it or to its Gateway"
+                    .into(),
+        });
+    }
+}
+
+/// By header: nearer levels, then older policies, then floors, which are applied last and so have the last word.
+fn request_headers(
+    defaults: &[&Reaching<'_>],
+    floors: &[&Reaching<'_>],
+    conflicts: &mut Vec<Conflict>,
+) -> Option<v1::HeaderEdit> {
+    let level = defaults.iter().find(|one| one.policy.sections.request_headers.is_some()).map(|one| one.level);
+    let own = defaults.iter().filter(|one| Some(one.level) == level);
+    let mut set = BTreeMap::<String, (ObjectName, v1::Header)>::new();
+    let mut remove = Vec::new();
+    for one in own {
+        let edit = one.policy.sections.request_headers.clone().unwrap_or_default();
+        remove.extend(edit.remove);
+        for header in edit.set {
+            match set.get(&header.name) {
+                Some((winner, _)) => conflicts.push(Conflict {
+                    loser: one.name.clone(),
+                    winner: winner.clone(),
+                    section: "requestHeaders",
+                }),
+                None => drop(set.insert(header.name.clone(), (one.name.clone(), header))),
+            }
+        }
+    }
+    for one in floors {
+        let edit = one.policy.sections.request_headers.clone().unwrap_or_default();
+        for name in &edit.remove {
+            set.remove(name);
+        }
+        remove.extend(edit.remove);
+        set.extend(edit.set.into_iter().map(|header| (header.name.clone(), (one.name.clone(), header))));
+    }
+    remove.sort();
+    remove.dedup();
+    let edit = v1::HeaderEdit { set: set.into_values().map(|(_, header)| header).collect(), add: vec![], remove };
+    (!edit.set.is_empty() || !edit.remove.is_empty()).then_some(edit)
+}
+
+/// A policy by itself, for what it would refuse.
+fn rehearsal(one: &Reaching<'_>) -> v1::Rehearsal {
+    let sections = &one.policy.sections;
+    let anybody = v1::Alternative { name: "unstated".into(), public: true, ..v1::Alternative::default() };
+    let unstated = || v1::Authentication { object: String::new(), alternatives: vec![anybody] };
+    let policy = v1::Policy {
+        objects: vec![one.name.to_string()],
+        deny: denial_of(one),
+        ip_filters: sections.ip_filter.iter().cloned().collect(),
+        authentication: Some(sections.authentication.clone().unwrap_or_else(unstated)),
+        ..v1::Policy::default()
+    };
+    v1::Rehearsal { object: format!("ApiPolicy {}", one.name), policy: Some(policy) }
+}
+
+/// By what takes part, not by content: a changed policy is one changed resource.
+fn name_of(reaching: &[Reaching<'_>], place: Place<'_>) -> String {
+    let unprotected = match place.unprotected {
+        UnprotectedRoutes::Allow => "open".to_owned(),
+        // The refusal names the route, so that it differs from route to route.
+        UnprotectedRoutes::Deny if reaching.is_empty() => format!("closed {}", place.route),
+        UnprotectedRoutes::Deny => "closed".to_owned(),
+    };
+    let part =
+        |one: &Reaching<'_>| format!("|{:?}:{}{}", one.level, one.name, if one.section_missing { "!" } else { "" });
+    let parts: String = reaching.iter().map(part).collect();
+    let speaks = |one: &Reaching<'_>| one.policy.sections.authentication.is_some() && !one.policy.is_report;
+    let route =
+        if reaching.is_empty() || reaching.iter().any(speaks) { String::new() } else { format!(" {}", place.route) };
+    format!("{unprotected}{route}{parts}")
+}

@@ -1,0 +1,302 @@
+//! ApiPolicies, parsed once: sections that hold, or say why they deny.
+
+use std::collections::BTreeMap;
+
+use sallyport_api::ApiPolicy;
+use sallyport_api::condition::Reason;
+use sallyport_api::policy::{Algorithm, Alternative, Enforcement, IpFilter, Jwt, Mode, TargetKind, TargetReference};
+use sallyport_snapshot::v1;
+use serde_json::Value;
+
+use super::gateway::GatewayNode;
+use super::route::{RouteId, RouteNode};
+use super::{Environment, credential, key_source};
+use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
+use crate::problem::{Problem, denial};
+
+/// Where a policy does not say.
+const CLOCK_SKEW_S: u32 = 60;
+
+/// A policy with what it is attached to.
+pub struct PolicyNode {
+    pub created_ms: i64,
+    pub generation: Option<i64>,
+    pub is_floor: bool,
+    pub is_report: bool,
+    pub targets: Targets,
+    pub sections: Sections,
+    pub key_sets: BTreeMap<String, v1::KeySet>,
+    pub problems: Vec<Problem>,
+}
+
+/// What a policy is attached to.
+pub enum Targets {
+    Named(Vec<Target>),
+    /// They cannot be read: the policy closes its whole namespace, and every Gateway there.
+    Unreadable,
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub kind: TargetKind,
+    pub name: String,
+    pub section: Option<String>,
+    /// The section does not exist: the policy denies on the whole target.
+    pub section_missing: bool,
+}
+
+/// What a policy states. A section that cannot be used denies.
+#[derive(Default)]
+pub struct Sections {
+    /// Everything is denied.
+    pub deny: Option<v1::Deny>,
+    pub ip_filter: Option<v1::IpFilter>,
+    pub authentication: Option<v1::Authentication>,
+    pub is_public: bool,
+    pub request_headers: Option<v1::HeaderEdit>,
+    pub streams: Option<v1::Streams>,
+    pub credential: Option<v1::Credential>,
+}
+
+/// All policies.
+pub fn all(cluster: &ClusterState, environment: Environment) -> BTreeMap<ObjectName, PolicyNode> {
+    let node = |(name, policy): (&ObjectName, &Stored<ApiPolicy>)| {
+        let node = match policy {
+            Stored::Decoded(policy) => decoded(cluster, environment, name, policy),
+            Stored::Undecodable(policy) => undecodable(name, policy),
+        };
+        (name.clone(), node)
+    };
+    cluster.api_policies.iter().map(node).collect()
+}
+
+/// Looks the targets up: those that are missing, and those that lack the named section.
+pub fn link(
+    policies: &mut BTreeMap<ObjectName, PolicyNode>,
+    gateways: &BTreeMap<ObjectName, GatewayNode>,
+    routes: &BTreeMap<RouteId, RouteNode>,
+) {
+    for (name, policy) in policies {
+        let Targets::Named(targets) = &mut policy.targets else { continue };
+        for (at, target) in targets.iter_mut().enumerate() {
+            let place = ObjectName::new(&name.namespace, &target.name);
+            let sections = match target.kind {
+                TargetKind::Gateway => gateways
+                    .get(&place)
+                    .map(|gateway| gateway.listeners.iter().map(|listener| listener.name.clone()).collect::<Vec<_>>()),
+                kind => {
+                    let id = RouteId { kind: kind_name(kind), name: place.clone() };
+                    routes.get(&id).map(|route| route.rules.iter().filter_map(|rule| rule.section.clone()).collect())
+                }
+            };
+            let field = format!("spec.targetRefs[{at}]");
+            match (sections, &target.section) {
+                (None, _) => {
+                    let message =
+                        format!("{} {place} does not exist; create it, or correct the name", kind_name(target.kind));
+                    policy.problems.push(Problem::new(field, Reason::TargetNotFound, message));
+                }
+                (Some(sections), Some(section)) if !sections.contains(section) => {
+                    target.section_missing = true;
+                    let message = format!(
+                        "{} {place} has no section {section}; correct it. Until then the whole target answers 500",
+                        kind_name(target.kind)
+                    );
+                    policy.problems.push(Problem::new(format!("{field}.sectionName"), Reason::TargetNotFound, message));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A kind as manifests spell it.
+pub fn kind_name(kind: TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Gateway => "Gateway",
+        TargetKind::HTTPRoute => "HTTPRoute",
+        TargetKind::GRPCRoute => "GRPCRoute",
+    }
+}
+
+fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, policy: &ApiPolicy) -> PolicyNode {
+    let spec = &policy.spec;
+    let label = format!("ApiPolicy {name}");
+    let (mut problems, mut key_sets) = (Vec::new(), BTreeMap::new());
+    let authentication = spec.authentication.as_ref().map(|alternatives| {
+        let mut parse = Alternatives {
+            cluster,
+            environment,
+            name,
+            label: &label,
+            problems: &mut problems,
+            key_sets: &mut key_sets,
+        };
+        v1::Authentication {
+            object: label.clone(),
+            alternatives: alternatives.iter().enumerate().map(|(at, one)| parse.one(at, one)).collect(),
+        }
+    });
+    let sections = Sections {
+        deny: None,
+        ip_filter: spec.ip_filter.as_ref().map(|filter| ip_filter(&label, filter, &mut problems)),
+        is_public: spec.authentication.iter().flatten().any(|one| one.public.is_some()),
+        authentication,
+        request_headers: spec.request_headers.as_ref().map(|edit| v1::HeaderEdit {
+            set: edit
+                .set
+                .iter()
+                .map(|header| v1::Header { name: header.name.to_ascii_lowercase(), value: header.value.clone() })
+                .collect(),
+            add: vec![],
+            remove: edit.remove.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        }),
+        streams: spec.streams.map(|streams| v1::Streams { end_on_expiry: streams.end_on_expiry }),
+        credential: spec
+            .credential
+            .as_ref()
+            .map(|stated| credential::message(cluster, &label, &name.namespace, stated, &mut problems)),
+    };
+    PolicyNode {
+        created_ms: created_ms(policy),
+        generation: policy.metadata.generation,
+        is_floor: spec.enforcement == Enforcement::Floor,
+        is_report: spec.mode == Mode::Report,
+        targets: Targets::Named(spec.target_refs.iter().map(target).collect()),
+        sections,
+        key_sets,
+        problems,
+    }
+}
+
+fn target(reference: &TargetReference) -> Target {
+    Target {
+        kind: reference.kind,
+        name: reference.name.clone(),
+        section: reference.section_name.clone(),
+        section_missing: false,
+    }
+}
+
+/// Closes its targets, as far as they can be read, even if it says that it only reports.
+fn undecodable(name: &ObjectName, policy: &Undecodable) -> PolicyNode {
+    let details: Vec<_> =
+        policy.problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+    let problem = Problem::new(
+        "spec",
+        Reason::Undecodable,
+        format!("the policy cannot be decoded, and closes its targets: {}", details.join("; ")),
+    );
+    let references = policy.raw["spec"]["targetRefs"].as_array();
+    let targets: Option<Vec<Target>> =
+        references.and_then(|references| references.iter().map(lenient_target).collect());
+    let sections = Sections { deny: Some(denial(&format!("ApiPolicy {name}"), &problem)), ..Sections::default() };
+    PolicyNode {
+        created_ms: policy.created_ms.unwrap_or_default(),
+        generation: policy.generation,
+        // A floor holds wherever it reaches: nothing nearer opens what it closes.
+        is_floor: true,
+        is_report: false,
+        targets: targets.filter(|targets| !targets.is_empty()).map_or(Targets::Unreadable, Targets::Named),
+        sections,
+        key_sets: BTreeMap::new(),
+        problems: vec![problem],
+    }
+}
+
+fn lenient_target(reference: &Value) -> Option<Target> {
+    let kind = match reference["kind"].as_str()? {
+        "Gateway" => TargetKind::Gateway,
+        "HTTPRoute" => TargetKind::HTTPRoute,
+        "GRPCRoute" => TargetKind::GRPCRoute,
+        _ => return None,
+    };
+    // The whole target is closed: its section may be what cannot be read.
+    Some(Target { kind, name: reference["name"].as_str()?.to_owned(), section: None, section_missing: false })
+}
+
+fn ip_filter(label: &str, filter: &IpFilter, problems: &mut Vec<Problem>) -> v1::IpFilter {
+    let mut unavailable = None;
+    for (field, entries) in [("allow", &filter.allow), ("deny", &filter.deny)] {
+        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| !is_address_entry(entry)) {
+            let message = format!("{entry:?} is no address, network (CIDR) or range (first-last); correct it");
+            let problem = Problem::new(format!("spec.ipFilter.{field}[{at}]"), Reason::Invalid, message);
+            unavailable.get_or_insert_with(|| denial(label, &problem));
+            problems.push(problem);
+        }
+    }
+    let usable = |entries: &[String]| entries.iter().filter(|entry| is_address_entry(entry)).cloned().collect();
+    v1::IpFilter { object: label.to_owned(), allow: usable(&filter.allow), deny: usable(&filter.deny), unavailable }
+}
+
+fn is_address_entry(entry: &str) -> bool {
+    use std::net::IpAddr;
+    if let Some((first, last)) = entry.split_once('-') {
+        let ends = (first.trim().parse::<IpAddr>(), last.trim().parse::<IpAddr>());
+        return matches!(ends, (Ok(first), Ok(last)) if first.is_ipv4() == last.is_ipv4() && first <= last);
+    }
+    entry.parse::<IpAddr>().is_ok() || entry.parse::<ipnet::IpNet>().is_ok()
+}
+
+/// Parses the alternatives of one policy.
+struct Alternatives<'a> {
+    cluster: &'a ClusterState,
+    environment: Environment,
+    name: &'a ObjectName,
+    label: &'a str,
+    problems: &'a mut Vec<Problem>,
+    key_sets: &'a mut BTreeMap<String, v1::KeySet>,
+}
+
+impl Alternatives<'_> {
+    fn one(&mut self, at: usize, alternative: &Alternative) -> v1::Alternative {
+        let mut message = v1::Alternative {
+            name: alternative.name.clone(),
+            public: alternative.public.is_some(),
+            ..v1::Alternative::default()
+        };
+        if let Some(jwt) = &alternative.jwt {
+            match self.jwt(jwt, &format!("spec.authentication[{at}].jwt")) {
+                Ok(jwt) => message.jwt = Some(jwt),
+                Err(problem) => {
+                    message.unavailable = Some(denial(self.label, &problem));
+                    self.problems.push(problem);
+                }
+            }
+        }
+        message.subscription_key = alternative.subscription_key.as_ref().map(|key| {
+            let headers: Vec<_> = key.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
+            let unnamed = headers.is_empty() && key.query_parameters.is_empty();
+            let headers = if unnamed { vec!["sallyport-key".to_owned()] } else { headers };
+            v1::SubscriptionKey { headers, query_parameters: key.query_parameters.clone() }
+        });
+        message
+    }
+
+    fn jwt(&mut self, jwt: &Jwt, field: &str) -> Result<v1::Jwt, Problem> {
+        let skew = jwt.clock_skew.as_ref().map(|skew| {
+            skew.parse().map_err(|error| Problem::new(format!("{field}.clockSkew"), Reason::Invalid, error.to_string()))
+        });
+        let skew = skew.transpose()?.map_or(CLOCK_SKEW_S, |skew| u32::try_from(skew.as_secs()).unwrap_or(u32::MAX));
+        let (key_set, set) = key_source::key_set(self.cluster, self.environment, self.name, jwt, field)?;
+        self.key_sets.insert(key_set.clone(), set);
+        let algorithms = if jwt.algorithms.is_empty() { Algorithm::ALL.to_vec() } else { jwt.algorithms.clone() };
+        let claim = |rule: &sallyport_api::policy::ClaimRule| v1::ClaimRule {
+            name: rule.name.clone(),
+            any_of: rule.any_of.clone(),
+            all_of: rule.all_of.clone(),
+            none_of: rule.none_of.clone(),
+        };
+        Ok(v1::Jwt {
+            issuer: jwt.issuer.clone(),
+            audiences: jwt.audiences.clone(),
+            audience_unchecked: jwt.audience_check.is_some(),
+            scopes: jwt.scopes.clone(),
+            claims: jwt.claims.iter().map(claim).collect(),
+            algorithms: algorithms.into_iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
+            clock_skew_s: skew,
+            key_set,
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! Routes, and the listeners they are attached to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kube::ResourceExt;
+use sallyport_api::condition::Reason;
+use sallyport_api::gateway_api;
+use serde::Serialize;
+
+use super::form::{ParentForm, RouteForm, lenient};
+use super::gateway::{GatewayNode, ListenerNode};
+use super::rule::{self, RuleNode};
+use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
+use crate::problem::{Problem, denial};
+
+/// Kind and name of a route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteId {
+    pub kind: &'static str,
+    pub name: ObjectName,
+}
+
+impl fmt::Display for RouteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// A route with what it is attached to and what its rules do.
+pub struct RouteNode {
+    pub created_ms: i64,
+    pub generation: Option<i64>,
+    pub parents: Vec<ParentNode>,
+    pub rules: Vec<RuleNode>,
+    pub problems: Vec<Problem>,
+}
+
+/// One parent reference that names a Gateway of ours.
+pub struct ParentNode {
+    pub gateway: ObjectName,
+    pub reference: ParentForm,
+    pub attachments: Vec<AttachmentNode>,
+    /// Why it is not attached, or not everywhere.
+    pub problems: Vec<Problem>,
+}
+
+/// A route on a listener.
+#[derive(Clone)]
+pub struct AttachmentNode {
+    pub listener: String,
+    pub port: u32,
+    /// Empty for every host.
+    pub hostnames: Vec<String>,
+}
+
+/// All routes.
+pub fn all(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>) -> BTreeMap<RouteId, RouteNode> {
+    let http = cluster
+        .http_routes
+        .iter()
+        .map(|(name, route)| (RouteId { kind: "HTTPRoute", name: name.clone() }, read(route, |route| &route.spec)));
+    let grpc = cluster
+        .grpc_routes
+        .iter()
+        .map(|(name, route)| (RouteId { kind: "GRPCRoute", name: name.clone() }, read(route, |route| &route.spec)));
+    http.chain(grpc)
+        .map(|(id, read)| {
+            let node = node(cluster, gateways, &id, read);
+            (id, node)
+        })
+        .collect()
+}
+
+/// HTTPRoutes and GRPCRoutes of one hostname on one listener do not mix: the older kind stays (Gateway API, GRPCRoute).
+pub fn settle_kinds(routes: &mut BTreeMap<RouteId, RouteNode>) {
+    let mut order: Vec<_> = routes.iter().map(|(id, route)| (route.created_ms, id.name.clone(), id.clone())).collect();
+    order.sort();
+    let mut held = BTreeMap::<(ObjectName, String, String), &'static str>::new();
+    for (_, _, id) in order {
+        let Some(route) = routes.get_mut(&id) else { continue };
+        for parent in &mut route.parents {
+            let gateway = parent.gateway.clone();
+            let mut lost = false;
+            parent.attachments.retain(|attachment| {
+                let hostnames =
+                    if attachment.hostnames.is_empty() { vec![String::new()] } else { attachment.hostnames.clone() };
+                let keys: Vec<_> = hostnames
+                    .into_iter()
+                    .map(|hostname| (gateway.clone(), attachment.listener.clone(), hostname))
+                    .collect();
+                let other = keys.iter().any(|key| held.get(key).is_some_and(|kind| *kind != id.kind));
+                if !other {
+                    held.extend(keys.into_iter().map(|key| (key, id.kind)));
+                }
+                lost |= other;
+                !other
+            });
+            if lost {
+                let message =
+                    "an older route of the other kind has the hostname on this listener; use hostnames of its own";
+                parent.problems.push(Problem::new("spec.hostnames", Reason::NoMatchingListenerHostname, message));
+            }
+        }
+    }
+}
+
+/// What has been read of a route.
+struct Read {
+    created_ms: i64,
+    generation: Option<i64>,
+    form: RouteForm,
+    undecodable: Option<String>,
+}
+
+fn read<K: ResourceExt, S: Serialize>(route: &Stored<K>, spec: impl Fn(&K) -> &S) -> Read {
+    match route {
+        Stored::Decoded(route) => {
+            let form = serde_json::to_value(spec(route)).and_then(serde_json::from_value);
+            let (form, undecodable) = match form {
+                Ok(form) => (form, None),
+                Err(error) => (RouteForm::default(), Some(error.to_string())),
+            };
+            Read { created_ms: created_ms(route.as_ref()), generation: route.meta().generation, form, undecodable }
+        }
+        Stored::Undecodable(route) => {
+            let problems: Vec<_> =
+                route.problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+            Read {
+                created_ms: route.created_ms.unwrap_or_default(),
+                generation: route.generation,
+                form: lenient(&route.raw),
+                undecodable: Some(problems.join("; ")),
+            }
+        }
+    }
+}
+
+fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id: &RouteId, read: Read) -> RouteNode {
+    let Read { created_ms, generation, form, undecodable } = read;
+    let mut problems = Vec::new();
+    let rules = match undecodable {
+        // It keeps its hosts, for every path: no broader route takes over what it guarded.
+        Some(why) => {
+            let problem = Problem::new("spec", Reason::Undecodable, format!("the route cannot be decoded: {why}"));
+            let denied = RuleNode::denied("0", denial(&id.to_string(), &problem));
+            problems.push(problem);
+            vec![denied]
+        }
+        None => {
+            let rules =
+                form.rules.iter().enumerate().map(|(at, form)| rule::node(cluster, id, at, form, &mut problems));
+            rules.collect()
+        }
+    };
+    let parents = form
+        .parent_refs
+        .iter()
+        .enumerate()
+        .filter_map(|(at, parent)| attach(cluster, gateways, id, at, parent, &form.hostnames));
+    RouteNode { created_ms, generation, parents: parents.collect(), rules, problems }
+}
+
+fn attach(
+    cluster: &ClusterState,
+    gateways: &BTreeMap<ObjectName, GatewayNode>,
+    id: &RouteId,
+    at: usize,
+    parent: &ParentForm,
+    hostnames: &[String],
+) -> Option<ParentNode> {
+    let is_gateway = parent.group.as_deref().is_none_or(|group| group == gateway_api::GROUP)
+        && parent.kind.as_deref().is_none_or(|kind| kind == "Gateway");
+    let name = ObjectName::new(parent.namespace.as_deref().unwrap_or(&id.name.namespace), &parent.name);
+    let gateway = gateways.get(&name).filter(|_| is_gateway)?;
+    let named = |listener: &&ListenerNode| {
+        parent.section_name.as_ref().is_none_or(|section| *section == listener.name)
+            && parent.port.is_none_or(|port| port == listener.port)
+    };
+    let mut refusal = Problem::new(
+        format!("spec.parentRefs[{at}]"),
+        Reason::NoMatchingParent,
+        format!("Gateway {name} has no such listener; correct sectionName or port"),
+    );
+    let mut attachments = Vec::new();
+    for listener in gateway.listeners.iter().filter(named) {
+        if !listener.kinds.contains(&id.kind) || !listener.takes(cluster, &name, &id.name.namespace) {
+            let message = format!(
+                "Gateway {name} does not take this kind of route from this namespace; change its allowedRoutes"
+            );
+            refusal = Problem::new(format!("spec.parentRefs[{at}]"), Reason::NotAllowedByListeners, message);
+            continue;
+        }
+        match intersection(&listener.hostname, hostnames) {
+            Some(hostnames) => {
+                attachments.push(AttachmentNode { listener: listener.name.clone(), port: listener.port, hostnames })
+            }
+            None => {
+                let message = format!("no hostname fits a listener of Gateway {name}; use one below the listener's");
+                refusal = Problem::new("spec.hostnames", Reason::NoMatchingListenerHostname, message);
+            }
+        }
+    }
+    let problems = if attachments.is_empty() { vec![refusal] } else { vec![] };
+    Some(ParentNode { gateway: name, reference: parent.clone(), attachments, problems })
+}
+
+/// Hostnames that both take; `None` if there is none, an empty list if every host.
+fn intersection(listener: &str, route: &[String]) -> Option<Vec<String>> {
+    if route.is_empty() {
+        return Some(if listener.is_empty() { vec![] } else { vec![listener.to_owned()] });
+    }
+    let narrower = |hostname: &String| {
+        let hostname = hostname.to_ascii_lowercase();
+        match () {
+            () if listener.is_empty() || covers(listener, &hostname) => Some(hostname),
+            () if covers(&hostname, listener) => Some(listener.to_owned()),
+            () => None,
+        }
+    };
+    let found: Vec<_> = route.iter().filter_map(narrower).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+/// Whether every host of `narrow` is one of `wide`.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let below = |suffix: &str| narrow.ends_with(suffix) && narrow.len() > suffix.len();
+    wide == narrow || wide.strip_prefix('*').is_some_and(below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostnames_intersect_as_gateway_api_says() {
+        for (listener, route, found) in [
+            ("", vec![], Some(vec![])),
+            ("a.com", vec![], Some(vec!["a.com"])),
+            ("", vec!["A.com"], Some(vec!["a.com"])),
+            ("a.com", vec!["a.com", "b.com"], Some(vec!["a.com"])),
+            ("*.a.com", vec!["x.a.com", "a.com"], Some(vec!["x.a.com"])),
+            ("x.a.com", vec!["*.a.com"], Some(vec!["x.a.com"])),
+            ("*.a.com", vec!["*.x.a.com"], Some(vec!["*.x.a.com"])),
+            ("*.x.a.com", vec!["*.a.com"], Some(vec!["*.x.a.com"])),
+            ("a.com", vec!["b.com"], None),
+            ("*.a.com", vec!["a.com"], None),
+            ("*.a.com", vec!["xa.com"], None),
+        ] {
+            let route: Vec<_> = route.into_iter().map(str::to_owned).collect();
+            let found = found.map(|found: Vec<&str>| found.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(intersection(listener, &route), found, "{listener} {route:?}");
+        }
+    }
+}

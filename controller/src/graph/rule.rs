@@ -1,0 +1,256 @@
+//! Rules of routes: matches, filters, backends.
+
+use std::time::Duration;
+
+use sallyport_api::condition::Reason;
+use sallyport_api::duration;
+use sallyport_api::gateway_api;
+use sallyport_snapshot::v1::{self, r#match::Path, path_edit::Edit, value_match::Value};
+use serde_json::Value as Json;
+
+use super::form::{BackendForm, FilterForm, HeadersForm, MatchForm, PathForm, RuleForm, ValueForm};
+use super::grant::{End, permits};
+use super::route::RouteId;
+use super::service;
+use crate::cluster::{ClusterState, ObjectName};
+use crate::problem::{Problem, denial};
+
+/// A rule, but for what policies add to it.
+pub struct RuleNode {
+    /// As `sectionName` names it; absent where the rule has none.
+    pub section: Option<String>,
+    pub message: v1::Rule,
+    /// What each entry of `message.backends` leads to.
+    pub backends: Vec<BackendTarget>,
+}
+
+/// Where a share of the requests goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BackendTarget {
+    Service { name: ObjectName, port: u32 },
+    Backend(ObjectName),
+    Nowhere,
+}
+
+impl BackendTarget {
+    /// Name of the Backend resource.
+    pub fn resource(&self) -> Option<String> {
+        match self {
+            Self::Service { name, port } => Some(format!("Service/{name}/{port}")),
+            Self::Backend(name) => Some(format!("Backend/{name}")),
+            Self::Nowhere => None,
+        }
+    }
+
+    /// Namespace of the service.
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Service { name, .. } | Self::Backend(name) => Some(&name.namespace),
+            Self::Nowhere => None,
+        }
+    }
+}
+
+impl RuleNode {
+    /// A rule that takes every path and denies.
+    pub fn denied(name: &str, deny: v1::Deny) -> Self {
+        let everything = v1::Match { path: Some(Path::Prefix("/".into())), ..v1::Match::default() };
+        let message =
+            v1::Rule { name: name.to_owned(), matches: vec![everything], deny: Some(deny), ..v1::Rule::default() };
+        Self { section: None, message, backends: vec![] }
+    }
+}
+
+/// The node of `rules[at]`; what it cannot do makes it deny.
+pub fn node(cluster: &ClusterState, id: &RouteId, at: usize, form: &RuleForm, problems: &mut Vec<Problem>) -> RuleNode {
+    let field = format!("spec.rules[{at}]");
+    let before = problems.len();
+    let matches = matches(id, &form.matches);
+    let filters = filters(&form.filters, &format!("{field}.filters"), problems);
+    let broken = problems.get(before).map(|problem| denial(&id.to_string(), problem));
+    let (mut messages, mut targets) = (Vec::new(), Vec::new());
+    for (at, backend) in form.backend_refs.iter().enumerate() {
+        let (message, target) = weighted(cluster, id, backend, &format!("{field}.backendRefs[{at}]"), problems);
+        messages.push(message);
+        targets.push(target);
+    }
+    let time = |text: &Option<String>| {
+        text.as_ref().and_then(|text| duration::Duration(text.clone()).parse().ok()).map_or(0, milliseconds)
+    };
+    let message = v1::Rule {
+        name: form.name.clone().unwrap_or_else(|| at.to_string()),
+        matches,
+        filters,
+        backends: messages,
+        request_timeout_ms: time(&form.timeouts.request),
+        backend_request_timeout_ms: time(&form.timeouts.backend_request),
+        deny: broken,
+    };
+    RuleNode { section: form.name.clone(), message, backends: targets }
+}
+
+fn milliseconds(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn matches(id: &RouteId, forms: &[MatchForm]) -> Vec<v1::Match> {
+    let one = |form: &MatchForm| v1::Match {
+        path: Some(if id.kind == "GRPCRoute" { grpc_path(&form.method) } else { http_path(form.path.as_ref()) }),
+        method: form.method.as_str().unwrap_or_default().to_owned(),
+        headers: form.headers.iter().map(|header| value(header, header.name.to_ascii_lowercase())).collect(),
+        query: form.query_params.iter().map(|parameter| value(parameter, parameter.name.clone())).collect(),
+    };
+    if forms.is_empty() { vec![one(&MatchForm::default())] } else { forms.iter().map(one).collect() }
+}
+
+fn http_path(form: Option<&ValueForm>) -> Path {
+    match form.map(|form| (form.r#type.as_str(), form.value.clone())) {
+        Some(("Exact", path)) => Path::Exact(path),
+        Some(("RegularExpression", expression)) => Path::Regex(expression),
+        Some((_, prefix)) if !prefix.is_empty() => Path::Prefix(prefix),
+        _ => Path::Prefix("/".to_owned()),
+    }
+}
+
+/// A call is a POST to `/service/method` (gRPC over HTTP/2).
+fn grpc_path(method: &Json) -> Path {
+    let text = |field: &str| method[field].as_str().filter(|text| !text.is_empty());
+    let is_expression = method["type"] == "RegularExpression";
+    match (text("service"), text("method")) {
+        (None, None) => Path::Prefix("/".to_owned()),
+        (Some(service), Some(method)) if !is_expression => Path::Exact(format!("/{service}/{method}")),
+        (Some(service), None) if !is_expression => Path::Prefix(format!("/{service}")),
+        (service, method) => {
+            let part = |text: Option<&str>| match text {
+                Some(text) if is_expression => text.to_owned(),
+                Some(text) => regex::escape(text),
+                None => "[^/]+".to_owned(),
+            };
+            Path::Regex(format!("/{}/{}", part(service), part(method)))
+        }
+    }
+}
+
+fn value(form: &ValueForm, name: String) -> v1::ValueMatch {
+    let value = if form.r#type == "RegularExpression" {
+        Value::Regex(form.value.clone())
+    } else {
+        Value::Exact(form.value.clone())
+    };
+    v1::ValueMatch { name, value: Some(value) }
+}
+
+fn filters(forms: &[FilterForm], field: &str, problems: &mut Vec<Problem>) -> Vec<v1::Filter> {
+    let mut found = Vec::new();
+    for (at, form) in forms.iter().enumerate() {
+        match filter(form) {
+            Some(filter) => found.push(v1::Filter { filter: Some(filter) }),
+            None => {
+                let message = format!("filter {} is not supported here; remove it. The rule answers 500", form.r#type);
+                problems.push(Problem::new(format!("{field}[{at}].type"), Reason::UnsupportedValue, message));
+            }
+        }
+    }
+    found
+}
+
+fn filter(form: &FilterForm) -> Option<v1::filter::Filter> {
+    use v1::filter::Filter as F;
+    let path = |path: &Option<PathForm>| path.as_ref().and_then(path_edit);
+    Some(match form.r#type.as_str() {
+        "RequestHeaderModifier" => F::RequestHeaders(headers(form.request_header_modifier.as_ref()?)),
+        "ResponseHeaderModifier" => F::ResponseHeaders(headers(form.response_header_modifier.as_ref()?)),
+        "RequestRedirect" => {
+            let redirect = form.request_redirect.as_ref()?;
+            let (scheme, hostname) = (redirect.scheme.clone(), redirect.hostname.clone());
+            F::Redirect(v1::Redirect {
+                scheme,
+                hostname,
+                port: redirect.port,
+                path: path(&redirect.path),
+                status: redirect.status_code.unwrap_or(302),
+            })
+        }
+        "URLRewrite" => {
+            let rewrite = form.url_rewrite.as_ref()?;
+            F::Rewrite(v1::Rewrite { hostname: rewrite.hostname.clone(), path: path(&rewrite.path) })
+        }
+        _ => return None,
+    })
+}
+
+fn headers(form: &HeadersForm) -> v1::HeaderEdit {
+    let all = |forms: &[ValueForm]| {
+        forms.iter().map(|form| v1::Header { name: form.name.clone(), value: form.value.clone() }).collect()
+    };
+    v1::HeaderEdit { set: all(&form.set), add: all(&form.add), remove: form.remove.clone() }
+}
+
+fn path_edit(form: &PathForm) -> Option<v1::PathEdit> {
+    let edit = match (&form.replace_full_path, &form.replace_prefix_match) {
+        (Some(full), _) => Edit::ReplaceFull(full.clone()),
+        (None, Some(prefix)) => Edit::ReplacePrefix(prefix.clone()),
+        (None, None) => return None,
+    };
+    Some(v1::PathEdit { edit: Some(edit) })
+}
+
+fn weighted(
+    cluster: &ClusterState,
+    id: &RouteId,
+    form: &BackendForm,
+    field: &str,
+    problems: &mut Vec<Problem>,
+) -> (v1::WeightedBackend, BackendTarget) {
+    let before = problems.len();
+    let filters = filters(&form.filters, &format!("{field}.filters"), problems);
+    let target = target(cluster, id, form, field);
+    let target = target.unwrap_or_else(|problem| {
+        problems.push(problem);
+        BackendTarget::Nowhere
+    });
+    let outcome = match (target.resource(), problems.get(before)) {
+        (Some(resource), None) => v1::weighted_backend::Target::Backend(resource),
+        (_, Some(problem)) => v1::weighted_backend::Target::Invalid(denial(&id.to_string(), problem)),
+        (None, None) => v1::weighted_backend::Target::Invalid(v1::Deny::default()),
+    };
+    let message = v1::WeightedBackend {
+        weight: form.weight.unwrap_or(1),
+        target: Some(outcome),
+        filters,
+        credential: String::new(),
+    };
+    (message, target)
+}
+
+fn target(cluster: &ClusterState, id: &RouteId, form: &BackendForm, field: &str) -> Result<BackendTarget, Problem> {
+    let kind = if form.kind.is_empty() { "Service" } else { &form.kind };
+    let namespace = form.namespace.as_deref().unwrap_or(&id.name.namespace);
+    let name = ObjectName::new(namespace, &form.name);
+    let from = End { group: gateway_api::GROUP, kind: id.kind, namespace: &id.name.namespace };
+    if !permits(cluster, from, End { group: &form.group, kind, namespace }, &form.name) {
+        let message =
+            format!("{kind} {name} is of another namespace, where no ReferenceGrant allows this; add one there");
+        return Err(Problem::new(field, Reason::RefNotPermitted, message));
+    }
+    match (form.group.as_str(), kind) {
+        ("", "Service") => {
+            let port = form.port.ok_or_else(|| {
+                Problem::new(format!("{field}.port"), Reason::UnsupportedValue, "a Service needs a port; state it")
+            })?;
+            service::judge(cluster, &name, port, field)?;
+            Ok(BackendTarget::Service { name, port })
+        }
+        ("sallyport.dev", "Backend") if cluster.backends.contains_key(&name) => Ok(BackendTarget::Backend(name)),
+        ("sallyport.dev", "Backend") => {
+            Err(Problem::new(field, Reason::BackendNotFound, format!("Backend {name} does not exist; create it")))
+        }
+        (group, kind) => Err(Problem::new(
+            format!("{field}.kind"),
+            Reason::InvalidKind,
+            format!(
+                "a backend of kind {kind} in group {group:?} is not known; name a Service or a Backend of sallyport.dev"
+            ),
+        )),
+    }
+}

@@ -1,0 +1,71 @@
+//! Services and their ready endpoints.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort};
+use sallyport_api::condition::Reason;
+use sallyport_snapshot::v1;
+
+use crate::cluster::{ClusterState, ObjectName, Stored};
+use crate::problem::Problem;
+
+/// The label that ties an EndpointSlice to its Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+/// The port of a Service, if it is there and can be sent to.
+pub fn judge<'a>(
+    cluster: &'a ClusterState,
+    name: &ObjectName,
+    port: u32,
+    field: &str,
+) -> Result<&'a ServicePort, Problem> {
+    let missing = |why: String| Problem::new(field, Reason::BackendNotFound, why);
+    let service: &Service = match cluster.services.get(name) {
+        Some(Stored::Decoded(service)) => service,
+        Some(Stored::Undecodable(_)) => return Err(missing(format!("Service {name} cannot be decoded; correct it"))),
+        None => return Err(missing(format!("Service {name} does not exist; create it"))),
+    };
+    let spec = service.spec.as_ref();
+    if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
+        let message = format!("Service {name} is an ExternalName, which is refused; use a Backend with a host");
+        return Err(Problem::new(field, Reason::InvalidKind, message));
+    }
+    let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+    let found = ports.iter().find(|one| u32::try_from(one.port) == Ok(port));
+    found.ok_or_else(|| missing(format!("Service {name} has no port {port}; correct the port")))
+}
+
+/// The ready addresses behind a Service's port; none if the Service is not there.
+pub fn endpoints(cluster: &ClusterState, name: &ObjectName, port: u32) -> v1::Endpoints {
+    let Ok(service_port) = judge(cluster, name, port, "") else { return v1::Endpoints::default() };
+    let of_service = cluster.endpoint_slices.iter().filter_map(|(slice_name, slice)| match slice {
+        Stored::Decoded(slice) if slice_name.namespace == name.namespace => Some(slice),
+        _ => None,
+    });
+    let labelled = of_service.filter(|slice| {
+        slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_LABEL)) == Some(&name.name)
+    });
+    let mut ready = Vec::new();
+    for slice in labelled {
+        let ports = slice.ports.as_deref().unwrap_or_default();
+        let port = ports
+            .iter()
+            .find(|port| port.name.as_deref().unwrap_or_default() == service_port.name.as_deref().unwrap_or_default());
+        let Some(port) = port.and_then(|port| port.port).and_then(|port| u32::try_from(port).ok()) else { continue };
+        let usable =
+            slice.endpoints.iter().flatten().filter(|endpoint| {
+                endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
+            });
+        ready.extend(usable.flat_map(|endpoint| &endpoint.addresses).map(|ip| v1::Address { ip: ip.clone(), port }));
+    }
+    ready.sort_by(|one, other| (&one.ip, one.port).cmp(&(&other.ip, other.port)));
+    ready.dedup();
+    v1::Endpoints { ready }
+}
+
+/// How a Service's port says that it is spoken to (KEP-3726).
+pub fn protocol(cluster: &ClusterState, name: &ObjectName, port: u32) -> v1::backend::Protocol {
+    let app = judge(cluster, name, port, "").ok().and_then(|port| port.app_protocol.as_deref());
+    match app {
+        Some("kubernetes.io/h2c" | "grpc") => v1::backend::Protocol::H2c,
+        _ => v1::backend::Protocol::Http,
+    }
+}

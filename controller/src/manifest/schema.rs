@@ -1,0 +1,168 @@
+//! Structural schemas, as an API server enforces them on custom resources.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use jsonschema::{Draft, Validator};
+use serde_json::Value;
+
+use crate::cluster::{FieldProblem, ObjectKind};
+
+/// Fields of an object's metadata (Kubernetes API, ObjectMeta).
+const METADATA: [&str; 15] = [
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// The schema of one kind, ready to judge.
+pub(super) struct Schema {
+    schema: Value,
+    structure: Validator,
+    rules: kube_cel::CompiledSchema,
+}
+
+/// The schema of `kind`; `None` for kinds of Kubernetes itself.
+pub(super) fn of(kind: ObjectKind) -> Option<&'static Schema> {
+    static SCHEMAS: OnceLock<BTreeMap<ObjectKind, Schema>> = OnceLock::new();
+    let build = || ObjectKind::ALL.iter().filter_map(|kind| Some((*kind, Schema::new(*kind)?))).collect();
+    SCHEMAS.get_or_init(build).get(&kind)
+}
+
+impl Schema {
+    fn new(kind: ObjectKind) -> Option<Self> {
+        let schema = sallyport_api::schema::open_api_schema(kind.as_str())?;
+        let structure = jsonschema::options().with_draft(Draft::Draft4).build(&schema).ok()?;
+        let rules = kube_cel::compile_schema(&schema);
+        Some(Self { schema, structure, rules })
+    }
+
+    /// Fills defaults in; what an API server would refuse.
+    pub(super) fn complete(&self, value: &mut Value) -> Vec<FieldProblem> {
+        drop_nulls(value);
+        let status = value.as_object_mut().and_then(|object| object.remove("status"));
+        *value = kube_cel::apply_defaults(&self.schema, value);
+        let mut problems = Vec::new();
+        unknown_metadata(value, &mut problems);
+        walk(&self.schema, value, "", &mut problems);
+        problems.extend(self.structure.iter_errors(value).map(|error| FieldProblem {
+            field: field_path(error.instance_path().as_str()),
+            message: error.to_string(),
+        }));
+        // Rules may take for granted what the structure says.
+        if problems.is_empty() {
+            problems.extend(self.broken_rules(value));
+        }
+        if let (Some(status), Some(object)) = (status, value.as_object_mut()) {
+            object.insert("status".into(), status);
+        }
+        problems.sort();
+        problems.dedup();
+        problems
+    }
+
+    fn broken_rules(&self, value: &Value) -> Vec<FieldProblem> {
+        let judged = kube_cel::Validator::new().validate_compiled(&self.rules, value, None);
+        let errors = judged.err().map(kube_cel::ValidationErrors::into_vec).unwrap_or_default();
+        errors.into_iter().map(|error| FieldProblem { field: error.field_path, message: error.message }).collect()
+    }
+
+    /// Rules that cannot be evaluated here, for the test that there are none.
+    #[cfg(test)]
+    pub(super) fn unusable_rules(&self) -> Vec<String> {
+        self.rules.compilation_errors().iter().map(ToString::to_string).collect()
+    }
+}
+
+/// A member that is null is one that is not there.
+pub(super) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Fields of `metadata` that do not exist.
+pub(super) fn unknown_metadata(value: &Value, problems: &mut Vec<FieldProblem>) {
+    let members = value["metadata"].as_object().into_iter().flatten();
+    for (name, _) in members.filter(|(name, _)| !METADATA.contains(&name.as_str())) {
+        problems.push(unknown(&format!("metadata.{name}")));
+    }
+}
+
+pub(super) fn unknown(field: &str) -> FieldProblem {
+    FieldProblem {
+        field: field.to_owned(),
+        message: "there is no such field; remove it or correct its name".to_owned(),
+    }
+}
+
+/// What JSON Schema does not say: fields that do not exist, and lists with two entries of one key.
+fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<FieldProblem>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                if path == "metadata" || path == "apiVersion" || path == "kind" {
+                    continue;
+                }
+                match (schema["properties"].get(name), &schema["additionalProperties"]) {
+                    (Some(inner), _) => walk(inner, member, &path, problems),
+                    (None, Value::Object(_)) => walk(&schema["additionalProperties"], member, &path, problems),
+                    _ if schema["x-kubernetes-preserve-unknown-fields"] == true => {}
+                    _ if schema["properties"].is_object() => problems.push(unknown(&path)),
+                    _ => {}
+                }
+            }
+        }
+        Value::Array(items) => {
+            same_keys(schema, items, path, problems);
+            for (at, item) in items.iter().enumerate() {
+                walk(&schema["items"], item, &format!("{path}[{at}]"), problems);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn same_keys(schema: &Value, items: &[Value], path: &str, problems: &mut Vec<FieldProblem>) {
+    let Some(keys) = schema["x-kubernetes-list-map-keys"].as_array() else { return };
+    let key =
+        |item: &Value| -> Vec<Value> { keys.iter().filter_map(Value::as_str).map(|key| item[key].clone()).collect() };
+    for (at, item) in items.iter().enumerate() {
+        if items.iter().take(at).any(|earlier| key(earlier) == key(item)) {
+            let message = "an earlier entry has the same key; entries of this list have to differ in it".to_owned();
+            problems.push(FieldProblem { field: format!("{path}[{at}]"), message });
+        }
+    }
+}
+
+/// `/spec/rules/0/name` as `spec.rules[0].name`.
+fn field_path(pointer: &str) -> String {
+    let mut path = String::new();
+    for part in pointer.split('/').filter(|part| !part.is_empty()) {
+        if part.bytes().all(|byte| byte.is_ascii_digit()) {
+            path += &format!("[{part}]");
+        } else {
+            let dot = if path.is_empty() { "" } else { "." };
+            path += &format!("{dot}{}", part.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    path
+}

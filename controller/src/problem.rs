@@ -1,0 +1,44 @@
+//! Something wrong with an object: what a condition says, and what a diagnostic points at.
+
+use sallyport_api::condition::Reason;
+use sallyport_snapshot::v1;
+
+/// One thing to be corrected.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// E.g. `spec.authentication[0].jwt.keys`.
+    pub field: String,
+    pub reason: Reason,
+    /// What is wrong, and the cure.
+    pub message: String,
+}
+
+impl Problem {
+    pub fn new(field: impl Into<String>, reason: Reason, message: impl Into<String>) -> Self {
+        Self { field: field.into(), reason, message: message.into() }
+    }
+
+    /// Whether it is about something that the object refers to, rather than about the object itself.
+    pub fn is_reference(&self) -> bool {
+        use Reason as R;
+        matches!(
+            self.reason,
+            R::SecretNotFound
+                | R::SecretInvalid
+                | R::RefNotPermitted
+                | R::InvalidKind
+                | R::BackendNotFound
+                | R::InvalidCertificateRef
+        )
+    }
+}
+
+/// What denies because of a problem of `object`.
+pub fn denial(object: &str, problem: &Problem) -> v1::Deny {
+    v1::Deny {
+        reason: v1::deny::Reason::Configuration.into(),
+        object: object.to_owned(),
+        section: problem.field.clone(),
+        message: problem.message.clone(),
+    }
+}
