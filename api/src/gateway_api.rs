@@ -6,6 +6,7 @@
     unused_imports,
     clippy::all,
     clippy::pedantic,
+    clippy::allow_attributes_without_reason,
     reason = "generated code; the fields are documented by Gateway API"
 )]
 

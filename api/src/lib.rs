@@ -3,6 +3,11 @@
 //!
 //! A field that is accepted here works. What the gateway cannot do yet is not in the schema.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "kube's derive takes one `printcolumn(...)` a column; the lint compares their parts"
+)]
+
 pub mod condition;
 pub mod credential;
 pub mod duration;

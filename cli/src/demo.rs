@@ -6,10 +6,11 @@ mod service;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rand::RngExt as _;
+use tokio::time::Instant;
 
 use crate::exit::Outcome;
 use crate::{print, run, standalone};
@@ -79,13 +80,14 @@ async fn start(stage: &Stage, files: &[std::path::PathBuf]) -> anyhow::Result<sa
 }
 
 type Performed = (&'static str, u16, Answer);
+type Headers<'a> = Vec<(&'a str, &'a str)>;
 
 /// The requests, with the status that each is expected to have.
 async fn perform(stage: &Stage) -> anyhow::Result<Vec<Performed>> {
     let bearer = format!("Bearer {}", stage.token);
     let poor = format!("Bearer {}", stage.reader);
     let mut performed = Vec::new();
-    let requests: [(&str, u16, &str, Vec<(&str, &str)>); 6] = [
+    let requests: [(&str, u16, &str, Headers<'_>); 6] = [
         ("no token", 401, "/orders", vec![]),
         ("a token", 200, "/orders", vec![("authorization", &bearer), ("x-user", "root")]),
         ("a token without the scope", 403, "/orders", vec![("authorization", &poor)]),

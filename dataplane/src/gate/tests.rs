@@ -73,7 +73,6 @@ async fn what_can_be_read_in_two_ways_is_refused() {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn ambiguous_requests() -> Vec<(String, Reason)> {
     let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1100));
     let long_head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(5000));
