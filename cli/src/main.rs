@@ -1,88 +1,11 @@
 //! `sallyport`: an API gateway that guards both doors of an API.
 
-mod demo;
-mod exit;
-mod print;
-mod run;
-mod standalone;
-mod validate;
-
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-
-use exit::Outcome;
 
 // Several threads allocate and free for one another; measured against the system's allocator this one costs a tenth less a request.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// An API gateway that guards both doors of an API: who may come in, and what the service behind is shown.
-#[derive(Parser)]
-#[command(version, after_help = exit::HELP)]
-struct Arguments {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Subcommand)]
-enum Verb {
-    /// Runs a gateway in this process, configured by manifest files; changes to them are taken up at once
-    Run(run::Arguments),
-    /// Starts a sample service, an issuer and a gateway on loopback, and shows what passes and what does not
-    Demo(demo::Arguments),
-    /// Says all that is wrong with manifests: file, line, column, field and cure
-    Validate {
-        /// A file, or a folder that is searched for *.yaml, *.yml and *.json
-        #[arg(short, long = "filename", required = true)]
-        files: Vec<PathBuf>,
-        /// How findings are printed
-        #[arg(short, long, default_value = "table")]
-        output: Output,
-    },
-    /// Prints the CustomResourceDefinitions, to be piped into `kubectl apply -f -`
-    Crds,
-    /// Prints a completion script for a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-}
-
-/// How findings are printed.
-#[derive(Clone, Copy, ValueEnum)]
-enum Output {
-    /// A line each, for people
-    Table,
-    /// One JSON document
-    Json,
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let outcome = match arguments.verb {
-        Verb::Run(arguments) => on_event_loop(run::run(arguments)),
-        Verb::Demo(arguments) => on_event_loop(demo::demo(arguments)),
-        Verb::Validate { files, output } => validate::validate(&files, output),
-        Verb::Crds => print::crds(),
-        Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "sallyport", &mut std::io::stdout());
-            Ok(Outcome::Fine)
-        }
-    };
-    match outcome {
-        Ok(outcome) => outcome.into(),
-        Err(error) => {
-            // Nobody is left to tell if standard error is closed.
-            let _closed = writeln!(std::io::stderr(), "sallyport: {error:#}");
-            Outcome::CannotTell.into()
-        }
-    }
-}
-
-/// The control side runs on one thread; requests are served by workers of their own.
-fn on_event_loop(work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    sallyport_cli::main()
 }

@@ -13,7 +13,7 @@ use sallyport_dataplane::process::DataPlane;
 
 /// Everything that the files say, as far as it is good; and what it has led to.
 #[derive(Default)]
-pub(crate) struct State {
+pub struct State {
     by_file: BTreeMap<String, Vec<Held>>,
     diagnosers: BTreeMap<(ObjectKind, ObjectName), LoadedObject>,
     replica: Replica,
@@ -29,7 +29,7 @@ struct Held {
 impl State {
     /// Takes the files in. A file that is no YAML keeps what it held; an object that is not valid keeps the one before it, and if
     /// there was none closes what it guards. All of that is said.
-    pub(crate) fn load(&mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
+    pub fn load(&mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
         let loaded = manifest::load(files);
         let mut diagnostics = loaded.diagnostics;
         let mut before: BTreeMap<_, _> = std::mem::take(&mut self.by_file);
@@ -65,14 +65,14 @@ impl State {
     }
 
     /// Problems that only show when objects are seen together.
-    pub(crate) fn judge(&self) -> Vec<Diagnostic> {
+    pub fn judge(&self) -> Vec<Diagnostic> {
         let cluster = self.cluster();
         let graph = Graph::build(&cluster, Environment::Standalone);
         self.diagnose(&graph)
     }
 
     /// Brings a data plane to what the files say, and says what is wrong and where each object stands.
-    pub(crate) fn enforce(&mut self, data_plane: &DataPlane) -> (Vec<Diagnostic>, Vec<ObjectStatus>) {
+    pub fn enforce(&mut self, data_plane: &DataPlane) -> (Vec<Diagnostic>, Vec<ObjectStatus>) {
         let cluster = self.cluster();
         let graph = Graph::build(&cluster, Environment::Standalone);
         let compiled: Compiled = compile(&graph, &cluster);

@@ -51,6 +51,14 @@ impl Credential {
         })
     }
 
+    /// The header that only the gateway fills, besides `Authorization`, which [`present`] deals with.
+    pub fn own_header(&self) -> Option<&HeaderName> {
+        match self {
+            Self::Header(name, _) if *name != header::AUTHORIZATION => Some(name),
+            _ => None,
+        }
+    }
+
     /// Stands in for a credential that is absent or was rejected.
     pub fn unavailable(name: &str, why: &str) -> Self {
         Self::Unavailable(Denial::configuration(name, why))

@@ -62,7 +62,7 @@ pub(super) async fn forward(
         Some(name) => Some(runtime.credentials.get(name).ok_or_else(|| missing("credential", name))?),
     };
     let (mut head, body) = request.into_parts();
-    strip(&mut head.headers, &backend, &permit);
+    strip(&mut head.headers, &backend, &permit, credential.and_then(|credential| credential.own_header()));
     let changes = Changes { filters: [&found.rule.filters, &*filters], matched: found.matched };
     let rewritten = changes.request(&arrival, &mut head.headers);
     edit(&mut head.headers, &permit);
@@ -122,10 +122,10 @@ fn describe(failure: &crate::upstream::UpstreamFailure) -> String {
     text
 }
 
-/// Takes out every key, every identity that only the gateway may state, and what says so of itself.
-fn strip(headers: &mut HeaderMap, backend: &Backend, permit: &Permit) {
+/// Takes out every key, every identity that only the gateway may state, and the place of its own credential.
+fn strip(headers: &mut HeaderMap, backend: &Backend, permit: &Permit, own: Option<&HeaderName>) {
     let set = permit.policy().request_headers.set.iter().map(|(name, _)| name);
-    hygiene::remove_claims(headers, backend.guarded.iter().chain(set).chain(permit.key_headers()));
+    hygiene::remove_claims(headers, backend.guarded.iter().chain(set).chain(permit.key_headers()).chain(own));
 }
 
 /// The policy's own changes come after the route's.

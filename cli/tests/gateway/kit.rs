@@ -1,0 +1,9 @@
+//! What every test here needs: a gateway, a service behind it, an issuer beside it, callers in front of it.
+
+pub mod caller;
+pub mod gateway;
+pub mod issuer;
+pub mod manifest;
+pub mod pki;
+pub mod service;
+pub mod traffic;

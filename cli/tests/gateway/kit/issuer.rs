@@ -1,0 +1,168 @@
+//! An issuer that the test holds the keys of: it signs whatever it is told to.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use sallyport_dataplane::clock::{Clock, UnixMs};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+pub struct Issuer {
+    pub address: SocketAddr,
+    keys: Mutex<Vec<(String, EcdsaKeyPair)>>,
+    published: Arc<Mutex<String>>,
+    pub fetches: Arc<AtomicUsize>,
+    accepting: Mutex<Option<AbortHandle>>,
+}
+
+impl Issuer {
+    pub async fn start() -> Self {
+        let issuer = Self::down().await;
+        issuer.up().await;
+        issuer
+    }
+
+    /// Has a name and keys, and cannot be reached.
+    pub async fn down() -> Self {
+        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = probe.local_addr().unwrap();
+        drop(probe);
+        let issuer = Self {
+            address,
+            keys: Mutex::default(),
+            published: Arc::default(),
+            fetches: Arc::default(),
+            accepting: Mutex::default(),
+        };
+        issuer.rotate("first");
+        issuer
+    }
+
+    /// Can be reached from now on.
+    pub async fn up(&self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        let (published, fetches, name) = (Arc::clone(&self.published), Arc::clone(&self.fetches), self.name());
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (published, fetches, name) = (Arc::clone(&published), Arc::clone(&fetches), name.clone());
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let body = if request.uri().path() == "/jwks" {
+                        fetches.fetch_add(1, Ordering::SeqCst);
+                        published.lock().clone()
+                    } else {
+                        json!({ "issuer": name, "jwks_uri": format!("{name}/jwks") }).to_string()
+                    };
+                    async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(body)))) }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        *self.accepting.lock() = Some(serving.abort_handle());
+    }
+
+    /// Cannot be reached any more.
+    pub fn stop(&self) {
+        self.accepting.lock().take().expect("it is up").abort();
+    }
+
+    /// `iss` of its tokens.
+    pub fn name(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Makes a key, publishes it beside the others, and signs with it.
+    pub fn rotate(&self, kid: &str) {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        self.keys.lock().push((kid.to_owned(), key));
+        *self.published.lock() = self.key_set().to_string();
+    }
+
+    /// Publishes `text` instead of a key set.
+    pub fn publish(&self, text: &str) {
+        text.clone_into(&mut self.published.lock());
+    }
+
+    /// Its public keys.
+    pub fn key_set(&self) -> Value {
+        let keys = self.keys.lock();
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(kid, key)| {
+                let point = key.public_key().as_ref();
+                json!({ "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "alg": "ES256",
+                        "x": encode(&point[1..33]), "y": encode(&point[33..]) })
+            })
+            .collect();
+        json!({ "keys": keys })
+    }
+
+    /// The claims of a good token for `audience`.
+    pub fn claims(&self, audience: &str) -> Value {
+        let now = Clock::default().now();
+        json!({ "iss": self.name(), "sub": "alice", "aud": audience, "iat": now.seconds(), "exp": in_an_hour(now) })
+    }
+
+    /// A good token for `audience`.
+    pub fn token(&self, audience: &str) -> String {
+        self.sign(&self.header(), &self.claims(audience))
+    }
+
+    /// A good token with some claims of its own; `null` takes one away.
+    pub fn token_with(&self, audience: &str, changes: &Value) -> String {
+        self.sign(&self.header(), &merged(self.claims(audience), changes))
+    }
+
+    /// The header of a good token.
+    pub fn header(&self) -> Value {
+        json!({ "alg": "ES256", "typ": "at+jwt", "kid": self.keys.lock().last().unwrap().0 })
+    }
+
+    /// Signs anything.
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// Signs what may be no JSON.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let keys = self.keys.lock();
+        let signature = keys.last().unwrap().1.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", encode(signature))
+    }
+}
+
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn in_an_hour(now: UnixMs) -> i64 {
+    now.seconds() + 3600
+}
+
+/// `changes` over `base`; `null` takes away.
+pub fn merged(mut base: Value, changes: &Value) -> Value {
+    let object = base.as_object_mut().expect("an object");
+    for (name, value) in changes.as_object().expect("an object") {
+        if value.is_null() {
+            object.remove(name);
+        } else {
+            object.insert(name.clone(), value.clone());
+        }
+    }
+    base
+}
