@@ -38,11 +38,19 @@ pub struct Issuers {
 /// The keys of one issuer.
 pub struct IssuerKeys {
     ring: ArcSwapOption<KeyRing>,
-    /// Counts finished looks; a request that has asked for one waits for the next number.
+    /// Counts finished looks that were asked for; a request waits for the next number.
     looks: watch::Sender<u64>,
     asked: Notify,
-    last_look: Mutex<Option<Instant>>,
+    demand: Mutex<Demand>,
     task: Mutex<Option<AbortHandle>>,
+}
+
+/// Looks that unknown key ids have asked for.
+#[derive(Default)]
+struct Demand {
+    last: Option<Instant>,
+    /// One is under way, or about to be: others wait for it rather than ask again.
+    open: bool,
 }
 
 impl Issuers {
@@ -97,7 +105,7 @@ impl IssuerKeys {
             ring: ArcSwapOption::empty(),
             looks: watch::Sender::new(0),
             asked: Notify::new(),
-            last_look: Mutex::new(None),
+            demand: Mutex::default(),
             task: Mutex::new(None),
         }
     }
@@ -107,17 +115,24 @@ impl IssuerKeys {
         self.ring.load_full()
     }
 
-    /// Looks again, unless that was done a short while ago; whether the keys may be others now.
-    pub async fn look_again(&self) -> bool {
-        let is_fetched = self.task.lock().is_some();
-        let cooled = self.last_look.lock().is_none_or(|last| last.elapsed() >= COOL_DOWN);
-        if !is_fetched || !cooled {
-            return false;
-        }
+    /// Looks again, unless that was asked for a short while ago; one that is under way is waited for.
+    pub async fn look_again(&self) {
         let mut looks = self.looks.subscribe();
         looks.mark_unchanged();
-        self.asked.notify_one();
-        matches!(tokio::time::timeout(MAX_WAIT, looks.changed()).await, Ok(Ok(())))
+        if self.task.lock().is_some() && self.is_awaited() {
+            // Whoever waits in vain judges by the keys that are there.
+            let _late = tokio::time::timeout(MAX_WAIT, looks.changed()).await;
+        }
+    }
+
+    /// Whether a look will end that begins after now, asked for here if the last such look is long enough ago.
+    fn is_awaited(&self) -> bool {
+        let mut demand = self.demand.lock();
+        if !demand.open && demand.last.is_none_or(|last| last.elapsed() >= COOL_DOWN) {
+            *demand = Demand { last: Some(Instant::now()), open: true };
+            self.asked.notify_one();
+        }
+        demand.open
     }
 
     fn stop(&self) {
@@ -137,7 +152,7 @@ async fn keep_fresh(
 ) {
     let mut pause = RETRY.0;
     loop {
-        *keys.last_look.lock() = Some(Instant::now());
+        let is_demanded = keys.demand.lock().open;
         let looked = fetch::key_ring(egress, set).await;
         let wait = match &looked {
             Ok(fresh) => {
@@ -151,7 +166,10 @@ async fn keep_fresh(
             }
         };
         report(keys, name, looked.err(), reports);
-        keys.looks.send_modify(|count| *count += 1);
+        if is_demanded {
+            keys.demand.lock().open = false;
+            keys.looks.send_modify(|count| *count += 1);
+        }
         // What was asked for while the look was under way has been answered by it.
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

@@ -53,6 +53,20 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathFault> {
     if is_utf8 { Ok(Cow::Owned(path)) } else { Err(PathFault::NotUtf8) }
 }
 
+/// The canonical `path` as a service reads it that cuts parameters off its segments (RFC 3986, 3.3); `None` if it has none.
+pub fn without_parameters(path: &str) -> Option<String> {
+    let plain = |segment: &'_ str| -> usize {
+        let ends = [segment.find(';'), segment.find("%3B")];
+        ends.into_iter().flatten().min().unwrap_or(segment.len())
+    };
+    if !path.contains(';') && !path.contains("%3B") {
+        return None;
+    }
+    let segments = path.split('/').map(|segment| segment.get(..plain(segment)).unwrap_or_default());
+    let kept: Vec<_> = segments.filter(|segment| !segment.is_empty()).collect();
+    Some(format!("/{}", kept.join("/")))
+}
+
 /// Characters that stand for themselves: unreserved, sub-delims, `:`, `@` and `/` (RFC 3986, 3.3).
 const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
@@ -158,6 +172,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn parameters_are_cut_off_every_segment() {
+        for (path, expected) in [
+            ("/admin;x", Some("/admin")),
+            ("/a;v=1/b%3Bc/d", Some("/a/b/d")),
+            ("/;/admin", Some("/admin")),
+            ("/admin", None),
+            ("/", None),
+        ] {
+            assert_eq!(without_parameters(path).as_deref(), expected, "{path}");
+        }
+    }
 
     #[test]
     fn canonical_paths_are_borrowed() {

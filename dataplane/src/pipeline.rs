@@ -20,9 +20,10 @@ use http::{Request, Response, header};
 use hyper::body::Incoming as IncomingBody;
 use hyper::upgrade::OnUpgrade;
 
-use crate::path::Query;
+use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
-use crate::route::{Asked, filter};
+use crate::route::{Asked, Found, filter};
+use crate::runtime::listener::Listener;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
@@ -72,6 +73,7 @@ async fn handle(
     let asked =
         Asked { host: &arrival.host, path: &arrival.path, method: request.method(), headers: request.headers(), query };
     let found = listener.routes.find(&asked).ok_or_else(no_route)?;
+    judge_parameters(listener, &asked, &found)?;
     let address = arrival.client_address(connection, listener, request.headers());
     let policy = runtime.policy(&found.policy);
     record.matched(&found, &policy, address);
@@ -95,6 +97,16 @@ async fn handle(
         runtime: std::sync::Arc::clone(&runtime),
     };
     forward::forward(worker, connection, request, permit, record).await
+}
+
+/// Services differ in whether `/admin;x` is `/admin`: where that would be another rule, nobody can say what was asked for.
+fn judge_parameters(listener: &Listener, asked: &Asked<'_>, found: &Found) -> Result<(), Rejection> {
+    let Some(plain) = path::without_parameters(asked.path) else { return Ok(()) };
+    let otherwise = listener.routes.find(&Asked { path: &plain, ..*asked });
+    if otherwise.is_some_and(|other| other.is_same(found)) {
+        return Ok(());
+    }
+    Err(Rejection::because(Reason::Malformed, "without its parameters the path would lead to another rule"))
 }
 
 /// Evaluates what is only reported, and reports it.

@@ -56,6 +56,13 @@ pub struct PreparedRoute {
     rules: Vec<(Arc<Rule>, Vec<v1::Match>)>,
 }
 
+impl Found {
+    /// Whether both are one rule under one policy.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rule, &other.rule) && self.policy == other.policy
+    }
+}
+
 impl PreparedRoute {
     /// Prepares filters and backends. What cannot be prepared makes its rule deny, and is named.
     pub fn new(route: &v1::Route) -> (Self, Vec<String>) {

@@ -13,13 +13,8 @@ const LOGIN: &str = "{username: gateway, password: 'päss:word'}";
 
 /// `/orders` for anybody, to a Backend with `more` in its spec, beside `objects`.
 async fn open_to(service: &Service, more: &str, objects: &str) -> Gateway {
-    let manifests = [
-        GATEWAY,
-        &route("orders", "shop"),
-        &backend("shop", service.address, more),
-        &policy("orders", OPEN),
-        objects,
-    ];
+    let manifests =
+        [GATEWAY, &route("orders", "shop"), &backend("shop", service.address, more), &policy("orders", OPEN), objects];
     Gateway::start(&manifests.concat()).await
 }
 
@@ -86,8 +81,7 @@ async fn a_service_that_is_not_the_one_gets_nothing(
 #[tokio::test]
 async fn basic_to_a_legacy_service() {
     let service = Service::start().await;
-    let gateway =
-        open_to(&service, "credential: {basic: {secretRef: {name: login}}}", &secret("login", LOGIN)).await;
+    let gateway = open_to(&service, "credential: {basic: {secretRef: {name: login}}}", &secret("login", LOGIN)).await;
     let seen = seen(&gateway, &service, "/orders", &[("authorization", "Basic Y2FsbGVyOng=")]).await;
     assert_eq!(seen.header("authorization"), Some("Basic Z2F0ZXdheTpww6Rzczp3b3Jk"));
 }
@@ -139,9 +133,15 @@ async fn a_credential_on_the_routes_policy_beats_the_backends() {
 #[rstest]
 #[case::missing("")]
 #[case::empty("\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: login, namespace: shop}\n")]
-#[case::without_password("\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: login, namespace: shop}\nstringData: {username: x}\n")]
-#[case::not_base64("\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: login, namespace: shop}\ndata: {username: '!', password: '!'}\n")]
-#[case::of_another_namespace("\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: login, namespace: other}\nstringData: {username: x, password: y}\n")]
+#[case::without_password(
+    "\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: login, namespace: shop}\nstringData: {username: x}\n"
+)]
+#[case::not_base64(
+    "\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: login, namespace: shop}\ndata: {username: '!', password: '!'}\n"
+)]
+#[case::of_another_namespace(
+    "\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: login, namespace: other}\nstringData: {username: x, password: y}\n"
+)]
 #[tokio::test]
 async fn nothing_is_sent_bare_when_the_credential_is_missing(#[case] object: &str) {
     let service = Service::start().await;

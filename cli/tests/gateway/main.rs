@@ -4,5 +4,11 @@
 
 mod kit;
 
+mod attack_http1;
+mod attack_path;
+mod changes;
+mod fail_closed;
 mod inner_door;
+mod issuers;
 mod outer_door;
+mod streams;

@@ -34,12 +34,11 @@ impl Shop {
     /// `/orders` behind a token of the issuer, with the scope `orders.read` and the role buyer or admin.
     async fn start() -> Self {
         let (service, issuer) = (Service::start().await, Issuer::start().await);
-        let spec = token_policy(
-            &issuer,
-            "    scopes: [orders.read]\n    claims: [{name: roles, anyOf: [buyer, admin]}]\n",
-        );
+        let spec =
+            token_policy(&issuer, "    scopes: [orders.read]\n    claims: [{name: roles, anyOf: [buyer, admin]}]\n");
         let manifests =
-            [GATEWAY, &route("orders", "shop"), &backend("shop", service.address, ""), &policy("orders", &spec)].concat();
+            [GATEWAY, &route("orders", "shop"), &backend("shop", service.address, ""), &policy("orders", &spec)]
+                .concat();
         let gateway = Gateway::start(&manifests).await;
         assert!(gateway.diagnostics.is_empty(), "{:#?}", gateway.diagnostics);
         Self { gateway, service, issuer }
@@ -241,7 +240,8 @@ async fn a_key_may_stand_in_the_query_where_the_policy_says_so_and_never_travels
         &subscription("acme", OF_REPORTS, &format!("{{primary: {KEY_A}}}")),
     ];
     let gateway = Gateway::start(&manifests.concat()).await;
-    let verdict = async |target: &str, headers: &[(&str, &str)]| send(gateway.http(), get(target, headers)).await.verdict();
+    let verdict =
+        async |target: &str, headers: &[(&str, &str)]| send(gateway.http(), get(target, headers)).await.verdict();
     assert_eq!(verdict(&format!("/reports?a=1&key={KEY_A}&b=2"), &[]).await, "200");
     assert_eq!(service.one().target, "/reports?a=1&b=2");
     assert_eq!(verdict("/reports", &[("x-key", KEY_A)]).await, "200");
@@ -360,7 +360,8 @@ async fn two_keys_are_swapped_one_after_the_other_under_load_and_none_is_refused
 async fn addresses_are_judged(#[case] filter: &str, #[case] forwarded: &[&str], #[case] expected: &str) {
     let service = Service::start().await;
     let spec = format!("{OPEN}\nipFilter: {filter}");
-    let manifests = [GATEWAY, &route("orders", "shop"), &backend("shop", service.address, ""), &policy("orders", &spec)];
+    let manifests =
+        [GATEWAY, &route("orders", "shop"), &backend("shop", service.address, ""), &policy("orders", &spec)];
     let gateway = Gateway::start(&manifests.concat()).await;
     let headers: Vec<_> = forwarded.iter().map(|line| ("x-forwarded-for", *line)).collect();
     let answer = get_from(Ipv4Addr::new(127, 0, 0, 2), gateway.http(), "/orders", &headers).await;
@@ -405,7 +406,8 @@ async fn alternatives_are_tried_in_order_and_the_one_that_came_furthest_speaks()
     ];
     let gateway = Gateway::start(&manifests.concat()).await;
     let bearer = format!("Bearer {}", issuer.token("orders-api"));
-    let cases: [(&[(&str, &str)], &str, Option<&str>); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+    let cases: [Case<'_>; 6] = [
         (&[("authorization", &bearer)], "200", Some("staff")),
         (&[("sallyport-key", KEY_A)], "200", Some("customers")),
         (&[("authorization", &bearer), ("sallyport-key", KEY_A)], "200", Some("staff")),

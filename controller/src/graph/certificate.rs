@@ -62,7 +62,13 @@ pub fn certificate(cluster: &ClusterState, name: &ObjectName, field: &str) -> Re
     let not_after_s = leaf.1.validity().not_after.timestamp();
     judge_pair(&chain, &key).map_err(|why| invalid(&why))?;
     let private_key = Some(v1::Secret { value: Bytes::copy_from_slice(key.secret_der()) });
-    Ok(v1::Certificate { chain, private_key, encoding: encoding.into(), not_after_s })
+    Ok(v1::Certificate { chain, private_key, encoding: encoding.into(), not_after_s, unusable: String::new() })
+}
+
+/// What stands in for a certificate whose Secret is there and cannot be used; `None` if the Secret is gone.
+pub fn unusable(problem: &Problem, cluster: &ClusterState, name: &ObjectName) -> Option<v1::Certificate> {
+    let there = cluster.secrets.contains_key(name);
+    there.then(|| v1::Certificate { unusable: problem.message.clone(), ..v1::Certificate::default() })
 }
 
 /// The certificates of an object's entry `ca.crt`, as DER.

@@ -277,7 +277,11 @@ fn certificates(
         }
         match certificate::certificate(cluster, &name, &field) {
             Ok(certificate) => drop(found.insert(name.to_string(), certificate)),
-            Err(problem) => problems.push(Problem { reason: Reason::InvalidCertificateRef, ..problem }),
+            Err(problem) => {
+                let kept = certificate::unusable(&problem, cluster, &name).map(|kept| (name.to_string(), kept));
+                found.extend(kept);
+                problems.push(Problem { reason: Reason::InvalidCertificateRef, ..problem });
+            }
         }
     }
     found

@@ -166,8 +166,8 @@ fn judge_target(method: &[u8], target: &[u8], bounds: &HeadBounds) -> Result<(),
     if target.len() > bounds.target_bytes {
         return Err(Refusal::new(Reason::TargetTooLong, "the request target is too long"));
     }
-    if !target.iter().all(|byte| matches!(byte, 0x21..=0x7e)) {
-        return Err(malformed("the request target holds a control character or is not ASCII"));
+    if !target.iter().all(|byte| matches!(byte, 0x21..=0x7e) && *byte != b'#') {
+        return Err(malformed("the request target holds a fragment or a control character, or is not ASCII"));
     }
     let absolute = target.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https://"))
         || target.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http://"));

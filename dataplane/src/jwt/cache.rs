@@ -51,7 +51,7 @@ impl TokenCache {
 
     /// Remembers that the case is admitted.
     pub fn keep(&self, case: Case, claims: &Arc<Claims>, now: UnixMs) {
-        let until = claims.expires().min(UnixMs(now.0.saturating_add(MAX_AGE_MS)));
+        let until = claims.admitted_until().min(UnixMs(now.0.saturating_add(MAX_AGE_MS)));
         self.verdicts.insert(case.0, Verdict { claims: Arc::clone(claims), until });
     }
 }

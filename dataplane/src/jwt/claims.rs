@@ -15,6 +15,7 @@ const MAX_DATE_S: f64 = 253_402_300_800.0;
 pub struct Claims {
     identity: String,
     expires: UnixMs,
+    admitted_until: UnixMs,
     members: Map<String, Value>,
 }
 
@@ -24,9 +25,14 @@ impl Claims {
         &self.identity
     }
 
-    /// `exp` and the clock skew that the policy allows.
+    /// `exp`: the end of what it has opened.
     pub fn expires(&self) -> UnixMs {
         self.expires
+    }
+
+    /// `exp` and the clock skew that the policy allows: the end of what it opens.
+    pub fn admitted_until(&self) -> UnixMs {
+        self.admitted_until
     }
 
     /// All claims.
@@ -37,7 +43,7 @@ impl Claims {
 
 /// Judges the claims; the issuer has been compared before.
 pub(super) fn judge(members: Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<Claims, TokenFault> {
-    let expires = judge_dates(&members, rules, now)?;
+    let (expires, admitted_until) = judge_dates(&members, rules, now)?;
     judge_audience(&members, rules)?;
     if members.contains_key("cnf") {
         return Err(TokenFault::Bound);
@@ -54,13 +60,14 @@ pub(super) fn judge(members: Map<String, Value>, rules: &Rules, now: UnixMs) -> 
         }
     }
     let identity = format!("jwt:{}:{}:{subject}", rules.issuer.len(), rules.issuer);
-    Ok(Claims { identity, expires, members })
+    Ok(Claims { identity, expires, admitted_until, members })
 }
 
-fn judge_dates(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<UnixMs, TokenFault> {
+/// `exp`, without and with the clock skew.
+fn judge_dates(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<(UnixMs, UnixMs), TokenFault> {
     let expires = date(members, "exp")?.ok_or(TokenFault::Expired)?;
-    let expires = UnixMs(expires.0.saturating_add(rules.clock_skew_ms));
-    if expires <= now {
+    let admitted_until = UnixMs(expires.0.saturating_add(rules.clock_skew_ms));
+    if admitted_until <= now {
         return Err(TokenFault::Expired);
     }
     let latest = UnixMs(now.0.saturating_add(rules.clock_skew_ms));
@@ -69,7 +76,7 @@ fn judge_dates(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Resu
             return Err(TokenFault::NotYetValid);
         }
     }
-    Ok(expires)
+    Ok((expires, admitted_until))
 }
 
 /// A NumericDate (RFC 7519, 2): seconds, with or without a fraction.

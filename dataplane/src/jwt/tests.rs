@@ -95,7 +95,7 @@ fn good_tokens_of_every_family_are_admitted() {
     ] {
         let admitted = judge(&world, &world.sign(header, &claims().to_string()))
             .unwrap_or_else(|fault| panic!("{header}: {fault}"));
-        assert_eq!(admitted.expires(), UnixMs::from_seconds(NOW_S + 360));
+        assert_eq!(admitted.admitted_until(), UnixMs::from_seconds(NOW_S + 360));
         assert_eq!(admitted.identity(), "jwt:25:https://login.example.com:alice");
     }
 }
@@ -332,7 +332,7 @@ fn a_verdict_lasts_no_longer_than_what_it_rests_on() {
     cache.keep(TokenCache::case(&token, &rules, &world.keys), &claims, now);
     let find = |rules: &Rules, keys: &KeyRing, now| cache.find(&TokenCache::case(&token, rules, keys), now).is_some();
     assert!(find(&rules, &world.keys, now));
-    assert!(!find(&rules, &world.keys, claims.expires()));
+    assert!(!find(&rules, &world.keys, claims.admitted_until()));
     assert!(!find(&rules, &World::new().keys, now), "other keys");
     let others = Rules::build(&v1::Jwt { scopes: vec!["admin".into()], ..jwt() }).unwrap();
     assert!(!find(&others, &world.keys, now), "other rules");

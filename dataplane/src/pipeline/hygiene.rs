@@ -45,6 +45,18 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Joins the lines of `Cookie` into which HTTP/2 may split it (RFC 9113, 8.2.3).
+pub fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(mut joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        joined.set_sensitive(true);
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// Removes what a caller could use to pass for somebody else at the service, in every spelling that a service may read.
 ///
 /// CGI and its descendants turn a dash into an underscore, so that `X_User` and `X-User` meet in one variable.
@@ -95,6 +107,13 @@ mod tests {
         let mut found = headers(&[("connection", "close, X-One"), ("x-one", "1"), ("x-two", "2"), ("keep-alive", "5")]);
         remove_hop_by_hop(&mut found);
         assert_eq!(found, headers(&[("x-two", "2")]));
+    }
+
+    #[test]
+    fn a_cookie_in_pieces_is_joined() {
+        let mut found = headers(&[("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]);
+        join_cookies(&mut found);
+        assert_eq!(found, headers(&[("cookie", "a=1; b=2; c=3; d=4")]));
     }
 
     #[test]

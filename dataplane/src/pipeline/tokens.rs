@@ -22,12 +22,13 @@ impl Tokens {
     /// The claims of `token`, if it is what `jwt` asks for. Waits only for a look at keys that the token makes worth while.
     pub async fn verify(&self, token: &str, jwt: &Jwt, now: UnixMs) -> Result<Arc<Claims>, TokenFault> {
         let keys = self.issuers.find(&jwt.key_set).ok_or(TokenFault::KeyUnavailable)?;
-        match self.judge(token, jwt, keys.ring().as_deref(), now) {
-            Err(TokenFault::UnknownKey) if keys.look_again().await => {
-                self.judge(token, jwt, keys.ring().as_deref(), now)
-            }
-            verdict => verdict,
+        let verdict = self.judge(token, jwt, keys.ring().as_deref(), now);
+        if !matches!(verdict, Err(TokenFault::UnknownKey)) {
+            return verdict;
         }
+        keys.look_again().await;
+        // Also where no look was due: one may have ended since the keys were read.
+        self.judge(token, jwt, keys.ring().as_deref(), now)
     }
 
     fn judge(&self, token: &str, jwt: &Jwt, keys: Option<&KeyRing>, now: UnixMs) -> Result<Arc<Claims>, TokenFault> {

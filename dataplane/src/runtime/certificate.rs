@@ -10,6 +10,9 @@ use sallyport_snapshot::v1::{self, certificate::KeyEncoding};
 
 /// The key of `certificate` beside its chain; says what does not fit.
 pub fn certified_key(certificate: &v1::Certificate) -> Result<CertifiedKey, String> {
+    if !certificate.unusable.is_empty() {
+        return Err(certificate.unusable.clone());
+    }
     let chain: Vec<_> = certificate.chain.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let key = private_key(certificate)?;
@@ -91,6 +94,12 @@ mod tests {
         let (mut one, other) = (certificate("a.example.com"), certificate("a.example.com"));
         one.private_key = other.private_key;
         assert!(certified_key(&one).unwrap_err().contains("certificate and key"));
+    }
+
+    #[test]
+    fn what_the_controller_calls_unusable_is_rejected_in_its_words() {
+        let unusable = v1::Certificate { unusable: "tls.crt does not parse".into(), ..certificate("a.example.com") };
+        assert_eq!(certified_key(&unusable).unwrap_err(), "tls.crt does not parse");
     }
 
     #[test]

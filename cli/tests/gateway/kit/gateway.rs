@@ -55,7 +55,8 @@ impl Gateway {
         };
         let (reports, _) = mpsc::unbounded_channel();
         let access_log = AccessLog::to(Memory(Arc::clone(&log))).unwrap();
-        let plane = DataPlane::start(settings, Surroundings { clock: clock.clone(), access_log, reports }).await.unwrap();
+        let plane =
+            DataPlane::start(settings, Surroundings { clock: clock.clone(), access_log, reports }).await.unwrap();
         let (files, state) = (BTreeMap::new(), State::default());
         Self { plane, state, files, ip, clock, log, diagnostics: vec![], statuses: vec![] }
     }

@@ -83,7 +83,8 @@ pub fn secret(name: &str, data: &str) -> String {
 /// A Secret or ConfigMap in `shop` with one entry for each PEM text.
 pub fn pem(kind: &str, name: &str, entries: &[(&str, &str)]) -> String {
     let field = if kind == "Secret" { "stringData" } else { "data" };
-    let mut text = format!("\n---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: shop}}\n{field}:\n");
+    let mut text =
+        format!("\n---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: shop}}\n{field}:\n");
     for (key, pem) in entries {
         text += &format!("  {key}: |\n{}", indented(&indented(pem)));
     }

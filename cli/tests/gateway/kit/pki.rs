@@ -61,7 +61,10 @@ impl Authority {
     pub fn demanding_server(&self, identity: &Identity) -> ServerConfig {
         let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider()).build().unwrap();
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-        builder.with_client_cert_verifier(verifier).with_single_cert(vec![identity.der.clone()], identity.key()).unwrap()
+        builder
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![identity.der.clone()], identity.key())
+            .unwrap()
     }
 }
 

@@ -116,7 +116,11 @@ async fn serve(
     let _ended = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
 
-async fn answer(mut request: Request<Incoming>, certificate: Option<Vec<u8>>, seen: &Mutex<Vec<Seen>>) -> Response<Body> {
+async fn answer(
+    mut request: Request<Incoming>,
+    certificate: Option<Vec<u8>>,
+    seen: &Mutex<Vec<Seen>>,
+) -> Response<Body> {
     let upgrade = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
@@ -173,7 +177,8 @@ async fn behave(path: &str, body: Bytes, trailers: Option<HeaderMap>) -> Respons
         }
         "drip" => Response::new(events(Duration::from_millis(100))),
         "trailers" => {
-            let trailers = trailers.unwrap_or_else(|| [(header::ETAG, HeaderValue::from_static("t"))].into_iter().collect());
+            let trailers =
+                trailers.unwrap_or_else(|| [(header::ETAG, HeaderValue::from_static("t"))].into_iter().collect());
             let frames = [Ok(Frame::data(body)), Ok(Frame::trailers(trailers))];
             Response::new(StreamBody::new(stream::iter(frames)).boxed())
         }
