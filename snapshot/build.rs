@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use prost::Message as _;
+
 /// Messages whose derived `Debug` would print a secret. `Secret` has an own one that prints nothing.
 const SILENT: [&str; 1] = ["sallyport.snapshot.v1.Secret"];
 
@@ -10,6 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = ["sallyport/snapshot/v1/resource.proto", "sallyport/snapshot/v1/stream.proto"];
     let descriptors = protox::compile(files, [root])?;
+    let out = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
+    std::fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = prost_build::Config::new();
     config.bytes(["."]).skip_debug(SILENT);
     config.compile_fds(descriptors)?;

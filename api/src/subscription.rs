@@ -174,12 +174,27 @@ pub struct SubscriptionStatus {
 /// Where a subscription stands.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Phase {
-    /// Its keys open.
+    /// Its keys open, from `notBefore` on.
     Active,
     /// Suspended by its consumer.
     Suspended,
     /// Cancelled by its consumer.
     Cancelled,
+    /// `expires` is past.
+    Expired,
     /// Not taken: see the conditions.
     Rejected,
+}
+
+impl Phase {
+    /// The word that stands in the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "Active",
+            Self::Suspended => "Suspended",
+            Self::Cancelled => "Cancelled",
+            Self::Expired => "Expired",
+            Self::Rejected => "Rejected",
+        }
+    }
 }

@@ -152,10 +152,7 @@ pub(crate) fn reload(state: &mut State, paths: &[PathBuf], data_plane: &DataPlan
             "the data plane rejected a part of the configuration"
         );
     }
-    let programmed = statuses
-        .iter()
-        .filter(|status| status.conditions.iter().any(|condition| condition.r#type == "Ready" && condition.status))
-        .count();
+    let programmed = statuses.iter().filter(|status| status.is_ready()).count();
     tracing::info!(
         objects = statuses.len(),
         ready = programmed,

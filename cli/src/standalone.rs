@@ -8,7 +8,7 @@ use sallyport_controller::graph::{Environment, Graph};
 use sallyport_controller::manifest::{self, Diagnostic, LoadedObject, SourceFile};
 use sallyport_controller::problem::Problem;
 use sallyport_controller::publish::Replica;
-use sallyport_controller::status::{self, ObjectStatus};
+use sallyport_controller::status::{self, ObjectStatus, View};
 use sallyport_dataplane::process::DataPlane;
 
 /// Everything that the files say, as far as it is good; and what it has led to.
@@ -80,7 +80,9 @@ impl State {
             let ack = data_plane.apply(&update);
             self.replica.acknowledge(&ack);
         }
-        (self.diagnose(&graph), status::plan(&graph, &compiled, &[&self.replica]))
+        let now_s = sallyport_dataplane::clock::Clock::default().now().seconds();
+        let view = View { graph: &graph, compiled: &compiled, replicas: &[&self.replica], now_s };
+        (self.diagnose(&graph), status::plan(view))
     }
 
     fn cluster(&self) -> ClusterState {

@@ -6,7 +6,7 @@ use sallyport_snapshot::v1::{self, resource::Body};
 use sallyport_snapshot::{Name, Snapshot};
 
 use crate::cluster::{ClusterState, ObjectName};
-use crate::graph::effective::{self, Conflict, Place};
+use crate::graph::effective::{self, Conflict, Effective, Index, Place};
 use crate::graph::policy::PolicyNode;
 use crate::graph::route::{RouteId, RouteNode};
 use crate::graph::rule::BackendTarget;
@@ -35,9 +35,10 @@ struct Guarded {
 pub fn compile(graph: &Graph, cluster: &ClusterState) -> Compiled {
     let mut compiled = Compiled::default();
     let mut guarded = BTreeMap::<BackendTarget, Guarded>::new();
+    let policies = Index::new(&graph.policies, &graph.routes);
     gateways(graph, &mut compiled);
     for (id, route) in &graph.routes {
-        self::route(graph, id, route, &mut compiled, &mut guarded);
+        self::route(graph, &policies, (id, route), &mut compiled, &mut guarded);
     }
     for (name, policy) in &graph.policies {
         policy_resources(name, policy, &mut compiled);
@@ -91,8 +92,8 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
 
 fn route(
     graph: &Graph,
-    id: &RouteId,
-    route: &RouteNode,
+    policies: &Index<'_>,
+    (id, route): (&RouteId, &RouteNode),
     compiled: &mut Compiled,
     guarded: &mut BTreeMap<BackendTarget, Guarded>,
 ) {
@@ -102,7 +103,7 @@ fn route(
         let Some(gateway) = graph.gateways.get(&parent.gateway) else { continue };
         let serving = |listener: &str| gateway.listeners.iter().any(|one| one.name == listener && !one.conflicted);
         for attachment in parent.attachments.iter().filter(|attachment| serving(&attachment.listener)) {
-            let mut policies = Vec::new();
+            let mut names = Vec::new();
             for (at, rule) in route.rules.iter().enumerate() {
                 let place = Place {
                     gateway: &parent.gateway,
@@ -111,18 +112,18 @@ fn route(
                     rule: rule.section.as_deref(),
                     unprotected: gateway.unprotected,
                 };
-                let effective = effective::at(&graph.policies, place, &mut compiled.conflicts);
+                let effective = effective::at(policies, place, &mut compiled.conflicts);
                 for target in &rule.backends {
                     guard(guarded.entry(target.clone()).or_default(), &effective.message);
                 }
                 if let Some(message) = rules.get_mut(at) {
                     credentials(graph, message, &rule.backends, effective.credential.as_ref());
                 }
-                policies.push(effective.name.clone());
-                take_part(graph, id, effective, compiled);
+                names.push(effective.name.clone());
+                take_part(id, effective, compiled);
             }
             let listener = format!("{}/{}", parent.gateway, attachment.listener);
-            attachments.push(v1::Attachment { listener, hostnames: attachment.hostnames.clone(), policies });
+            attachments.push(v1::Attachment { listener, hostnames: attachment.hostnames.clone(), policies: names });
         }
     }
     let object =
@@ -132,18 +133,11 @@ fn route(
 }
 
 /// Writes the effective policy, which every policy in it has a share in.
-fn take_part(graph: &Graph, id: &RouteId, effective: effective::Effective, compiled: &mut Compiled) {
-    let rehearsed = effective
-        .message
-        .rehearsals
-        .iter()
-        .filter_map(|one| one.policy.as_ref())
-        .flat_map(|policy| policy.objects.clone());
-    let objects: Vec<_> = effective.message.objects.iter().cloned().chain(rehearsed).collect();
+fn take_part(id: &RouteId, effective: Effective, compiled: &mut Compiled) {
     let named = compiled.snapshot.insert(effective.name, Body::Policy(effective.message));
-    for name in graph.policies.keys().filter(|name| objects.contains(&name.to_string())) {
-        compiled.owe("ApiPolicy", name, &named);
-        compiled.affected.entry(id.clone()).or_default().insert(name.clone());
+    for name in effective.participants {
+        compiled.owe("ApiPolicy", &name, &named);
+        compiled.affected.entry(id.clone()).or_default().insert(name);
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod class;
 pub mod credential;
 pub mod effective;
 pub mod form;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::{ClusterState, ObjectName};
 use backend::BackendNode;
+use class::ClassNode;
 use gateway::GatewayNode;
 use policy::PolicyNode;
 use route::{RouteId, RouteNode};
@@ -36,6 +38,9 @@ pub enum Environment {
 
 /// The judged state of everything.
 pub struct Graph {
+    /// Classes of ours.
+    pub classes: BTreeMap<ObjectName, ClassNode>,
+    pub parameters: BTreeMap<ObjectName, ClassNode>,
     pub gateways: BTreeMap<ObjectName, GatewayNode>,
     pub routes: BTreeMap<RouteId, RouteNode>,
     pub policies: BTreeMap<ObjectName, PolicyNode>,
@@ -56,6 +61,7 @@ impl Graph {
         let products = subscription::products(cluster, &routes);
         let subscriptions = subscription::subscriptions(cluster, &products, &gateways, &routes);
         let backends = backend::all(cluster, environment);
-        Self { gateways, routes, policies, backends, products, subscriptions }
+        let (classes, parameters) = (class::classes(cluster), class::parameters(cluster));
+        Self { classes, parameters, gateways, routes, policies, backends, products, subscriptions }
     }
 }

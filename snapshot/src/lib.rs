@@ -13,6 +13,9 @@ pub use difference::Difference;
 pub use resource::{Hash, Name, Versioned};
 pub use snapshot::Snapshot;
 
+/// The messages described by themselves (a `google.protobuf.FileDescriptorSet`), for whoever prints them.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// The generated message types, documented in the `.proto` files.
 pub mod v1 {
     #![allow(missing_docs, unreachable_pub, rust_2018_idioms, reason = "generated code")]

@@ -86,6 +86,8 @@ impl BackendNode {
                 Err(problem) => self.problems.push(problem),
             }
         }
+        let plain = spec.endpoints.iter().enumerate().filter(|_| spec.tls.is_none());
+        self.problems.extend(plain.filter_map(|(at, endpoint)| judge_plaintext(environment, endpoint, at)));
         if let Some(tls) = &spec.tls {
             match self.tls(cluster, name, tls) {
                 Ok(tls) => self.message.tls = Some(tls),
@@ -166,6 +168,20 @@ fn protocol(protocol: Protocol) -> v1::backend::Protocol {
         Protocol::H2C => v1::backend::Protocol::H2c,
         Protocol::GRPC => v1::backend::Protocol::Grpc,
     }
+}
+
+/// Without TLS only a Service is called; outside a cluster also this machine itself.
+fn judge_plaintext(environment: Environment, endpoint: &BackendEndpoint, at: usize) -> Option<Problem> {
+    let (field, place, is_loopback) = match (&endpoint.address, &endpoint.host) {
+        (Some(one), _) => {
+            ("address", &one.ip, one.ip.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback()))
+        }
+        (_, Some(one)) => ("host", &one.name, one.name == "localhost"),
+        _ => return None,
+    };
+    let message = format!("{place} would be called without TLS; state spec.tls, or name a Service");
+    let allowed = is_loopback && environment == Environment::Standalone;
+    (!allowed).then(|| Problem::new(format!("spec.endpoints[{at}].{field}"), Reason::Invalid, message))
 }
 
 /// What a data plane would refuse to call is said here already.

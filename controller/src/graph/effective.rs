@@ -7,7 +7,7 @@ use sallyport_api::policy::TargetKind;
 use sallyport_snapshot::v1;
 
 use super::policy::{PolicyNode, Targets, kind_name};
-use super::route::RouteId;
+use super::route::{RouteId, RouteNode};
 use crate::cluster::ObjectName;
 
 /// A rule of a route on a listener of a Gateway.
@@ -36,6 +36,8 @@ pub struct Effective {
     pub message: v1::Policy,
     /// The policy whose credential beats the Backend's.
     pub credential: Option<ObjectName>,
+    /// All that take part, those that only report included.
+    pub participants: Vec<ObjectName>,
 }
 
 /// A policy that reaches a place.
@@ -55,9 +57,50 @@ pub struct Conflict {
     pub section: &'static str,
 }
 
+/// Policies by what they are attached to: a place asks for its own instead of going through all.
+pub struct Index<'a> {
+    by_target: BTreeMap<(&'static str, ObjectName), Policies<'a>>,
+    /// By namespace: those whose targets cannot be read.
+    unreadable: BTreeMap<&'a str, Policies<'a>>,
+    /// By namespace: the route that closes it.
+    closed: BTreeMap<&'a str, (&'a RouteId, &'a v1::Deny)>,
+}
+
+type Policies<'a> = BTreeMap<&'a ObjectName, &'a PolicyNode>;
+
+impl<'a> Index<'a> {
+    pub fn new(policies: &'a BTreeMap<ObjectName, PolicyNode>, routes: &'a BTreeMap<RouteId, RouteNode>) -> Self {
+        let mut index = Self { by_target: BTreeMap::new(), unreadable: BTreeMap::new(), closed: BTreeMap::new() };
+        for (name, policy) in policies {
+            let Targets::Named(targets) = &policy.targets else {
+                index.unreadable.entry(&name.namespace).or_default().insert(name, policy);
+                continue;
+            };
+            for target in targets {
+                let place = ObjectName::new(&name.namespace, &target.name);
+                index.by_target.entry((kind_name(target.kind), place)).or_default().insert(name, policy);
+            }
+        }
+        // Somebody has said that the route is to be guarded; what it matched cannot be told any more.
+        let guarded = routes.iter().filter(|(id, _)| index.by_target.contains_key(&(id.kind, id.name.clone())));
+        let closing = guarded.filter_map(|(id, route)| Some((id, route.closes_namespace.as_ref()?)));
+        index.closed = closing.map(|(id, deny)| (id.name.namespace.as_str(), (id, deny))).collect();
+        index
+    }
+
+    fn near(&self, place: Place<'_>) -> Policies<'a> {
+        let targets = [("Gateway", place.gateway), (place.route.kind, &place.route.name)];
+        let attached = targets.into_iter().filter_map(|(kind, name)| self.by_target.get(&(kind, name.clone())));
+        let namespaces = [&place.gateway.namespace, &place.route.name.namespace];
+        let unreadable = namespaces.into_iter().filter_map(|namespace| self.unreadable.get(namespace.as_str()));
+        attached.chain(unreadable).flatten().map(|(name, policy)| (*name, *policy)).collect()
+    }
+}
+
 /// Combines the policies that reach `place`.
-pub fn at(policies: &BTreeMap<ObjectName, PolicyNode>, place: Place<'_>, conflicts: &mut Vec<Conflict>) -> Effective {
-    let mut reaching: Vec<_> = policies.iter().filter_map(|(name, policy)| reach(name, policy, place)).collect();
+pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) -> Effective {
+    let near = index.near(place);
+    let mut reaching: Vec<_> = near.iter().filter_map(|(name, policy)| reach(name, policy, place)).collect();
     // The nearest first; within a level the oldest, then by name.
     reaching.sort_by(|one, other| {
         other.level.cmp(&one.level).then((one.policy.created_ms, one.name).cmp(&(other.policy.created_ms, other.name)))
@@ -66,7 +109,8 @@ pub fn at(policies: &BTreeMap<ObjectName, PolicyNode>, place: Place<'_>, conflic
     let (floors, defaults): (Vec<_>, Vec<_>) = enforced.iter().copied().partition(|one| one.policy.is_floor);
     let mut message =
         v1::Policy { objects: enforced.iter().map(|one| one.name.to_string()).collect(), ..v1::Policy::default() };
-    message.deny = enforced.iter().find_map(|one| denial_of(one));
+    let closed = index.closed.get(place.route.name.namespace.as_str());
+    message.deny = enforced.iter().find_map(|one| denial_of(one)).or_else(|| closed.map(|(_, deny)| (*deny).clone()));
     message.ip_filters = ip_filters(&defaults, &floors);
     message.floors = floors.iter().filter_map(|one| one.policy.sections.authentication.clone()).collect();
     message.authentication = authentication(&defaults, conflicts);
@@ -78,7 +122,9 @@ pub fn at(policies: &BTreeMap<ObjectName, PolicyNode>, place: Place<'_>, conflic
     let routes: Vec<_> = defaults.iter().copied().filter(|one| one.level >= Level::Route).collect();
     let credential = nearest(&routes, "credential", conflicts, |one| one.policy.sections.credential.as_ref())
         .map(|(one, _)| one.name.clone());
-    Effective { name: name_of(&reaching, place), message, credential }
+    let participants = reaching.iter().map(|one| one.name.clone()).collect();
+    let by = closed.map(|(id, _)| format!("|by {id}")).unwrap_or_default();
+    Effective { name: name_of(&reaching, place) + &by, message, credential, participants }
 }
 
 fn reach<'a>(name: &'a ObjectName, policy: &'a PolicyNode, place: Place<'_>) -> Option<Reaching<'a>> {

@@ -112,10 +112,20 @@ pub struct TimeoutsForm {
     pub backend_request: Option<String>,
 }
 
-/// What of an undecodable route can still be told: whom it is attached to, and for which hosts.
-pub fn lenient(raw: &Value) -> RouteForm {
-    let list = |field: &str| raw["spec"][field].as_array().cloned().unwrap_or_default();
-    let parent_refs = list("parentRefs").into_iter().filter_map(|parent| serde_json::from_value(parent).ok()).collect();
-    let hostnames = list("hostnames").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
-    RouteForm { parent_refs, hostnames, rules: vec![] }
+/// What of an undecodable route can still be told: whom it is attached to, for which hosts, and what it matches. `None` if any of
+/// that cannot be read.
+pub fn lenient(raw: &Value) -> Option<RouteForm> {
+    let spec = &raw["spec"];
+    let parent_refs: Vec<_> = each(&spec["parentRefs"])?;
+    let whole = RouteForm { parent_refs, hostnames: each(&spec["hostnames"])?, rules: each(&spec["rules"])? };
+    (!whole.parent_refs.is_empty()).then_some(whole)
+}
+
+/// All entries of a list, which may be absent.
+fn each<T: serde::de::DeserializeOwned>(list: &Value) -> Option<Vec<T>> {
+    match list {
+        Value::Null => Some(vec![]),
+        Value::Array(entries) => entries.iter().map(|entry| serde_json::from_value(entry.clone()).ok()).collect(),
+        _ => None,
+    }
 }

@@ -219,6 +219,7 @@ fn listener(
     };
     let unsupported = problems.iter().any(|problem| problem.reason == Reason::UnsupportedProtocol);
     let (kinds, namespaces) = allowed(listener, &field, &mut problems);
+    let kinds = if unsupported { vec![] } else { kinds };
     ListenerNode {
         name: listener.name.clone(),
         port: u32::try_from(listener.port).unwrap_or_default(),

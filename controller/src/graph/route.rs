@@ -6,6 +6,7 @@ use std::fmt;
 use kube::ResourceExt;
 use sallyport_api::condition::Reason;
 use sallyport_api::gateway_api;
+use sallyport_snapshot::v1;
 use serde::Serialize;
 
 use super::form::{ParentForm, RouteForm, lenient};
@@ -33,6 +34,8 @@ pub struct RouteNode {
     pub generation: Option<i64>,
     pub parents: Vec<ParentNode>,
     pub rules: Vec<RuleNode>,
+    /// It cannot even be read what it matches: if a policy guards it, every route of its namespace denies.
+    pub closes_namespace: Option<v1::Deny>,
     pub problems: Vec<Problem>,
 }
 
@@ -109,7 +112,8 @@ pub fn settle_kinds(routes: &mut BTreeMap<RouteId, RouteNode>) {
 struct Read {
     created_ms: i64,
     generation: Option<i64>,
-    form: RouteForm,
+    /// Absent where it cannot be read at all.
+    form: Option<RouteForm>,
     undecodable: Option<String>,
 }
 
@@ -118,8 +122,8 @@ fn read<K: ResourceExt, S: Serialize>(route: &Stored<K>, spec: impl Fn(&K) -> &S
         Stored::Decoded(route) => {
             let form = serde_json::to_value(spec(route)).and_then(serde_json::from_value);
             let (form, undecodable) = match form {
-                Ok(form) => (form, None),
-                Err(error) => (RouteForm::default(), Some(error.to_string())),
+                Ok(form) => (Some(form), None),
+                Err(error) => (None, Some(error.to_string())),
             };
             Read { created_ms: created_ms(route.as_ref()), generation: route.meta().generation, form, undecodable }
         }
@@ -139,26 +143,27 @@ fn read<K: ResourceExt, S: Serialize>(route: &Stored<K>, spec: impl Fn(&K) -> &S
 fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id: &RouteId, read: Read) -> RouteNode {
     let Read { created_ms, generation, form, undecodable } = read;
     let mut problems = Vec::new();
-    let rules = match undecodable {
-        // It keeps its hosts, for every path: no broader route takes over what it guarded.
-        Some(why) => {
-            let problem = Problem::new("spec", Reason::Undecodable, format!("the route cannot be decoded: {why}"));
-            let denied = RuleNode::denied("0", denial(&id.to_string(), &problem));
-            problems.push(problem);
-            vec![denied]
-        }
-        None => {
-            let rules =
-                form.rules.iter().enumerate().map(|(at, form)| rule::node(cluster, id, at, form, &mut problems));
-            rules.collect()
-        }
-    };
+    let problem = undecodable.map(|why| {
+        let reach =
+            if form.is_some() { "what it matches" } else { "every route of its namespace if a policy names it" };
+        let message = format!("the route cannot be decoded, and closes {reach}: {why}");
+        Problem::new("spec", Reason::Undecodable, message)
+    });
+    let deny = problem.as_ref().map(|problem| denial(&id.to_string(), problem));
+    let closes_namespace = deny.clone().filter(|_| form.is_none());
+    problems.extend(problem);
+    let form = form.unwrap_or_default();
+    let rules = form.rules.iter().enumerate().map(|(at, form)| match &deny {
+        Some(deny) => RuleNode::denied(id, at, form, deny.clone()),
+        None => rule::node(cluster, id, at, form, &mut problems),
+    });
+    let rules = rules.collect();
     let parents = form
         .parent_refs
         .iter()
         .enumerate()
         .filter_map(|(at, parent)| attach(cluster, gateways, id, at, parent, &form.hostnames));
-    RouteNode { created_ms, generation, parents: parents.collect(), rules, problems }
+    RouteNode { created_ms, generation, parents: parents.collect(), rules, closes_namespace, problems }
 }
 
 fn attach(

@@ -52,12 +52,11 @@ impl BackendTarget {
 }
 
 impl RuleNode {
-    /// A rule that takes every path and denies.
-    pub fn denied(name: &str, deny: v1::Deny) -> Self {
-        let everything = v1::Match { path: Some(Path::Prefix("/".into())), ..v1::Match::default() };
-        let message =
-            v1::Rule { name: name.to_owned(), matches: vec![everything], deny: Some(deny), ..v1::Rule::default() };
-        Self { section: None, message, backends: vec![] }
+    /// A rule that takes what it always took, and denies: no broader rule takes over what it guarded.
+    pub fn denied(id: &RouteId, at: usize, form: &RuleForm, deny: v1::Deny) -> Self {
+        let name = form.name.clone().unwrap_or_else(|| at.to_string());
+        let message = v1::Rule { name, matches: matches(id, &form.matches), deny: Some(deny), ..v1::Rule::default() };
+        Self { section: form.name.clone(), message, backends: vec![] }
     }
 }
 
@@ -66,6 +65,7 @@ pub fn node(cluster: &ClusterState, id: &RouteId, at: usize, form: &RuleForm, pr
     let field = format!("spec.rules[{at}]");
     let before = problems.len();
     let matches = matches(id, &form.matches);
+    judge_expressions(&matches, &field, problems);
     let filters = filters(&form.filters, &format!("{field}.filters"), problems);
     let broken = problems.get(before).map(|problem| denial(&id.to_string(), problem));
     let (mut messages, mut targets) = (Vec::new(), Vec::new());
@@ -109,6 +109,32 @@ fn http_path(form: Option<&ValueForm>) -> Path {
         Some(("RegularExpression", expression)) => Path::Regex(expression),
         Some((_, prefix)) if !prefix.is_empty() => Path::Prefix(prefix),
         _ => Path::Prefix("/".to_owned()),
+    }
+}
+
+/// An expression that does not compile makes its rule deny, wherever it could have matched.
+fn judge_expressions(matches: &[v1::Match], field: &str, problems: &mut Vec<Problem>) {
+    for (at, one) in matches.iter().enumerate() {
+        let of_path = one.path.iter().filter_map(|path| match path {
+            Path::Regex(expression) => Some(("path", expression)),
+            Path::Exact(_) | Path::Prefix(_) => None,
+        });
+        let of = |name: &'static str, tests: &[v1::ValueMatch]| -> Vec<(&'static str, String)> {
+            let expressions = tests.iter().filter_map(|test| match &test.value {
+                Some(Value::Regex(expression)) => Some((name, expression.clone())),
+                _ => None,
+            });
+            expressions.collect()
+        };
+        let all = of_path.map(|(name, text)| (name, text.clone())).chain(of("headers", &one.headers));
+        for (name, expression) in all.chain(of("queryParams", &one.query)) {
+            if let Err(error) = regex::Regex::new(&expression) {
+                let last = error.to_string().lines().last().unwrap_or_default().to_owned();
+                let message =
+                    format!("{expression:?} is no regular expression ({last}); correct it. The rule answers 500");
+                problems.push(Problem::new(format!("{field}.matches[{at}].{name}"), Reason::UnsupportedValue, message));
+            }
+        }
     }
 }
 

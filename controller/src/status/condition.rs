@@ -1,0 +1,97 @@
+//! Conditions, made here only.
+
+use sallyport_api::condition::{ConditionType, Reason};
+use serde::Serialize;
+
+use super::View;
+use crate::cluster::ObjectName;
+use crate::problem::Problem;
+use crate::publish::Enforced;
+
+/// The longest message that an API server takes.
+const MAX_MESSAGE_BYTES: usize = 32_768;
+
+/// A condition without its times, which move only when the rest does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    pub r#type: &'static str,
+    pub status: bool,
+    pub reason: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl Condition {
+    /// Whether true is what one hopes for.
+    pub(super) fn is_good_when_true(&self) -> bool {
+        use ConditionType as T;
+        ![T::Conflicted, T::Reconciling, T::Stalled, T::ApiPolicyAffected]
+            .iter()
+            .any(|kind| kind.as_str() == self.r#type)
+    }
+}
+
+/// A condition; a message that is too long is cut.
+pub(super) fn condition(kind: ConditionType, status: bool, reason: Reason, message: &str) -> Condition {
+    let end = message.floor_char_boundary(MAX_MESSAGE_BYTES);
+    let message = message.get(..end).unwrap_or_default().to_owned();
+    Condition { r#type: kind.as_str(), status, reason: reason.as_str(), message }
+}
+
+/// `Accepted` and `ResolvedRefs`.
+pub(super) fn of_problems(problems: &[Problem]) -> [Condition; 2] {
+    let (references, own): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.is_reference());
+    [
+        first_of(ConditionType::Accepted, Reason::Accepted, &own),
+        first_of(ConditionType::ResolvedRefs, Reason::ResolvedRefs, &references),
+    ]
+}
+
+/// False with the first problem's reason and all problems' texts, or true.
+pub(super) fn first_of(kind: ConditionType, fine: Reason, problems: &[&Problem]) -> Condition {
+    let Some(first) = problems.first() else { return condition(kind, true, fine, "") };
+    let texts: Vec<_> = problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+    condition(kind, false, first.reason, &texts.join("; "))
+}
+
+/// True only when every data plane has acknowledged every resource that the object has a share in.
+pub(super) fn programmed(view: View<'_>, kind: &str, name: &ObjectName) -> Condition {
+    let View { compiled, replicas, .. } = view;
+    let resources = compiled.provenance.get(&(kind.to_owned(), name.clone()));
+    let (mut waiting, mut rejected) = (0, Vec::new());
+    for replica in replicas {
+        let mut behind = false;
+        for resource in resources.into_iter().flatten() {
+            match replica.enforces(&compiled.snapshot, resource) {
+                Enforced::Yes => {}
+                Enforced::NotYet => behind = true,
+                Enforced::Rejected(why) => rejected.push(format!("{resource}: {why}")),
+            }
+        }
+        waiting += usize::from(behind);
+    }
+    let acknowledged = format!("acknowledged by {} of {} replicas", replicas.len() - waiting, replicas.len());
+    match (rejected.is_empty(), waiting == 0 && !replicas.is_empty()) {
+        (false, _) => condition(ConditionType::Programmed, false, Reason::Rejected, &rejected.join("; ")),
+        (true, false) => condition(ConditionType::Programmed, false, Reason::Pending, &acknowledged),
+        (true, true) => condition(ConditionType::Programmed, true, Reason::Programmed, &acknowledged),
+    }
+}
+
+/// Adds `Ready`, `Reconciling` and `Stalled`. What waits for data planes is on its way; anything else waits for somebody.
+pub(super) fn summed_up(mut conditions: Vec<Condition>) -> Vec<Condition> {
+    let failed = conditions.iter().find(|one| one.status != one.is_good_when_true()).cloned();
+    let pending = failed.as_ref().is_some_and(|failed| failed.reason == Reason::Pending.as_str());
+    let ready = match &failed {
+        Some(failed) => Condition { r#type: ConditionType::Ready.as_str(), status: false, ..failed.clone() },
+        None => condition(ConditionType::Ready, true, Reason::Ready, ""),
+    };
+    let sum = |kind: ConditionType, holds: bool| Condition {
+        reason: if holds { ready.reason } else { Reason::Ready.as_str() },
+        ..condition(kind, holds, Reason::Ready, "")
+    };
+    let sums = [sum(ConditionType::Reconciling, pending), sum(ConditionType::Stalled, failed.is_some() && !pending)];
+    conditions.push(ready);
+    conditions.extend(sums);
+    conditions
+}

@@ -1,0 +1,74 @@
+//! ApiPolicy: summed up, and for each Gateway that it works at (Gateway API, PolicyStatus).
+
+use std::collections::BTreeSet;
+
+use sallyport_api::condition::{ConditionType, Reason};
+use sallyport_api::policy::TargetKind;
+use serde::Serialize;
+
+use super::condition::{Condition, condition, of_problems, programmed, summed_up};
+use super::{ObjectStatus, View, named};
+use crate::cluster::ObjectName;
+use crate::graph::policy::{PolicyNode, Targets, kind_name};
+use crate::graph::route::RouteId;
+
+/// Gateways that a policy's status speaks of (Gateway API, PolicyStatus).
+const MAX_ANCESTORS: usize = 16;
+
+/// What holds for a policy at one Gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AncestorStatus {
+    pub gateway: String,
+    pub conditions: Vec<Condition>,
+}
+
+pub(super) fn plan(view: View<'_>, name: &ObjectName, policy: &PolicyNode) -> ObjectStatus {
+    let [accepted, resolved] = of_problems(&policy.problems);
+    let conditions =
+        [accepted, resolved, programmed(view, "ApiPolicy", name)].into_iter().chain(conflicted(view, name));
+    let conditions: Vec<_> = conditions.collect();
+    let gateways = gateways(view, name, policy).into_iter().take(MAX_ANCESTORS);
+    let ancestors = gateways
+        .map(|gateway| AncestorStatus { gateway: gateway.to_string(), conditions: conditions.clone() })
+        .collect();
+    ObjectStatus { conditions: summed_up(conditions), ancestors, ..named("ApiPolicy", name, policy.generation) }
+}
+
+/// Names the policies in effect on a target; absent where there is none.
+pub(super) fn affected<'a>(policies: impl Iterator<Item = &'a ObjectName>) -> Option<Condition> {
+    let names: Vec<_> = policies.map(ToString::to_string).collect();
+    let affected =
+        |names: &[String]| condition(ConditionType::ApiPolicyAffected, true, Reason::Affected, &names.join(", "));
+    (!names.is_empty()).then(|| affected(&names))
+}
+
+/// What it lost to a policy of the same target.
+fn conflicted(view: View<'_>, name: &ObjectName) -> Option<Condition> {
+    let lost = view.compiled.conflicts.iter().filter(|conflict| conflict.loser == *name);
+    let texts: Vec<_> = lost
+        .map(|conflict| {
+            format!(
+                "spec.{0}: ApiPolicy {1} on the same target is older and states {0} too; take it out of one of them",
+                conflict.section, conflict.winner
+            )
+        })
+        .collect();
+    (!texts.is_empty()).then(|| condition(ConditionType::Conflicted, true, Reason::Conflicted, &texts.join("; ")))
+}
+
+/// The Gateways at which it works: its targets, or those that its routes are attached to.
+fn gateways(view: View<'_>, name: &ObjectName, policy: &PolicyNode) -> BTreeSet<ObjectName> {
+    let Targets::Named(targets) = &policy.targets else { return BTreeSet::new() };
+    let mut found = BTreeSet::new();
+    for target in targets {
+        let place = ObjectName::new(&name.namespace, &target.name);
+        if target.kind == TargetKind::Gateway {
+            found.extend(view.graph.gateways.contains_key(&place).then_some(place));
+        } else {
+            let id = RouteId { kind: kind_name(target.kind), name: place };
+            let parents = view.graph.routes.get(&id).into_iter().flat_map(|route| &route.parents);
+            found.extend(parents.map(|parent| parent.gateway.clone()));
+        }
+    }
+    found
+}

@@ -1,0 +1,35 @@
+//! HTTPRoute and GRPCRoute: one entry for each parent.
+
+use serde::Serialize;
+
+use super::condition::{Condition, of_problems};
+use super::policy::affected;
+use super::{ObjectStatus, View, named};
+use crate::graph::route::{ParentNode, RouteId, RouteNode};
+use crate::problem::Problem;
+
+/// What a route is told about one parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentStatus {
+    /// The Gateway, and the listener or port that the reference names.
+    pub parent: String,
+    pub conditions: Vec<Condition>,
+}
+
+pub(super) fn plan(view: View<'_>, id: &RouteId, route: &RouteNode) -> ObjectStatus {
+    let parents = route.parents.iter().map(|one| parent(view, id, route, one)).collect();
+    ObjectStatus { parents, ..named(id.kind, &id.name, route.generation) }
+}
+
+fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) -> ParentStatus {
+    let problems: Vec<Problem> = parent.problems.iter().chain(&route.problems).cloned().collect();
+    let conditions = of_problems(&problems).into_iter();
+    let policies = view.compiled.affected.get(id).into_iter().flatten();
+    let section = parent.reference.section_name.iter().map(|section| format!(" {section}"));
+    let port = parent.reference.port.iter().map(|port| format!(" {port}"));
+    ParentStatus {
+        parent: format!("{}{}", parent.gateway, section.chain(port).collect::<String>()),
+        conditions: conditions.chain(affected(policies)).collect(),
+    }
+}

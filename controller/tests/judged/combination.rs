@@ -1,0 +1,188 @@
+//! How policies combine: section by section, between levels, on one target, and with floors.
+
+use rstest::rstest;
+use sallyport_snapshot::v1::{self, Kind, resource::Body};
+
+use crate::judged::{Judged, judge};
+
+const WORLD: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: sallyport}
+spec: {controllerName: sallyport.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: public, namespace: shop}
+spec:
+  gatewayClassName: sallyport
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orders, namespace: shop}
+spec:
+  parentRefs: [{name: public}]
+  rules: [{name: one, backendRefs: [{group: sallyport.dev, kind: Backend, name: orders}]}]
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: Backend
+metadata: {name: orders, namespace: shop}
+spec: {endpoints: [{host: {name: orders.example.com, port: 443}}], tls: {validation: {hostname: orders.example.com, wellKnownCACertificates: System}}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: shop}, stringData: {username: u, password: p, key: k}}
+";
+
+/// A policy: name, age (smaller is older), level, spec.
+type Given = (&'static str, u8, &'static str, &'static str);
+
+fn world(policies: &[Given]) -> Judged {
+    let mut text = WORLD.to_owned();
+    for (name, age, level, spec) in policies {
+        let target = match *level {
+            "gateway" => "kind: Gateway, name: public",
+            "listener" => "kind: Gateway, name: public, sectionName: http",
+            "route" => "kind: HTTPRoute, name: orders",
+            "rule" => "kind: HTTPRoute, name: orders, sectionName: one",
+            other => panic!("{other}"),
+        };
+        text += &format!(
+            "---\napiVersion: sallyport.dev/v1alpha1\nkind: ApiPolicy\nmetadata: {{name: {name}, namespace: shop, creationTimestamp: 2026-01-{:02}T00:00:00Z}}\nspec: {{targetRefs: [{{group: gateway.networking.k8s.io, {target}}}], {spec}}}\n",
+            age + 1
+        );
+    }
+    let judged = judge(&text);
+    assert!(judged.diagnostics.is_empty(), "{:#?}", judged.diagnostics);
+    judged
+}
+
+fn effective(judged: &Judged) -> v1::Policy {
+    let mut policies = judged.compiled.snapshot.iter().filter_map(|(name, resource)| match resource.body().as_ref() {
+        Body::Policy(policy) if name.kind == Kind::Policy => Some(policy.clone()),
+        _ => None,
+    });
+    let one = policies.next().expect("a policy");
+    assert!(policies.next().is_none());
+    one
+}
+
+fn alternatives(authentication: &v1::Authentication) -> Vec<String> {
+    authentication.alternatives.iter().map(|one| one.name.clone()).collect()
+}
+
+const KEY_A: &str = "authentication: [{name: a, subscriptionKey: {}}]";
+const KEY_B: &str = "authentication: [{name: b, subscriptionKey: {}}]";
+const OPEN: &str = "authentication: [{name: open, public: {}}]";
+const FLOOR_A: &str = "enforcement: Floor, authentication: [{name: floor-a, subscriptionKey: {}}]";
+const FLOOR_B: &str = "enforcement: Floor, authentication: [{name: floor-b, subscriptionKey: {}}]";
+
+#[rstest]
+#[case::one(&[("p", 0, "gateway", KEY_A)], &["a"], &[])]
+#[case::a_listener_beats_its_gateway(&[("p", 0, "gateway", KEY_A), ("q", 1, "listener", KEY_B)], &["b"], &[])]
+#[case::a_route_beats_a_listener(&[("p", 0, "listener", KEY_A), ("q", 1, "route", KEY_B)], &["b"], &[])]
+#[case::a_rule_beats_a_route(&[("p", 0, "route", KEY_A), ("q", 1, "rule", KEY_B)], &["b"], &[])]
+#[case::a_nearer_public_opens(&[("p", 0, "gateway", KEY_A), ("q", 1, "route", OPEN)], &["open"], &[])]
+#[case::the_older_of_one_target(&[("p", 1, "route", KEY_A), ("q", 0, "route", KEY_B)], &["b"], &[])]
+#[case::of_one_age_the_name(&[("q", 0, "route", KEY_B), ("p", 0, "route", KEY_A)], &["a"], &[])]
+#[case::public_loses_to_anything_else(&[("p", 0, "route", OPEN), ("q", 1, "route", KEY_B)], &["b"], &[])]
+#[case::a_policy_that_states_nothing_changes_nothing(&[("p", 0, "gateway", KEY_A), ("q", 1, "route", "ipFilter: {allow: [10.0.0.0/8]}")], &["a"], &[])]
+#[case::a_floor_is_added(&[("p", 0, "gateway", FLOOR_A), ("q", 1, "route", OPEN)], &["open"], &["floor-a"])]
+#[case::every_floor_is_added(&[("p", 0, "gateway", FLOOR_A), ("q", 1, "route", FLOOR_B), ("r", 2, "rule", KEY_A)], &["a"], &["floor-a", "floor-b"])]
+#[case::a_floor_alone_is_enough(&[("p", 0, "gateway", FLOOR_A)], &["unprotected"], &["floor-a"])]
+#[case::a_report_never_counts(&[("p", 0, "gateway", KEY_A), ("q", 1, "route", "mode: Report, authentication: [{name: open, public: {}}]")], &["a"], &[])]
+fn authentication(#[case] policies: &[Given], #[case] own: &[&str], #[case] floors: &[&str]) {
+    let policy = effective(&world(policies));
+    assert_eq!(policy.authentication.as_ref().map(alternatives).unwrap_or_default(), own);
+    let mut found: Vec<_> = policy.floors.iter().flat_map(alternatives).collect();
+    found.sort();
+    assert_eq!(found, floors);
+    assert!(policy.deny.is_none());
+}
+
+#[rstest]
+#[case::nothing(&[])]
+#[case::no_authentication(&[("p", 0, "route", "ipFilter: {allow: [10.0.0.0/8]}")])]
+#[case::only_a_report(&[("p", 0, "route", "mode: Report, authentication: [{name: a, subscriptionKey: {}}]")])]
+#[case::a_floor_without_authentication(&[("p", 0, "gateway", "enforcement: Floor, ipFilter: {allow: [10.0.0.0/8]}")])]
+fn unprotected(#[case] policies: &[Given]) {
+    let deny = effective(&world(policies)).deny.expect("nobody has said who may call");
+    assert_eq!(deny.reason(), v1::deny::Reason::Unprotected);
+}
+
+const FROM_TEN: &str = "ipFilter: {allow: [10.0.0.0/8]}";
+const FROM_ELEVEN: &str = "ipFilter: {allow: [11.0.0.0/8]}";
+const FROM_ANYWHERE: &str = "ipFilter: {}";
+
+#[rstest]
+#[case::nearest(&[("p", 0, "gateway", FROM_TEN), ("q", 1, "route", FROM_ELEVEN)], &["11.0.0.0/8"], 1)]
+#[case::empty_switches_off(&[("p", 0, "gateway", FROM_TEN), ("q", 1, "route", FROM_ANYWHERE)], &[], 1)]
+#[case::both_on_one_target(&[("p", 0, "route", FROM_TEN), ("q", 1, "route", FROM_ELEVEN)], &["10.0.0.0/8", "11.0.0.0/8"], 2)]
+#[case::floors_too(&[("p", 0, "gateway", "enforcement: Floor, ipFilter: {allow: [10.0.0.0/8]}"), ("q", 1, "route", FROM_ANYWHERE)], &["10.0.0.0/8"], 2)]
+#[case::a_report_not(&[("p", 0, "gateway", "mode: Report, ipFilter: {allow: [10.0.0.0/8]}")], &[], 0)]
+fn ip_filter(#[case] policies: &[Given], #[case] allowed: &[&str], #[case] count: usize) {
+    let policy = effective(&world(policies));
+    let mut found: Vec<_> = policy.ip_filters.iter().flat_map(|filter| filter.allow.clone()).collect();
+    found.sort();
+    assert_eq!(found, allowed);
+    assert_eq!(policy.ip_filters.len(), count, "all must pass");
+}
+
+#[rstest]
+#[case::nearest(&[("p", 0, "gateway", "requestHeaders: {set: [{name: X-A, value: far}], remove: [X-B]}"), ("q", 1, "route", "requestHeaders: {set: [{name: X-C, value: near}]}")], &[("x-c", "near")], &[])]
+#[case::empty_switches_off(&[("p", 0, "gateway", "requestHeaders: {set: [{name: X-A, value: far}]}"), ("q", 1, "route", "requestHeaders: {}")], &[], &[])]
+#[case::by_header_the_older(&[("p", 0, "route", "requestHeaders: {set: [{name: X-A, value: old}]}"), ("q", 1, "route", "requestHeaders: {set: [{name: x-a, value: new}, {name: X-B, value: new}]}")], &[("x-a", "old"), ("x-b", "new")], &[])]
+#[case::floors_last(&[("p", 0, "gateway", "enforcement: Floor, requestHeaders: {set: [{name: X-A, value: floor}]}"), ("q", 1, "rule", "requestHeaders: {set: [{name: X-A, value: near}]}")], &[("x-a", "floor")], &[])]
+#[case::a_floor_takes_away(&[("p", 0, "gateway", "enforcement: Floor, requestHeaders: {remove: [X-A]}"), ("q", 1, "rule", "requestHeaders: {set: [{name: X-A, value: near}]}")], &[], &["x-a"])]
+#[case::a_report_sets_nothing(&[("p", 0, "route", "mode: Report, requestHeaders: {set: [{name: X-A, value: v}]}")], &[], &[])]
+fn request_headers(#[case] policies: &[Given], #[case] set: &[(&str, &str)], #[case] removed: &[&str]) {
+    let edit = effective(&world(policies)).request_headers.unwrap_or_default();
+    let found: Vec<_> = edit.set.iter().map(|header| (header.name.as_str(), header.value.as_str())).collect();
+    assert_eq!(found, set);
+    assert_eq!(edit.remove, removed);
+}
+
+#[rstest]
+#[case::of_the_route(&[("p", 0, "route", "credential: {none: {}}")], "ApiPolicy/shop/p")]
+#[case::of_the_rule(&[("p", 0, "route", "credential: {none: {}}"), ("q", 1, "rule", "credential: {passThrough: {}}")], "ApiPolicy/shop/q")]
+#[case::the_older(&[("p", 1, "route", "credential: {none: {}}"), ("q", 0, "route", "credential: {passThrough: {}}")], "ApiPolicy/shop/q")]
+#[case::a_report_shows_nothing(&[("p", 0, "route", "mode: Report, credential: {none: {}}")], "")]
+fn credential(#[case] policies: &[Given], #[case] expected: &str) {
+    let judged = world(policies);
+    let found = judged.compiled.snapshot.iter().find_map(|(_, resource)| match resource.body().as_ref() {
+        Body::Route(route) => Some(route.rules[0].backends[0].credential.clone()),
+        _ => None,
+    });
+    assert_eq!(found.as_deref(), Some(expected));
+}
+
+#[rstest]
+#[case::authentication(KEY_A, KEY_B)]
+#[case::credential("credential: {none: {}}", "credential: {passThrough: {}}")]
+#[case::request_headers(
+    "requestHeaders: {set: [{name: X-A, value: a}]}",
+    "requestHeaders: {set: [{name: X-A, value: b}]}"
+)]
+#[case::streams("streams: {endOnExpiry: true}", "streams: {endOnExpiry: false}")]
+fn what_lost_is_said(#[case] older: &'static str, #[case] younger: &'static str) {
+    let judged = world(&[("old", 0, "route", older), ("new", 1, "route", younger)]);
+    let status =
+        |name: &str| judged.statuses.iter().find(|status| status.kind == "ApiPolicy" && status.name == name).unwrap();
+    let condition = |name: &str, kind: &str| status(name).conditions.iter().find(|one| one.r#type == kind).cloned();
+    assert!(condition("shop/old", "Conflicted").is_none() && condition("shop/old", "Ready").unwrap().status);
+    let lost = condition("shop/new", "Conflicted").unwrap();
+    assert!(lost.status && lost.message.contains("shop/old"), "{}", lost.message);
+    assert!(!condition("shop/new", "Ready").unwrap().status);
+}
+
+#[rstest]
+#[case::filters("ipFilter: {allow: [10.0.0.0/8]}", "ipFilter: {allow: [11.0.0.0/8]}")]
+#[case::other_headers(
+    "requestHeaders: {set: [{name: X-A, value: a}]}",
+    "requestHeaders: {set: [{name: X-B, value: b}]}"
+)]
+#[case::floors(FLOOR_A, FLOOR_B)]
+#[case::a_report_beside(KEY_A, "mode: Report, authentication: [{name: b, subscriptionKey: {}}]")]
+fn what_adds_up_conflicts_with_nothing(#[case] one: &'static str, #[case] other: &'static str) {
+    let judged = world(&[("old", 0, "route", one), ("new", 1, "route", other)]);
+    assert_eq!(judged.compiled.conflicts, vec![]);
+}

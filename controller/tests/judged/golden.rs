@@ -1,0 +1,68 @@
+//! A feature is a folder, a case a file whose name is a sentence; beside it stands what came out. `UPDATE_GOLDEN=1` writes that anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::judged::judge;
+
+/// Orders in which the documents of a case are given; the answer is always the same.
+const SHUFFLES: u64 = 4;
+
+#[test]
+fn every_case_gives_what_stands_beside_it_in_any_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let cases = cases(&root);
+    assert!(cases.len() >= 60, "{} cases", cases.len());
+    let wrong: Vec<_> = cases.iter().filter_map(|case| check(case)).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+fn check(case: &Path) -> Option<String> {
+    let base = fs::read_to_string(case.with_file_name("base.yaml")).unwrap_or_default();
+    let manifests = format!("{base}\n---\n{}", fs::read_to_string(case).unwrap());
+    let found = judge(&manifests).text();
+    let pinned = case.with_extension("out.yaml");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&pinned, &found).unwrap();
+    }
+    let expected = fs::read_to_string(&pinned).unwrap_or_default();
+    if found != expected {
+        return Some(format!("{}\n{}", case.display(), difference(&expected, &found)));
+    }
+    let other = (1..=SHUFFLES).map(|seed| judge(&shuffled(&manifests, seed)).text()).find(|text| *text != found)?;
+    Some(format!("{} depends on the order\n{}", case.display(), difference(&found, &other)))
+}
+
+fn cases(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let list = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    for feature in list(root).into_iter().filter(|path| path.is_dir()) {
+        found.extend(list(&feature).into_iter().filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.ends_with(".yaml") && !name.ends_with(".out.yaml") && name != "base.yaml"
+        }));
+    }
+    found.sort();
+    found
+}
+
+/// The documents in another order; which one depends on the seed only.
+fn shuffled(manifests: &str, seed: u64) -> String {
+    let mut documents: Vec<_> = manifests.split("\n---\n").collect();
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for at in (1..documents.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let other = usize::try_from(state >> 33).unwrap() % (at + 1);
+        documents.swap(at, other);
+    }
+    documents.join("\n---\n")
+}
+
+/// The lines that only one of the two has.
+fn difference(expected: &str, found: &str) -> String {
+    let missing =
+        expected.lines().filter(|line| !found.lines().any(|other| other == *line)).map(|line| format!("- {line}"));
+    let added =
+        found.lines().filter(|line| !expected.lines().any(|other| other == *line)).map(|line| format!("+ {line}"));
+    missing.chain(added).take(40).collect::<Vec<_>>().join("\n")
+}

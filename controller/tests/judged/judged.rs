@@ -1,0 +1,101 @@
+//! What the controller makes of manifests, in a form that can be read and compared.
+
+use prost_reflect::prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use sallyport_controller::cluster::ClusterState;
+use sallyport_controller::compile::{Compiled, compile};
+use sallyport_controller::graph::{Environment, Graph};
+use sallyport_controller::manifest::{self, SourceFile};
+use sallyport_controller::publish::Replica;
+use sallyport_controller::status::{self, ObjectStatus, View};
+use sallyport_snapshot::{DESCRIPTORS, v1};
+use serde_json::{Map, Value, json};
+
+/// 2026-11-24: statuses speak of this moment.
+const NOW_S: i64 = 1_795_478_400;
+/// Longer texts, certificates as a rule, are told by their length.
+const MAX_TEXT: usize = 120;
+
+pub struct Judged {
+    pub compiled: Compiled,
+    pub statuses: Vec<ObjectStatus>,
+    pub diagnostics: Vec<String>,
+}
+
+/// Judges `manifests`; what one data plane that rejects nothing would have acknowledged counts as acknowledged.
+pub fn judge(manifests: &str) -> Judged {
+    let loaded = manifest::load(&[SourceFile { path: "manifests".into(), text: manifests.to_owned() }]);
+    let diagnostics = loaded.diagnostics.iter().map(|one| format!("{} {}: {}", one.object, one.field, one.message));
+    let mut diagnostics: Vec<_> = diagnostics.collect();
+    diagnostics.sort();
+    let mut cluster = ClusterState::default();
+    for object in loaded.objects {
+        cluster.apply(object.name, object.object);
+    }
+    let graph = Graph::build(&cluster, Environment::Cluster);
+    let compiled = compile(&graph, &cluster);
+    let mut replica = Replica::default();
+    let update = replica.update(&compiled.snapshot).expect("the first update");
+    replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: vec![] });
+    let view = View { graph: &graph, compiled: &compiled, replicas: &[&replica], now_s: NOW_S };
+    let statuses = status::plan(view);
+    Judged { compiled, statuses, diagnostics }
+}
+
+impl Judged {
+    /// Snapshot and status as one document.
+    pub fn text(&self) -> String {
+        let document = json!({
+            "diagnostics": self.diagnostics,
+            "snapshot": snapshot(&self.compiled),
+            "status": self.statuses.iter().map(told).collect::<Map<_, _>>(),
+        });
+        serde_saphyr::to_string(&document).unwrap()
+    }
+}
+
+fn snapshot(compiled: &Compiled) -> Value {
+    let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+    let descriptor = pool.get_message_by_name("sallyport.snapshot.v1.Resource").unwrap();
+    let options = SerializeOptions::new().use_proto_field_name(true);
+    let resources = compiled.snapshot.iter().map(|(name, resource)| {
+        let message = v1::Resource { body: Some(resource.body().as_ref().clone()) };
+        let message = DynamicMessage::decode(descriptor.clone(), &*message.encode_to_vec()).unwrap();
+        let value = message.serialize_with_options(serde_json::value::Serializer, &options).unwrap();
+        let body = value.as_object().and_then(|body| body.values().next()).cloned().unwrap_or_default();
+        (name.to_string(), shortened(body))
+    });
+    Value::Object(resources.collect())
+}
+
+fn shortened(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.len() > MAX_TEXT && !text.contains(' ') => {
+            format!("({} characters)", text.len()).into()
+        }
+        Value::Array(items) => items.into_iter().map(shortened).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, shortened(value))).collect(),
+        other => other,
+    }
+}
+
+/// A status with its conditions as sentences.
+fn told(status: &ObjectStatus) -> (String, Value) {
+    fn sentences(value: Value) -> Value {
+        match value {
+            Value::Object(members) if members.contains_key("reason") => {
+                let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
+                let sentence = format!("{}={} {} {}", text("type"), members["status"], text("reason"), text("message"));
+                sentence.trim_end().into()
+            }
+            Value::Object(members) => members.into_iter().map(|(name, value)| (name, sentences(value))).collect(),
+            Value::Array(items) => items.into_iter().map(sentences).collect(),
+            other => other,
+        }
+    }
+    let mut value = serde_json::to_value(status).unwrap();
+    for name in ["kind", "name"] {
+        value.as_object_mut().unwrap().remove(name);
+    }
+    (format!("{} {}", status.kind, status.name), sentences(value))
+}
