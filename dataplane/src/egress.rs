@@ -20,14 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::names::Names;
 pub use address_rules::AddressRules;
 
 /// The largest answer: a key set of 100 keys has about 50 kB.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// The whole call, resolution and handshake included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 4;
 
 /// A call that gave no usable answer. Names the host, never the query.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +65,7 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Egress {
     rules: AddressRules,
+    names: Names,
     system_roots: Arc<RootCertStore>,
 }
 
@@ -74,7 +74,7 @@ impl Egress {
     pub fn new(rules: AddressRules) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self { rules, system_roots: Arc::new(roots) }
+        Self { rules, names: Names::of_system(), system_roots: Arc::new(roots) }
     }
 
     /// Fetches `address`. With some `authorities` (DER), only these are trusted.
@@ -98,9 +98,9 @@ impl Egress {
     /// Connects to the first address that answers. An address that must not be called ends the attempt: it was no accident.
     async fn connect(&self, place: &Place) -> Result<TcpStream, CallFault> {
         let host = || place.host.clone();
-        let resolved = tokio::net::lookup_host((place.host.as_str(), place.port)).await;
-        let addresses: Vec<SocketAddr> =
-            resolved.map_err(|source| CallFault::Resolve { host: host(), source })?.take(MAX_ADDRESSES).collect();
+        let resolved = self.names.addresses(&place.host).await;
+        let resolved = resolved.map_err(|source| CallFault::Resolve { host: host(), source })?;
+        let addresses: Vec<_> = resolved.into_iter().map(|ip| SocketAddr::new(ip, place.port)).collect();
         if let Some(forbidden) = addresses.iter().find(|address| !self.rules.permit(address.ip())) {
             return Err(CallFault::Forbidden { host: host(), address: forbidden.ip() });
         }

@@ -19,6 +19,7 @@ use sallyport_snapshot::Hash;
 use tokio::time::Instant;
 
 use crate::egress::AddressRules;
+use crate::names::Names;
 use crate::rejection::Reason;
 pub use connect::OnThisWorker;
 use target::Target;
@@ -33,6 +34,7 @@ const MAX_ATTEMPTS: usize = 3;
 /// Connections of one worker to all services.
 pub struct Upstreams<B> {
     rules: AddressRules,
+    names: Names,
     idle: RefCell<HashMap<Key, Vec<Idle<B>>>>,
     shared: RefCell<HashMap<Key, http2::SendRequest<B>>>,
     turn: Cell<u64>,
@@ -124,7 +126,13 @@ where
 {
     /// Connections under `rules`; `seed` decides which endpoint comes first.
     pub fn new(rules: AddressRules, seed: u64) -> Self {
-        Self { rules, idle: RefCell::default(), shared: RefCell::default(), turn: Cell::new(seed) }
+        Self {
+            rules,
+            names: Names::of_system(),
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            turn: Cell::new(seed),
+        }
     }
 
     /// Sends `request` to an endpoint of `target`. While nothing has been sent, another endpoint is tried.
@@ -185,25 +193,47 @@ where
         place: &target::Place,
         purpose: Purpose,
     ) -> Result<(Sender<B>, SocketAddr), UpstreamFailure> {
-        let address = place.resolve(self.rules).await?;
-        let key = Key { target: target.identity, address };
-        if purpose == Purpose::Exchange {
-            if let Some(sender) = self.shared.borrow().get(&key).filter(|sender| !sender.is_closed()) {
-                return Ok((Sender::Http2(sender.clone()), address));
+        let addresses = place.resolve(&self.names, self.rules).await?;
+        let mut failure = UpstreamFailure::NoEndpoint;
+        for address in addresses {
+            if let Some(kept) = self.kept(target, address).filter(|_| purpose == Purpose::Exchange) {
+                return Ok((kept, address));
             }
-            while let Some(idle) = self.idle.borrow_mut().get_mut(&key).and_then(Vec::pop) {
-                if idle.since.elapsed() < IDLE_TIMEOUT && !idle.sender.is_closed() {
-                    return Ok((Sender::Http1(idle.sender), address));
-                }
+            match self.connect(target, address, purpose).await {
+                Ok(sender) => return Ok((sender, address)),
+                Err(error) => failure = error,
             }
         }
+        Err(failure)
+    }
+
+    /// A connection that is open already.
+    fn kept(&self, target: &Target, address: SocketAddr) -> Option<Sender<B>> {
+        let key = Key { target: target.identity, address };
+        if let Some(sender) = self.shared.borrow().get(&key).filter(|sender| !sender.is_closed()) {
+            return Some(Sender::Http2(sender.clone()));
+        }
+        loop {
+            let idle = self.idle.borrow_mut().get_mut(&key).and_then(Vec::pop)?;
+            if idle.since.elapsed() < IDLE_TIMEOUT && !idle.sender.is_closed() {
+                return Some(Sender::Http1(idle.sender));
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        target: &Target,
+        address: SocketAddr,
+        purpose: Purpose,
+    ) -> Result<Sender<B>, UpstreamFailure> {
         let made = connect::connect(target, address, purpose);
         let sender = tokio::time::timeout(target.connect_timeout, made).await;
         let sender = sender.map_err(|_| UpstreamFailure::ConnectTimeout { place: address.to_string() })??;
         if let Sender::Http2(shared) = &sender {
-            self.shared.borrow_mut().insert(key, shared.clone());
+            self.shared.borrow_mut().insert(Key { target: target.identity, address }, shared.clone());
         }
-        Ok((sender, address))
+        Ok(sender)
     }
 
     /// One exchange. The request comes back with the failure if nothing of it was sent.

@@ -273,3 +273,16 @@ async fn a_service_that_is_not_there_answers_502_and_one_without_endpoints_503()
         gateway.diagnostics
     );
 }
+
+#[tokio::test]
+async fn a_service_may_be_named_by_its_host() {
+    let service = Service::start().await;
+    let more = format!("# {}", service.address);
+    let by_name = backend("shop", service.address, &more).replace("address: {ip: 127.0.0.1", "host: {name: localhost");
+    let manifests = [GATEWAY, &route("orders", "shop"), &by_name, &policy("orders", OPEN)];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    for _ in 0..3 {
+        assert_eq!(send(gateway.http(), get("/orders", &[])).await.verdict(), "200", "{:?}", gateway.diagnostics);
+    }
+    assert_eq!(service.count(), 3);
+}

@@ -9,9 +9,11 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::{self, backend::Protocol, endpoint_source::Source};
+use smallvec::SmallVec;
 
 use super::UpstreamFailure;
 use crate::egress::AddressRules;
+use crate::names::Names;
 use crate::runtime::certificate::private_key;
 
 /// Where a Backend states none.
@@ -92,19 +94,25 @@ impl Target {
     }
 }
 
+/// As a rule there is one.
+pub(super) type Addresses = SmallVec<[SocketAddr; 1]>;
+
 impl Place {
-    /// The address to connect to, if it may be connected to.
-    pub(super) async fn resolve(&self, rules: AddressRules) -> Result<SocketAddr, UpstreamFailure> {
-        let address = match self {
-            Self::Address(address) => *address,
+    /// The addresses to connect to. One that must not be connected to ends the attempt: it was no accident.
+    pub(super) async fn resolve(&self, names: &Names, rules: AddressRules) -> Result<Addresses, UpstreamFailure> {
+        let addresses: Addresses = match self {
+            Self::Address(address) => SmallVec::from_buf([*address]),
             Self::Host(name, port) => {
-                let resolved = tokio::net::lookup_host((&**name, *port)).await;
-                let mut addresses =
+                let resolved = names.addresses(name).await;
+                let resolved =
                     resolved.map_err(|source| UpstreamFailure::Connect { place: name.to_string(), source })?;
-                addresses.next().ok_or(UpstreamFailure::NoEndpoint)?
+                resolved.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect()
             }
         };
-        if rules.permit(address.ip()) { Ok(address) } else { Err(UpstreamFailure::Forbidden { address: address.ip() }) }
+        match addresses.iter().find(|address| !rules.permit(address.ip())) {
+            Some(forbidden) => Err(UpstreamFailure::Forbidden { address: forbidden.ip() }),
+            None => Ok(addresses),
+        }
     }
 }
 
