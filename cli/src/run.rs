@@ -10,6 +10,7 @@ use notify::{RecursiveMode, Watcher as _};
 use sallyport_controller::manifest::{Diagnostic, SourceFile, files};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
+use sallyport_dataplane::observe::traces::Traces;
 use sallyport_dataplane::process::{DataPlane, Surroundings};
 use sallyport_dataplane::server::socket::Binding;
 use sallyport_dataplane::settings::{Bounds, Environment, Settings};
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// Writes a JSON line for each request to standard output
     #[arg(long)]
     pub(crate) access_log: bool,
+    /// Exports spans to this OTLP collector (gRPC), e.g. http://127.0.0.1:4317; OTEL_TRACES_SAMPLER says which
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub(crate) otlp_endpoint: Option<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
@@ -85,7 +89,11 @@ pub(crate) async fn start_for_demo() -> std::io::Result<DataPlane> {
     let binding = Binding { ip: std::net::Ipv4Addr::LOCALHOST.into(), port_offset: 0 };
     let settings = Settings { workers, binding, admin: None, environment: Environment::Standalone };
     let (reports, _) = mpsc::unbounded_channel();
-    DataPlane::start(settings, Surroundings { clock: Clock::default(), access_log: AccessLog::off(), reports }).await
+    DataPlane::start(
+        settings,
+        Surroundings { clock: Clock::default(), access_log: AccessLog::off(), traces: Traces::off(), reports },
+    )
+    .await
 }
 
 async fn start(arguments: &Arguments) -> anyhow::Result<DataPlane> {
@@ -99,7 +107,11 @@ async fn start(arguments: &Arguments) -> anyhow::Result<DataPlane> {
     let access_log = if arguments.access_log { AccessLog::to(std::io::stdout())? } else { AccessLog::off() };
     // Issuer health is in the log and in the metrics; there is no status to write it into.
     let (reports, _) = mpsc::unbounded_channel();
-    let surroundings = Surroundings { clock: Clock::default(), access_log, reports };
+    let traces = match &arguments.otlp_endpoint {
+        Some(endpoint) => Traces::to(endpoint).with_context(|| format!("no spans can be exported to {endpoint}"))?,
+        None => Traces::off(),
+    };
+    let surroundings = Surroundings { clock: Clock::default(), access_log, traces, reports };
     DataPlane::start(settings, surroundings)
         .await
         .with_context(|| format!("the gateway cannot start with --admin {}", arguments.admin))

@@ -18,6 +18,7 @@ use crate::egress::{AddressRules, Egress};
 use crate::issuer::Issuers;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
+use crate::observe::traces::Traces;
 use crate::pipeline::tokens::Tokens;
 use crate::runtime::Runtime;
 use crate::runtime::store::Store;
@@ -44,6 +45,7 @@ struct State {
 pub struct Surroundings {
     pub clock: Clock,
     pub access_log: AccessLog,
+    pub traces: Traces,
     /// Where health of issuers and the like is reported.
     pub reports: mpsc::UnboundedSender<v1::Report>,
 }
@@ -59,6 +61,7 @@ impl DataPlane {
             tokens: Tokens::new(Arc::clone(&issuers)),
             clock: surroundings.clock,
             access_log: surroundings.access_log,
+            traces: surroundings.traces,
             metrics: Metrics::default(),
             rules,
             draining: AtomicBool::new(false),
@@ -104,6 +107,8 @@ impl DataPlane {
         let ended =
             tokio::task::spawn_blocking(move || self.workers.into_iter().for_each(|worker| drop(worker.thread.join())));
         let _ended = ended.await;
+        let traces = self.shared.traces.clone();
+        let _exported = tokio::task::spawn_blocking(move || traces.finish()).await;
     }
 
     /// Binds ports that are new and closes those that are gone.

@@ -11,5 +11,6 @@ mod fail_closed;
 mod identity_provider;
 mod inner_door;
 mod issuers;
+mod observed;
 mod outer_door;
 mod streams;

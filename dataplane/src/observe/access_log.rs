@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
+use super::traces::Trace;
 use crate::clock::UnixMs;
 use crate::rejection::Rejection;
 use crate::route::Rule;
@@ -37,6 +38,7 @@ pub(crate) struct Line {
     pub(crate) upstream_time: Option<Duration>,
     pub(crate) rejection: Option<Rejection>,
     pub(crate) rehearsed: Vec<(Arc<str>, Rejection)>,
+    pub(crate) trace: Option<Trace>,
     pub(crate) bytes_sent: u64,
     pub(crate) duration: Duration,
 }
@@ -82,6 +84,7 @@ impl Line {
         let time = jiff::Timestamp::from_millisecond(now.0).map(|time| time.to_string()).unwrap_or_default();
         put("time", time.into());
         put("instance", format!("{instance:032x}").into());
+        put("trace_id", self.trace.as_ref().map(|trace| trace.id().to_string()).into());
         put("method", self.method.as_str().into());
         put("path", self.path.as_str().into());
         put("status", self.status.as_u16().into());

@@ -209,7 +209,8 @@ pub(crate) struct Record {
 impl Record {
     pub(super) fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Request<Incoming>) -> Self {
         worker.begin_request();
-        let line = Line { method: request.method().clone(), peer: Some(connection.peer), ..Line::default() };
+        let trace = worker.shared().traces.begin(request.method(), request.headers());
+        let line = Line { method: request.method().clone(), peer: Some(connection.peer), trace, ..Line::default() };
         Self {
             worker: Rc::clone(worker),
             connection: Rc::clone(connection),
@@ -245,6 +246,13 @@ impl Record {
         self.line.rehearsed.push((Arc::clone(policy), rejection.clone()));
     }
 
+    /// Names the span of this exchange to the service.
+    pub(super) fn hand_trace_on(&self, headers: &mut http::HeaderMap) {
+        if let Some(trace) = &self.line.trace {
+            trace.hand_on(headers);
+        }
+    }
+
     pub(super) fn upstream(&mut self, address: SocketAddr) {
         self.line.upstream = Some(address);
         self.line.upstream_time = Some(self.began.elapsed());
@@ -269,6 +277,9 @@ impl Drop for Record {
         self.line.duration = self.began.elapsed();
         let instance = self.random;
         self.worker.shared().observe(&self.line, instance);
+        if let Some(trace) = self.line.trace.take() {
+            trace.end(&self.line);
+        }
     }
 }
 
@@ -288,6 +299,7 @@ impl Default for Line {
             upstream_time: None,
             rejection: None,
             rehearsed: Vec::new(),
+            trace: None,
             bytes_sent: 0,
             duration: std::time::Duration::ZERO,
         }

@@ -70,6 +70,7 @@ pub(super) async fn forward(
         credential::present(credential.map(AsRef::as_ref), permit.callers_token(), backend.channel, &mut head.headers);
     let shown = shown.map_err(|denial| denial.rejection())?;
     tell_origin(&mut head.headers, &arrival, connection, &listener);
+    record.hand_trace_on(&mut head.headers);
     hygiene::join_cookies(&mut head.headers);
     head.headers.remove(header::EXPECT);
     head.headers.insert(header::HOST, rewritten.host);

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::egress::AddressRules;
 use crate::observe::access_log::{AccessLog, Line};
 use crate::observe::metrics::Metrics;
+use crate::observe::traces::Traces;
 use crate::pipeline::body::RequestBody;
 use crate::pipeline::tokens::Tokens;
 use crate::rejection::{Reason, Rejection};
@@ -38,6 +39,7 @@ pub struct Shared {
     pub tokens: Tokens,
     pub clock: Clock,
     pub access_log: AccessLog,
+    pub traces: Traces,
     pub metrics: Metrics,
     pub rules: AddressRules,
     /// Set once, when the process has been told to stop.

@@ -14,6 +14,7 @@ use sallyport_controller::manifest::{Diagnostic, SourceFile};
 use sallyport_controller::status::ObjectStatus;
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
+use sallyport_dataplane::observe::traces::Traces;
 use sallyport_dataplane::process::{DataPlane, Surroundings};
 use sallyport_dataplane::server::socket::Binding;
 use sallyport_dataplane::settings::{Environment, Settings};
@@ -46,6 +47,11 @@ impl Gateway {
 
     /// Runs, and has not been told anything.
     pub async fn empty() -> Self {
+        Self::traced(Traces::off()).await
+    }
+
+    /// Runs, has not been told anything, and sends its spans somewhere.
+    pub async fn traced(traces: Traces) -> Self {
         let (ip, clock, log) = (own_address(), Clock::default(), Arc::<Mutex<Vec<u8>>>::default());
         let settings = Settings {
             workers: NonZeroUsize::new(2).unwrap(),
@@ -55,8 +61,9 @@ impl Gateway {
         };
         let (reports, _) = mpsc::unbounded_channel();
         let access_log = AccessLog::to(Memory(Arc::clone(&log))).unwrap();
-        let plane =
-            DataPlane::start(settings, Surroundings { clock: clock.clone(), access_log, reports }).await.unwrap();
+        let plane = DataPlane::start(settings, Surroundings { clock: clock.clone(), access_log, traces, reports })
+            .await
+            .unwrap();
         let (files, state) = (BTreeMap::new(), State::default());
         Self { plane, state, files, ip, clock, log, diagnostics: vec![], statuses: vec![] }
     }
