@@ -4,6 +4,8 @@
 //! a token with an unknown key id may ask it to look again, at most once per cool-down.
 
 mod fetch;
+pub mod health;
+mod refresh;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,38 +13,49 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
-use sallyport_snapshot::v1::{self, issuer_health::State, key_set::Source};
+use sallyport_snapshot::v1::{self, key_set::Source};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::egress::Egress;
+use crate::issuer::health::{Health, Reading};
+use crate::issuer::refresh::Refresher;
 use crate::jwt::KeyRing;
 
 /// Between two looks that unknown key ids ask for.
 const COOL_DOWN: Duration = Duration::from_secs(30);
 /// How long a request waits for such a look.
 const MAX_WAIT: Duration = Duration::from_secs(2);
-/// Pauses after failures: doubled from the first to the last.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// All key sets of a process, shared by its workers.
 pub struct Issuers {
     by_name: ArcSwap<HashMap<Arc<str>, Arc<IssuerKeys>>>,
-    egress: Egress,
+    means: Means,
     control: Handle,
-    reports: mpsc::UnboundedSender<v1::Report>,
+}
+
+/// What a look at an issuer takes.
+#[derive(Clone)]
+pub struct Means {
+    pub egress: Egress,
+    pub clock: Clock,
+    /// Where it is said how issuers fare.
+    pub reports: mpsc::UnboundedSender<v1::Report>,
 }
 
 /// The keys of one issuer.
 pub struct IssuerKeys {
+    issuer: Arc<str>,
     ring: ArcSwapOption<KeyRing>,
     /// Counts finished looks that were asked for; a request waits for the next number.
     looks: watch::Sender<u64>,
     asked: Notify,
     demand: Mutex<Demand>,
     task: Mutex<Option<AbortHandle>>,
+    health: Health,
 }
 
 /// Looks that unknown key ids have asked for.
@@ -54,9 +67,9 @@ struct Demand {
 }
 
 impl Issuers {
-    /// Fetches through `egress` on the runtime of `control`, and says how issuers fare through `reports`.
-    pub fn new(egress: Egress, control: Handle, reports: mpsc::UnboundedSender<v1::Report>) -> Self {
-        Self { by_name: ArcSwap::default(), egress, control, reports }
+    /// Fetches by `means`, on the runtime of `control`.
+    pub fn new(means: Means, control: Handle) -> Self {
+        Self { by_name: ArcSwap::default(), means, control }
     }
 
     /// The keys of the set called `name`.
@@ -66,7 +79,7 @@ impl Issuers {
 
     /// Puts `set` in force under `name`, which stands for the content of its settings.
     pub fn insert(&self, name: &Arc<str>, set: &v1::KeySet) -> Result<(), String> {
-        let keys = Arc::new(IssuerKeys::new());
+        let keys = Arc::new(IssuerKeys::new(&set.issuer));
         match &set.source {
             Some(Source::Jwks(json)) => {
                 keys.ring.store(Some(Arc::new(KeyRing::parse(json).map_err(|fault| fault.to_string())?)))
@@ -91,22 +104,32 @@ impl Issuers {
         self.by_name.store(Arc::new(by_name));
     }
 
+    /// How each key set that is fetched fares, by name.
+    pub fn health(&self) -> Vec<Reading> {
+        let by_name = self.by_name.load();
+        let fetched = by_name.iter().filter(|(_, keys)| keys.task.lock().is_some());
+        let mut readings: Vec<_> = fetched.map(|(name, keys)| keys.health.read(name, &keys.issuer)).collect();
+        readings.sort_by(|one, other| one.key_set.cmp(&other.key_set));
+        readings
+    }
+
     fn start(&self, name: &Arc<str>, keys: &Arc<IssuerKeys>, set: &v1::KeySet) {
-        let (keys_of_task, egress, set, name, reports) =
-            (Arc::clone(keys), self.egress.clone(), set.clone(), Arc::clone(name), self.reports.clone());
-        let task = self.control.spawn(async move { keep_fresh(&keys_of_task, &egress, &set, &name, &reports).await });
-        *keys.task.lock() = Some(task.abort_handle());
+        let refresher =
+            Refresher { keys: Arc::clone(keys), name: Arc::clone(name), set: set.clone(), means: self.means.clone() };
+        *keys.task.lock() = Some(self.control.spawn(refresher.run()).abort_handle());
     }
 }
 
 impl IssuerKeys {
-    fn new() -> Self {
+    fn new(issuer: &str) -> Self {
         Self {
+            issuer: issuer.into(),
             ring: ArcSwapOption::empty(),
             looks: watch::Sender::new(0),
             asked: Notify::new(),
             demand: Mutex::default(),
             task: Mutex::new(None),
+            health: Health::default(),
         }
     }
 
@@ -140,78 +163,6 @@ impl IssuerKeys {
             task.abort();
         }
     }
-}
-
-/// Fetches for ever: ahead of expiry, soon after a failure, and when asked.
-async fn keep_fresh(
-    keys: &IssuerKeys,
-    egress: &Egress,
-    set: &v1::KeySet,
-    name: &str,
-    reports: &mpsc::UnboundedSender<v1::Report>,
-) {
-    let mut pause = RETRY.0;
-    loop {
-        let is_demanded = keys.demand.lock().open;
-        let looked = fetch::key_ring(egress, set).await;
-        let wait = match &looked {
-            Ok(fresh) => {
-                keys.ring.store(Some(Arc::clone(&fresh.ring)));
-                pause = RETRY.0;
-                fresh.lifetime
-            }
-            Err(_) => {
-                pause = (pause * 2).min(RETRY.1);
-                pause / 2
-            }
-        };
-        report(keys, name, looked.err(), reports);
-        if is_demanded {
-            keys.demand.lock().open = false;
-            keys.looks.send_modify(|count| *count += 1);
-        }
-        // What was asked for while the look was under way has been answered by it.
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = keys.asked.notified() => {}
-        }
-    }
-}
-
-fn report(
-    keys: &IssuerKeys,
-    name: &str,
-    fault: Option<fetch::FetchFault>,
-    reports: &mpsc::UnboundedSender<v1::Report>,
-) {
-    let state = match (&fault, keys.ring.load().is_some()) {
-        (None, _) => State::Healthy,
-        (Some(_), true) => State::Stale,
-        (Some(_), false) => State::Unreached,
-    };
-    let message = fault.map(|fault| chain(&fault)).unwrap_or_default();
-    if state != State::Healthy {
-        tracing::warn!(
-            key_set = name,
-            state = state.as_str_name(),
-            error = message,
-            "keys of an issuer could not be fetched; requests go on with the keys that are held"
-        );
-    }
-    let health = v1::IssuerHealth { key_set: name.to_owned(), state: state.into(), message };
-    // Nobody listens while the process ends.
-    let _sent = reports.send(v1::Report { report: Some(v1::report::Report::Issuer(health)) });
-}
-
-/// An error with its sources, from the outermost.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

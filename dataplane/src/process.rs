@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
-use crate::issuer::Issuers;
+use crate::issuer::{Issuers, Means};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
@@ -55,14 +55,17 @@ impl DataPlane {
     /// fetching keys and answering probes.
     pub async fn start(settings: Settings, surroundings: Surroundings) -> std::io::Result<Self> {
         let rules = AddressRules::of(settings.environment);
-        let issuers = Arc::new(Issuers::new(Egress::new(rules), Handle::current(), surroundings.reports));
+        let means =
+            Means { egress: Egress::new(rules), clock: surroundings.clock.clone(), reports: surroundings.reports };
+        let issuers = Arc::new(Issuers::new(means, Handle::current()));
+        let metrics = Metrics::new(Arc::clone(&issuers), surroundings.clock.clone());
         let shared = Arc::new(Shared {
             runtime: ArcSwap::from_pointee(Runtime::default()),
             tokens: Tokens::new(Arc::clone(&issuers)),
             clock: surroundings.clock,
             access_log: surroundings.access_log,
             traces: surroundings.traces,
-            metrics: Metrics::default(),
+            metrics,
             rules,
             draining: AtomicBool::new(false),
         });
@@ -90,6 +93,7 @@ impl DataPlane {
         rejected.extend(unbuilt);
         let ports: BTreeSet<u16> = runtime.ports.keys().copied().collect();
         self.shared.metrics.generation.set(i64::try_from(runtime.generation).unwrap_or(i64::MAX));
+        self.shared.metrics.certificates.set(state.store.certificate_ends());
         self.shared.runtime.store(Arc::new(runtime));
         rejected.extend(self.bind(&ports, &mut state.bound));
         self.shared.metrics.rejected_resources.set(i64::try_from(rejected.len()).unwrap_or(i64::MAX));

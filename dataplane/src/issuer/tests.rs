@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use sallyport_snapshot::v1::issuer_health::State;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -59,7 +60,8 @@ fn ok(body: &str) -> String {
 
 fn issuers(environment: Environment) -> (Issuers, mpsc::UnboundedReceiver<v1::Report>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Issuers::new(Egress::new(AddressRules::of(environment)), Handle::current(), sender), receiver)
+    let means = Means { egress: Egress::new(AddressRules::of(environment)), clock: Clock::default(), reports: sender };
+    (Issuers::new(means, Handle::current()), receiver)
 }
 
 async fn health(reports: &mut mpsc::UnboundedReceiver<v1::Report>) -> (State, String) {

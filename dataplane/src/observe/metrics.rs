@@ -1,22 +1,36 @@
-//! Counters in Prometheus' text format, named after OpenTelemetry's HTTP conventions where these have a name.
+//! Metrics in Prometheus' text format, named after OpenTelemetry's HTTP conventions where these have a name.
+
+pub mod certificates;
+mod issuers;
+
+use std::sync::Arc;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use super::access_log::Line;
+use crate::clock::Clock;
+use crate::issuer::Issuers;
+use crate::observe::metrics::certificates::CertificateMetrics;
+use crate::observe::metrics::issuers::IssuerMetrics;
 use crate::rejection::Reason;
 
 /// Bounds of the duration histogram, in seconds: those that OpenTelemetry advises.
 const DURATION_BUCKETS_S: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Classes of status, 1xx to 5xx.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// One label with a value of a fixed set.
+type Label = [(&'static str, &'static str); 1];
 
 /// Every metric of a process.
 pub struct Metrics {
     registry: Registry,
-    /// By class of status: 1xx to 5xx.
+    /// By class of status.
     durations: Vec<Histogram>,
     refused: Vec<Counter>,
     would_refuse: Vec<Counter>,
@@ -26,71 +40,54 @@ pub struct Metrics {
     pub(crate) lost_lines: Counter,
     pub(crate) generation: Gauge,
     pub(crate) rejected_resources: Gauge,
+    pub(crate) certificates: CertificateMetrics,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// All at zero; the health of `issuers` is read from them.
+    pub fn new(issuers: Arc<Issuers>, clock: Clock) -> Self {
         let mut registry = Registry::default();
-        let decisions = Family::<Vec<(&'static str, &'static str)>, Counter>::default();
-        let rehearsed = Family::<Vec<(&'static str, &'static str)>, Counter>::default();
-        let durations = Family::<Vec<(&'static str, &'static str)>, Histogram>::new_with_constructor(|| {
-            Histogram::new(DURATION_BUCKETS_S)
-        });
-        let (active, panics, lost_lines, generation, rejected_resources) =
-            (Gauge::default(), Counter::default(), Counter::default(), Gauge::default(), Gauge::default());
-        registry.register(
-            "http_server_request_duration_seconds",
-            "Time from the head of a request to the end of its response",
-            durations.clone(),
-        );
-        registry.register("http_server_active_requests", "Requests under way", active.clone());
-        registry.register(
+        let certificates = CertificateMetrics::default();
+        registry.register_collector(Box::new(certificates.clone()));
+        registry.register_collector(Box::new(IssuerMetrics { issuers, clock }));
+        let decisions = family(
+            &mut registry,
             "sallyport_decisions",
             "Requests by what was decided: forwarded, or the reason of the refusal",
-            decisions.clone(),
         );
-        registry.register(
+        let rehearsed = family(
+            &mut registry,
             "sallyport_rehearsed_refusals",
             "Refusals that policies in Report mode would have made",
-            rehearsed.clone(),
         );
-        registry.register("sallyport_panics", "Requests that made the gateway panic", panics.clone());
-        registry.register(
+        let durations = durations(&mut registry);
+        let mut gauge = |name, help| registered(&mut registry, name, help, Gauge::default());
+        let active = gauge("http_server_active_requests", "Requests under way");
+        let generation =
+            gauge("sallyport_configuration_generation", "Configuration changes that this process has applied");
+        let rejected_resources =
+            gauge("sallyport_configuration_rejected_resources", "Resources of the last change that could not be built");
+        let mut counter = |name, help| registered(&mut registry, name, help, Counter::default());
+        let panics = counter("sallyport_panics", "Requests that made the gateway panic");
+        let lost_lines = counter(
             "sallyport_access_log_lost",
             "Lines of the access log that were lost because their writer was too slow",
-            lost_lines.clone(),
         );
-        registry.register(
-            "sallyport_configuration_generation",
-            "Configuration changes that this process has applied",
-            generation.clone(),
-        );
-        registry.register(
-            "sallyport_configuration_rejected_resources",
-            "Resources of the last change that could not be built",
-            rejected_resources.clone(),
-        );
-        let counter = |family: &Family<Vec<(&'static str, &'static str)>, Counter>, reason: &'static str| {
-            family.get_or_create(&vec![("reason", reason)]).clone()
-        };
         Self {
-            durations: ["1xx", "2xx", "3xx", "4xx", "5xx"]
-                .map(|class| durations.get_or_create(&vec![("http_response_status_class", class)]).clone())
-                .to_vec(),
-            refused: Reason::ALL.iter().map(|reason| counter(&decisions, reason.code())).collect(),
-            would_refuse: Reason::ALL.iter().map(|reason| counter(&rehearsed, reason.code())).collect(),
-            forwarded: counter(&decisions, "forwarded"),
+            durations,
+            refused: by_reason(&decisions),
+            would_refuse: by_reason(&rehearsed),
+            forwarded: decisions.get_or_create(&[("reason", "forwarded")]).clone(),
             registry,
             active,
             panics,
             lost_lines,
             generation,
             rejected_resources,
+            certificates,
         }
     }
-}
 
-impl Metrics {
     /// Counts an exchange that has ended.
     pub(crate) fn count(&self, line: &Line) {
         let class = usize::from(line.status.as_u16() / 100).saturating_sub(1);
@@ -118,3 +115,26 @@ impl Metrics {
         text
     }
 }
+
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn family(registry: &mut Registry, name: &str, help: &str) -> Family<Label, Counter> {
+    registered(registry, name, help, Family::default())
+}
+
+fn by_reason(family: &Family<Label, Counter>) -> Vec<Counter> {
+    Reason::ALL.iter().map(|reason| family.get_or_create(&[("reason", reason.code())]).clone()).collect()
+}
+
+fn durations(registry: &mut Registry) -> Vec<Histogram> {
+    let family = Family::<Label, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS_S));
+    let help = "Time from the head of a request to the end of its response";
+    let family = registered(registry, "http_server_request_duration_seconds", help, family);
+    CLASSES.iter().map(|class| family.get_or_create(&[("http_response_status_class", *class)]).clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;

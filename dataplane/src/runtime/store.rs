@@ -12,6 +12,7 @@ use sallyport_snapshot::{Difference, Name, Snapshot};
 
 use crate::credential::Credential;
 use crate::issuer::Issuers;
+use crate::observe::metrics::certificates::Ends;
 use crate::route::{PreparedRoute, RouteTable};
 use crate::runtime::Runtime;
 use crate::runtime::backend::Backend;
@@ -26,11 +27,17 @@ pub struct Store {
     received: Snapshot,
     runtime: Runtime,
     gateways: HashMap<Arc<str>, Arc<Gateway>>,
-    certificates: HashMap<Arc<str>, Arc<CertifiedKey>>,
+    certificates: HashMap<Arc<str>, Certificate>,
     routes: BTreeMap<Arc<str>, Arc<PreparedRoute>>,
     subscriptions: HashMap<Arc<str>, Arc<Subscription>>,
     listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     issuers: Arc<Issuers>,
+}
+
+/// A certificate in force.
+struct Certificate {
+    key: Arc<CertifiedKey>,
+    not_after_s: i64,
 }
 
 /// A resource that could not be built, and why.
@@ -57,6 +64,11 @@ impl Store {
     /// What has been received so far.
     pub fn received(&self) -> &Snapshot {
         &self.received
+    }
+
+    /// When each certificate in force ends.
+    pub fn certificate_ends(&self) -> Ends {
+        self.certificates.iter().map(|(name, certificate)| (Arc::clone(name), certificate.not_after_s)).collect()
     }
 
     /// Takes `difference` in; the runtime that results, and what could not be built.
@@ -112,7 +124,10 @@ impl Store {
         for name in touched {
             match self.body(Kind::Certificate, name).as_deref() {
                 Some(Body::Certificate(certificate)) => match certified_key(certificate) {
-                    Ok(key) => drop(self.certificates.insert(Arc::clone(name), Arc::new(key))),
+                    Ok(key) => {
+                        let held = Certificate { key: Arc::new(key), not_after_s: certificate.not_after_s };
+                        self.certificates.insert(Arc::clone(name), held);
+                    }
                     Err(why) => rejected.push((Name::new(Kind::Certificate, Arc::clone(name)), why)),
                 },
                 _ => drop(self.certificates.remove(name)),
@@ -307,8 +322,8 @@ impl Store {
 
     /// Without a certificate the listener stays, and refuses handshakes: no other listener answers for its name.
     fn build_tls(&self, tls: &v1::ListenerTls) -> Result<Tls, String> {
-        let keys: Vec<_> =
-            tls.certificates.iter().filter_map(|name| self.certificates.get(name.as_str()).cloned()).collect();
+        let held = tls.certificates.iter().filter_map(|name| self.certificates.get(name.as_str()));
+        let keys: Vec<_> = held.map(|certificate| Arc::clone(&certificate.key)).collect();
         let config = if keys.is_empty() { None } else { Some(Arc::new(server_config(keys)?)) };
         Ok(Tls { config, certificates: tls.certificates.clone().into() })
     }
