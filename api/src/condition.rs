@@ -48,6 +48,8 @@ words! {
         Conflicted = "Conflicted",
         /// The credential that a service is shown can be had.
         CredentialReady = "CredentialReady",
+        /// The keys of the issuers that the policy names can be had, and are fresh; absent until a data plane has looked.
+        IssuerHealthy = "IssuerHealthy",
         /// Sums up: the object does its work.
         Ready = "Ready",
         /// The object's last change is on its way.
@@ -118,7 +120,11 @@ words! {
         DuplicateKey = "DuplicateKey",
         /// The Product takes no subscribers from this namespace.
         NotAllowedByProduct = "NotAllowedByProduct",
-        /// The issuer has never been reached.
+        /// The keys of all issuers are fresh.
+        IssuerHealthy = "IssuerHealthy",
+        /// The last look at the issuer failed; the keys that are held go on.
+        IssuerStale = "IssuerStale",
+        /// The issuer has never been reached; its tokens are answered with 503.
         IssuerUnreached = "IssuerUnreached",
         /// Policies take effect.
         Affected = "Affected",

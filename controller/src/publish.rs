@@ -1,6 +1,6 @@
 //! What each data plane already has, what it still has to be told, and what it has acknowledged. Knows no transport.
 
-use sallyport_snapshot::v1;
+use sallyport_snapshot::v1::{self, Kind, report::Report};
 use sallyport_snapshot::{Difference, Name, Snapshot};
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ pub struct Replica {
     in_flight: bool,
     acknowledged: Snapshot,
     rejected: BTreeMap<Name, String>,
+    /// What it tells of issuers, by the name of the KeySet; of those only that it was told about.
+    issuers: BTreeMap<String, v1::IssuerHealth>,
 }
 
 impl Replica {
@@ -24,6 +26,8 @@ impl Replica {
         self.nonce += 1;
         self.in_flight = true;
         self.sent = snapshot.clone();
+        let sent = &self.sent;
+        self.issuers.retain(|key_set, _| holds_key_set(sent, key_set));
         Some(message(self.nonce, &difference))
     }
 
@@ -39,6 +43,21 @@ impl Replica {
             ack.rejected.iter().filter_map(|one| Some((Name::from_wire(one.name.as_ref()?)?, one.why.clone())));
         self.rejected.extend(rejected);
         self.acknowledged = self.sent.clone();
+    }
+
+    /// Takes in what it tells by itself.
+    pub fn hear(&mut self, report: v1::Report) {
+        match report.report {
+            Some(Report::Issuer(health)) if holds_key_set(&self.sent, &health.key_set) => {
+                self.issuers.insert(health.key_set.clone(), health);
+            }
+            Some(Report::Issuer(_)) | None => {}
+        }
+    }
+
+    /// What it has last told of this KeySet.
+    pub fn issuer(&self, key_set: &str) -> Option<&v1::IssuerHealth> {
+        self.issuers.get(key_set)
     }
 
     /// Whether this data plane has `name` of `snapshot` in force; why not, if it has rejected it.
@@ -59,6 +78,10 @@ pub enum Enforced<'a> {
     Rejected(&'a str),
 }
 
+fn holds_key_set(snapshot: &Snapshot, name: &str) -> bool {
+    snapshot.find(&Name::new(Kind::KeySet, name)).is_some()
+}
+
 fn message(nonce: u64, difference: &Difference) -> v1::Update {
     let changed = difference.changed.iter().map(|(name, resource)| v1::VersionedResource {
         name: Some(name.to_wire()),
@@ -70,7 +93,7 @@ fn message(nonce: u64, difference: &Difference) -> v1::Update {
 
 #[cfg(test)]
 mod tests {
-    use sallyport_snapshot::v1::{Kind, resource::Body};
+    use sallyport_snapshot::v1::resource::Body;
 
     use super::*;
 

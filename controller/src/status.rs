@@ -5,6 +5,7 @@
 
 mod condition;
 mod gateway;
+mod issuer;
 mod policy;
 mod route;
 mod subscription;
@@ -60,8 +61,11 @@ pub struct View<'a> {
 impl ObjectStatus {
     /// Whether the object does its work, as far as its conditions tell.
     pub fn is_ready(&self) -> bool {
-        let holds =
-            |conditions: &[Condition]| conditions.iter().filter(|one| one.is_good_when_true()).all(|one| one.status);
+        let ready = ConditionType::Ready.as_str();
+        let holds = |conditions: &[Condition]| match conditions.iter().find(|one| one.r#type == ready) {
+            Some(sum) => sum.status,
+            None => conditions.iter().filter(|one| one.is_good_when_true()).all(|one| one.status),
+        };
         holds(&self.conditions) && self.parents.iter().all(|parent| holds(&parent.conditions))
     }
 }

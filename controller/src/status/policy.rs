@@ -7,7 +7,7 @@ use sallyport_api::policy::TargetKind;
 use serde::Serialize;
 
 use super::condition::{Condition, condition, of_problems, programmed, summed_up};
-use super::{ObjectStatus, View, named};
+use super::{ObjectStatus, View, issuer, named};
 use crate::cluster::ObjectName;
 use crate::graph::policy::{PolicyNode, Targets, kind_name};
 use crate::graph::route::RouteId;
@@ -31,7 +31,10 @@ pub(super) fn plan(view: View<'_>, name: &ObjectName, policy: &PolicyNode) -> Ob
     let ancestors = gateways
         .map(|gateway| AncestorStatus { gateway: gateway.to_string(), conditions: conditions.clone() })
         .collect();
-    ObjectStatus { conditions: summed_up(conditions), ancestors, ..named("ApiPolicy", name, policy.generation) }
+    let (barred, told): (Vec<_>, Vec<_>) = issuer::healthy(view, policy).into_iter().partition(issuer::is_barred);
+    let mut conditions = summed_up(conditions.into_iter().chain(barred).collect());
+    conditions.extend(told);
+    ObjectStatus { conditions, ancestors, ..named("ApiPolicy", name, policy.generation) }
 }
 
 /// Names the policies in effect on a target; absent where there is none.
