@@ -1,5 +1,7 @@
 //! `sallyport run`: a gateway from files, in one process, without a cluster.
 
+mod unreached;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,12 @@ use sallyport_dataplane::observe::traces::Traces;
 use sallyport_dataplane::process::{DataPlane, Surroundings};
 use sallyport_dataplane::server::socket::Binding;
 use sallyport_dataplane::settings::{Bounds, Environment, Settings};
+use sallyport_snapshot::v1;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::exit::Outcome;
+use crate::run::unreached::Unreached;
 use crate::standalone::State;
 
 /// A writer saves a file in several steps: changes within this time are taken up together.
@@ -52,11 +56,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     log_to_standard_error();
     // Signals are heard from the first moment: one that comes while files are read still ends the process in order.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let data_plane = start(&arguments).await?;
+    let (reports, mut reported) = mpsc::unbounded_channel();
+    let data_plane = start(&arguments, reports).await?;
     let (changes, mut changed) = mpsc::unbounded_channel();
     let _watcher = watch(&arguments.files, changes)?;
     let mut state = State::default();
     reload(&mut state, &arguments.files, &data_plane).context("the manifests cannot be read")?;
+    let mut unreached = Unreached::default();
     tracing::info!(bind = %arguments.bind, admin = ?data_plane.admin(), "ready");
     loop {
         tokio::select! {
@@ -68,6 +74,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
                 if let Err(error) = reload(&mut state, &arguments.files, &data_plane) {
                     tracing::error!(error = format!("{error:#}"), "the manifests cannot be read; what was in force stays");
                 }
+                unreached.tell(&state.statuses());
+            }
+            Some(report) = reported.recv() => {
+                state.hear(report);
+                while let Ok(report) = reported.try_recv() {
+                    state.hear(report);
+                }
+                unreached.tell(&state.statuses());
             }
         }
     }
@@ -96,7 +110,7 @@ pub(crate) async fn start_for_demo() -> std::io::Result<DataPlane> {
     .await
 }
 
-async fn start(arguments: &Arguments) -> anyhow::Result<DataPlane> {
+async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>) -> anyhow::Result<DataPlane> {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let settings = Settings {
         workers: arguments.workers.unwrap_or(cores),
@@ -105,8 +119,6 @@ async fn start(arguments: &Arguments) -> anyhow::Result<DataPlane> {
         environment: Environment::Standalone,
     };
     let access_log = if arguments.access_log { AccessLog::to(std::io::stdout())? } else { AccessLog::off() };
-    // Issuer health is in the log and in the metrics; there is no status to write it into.
-    let (reports, _) = mpsc::unbounded_channel();
     let traces = match &arguments.otlp_endpoint {
         Some(endpoint) => Traces::to(endpoint).with_context(|| format!("no spans can be exported to {endpoint}"))?,
         None => Traces::off(),

@@ -9,7 +9,9 @@ use sallyport_controller::manifest::{self, Diagnostic, LoadedObject, SourceFile}
 use sallyport_controller::problem::Problem;
 use sallyport_controller::publish::Replica;
 use sallyport_controller::status::{self, ObjectStatus, View};
+use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::process::DataPlane;
+use sallyport_snapshot::v1;
 
 /// Everything that the files say, as far as it is good; and what it has led to.
 #[derive(Default)]
@@ -17,6 +19,8 @@ pub struct State {
     by_file: BTreeMap<String, Vec<Held>>,
     diagnosers: BTreeMap<(ObjectKind, ObjectName), LoadedObject>,
     replica: Replica,
+    /// What was enforced last.
+    in_force: Option<(Graph, Compiled)>,
 }
 
 /// An object as it is in force.
@@ -80,9 +84,21 @@ impl State {
             let ack = data_plane.apply(&update);
             self.replica.acknowledge(&ack);
         }
-        let now_s = sallyport_dataplane::clock::Clock::default().now().seconds();
-        let view = View { graph: &graph, compiled: &compiled, replicas: &[&self.replica], now_s };
-        (self.diagnose(&graph), status::plan(view))
+        let diagnostics = self.diagnose(&graph);
+        self.in_force = Some((graph, compiled));
+        (diagnostics, self.statuses())
+    }
+
+    /// Takes in what the data plane tells by itself: the next statuses know it.
+    pub fn hear(&mut self, report: v1::Report) {
+        self.replica.hear(report);
+    }
+
+    /// Where each object stands; nothing before the first time that something was enforced.
+    pub fn statuses(&self) -> Vec<ObjectStatus> {
+        let Some((graph, compiled)) = &self.in_force else { return Vec::new() };
+        let now_s = Clock::default().now().seconds();
+        status::plan(View { graph, compiled, replicas: &[&self.replica], now_s })
     }
 
     fn cluster(&self) -> ClusterState {

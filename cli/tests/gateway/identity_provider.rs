@@ -12,6 +12,7 @@ use crate::kit::manifest::pem;
 use crate::kit::orders::Orders;
 use crate::kit::traffic::Traffic;
 
+const POLICY: &str = "ApiPolicy shop/orders";
 const READ: &str = "orders.read";
 const SCOPED: &str = ", scopes: [orders.read]";
 const WITH_CA: &str = ", caCertificateRefs: [{kind: ConfigMap, name: provider-ca}]";
@@ -68,6 +69,8 @@ async fn over_tls_with_an_authority_of_its_own() {
     let token = provider.token(ORDERS, READ).await;
     let unknown = orders.answer("/orders", &token).await;
     assert_eq!((unknown.verdict().as_str(), unknown.header("retry-after")), ("503 issuer-unreached", Some("10")));
+    let said = orders.gateway.until(POLICY, "IssuerHealthy", "IssuerUnreached").await;
+    assert!(said.message.contains("the TLS handshake with 127.0.0.1 failed"), "{said:?}");
     orders.require(&provider.name(), WITH_CA);
     assert_eq!(orders.verdict(&token).await, "500 configuration", "the ConfigMap is not there");
     assert!(orders.gateway.said("ApiPolicy shop/orders").contains("provider-ca"), "{:?}", orders.gateway.diagnostics);
@@ -77,6 +80,33 @@ async fn over_tls_with_an_authority_of_its_own() {
     orders.gateway.write("ca.yaml", &pem("ConfigMap", "provider-ca", &[("ca.crt", &provider.authority())]));
     orders.served(&token).await;
     assert_eq!(orders.service.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_health_is_in_the_metrics_as_long_as_it_is_in_the_configuration() {
+    let mut provider = IdentityProvider::start("ES256").await;
+    let mut orders = Orders::behind(&provider.name(), "").await;
+    let token = provider.token(ORDERS, READ).await;
+    orders.served(&token).await;
+    let states = async |orders: &Orders| {
+        let states = ["healthy", "stale", "unreached"].map(|state| format!("state=\"{state}\"}}"));
+        let [healthy, stale, unreached] = states.each_ref().map(|end| orders.metric(end));
+        (healthy.await, stale.await, unreached.await)
+    };
+    assert_eq!(states(&orders).await, (1, 0, 0));
+    assert_eq!(orders.metric("outcome=\"success\"}").await, 1);
+    let second = provider.make_key("ES256", "second").await;
+    provider.publish(&[second]).await;
+    let of_a_key_not_seen = provider.token(ORDERS, READ).await;
+    provider.stop().await;
+    assert_eq!(orders.verdict(&of_a_key_not_seen).await, "401 token-invalid", "the look that it asks for fails");
+    orders.gateway.until(POLICY, "IssuerHealthy", "IssuerStale").await;
+    orders.gateway.until(POLICY, "Ready", "Ready").await;
+    assert_eq!(orders.verdict(&token).await, "200", "the keys that are held go on");
+    assert_eq!(states(&orders).await, (0, 1, 0));
+    assert_eq!(orders.metric("outcome=\"unreachable\"}").await, 1);
+    orders.gateway.remove("orders.yaml");
+    assert!(!orders.gateway.metrics().await.contains(&provider.name()));
 }
 
 /// Callers that always send the newest token in the cell.
@@ -166,6 +196,8 @@ async fn its_known_keys_go_on_while_it_is_away_for_days_and_it_is_welcome_back()
         orders.gateway.clock.advance(Duration::from_secs(9 * 86_400));
         assert_eq!(orders.verdict(token).await, "200", "tokens not seen before as well");
     }
+    let age = orders.metric("sallyport_issuer_keys_age_seconds{").await;
+    assert!((36 * 86_400..36 * 86_400 + 60).contains(&age), "{age}");
     provider.up("ES256").await;
     let second = provider.make_key("ES256", "second").await;
     provider.publish(&[second]).await;
@@ -180,7 +212,10 @@ async fn a_gateway_that_starts_without_it_says_so_and_heals_by_itself() {
     let stranger = IdentityProvider::start("ES256").await;
     let foreign = stranger.token(ORDERS, READ).await;
     provider.stop().await;
-    let orders = Orders::behind(&provider.name(), "").await;
+    let mut orders = Orders::behind(&provider.name(), "").await;
+    let said = orders.gateway.until(POLICY, "IssuerHealthy", "IssuerUnreached").await;
+    assert!(said.message.starts_with(&provider.name()) && said.message.contains("cannot be connected to"), "{said:?}");
+    orders.gateway.until(POLICY, "Ready", "IssuerUnreached").await;
     for _ in 0..3 {
         let answer = orders.answer("/orders", &token).await;
         assert_eq!((answer.verdict().as_str(), answer.header("retry-after")), ("503 issuer-unreached", Some("10")));
@@ -190,4 +225,6 @@ async fn a_gateway_that_starts_without_it_says_so_and_heals_by_itself() {
     provider.up("ES256").await;
     orders.served(&token).await;
     assert_eq!(orders.service.count(), 1);
+    orders.gateway.until(POLICY, "IssuerHealthy", "IssuerHealthy").await;
+    orders.gateway.until(POLICY, "Ready", "Ready").await;
 }

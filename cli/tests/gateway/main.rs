@@ -11,6 +11,7 @@ mod fail_closed;
 mod identity_provider;
 mod inner_door;
 mod issuers;
+mod metrics;
 mod observed;
 mod outer_door;
 mod streams;

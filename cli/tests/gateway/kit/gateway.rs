@@ -11,15 +11,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sallyport_cli::standalone::State;
 use sallyport_controller::manifest::{Diagnostic, SourceFile};
-use sallyport_controller::status::ObjectStatus;
+use sallyport_controller::status::{Condition, ObjectStatus};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
 use sallyport_dataplane::observe::traces::Traces;
 use sallyport_dataplane::process::{DataPlane, Surroundings};
 use sallyport_dataplane::server::socket::Binding;
 use sallyport_dataplane::settings::{Environment, Settings};
+use sallyport_snapshot::v1;
 use serde_json::Value;
 use tokio::sync::mpsc;
+
+use super::caller::{get, send};
 
 /// The listeners' ports, the same in every test; the address differs.
 pub const HTTP: u16 = 8080;
@@ -28,6 +31,7 @@ pub const HTTPS: u16 = 8443;
 pub struct Gateway {
     plane: DataPlane,
     state: State,
+    reported: mpsc::UnboundedReceiver<v1::Report>,
     files: BTreeMap<String, String>,
     ip: IpAddr,
     pub clock: Clock,
@@ -59,13 +63,13 @@ impl Gateway {
             admin: Some(SocketAddr::from((ip, 0))),
             environment: Environment::Standalone,
         };
-        let (reports, _) = mpsc::unbounded_channel();
+        let (reports, reported) = mpsc::unbounded_channel();
         let access_log = AccessLog::to(Memory(Arc::clone(&log))).unwrap();
         let plane = DataPlane::start(settings, Surroundings { clock: clock.clone(), access_log, traces, reports })
             .await
             .unwrap();
         let (files, state) = (BTreeMap::new(), State::default());
-        Self { plane, state, files, ip, clock, log, diagnostics: vec![], statuses: vec![] }
+        Self { plane, state, reported, files, ip, clock, log, diagnostics: vec![], statuses: vec![] }
     }
 
     /// Puts `text` into `file` and the whole in force.
@@ -87,6 +91,32 @@ impl Gateway {
         let (more, statuses) = self.state.enforce(&self.plane);
         self.diagnostics.extend(more);
         self.statuses = statuses;
+    }
+
+    /// Waits until the condition `kind` of this object, e.g. `"ApiPolicy shop/orders"`, has the reason `reason`; the data plane
+    /// tells by itself what it depends on.
+    pub async fn until(&mut self, object: &str, kind: &str, reason: &str) -> Condition {
+        const PATIENCE: Duration = Duration::from_secs(8);
+        let told = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let (of, name) = object.split_once(' ').expect("a kind and a name");
+                let status = self.statuses.iter().find(|status| status.kind == of && status.name == name);
+                let found = status.and_then(|status| status.conditions.iter().find(|one| one.r#type == kind));
+                if let Some(found) = found.filter(|found| found.reason == reason) {
+                    return found.clone();
+                }
+                self.state.hear(self.reported.recv().await.expect("the data plane runs"));
+                self.statuses = self.state.statuses();
+            }
+        });
+        let told = told.await;
+        told.unwrap_or_else(|_| panic!("{object} is not {reason}: {:#?}", self.statuses))
+    }
+
+    /// All metrics, as a scrape sees them.
+    pub async fn metrics(&self) -> String {
+        let answer = send(self.admin(), get("/metrics", &[])).await;
+        String::from_utf8(answer.body.to_vec()).unwrap()
     }
 
     pub fn http(&self) -> SocketAddr {

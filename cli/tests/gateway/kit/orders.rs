@@ -61,4 +61,13 @@ impl Orders {
     pub async fn served(&self, token: &str) {
         self.heals(token, "503 issuer-unreached", "200").await;
     }
+
+    /// The whole part of the one metric whose name and labels hold `part`.
+    pub async fn metric(&self, part: &str) -> i64 {
+        let text = self.gateway.metrics().await;
+        let mut lines = text.lines().filter(|line| !line.starts_with('#') && line.contains(part));
+        let line = lines.next().unwrap_or_else(|| panic!("no {part}: {text}"));
+        assert_eq!(lines.next(), None, "{part} is in two");
+        line.rsplit(' ').next().and_then(|value| value.split('.').next()).unwrap().parse().unwrap()
+    }
 }
