@@ -20,6 +20,9 @@ const MIN_EXPONENT_BYTES: usize = 3;
 /// 2048 to 8192 bits.
 const MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
+/// Of RSA, EC and OKP keys (RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2).
+const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
+
 /// Keys that verify. Whatever cannot verify was left out when it was made.
 pub struct KeyRing {
     keys: Vec<Key>,
@@ -94,6 +97,11 @@ impl KeyRing {
 
 /// One entry of a set, once for each algorithm that it can serve.
 fn read(entry: &Map<String, Value>) -> Result<Vec<Key>, &'static str> {
+    if PRIVATE_MEMBERS.iter().any(|member| entry.contains_key(*member)) {
+        return Err(
+            "it is published with its private half, so that anybody can sign with it; its issuer has to replace it",
+        );
+    }
     if entry.get("use").is_some_and(|purpose| purpose != "sig") {
         return Err("its use is not sig");
     }

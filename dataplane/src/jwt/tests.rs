@@ -309,6 +309,10 @@ fn one_bad_key_spoils_no_other() {
         (json!({ "keys": [{ "kty": "EC", "crv": "P-521", "x": "", "y": "" }] }), "not supported"),
         (json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": encode([1u8; 32]), "use": "enc" }] }), "use"),
         (
+            json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": encode([1u8; 32]), "d": encode([2u8; 32]) }] }),
+            "private",
+        ),
+        (
             json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": encode([1u8; 32]), "key_ops": ["sign"] }] }),
             "key_ops",
         ),
