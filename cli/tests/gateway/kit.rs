@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod gateway;
+pub mod hostile;
 pub mod identity_provider;
 pub mod issuer;
 pub mod manifest;

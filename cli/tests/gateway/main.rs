@@ -8,6 +8,7 @@ mod attack_http1;
 mod attack_path;
 mod changes;
 mod fail_closed;
+mod hostile_issuer;
 mod identity_provider;
 mod inner_door;
 mod issuers;

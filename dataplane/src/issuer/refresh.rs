@@ -76,20 +76,20 @@ fn tell(name: &str, change: Change, reports: &mpsc::UnboundedSender<v1::Report>)
 }
 
 fn log(key_set: &str, health: &v1::IssuerHealth) {
-    let message = &health.message;
+    let why = &health.message;
     match health.state() {
-        State::Healthy => tracing::info!(key_set, message, "the keys of an issuer are fresh"),
+        State::Healthy => tracing::info!(key_set, why, "the keys of an issuer are fresh"),
         State::Stale => {
             tracing::warn!(
                 key_set,
-                message,
+                why,
                 "an issuer cannot be asked for its keys; those that are held go on: check the issuer and the way to it"
             );
         }
         State::Unreached | State::Unspecified => {
             tracing::warn!(
                 key_set,
-                message,
+                why,
                 "an issuer has never been reached, and its tokens are answered with 503: check the issuer, the way to it and caCertificateRefs"
             );
         }

@@ -99,10 +99,8 @@ impl Gateway {
         const PATIENCE: Duration = Duration::from_secs(8);
         let told = tokio::time::timeout(PATIENCE, async {
             loop {
-                let (of, name) = object.split_once(' ').expect("a kind and a name");
-                let status = self.statuses.iter().find(|status| status.kind == of && status.name == name);
-                let found = status.and_then(|status| status.conditions.iter().find(|one| one.r#type == kind));
-                if let Some(found) = found.filter(|found| found.reason == reason) {
+                let found = self.conditions(object).iter().find(|one| one.r#type == kind && one.reason == reason);
+                if let Some(found) = found {
                     return found.clone();
                 }
                 self.state.hear(self.reported.recv().await.expect("the data plane runs"));
@@ -110,7 +108,13 @@ impl Gateway {
             }
         });
         let told = told.await;
-        told.unwrap_or_else(|_| panic!("{object} is not {reason}: {:#?}", self.statuses))
+        told.unwrap_or_else(|_| panic!("{object} is not {reason}: {:#?}", self.conditions(object)))
+    }
+
+    fn conditions(&self, object: &str) -> &[Condition] {
+        let (kind, name) = object.split_once(' ').expect("a kind and a name");
+        let status = self.statuses.iter().find(|status| status.kind == kind && status.name == name);
+        status.map_or(&[], |status| &status.conditions)
     }
 
     /// All metrics, as a scrape sees them.
