@@ -130,6 +130,8 @@ impl Egress {
 /// Where a call goes.
 struct Place {
     is_tls: bool,
+    /// As the address spells it, for the header `Host`.
+    authority: String,
     host: String,
     port: u16,
     target: String,
@@ -137,7 +139,7 @@ struct Place {
 
 impl Place {
     fn parse(address: &str) -> Result<Self, CallFault> {
-        let invalid = || CallFault::Address(address.split('?').next().unwrap_or_default().to_owned());
+        let invalid = || CallFault::Address(without_secrets(address));
         let uri: Uri = address.parse().map_err(|_| invalid())?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
@@ -147,8 +149,18 @@ impl Place {
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(invalid)?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let target = uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        Ok(Self { is_tls, host, port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }), target })
+        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        Ok(Self { is_tls, authority: authority.to_string(), host, port, target })
     }
+}
+
+/// What may be told of an address that cannot be read: up to the query, without user and password.
+fn without_secrets(address: &str) -> String {
+    let ends = |c: char| c == '?' || c == '#' || c.is_whitespace() || c.is_control();
+    let told = address.split(ends).next().unwrap_or_default();
+    let (scheme, rest) = told.split_once("://").unwrap_or(("", told));
+    let rest = rest.rsplit('@').next().unwrap_or_default();
+    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
 }
 
 async fn exchange<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -171,7 +183,7 @@ fn request(place: &Place) -> Result<Request<Empty<Bytes>>, CallFault> {
     Request::builder()
         .method(Method::GET)
         .uri(&place.target)
-        .header(header::HOST, format!("{}:{}", place.host, place.port))
+        .header(header::HOST, &place.authority)
         .header(header::ACCEPT, "application/json")
         .header(header::ACCEPT_ENCODING, "identity")
         .header(header::USER_AGENT, concat!("sallyport/", env!("CARGO_PKG_VERSION")))
@@ -192,3 +204,6 @@ async fn read(response: Response<hyper::body::Incoming>, place: &Place) -> Resul
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| CallFault::Body { host: host() })?;
     Ok(Answer { headers: head.headers, body: body.to_bytes() })
 }
+
+#[cfg(test)]
+mod tests;
