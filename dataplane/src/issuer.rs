@@ -24,10 +24,11 @@ use crate::egress::Egress;
 use crate::issuer::health::{Health, Reading};
 use crate::issuer::refresh::Refresher;
 use crate::jwt::KeyRing;
+use crate::runtime::Named;
 
 /// Between two looks that unknown key ids ask for.
 const COOL_DOWN: Duration = Duration::from_secs(30);
-/// How long a request waits for such a look.
+/// How long a request waits for a look.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// All key sets of a process, shared by its workers.
@@ -50,7 +51,7 @@ pub struct Means {
 pub struct IssuerKeys {
     issuer: Arc<str>,
     ring: ArcSwapOption<KeyRing>,
-    /// Counts finished looks that were asked for; a request waits for the next number.
+    /// Counts finished looks that requests may wait for; each waits for the next number.
     looks: watch::Sender<u64>,
     asked: Notify,
     demand: Mutex<Demand>,
@@ -58,9 +59,9 @@ pub struct IssuerKeys {
     health: Health,
 }
 
-/// Looks that unknown key ids have asked for.
-#[derive(Default)]
+/// Looks that requests wait for: the first, and those that unknown key ids have asked for.
 struct Demand {
+    /// When the last was asked for; the first was asked for by nobody.
     last: Option<Instant>,
     /// One is under way, or about to be: others wait for it rather than ask again.
     open: bool,
@@ -72,9 +73,9 @@ impl Issuers {
         Self { by_name: ArcSwap::default(), means, control }
     }
 
-    /// The keys of the set called `name`.
-    pub fn find(&self, name: &str) -> Option<Arc<IssuerKeys>> {
-        self.by_name.load().get(name).cloned()
+    /// Every set as it is now, for a runtime to hold: requests that run on it keep its sets, also those that go after it.
+    pub fn in_force(&self) -> Named<IssuerKeys> {
+        self.by_name.load_full()
     }
 
     /// Puts `set` in force under `name`, which stands for the content of its settings.
@@ -127,7 +128,7 @@ impl IssuerKeys {
             ring: ArcSwapOption::empty(),
             looks: watch::Sender::new(0),
             asked: Notify::new(),
-            demand: Mutex::default(),
+            demand: Mutex::new(Demand { last: None, open: true }),
             task: Mutex::new(None),
             health: Health::default(),
         }
@@ -136,6 +137,15 @@ impl IssuerKeys {
     /// The keys in force; `None` while the issuer has never been reached.
     pub fn ring(&self) -> Option<Arc<KeyRing>> {
         self.ring.load_full()
+    }
+
+    /// Waits for the first look, if it has not ended: just after a change of configuration it is on its way.
+    pub async fn first_look(&self) {
+        if self.task.lock().is_some() {
+            let mut looks = self.looks.subscribe();
+            // Whoever waits in vain finds no keys.
+            let _late = tokio::time::timeout(MAX_WAIT, looks.wait_for(|count| *count > 0)).await;
+        }
     }
 
     /// Looks again, unless that was asked for a short while ago; one that is under way is waited for.

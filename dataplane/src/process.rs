@@ -61,7 +61,7 @@ impl DataPlane {
         let metrics = Metrics::new(Arc::clone(&issuers), surroundings.clock.clone());
         let shared = Arc::new(Shared {
             runtime: ArcSwap::from_pointee(Runtime::default()),
-            tokens: Tokens::new(Arc::clone(&issuers)),
+            tokens: Tokens::default(),
             clock: surroundings.clock,
             access_log: surroundings.access_log,
             traces: surroundings.traces,

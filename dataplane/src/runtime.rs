@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::credential::Credential;
+use crate::issuer::IssuerKeys;
 use crate::runtime::backend::Backend;
 use crate::runtime::keys::{Api, Keys};
 use crate::runtime::listener::Port;
@@ -34,6 +35,7 @@ pub struct Runtime {
     pub credentials: Named<Credential>,
     pub products: Arc<HashMap<Arc<str>, Arc<[Api]>>>,
     pub keys: Keys,
+    pub key_sets: Named<IssuerKeys>,
 }
 
 impl Runtime {

@@ -10,6 +10,7 @@ use crate::kit::gateway::Gateway;
 use crate::kit::identity_provider::{IdentityProvider, ORDERS};
 use crate::kit::manifest::pem;
 use crate::kit::orders::Orders;
+use crate::kit::pki::Authority;
 use crate::kit::traffic::Traffic;
 
 const POLICY: &str = "ApiPolicy shop/orders";
@@ -27,7 +28,7 @@ async fn its_access_tokens_are_accepted(#[case] algorithm: &str) {
     let provider = IdentityProvider::start(algorithm).await;
     let orders = Orders::behind(&provider.name(), SCOPED).await;
     let token = provider.token(ORDERS, READ).await;
-    orders.served(&token).await;
+    assert_eq!(orders.verdict(&token).await, "200", "the first request waits for the first look");
     assert_eq!(orders.service.one().header("authorization"), Some(format!("Bearer {token}").as_str()));
     let (of_a_person, _) = provider.sign_in(READ).await;
     assert_eq!(orders.verdict(&of_a_person).await, "200");
@@ -107,6 +108,29 @@ async fn its_health_is_in_the_metrics_as_long_as_it_is_in_the_configuration() {
     assert_eq!(orders.metric("outcome=\"unreachable\"}").await, 1);
     orders.gateway.remove("orders.yaml");
     assert!(!orders.gateway.metrics().await.contains(&provider.name()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_authority_is_exchanged_while_requests_run_and_none_is_refused() {
+    let provider = IdentityProvider::start_with_tls("ES256").await;
+    let other = Authority::new("successor").pem();
+    let mut orders = Orders::behind(&provider.name(), WITH_CA).await;
+    let trust = |orders: &mut Orders, authorities: &str| {
+        orders.gateway.write("ca.yaml", &pem("ConfigMap", "provider-ca", &[("ca.crt", authorities)]));
+    };
+    trust(&mut orders, &provider.authority());
+    let token = provider.token(ORDERS, READ).await;
+    orders.served(&token).await;
+    let traffic = traffic(&orders.gateway, &Arc::new(Mutex::new(token.clone())));
+    for authorities in [provider.authority() + &other, other.clone() + &provider.authority(), provider.authority()] {
+        traffic.more(100).await;
+        trust(&mut orders, &authorities);
+    }
+    traffic.more(100).await;
+    let verdicts = traffic.stop().await;
+    assert_eq!(verdicts.keys().collect::<Vec<_>>(), ["200"], "{verdicts:?}");
+    trust(&mut orders, &other);
+    assert_eq!(orders.verdict(&token).await, "503 issuer-unreached", "keys are not taken over from other trust");
 }
 
 /// Callers that always send the newest token in the cell.

@@ -75,7 +75,7 @@ async fn first_look(answer: String) -> (Arc<IssuerKeys>, State, String) {
     let (issuers, mut reports) = issuers(Environment::Standalone);
     issuers.insert(&"set".into(), &issuer.keys()).unwrap();
     let (state, message) = health(&mut reports).await;
-    (issuers.find("set").unwrap(), state, message)
+    (issuers.in_force()["set"].clone(), state, message)
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn an_issuer_that_was_away_heals_and_keys_outlive_its_absence() {
     assert_eq!(health(&mut reports).await.0, State::Unreached);
     *issuer.answer.lock() = ok(KEYS);
     assert_eq!(health(&mut reports).await.0, State::Healthy);
-    let keys = issuers.find("set").unwrap();
+    let keys = issuers.in_force()["set"].clone();
     *issuer.answer.lock() = "garbage".to_owned();
     keys.look_again().await;
     assert_eq!(health(&mut reports).await.0, State::Stale);
@@ -148,7 +148,7 @@ async fn a_flood_of_unknown_keys_costs_one_look() {
     let (issuers, mut reports) = issuers(Environment::Standalone);
     issuers.insert(&"set".into(), &issuer.keys()).unwrap();
     health(&mut reports).await;
-    let keys = issuers.find("set").unwrap();
+    let keys = issuers.in_force()["set"].clone();
     let before = issuer.requests();
     let flood = (0..200).map(|_| {
         let keys = Arc::clone(&keys);
@@ -180,10 +180,10 @@ async fn given_keys_are_there_at_once_and_never_fetched() {
         ..v1::KeySet::default()
     };
     issuers.insert(&"set".into(), &set(KEYS)).unwrap();
-    let keys = issuers.find("set").unwrap();
+    let keys = issuers.in_force()["set"].clone();
     keys.look_again().await;
     assert!(keys.ring().is_some());
     assert!(issuers.insert(&"bad".into(), &set("{}")).is_err());
     issuers.remove("set");
-    assert!(issuers.find("set").is_none());
+    assert!(issuers.in_force().is_empty());
 }

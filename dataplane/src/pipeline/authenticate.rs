@@ -7,14 +7,15 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::clock::UnixMs;
+use crate::issuer::IssuerKeys;
 use crate::jwt::{Claims, TokenFault};
 use crate::path::Query;
 use crate::pipeline::permit::earliest;
 use crate::pipeline::tokens::Tokens;
 use crate::rejection::{Origin, Reason, Rejection};
-use crate::runtime::Runtime;
 use crate::runtime::keys::{Api, Digest, Door, Keys, Subscription};
 use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KeyPlaces};
+use crate::runtime::{Named, Runtime};
 use crate::server::worker::Shared;
 
 /// All that a policy may know of a request.
@@ -26,6 +27,7 @@ pub struct Caller<'a> {
     pub door: Door<'a>,
     pub keys: &'a Keys,
     pub tokens: &'a Tokens,
+    pub key_sets: &'a Named<IssuerKeys>,
     pub now: UnixMs,
 }
 
@@ -41,7 +43,16 @@ impl<'a> Caller<'a> {
         shared: &'a Shared,
     ) -> Self {
         let door = Door { api, gateway, products: &runtime.products };
-        Self { headers, query, address, door, keys: &runtime.keys, tokens: &shared.tokens, now: shared.clock.now() }
+        Self {
+            headers,
+            query,
+            address,
+            door,
+            keys: &runtime.keys,
+            tokens: &shared.tokens,
+            key_sets: &runtime.key_sets,
+            now: shared.clock.now(),
+        }
     }
 }
 
@@ -183,7 +194,7 @@ async fn hold_token(alternative: &Alternative, jwt: &Jwt, caller: &Caller<'_>) -
     let Some(token) = bearer_token(caller.headers) else {
         return Err(Failure::new(alternative, Progress::Absent, Reason::CredentialMissing, "no bearer token was sent"));
     };
-    let verified = caller.tokens.verify(token, jwt, caller.now).await;
+    let verified = caller.tokens.verify(token, jwt, caller.key_sets, caller.now).await;
     verified.map_err(|fault| {
         let (progress, reason) = judge(&fault);
         let mut failure = Failure::new(alternative, progress, reason, fault.to_string());

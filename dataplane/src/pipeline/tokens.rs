@@ -3,30 +3,33 @@
 use std::sync::Arc;
 
 use crate::clock::UnixMs;
-use crate::issuer::Issuers;
+use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, KeyRing, TokenCache, TokenFault};
+use crate::runtime::Named;
 use crate::runtime::policy::Jwt;
 
 /// What verifies tokens in this process.
+#[derive(Default)]
 pub struct Tokens {
-    issuers: Arc<Issuers>,
     cache: TokenCache,
 }
 
 impl Tokens {
-    /// With the keys of `issuers`, and an empty memory.
-    pub fn new(issuers: Arc<Issuers>) -> Self {
-        Self { issuers, cache: TokenCache::default() }
-    }
-
     /// The claims of `token`, if it is what `jwt` asks for. Waits only for a look at keys that the token makes worth while.
-    pub async fn verify(&self, token: &str, jwt: &Jwt, now: UnixMs) -> Result<Arc<Claims>, TokenFault> {
-        let keys = self.issuers.find(&jwt.key_set).ok_or(TokenFault::KeyUnavailable)?;
+    pub async fn verify(
+        &self,
+        token: &str,
+        jwt: &Jwt,
+        key_sets: &Named<IssuerKeys>,
+        now: UnixMs,
+    ) -> Result<Arc<Claims>, TokenFault> {
+        let keys = key_sets.get(&jwt.key_set).ok_or(TokenFault::KeyUnavailable)?;
         let verdict = self.judge(token, jwt, keys.ring().as_deref(), now);
-        if !matches!(verdict, Err(TokenFault::UnknownKey)) {
-            return verdict;
+        match verdict {
+            Err(TokenFault::UnknownKey) => keys.look_again().await,
+            Err(TokenFault::KeyUnavailable) => keys.first_look().await,
+            verdict => return verdict,
         }
-        keys.look_again().await;
         // Also where no look was due: one may have ended since the keys were read.
         self.judge(token, jwt, keys.ring().as_deref(), now)
     }

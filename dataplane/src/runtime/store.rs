@@ -86,6 +86,7 @@ impl Store {
         let mut backends = take(Kind::Backend);
         let mut listeners = take(Kind::Listener);
         self.build_key_sets(&take(Kind::KeySet), &mut rejected);
+        self.runtime.key_sets = self.issuers.in_force();
         self.build_certificates(&certificates, &mut rejected);
         self.build_gateways(&gateways, &mut rejected);
         self.build_policies(&take(Kind::Policy), &mut rejected);
