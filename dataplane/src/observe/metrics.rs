@@ -1,6 +1,7 @@
 //! Metrics in Prometheus' text format, named after OpenTelemetry's HTTP conventions where these have a name.
 
 pub mod certificates;
+mod durations;
 mod issuers;
 
 use std::sync::Arc;
@@ -9,18 +10,16 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::access_log::Line;
 use crate::clock::Clock;
 use crate::issuer::Issuers;
 use crate::observe::metrics::certificates::CertificateMetrics;
+use crate::observe::metrics::durations::Durations;
 use crate::observe::metrics::issuers::IssuerMetrics;
 use crate::rejection::Reason;
 
-/// Bounds of the duration histogram, in seconds: those that OpenTelemetry advises.
-const DURATION_BUCKETS_S: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// Classes of status, 1xx to 5xx.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -31,7 +30,9 @@ type Label = [(&'static str, &'static str); 1];
 pub struct Metrics {
     registry: Registry,
     /// By class of status.
-    durations: Vec<Histogram>,
+    durations: Vec<Durations>,
+    /// Of services, by class of status.
+    upstream_durations: Vec<Durations>,
     refused: Vec<Counter>,
     would_refuse: Vec<Counter>,
     forwarded: Counter,
@@ -60,7 +61,16 @@ impl Metrics {
             "sallyport_rehearsed_refusals",
             "Refusals that policies in Report mode would have made",
         );
-        let durations = durations(&mut registry);
+        let durations = by_class(
+            &mut registry,
+            "http_server_request_duration_seconds",
+            "Time from the head of a request to the end of its response",
+        );
+        let upstream_durations = by_class(
+            &mut registry,
+            "http_client_request_duration_seconds",
+            "Time from when a service is asked, connecting included, to the head of its response; those that give none are counted by reason in sallyport_decisions",
+        );
         let mut gauge = |name, help| registered(&mut registry, name, help, Gauge::default());
         let active = gauge("http_server_active_requests", "Requests under way");
         let generation =
@@ -75,6 +85,7 @@ impl Metrics {
         );
         Self {
             durations,
+            upstream_durations,
             refused: by_reason(&decisions),
             would_refuse: by_reason(&rehearsed),
             forwarded: decisions.get_or_create(&[("reason", "forwarded")]).clone(),
@@ -92,7 +103,10 @@ impl Metrics {
     pub(crate) fn count(&self, line: &Line) {
         let class = usize::from(line.status.as_u16() / 100).saturating_sub(1);
         if let Some(durations) = self.durations.get(class) {
-            durations.observe(line.duration.as_secs_f64());
+            durations.observe(line.duration);
+        }
+        if let Some((durations, time)) = self.upstream_durations.get(class).zip(line.upstream_time) {
+            durations.observe(time);
         }
         let decided = line
             .rejection
@@ -129,10 +143,8 @@ fn by_reason(family: &Family<Label, Counter>) -> Vec<Counter> {
     Reason::ALL.iter().map(|reason| family.get_or_create(&[("reason", reason.code())]).clone()).collect()
 }
 
-fn durations(registry: &mut Registry) -> Vec<Histogram> {
-    let family = Family::<Label, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS_S));
-    let help = "Time from the head of a request to the end of its response";
-    let family = registered(registry, "http_server_request_duration_seconds", help, family);
+fn by_class(registry: &mut Registry, name: &str, help: &str) -> Vec<Durations> {
+    let family = registered(registry, name, help, Family::<Label, Durations>::default());
     CLASSES.iter().map(|class| family.get_or_create(&[("http_response_status_class", *class)]).clone()).collect()
 }
 

@@ -253,9 +253,10 @@ impl Record {
         }
     }
 
-    pub(super) fn upstream(&mut self, address: SocketAddr) {
+    /// A service has answered, asked at `asked`.
+    pub(super) fn upstream(&mut self, address: SocketAddr, asked: Instant) {
         self.line.upstream = Some(address);
-        self.line.upstream_time = Some(self.began.elapsed());
+        self.line.upstream_time = Some(asked.elapsed());
     }
 
     pub(super) fn refused(&mut self, rejection: Rejection) {

@@ -8,6 +8,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
 use super::body::{Body, Record, RequestBody};
 use super::incoming::Arrival;
@@ -85,10 +86,11 @@ pub(super) async fn forward(
         timeout: timeout(&found, target.request_timeout),
         purpose: if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange },
     };
+    let asked = Instant::now();
     let exchange = worker.upstreams().send(target, Request::from_parts(head, body), terms).await;
     let Exchange { response, address, lease } =
         exchange.map_err(|failure| Rejection::because(failure.reason(), describe(&failure)))?;
-    record.upstream(address);
+    record.upstream(address, asked);
     let standing = Standing::new(worker, permit, found.clone(), listener);
     let (mut response, body) = match (upgrade, response.status()) {
         (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => return Ok(tunnel(connection, upgrade, response, standing)),

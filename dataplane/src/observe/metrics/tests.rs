@@ -70,3 +70,23 @@ async fn certificates_are_told_of_until_they_leave_the_configuration() {
     metrics.certificates.set(certificates::Ends::new());
     assert!(!metrics.text().contains("shop/tls"));
 }
+
+#[tokio::test]
+async fn what_services_take_is_told_apart_from_the_whole() {
+    let clock = Clock::default();
+    let metrics = Metrics::new(issuers(&clock).0, clock);
+    let milliseconds = std::time::Duration::from_millis;
+    let answered = Line { duration: milliseconds(40), upstream_time: Some(milliseconds(20)), ..Line::default() };
+    let refused = Line { status: http::StatusCode::UNAUTHORIZED, duration: milliseconds(1), ..Line::default() };
+    metrics.count(&answered);
+    metrics.count(&refused);
+    let text = metrics.text();
+    for line in [
+        r#"http_server_request_duration_seconds_sum{http_response_status_class="2xx"} 0.04"#,
+        r#"http_client_request_duration_seconds_sum{http_response_status_class="2xx"} 0.02"#,
+        r#"http_server_request_duration_seconds_count{http_response_status_class="4xx"} 1"#,
+        r#"http_client_request_duration_seconds_count{http_response_status_class="4xx"} 0"#,
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
