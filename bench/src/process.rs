@@ -21,8 +21,9 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `command` on `core` and waits until `port` takes connections.
     pub(crate) fn start(core: usize, port: u16, command: &[String]) -> anyhow::Result<Self> {
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", &core.to_string()]).args(command).stdin(Stdio::null());
+        // It ends with this program, however that ends.
+        let mut pinned = Command::new("setpriv");
+        pinned.args(["--pdeathsig", "KILL", "taskset", "-c", &core.to_string()]).args(command).stdin(Stdio::null());
         pinned.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let mut child = pinned.spawn().with_context(|| format!("{command:?} cannot be started"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
