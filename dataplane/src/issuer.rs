@@ -7,7 +7,6 @@ mod fetch;
 pub mod health;
 mod refresh;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use crate::egress::Egress;
 use crate::issuer::health::{Health, Reading};
 use crate::issuer::refresh::Refresher;
 use crate::jwt::KeyRing;
+use crate::map::Map;
 use crate::runtime::Named;
 
 /// Between two looks that unknown key ids ask for.
@@ -33,7 +33,7 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// All key sets of a process, shared by its workers.
 pub struct Issuers {
-    by_name: ArcSwap<HashMap<Arc<str>, Arc<IssuerKeys>>>,
+    by_name: ArcSwap<Map<Arc<str>, Arc<IssuerKeys>>>,
     means: Means,
     control: Handle,
 }
@@ -88,7 +88,7 @@ impl Issuers {
             Some(Source::Discovery(_) | Source::JwksUri(_)) => self.start(name, &keys, set),
             None => return Err("it has no source".to_owned()),
         }
-        let mut by_name = HashMap::clone(&self.by_name.load());
+        let mut by_name = Map::clone(&self.by_name.load());
         if let Some(old) = by_name.insert(Arc::clone(name), keys) {
             old.stop();
         }
@@ -98,7 +98,7 @@ impl Issuers {
 
     /// Forgets the set called `name`.
     pub fn remove(&self, name: &str) {
-        let mut by_name = HashMap::clone(&self.by_name.load());
+        let mut by_name = Map::clone(&self.by_name.load());
         if let Some(old) = by_name.remove(name) {
             old.stop();
         }

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod ip_set;
 pub mod issuer;
 pub mod jwt;
+pub mod map;
 pub mod names;
 pub mod observe;
 pub mod path;

@@ -5,12 +5,13 @@ pub mod filter;
 mod host;
 mod rule;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use sallyport_snapshot::v1;
 
+use crate::map::Map;
 use crate::path::Query;
 use entry::Entry;
 use host::Host;
@@ -19,9 +20,9 @@ pub use rule::{Pick, Rule};
 /// The routes of one listener.
 #[derive(Default)]
 pub struct RouteTable {
-    exact: HashMap<Arc<str>, Host>,
+    exact: Map<Arc<str>, Host>,
     /// By what follows the asterisk, e.g. ".example.com".
-    wildcards: HashMap<Arc<str>, Host>,
+    wildcards: Map<Arc<str>, Host>,
     any: Host,
 }
 

@@ -10,18 +10,19 @@ pub mod listener;
 pub mod policy;
 pub mod store;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::credential::Credential;
 use crate::issuer::IssuerKeys;
+use crate::map::Map;
 use crate::runtime::backend::Backend;
 use crate::runtime::keys::{Api, Keys};
 use crate::runtime::listener::Port;
 use crate::runtime::policy::Policy;
 
 /// Parts by resource name.
-pub type Named<T> = Arc<HashMap<Arc<str>, Arc<T>>>;
+pub type Named<T> = Arc<Map<Arc<str>, Arc<T>>>;
 
 /// The configuration in force.
 #[derive(Clone, Default)]
@@ -33,7 +34,7 @@ pub struct Runtime {
     pub policies: Named<Policy>,
     pub backends: Named<Backend>,
     pub credentials: Named<Credential>,
-    pub products: Arc<HashMap<Arc<str>, Arc<[Api]>>>,
+    pub products: Arc<Map<Arc<str>, Arc<[Api]>>>,
     pub keys: Keys,
     pub key_sets: Named<IssuerKeys>,
 }

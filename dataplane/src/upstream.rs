@@ -6,7 +6,6 @@ mod connect;
 pub mod target;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use sallyport_snapshot::Hash;
 use tokio::time::Instant;
 
 use crate::egress::AddressRules;
+use crate::map::Map;
 use crate::names::Names;
 use crate::rejection::Reason;
 pub use connect::OnThisWorker;
@@ -35,8 +35,8 @@ const MAX_ATTEMPTS: usize = 3;
 pub struct Upstreams<B> {
     rules: AddressRules,
     names: Names,
-    idle: RefCell<HashMap<Key, Vec<Idle<B>>>>,
-    shared: RefCell<HashMap<Key, http2::SendRequest<B>>>,
+    idle: RefCell<Map<Key, Vec<Idle<B>>>>,
+    shared: RefCell<Map<Key, http2::SendRequest<B>>>,
     turn: Cell<u64>,
 }
 
@@ -193,13 +193,17 @@ where
         place: &target::Place,
         purpose: Purpose,
     ) -> Result<(Sender<B>, SocketAddr), UpstreamFailure> {
-        let addresses = place.resolve(&self.names, self.rules).await?;
+        let addresses = match place.address(self.rules) {
+            Some(address) => address?,
+            // Boxed, as is connecting: what is rarely done must not make every request larger.
+            None => Box::pin(place.resolve(&self.names, self.rules)).await?,
+        };
         let mut failure = UpstreamFailure::NoEndpoint;
         for address in addresses {
             if let Some(kept) = self.kept(target, address).filter(|_| purpose == Purpose::Exchange) {
                 return Ok((kept, address));
             }
-            match self.connect(target, address, purpose).await {
+            match Box::pin(self.connect(target, address, purpose)).await {
                 Ok(sender) => return Ok((sender, address)),
                 Err(error) => failure = error,
             }

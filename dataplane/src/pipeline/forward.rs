@@ -145,27 +145,23 @@ fn edit(headers: &mut HeaderMap, permit: &Permit) {
 
 /// `X-Forwarded-*`, of which only trusted proxies' words are kept.
 fn tell_origin(headers: &mut HeaderMap, arrival: &Arrival, connection: &Connection, listener: &Listener) {
-    let peer = connection.peer.ip().to_canonical();
-    let believed = listener.gateway.trusted_proxies.contains(peer);
-    let before = believed.then(|| {
-        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok()).collect();
-        lines.join(", ")
-    });
-    let hops = match before {
-        Some(before) if !before.is_empty() => format!("{before}, {peer}"),
-        _ => peer.to_string(),
-    };
-    if let Ok(hops) = HeaderValue::try_from(hops) {
-        headers.insert(FORWARDED_FOR, hops);
-    }
+    let proxies = &listener.gateway.trusted_proxies;
+    let believed = !proxies.is_empty() && proxies.contains(connection.peer.ip().to_canonical());
+    let hops = if believed { hops(headers, connection) } else { None };
+    headers.insert(FORWARDED_FOR, hops.unwrap_or_else(|| connection.peer_value.clone()));
     if !believed || !headers.contains_key(FORWARDED_PROTO) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(connection.scheme()));
     }
-    if let Ok(host) = HeaderValue::try_from(&arrival.authority)
-        && (!believed || !headers.contains_key(FORWARDED_HOST))
-    {
-        headers.insert(FORWARDED_HOST, host);
+    if !believed || !headers.contains_key(FORWARDED_HOST) {
+        headers.insert(FORWARDED_HOST, arrival.authority.clone());
     }
+}
+
+/// What a trusted proxy said, and the proxy itself.
+fn hops(headers: &HeaderMap, connection: &Connection) -> Option<HeaderValue> {
+    let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok()).collect();
+    let peer = connection.peer_value.to_str().ok()?;
+    (!lines.is_empty()).then(|| HeaderValue::try_from(format!("{}, {peer}", lines.join(", "))).ok())?
 }
 
 /// Path and query as they are sent: keys taken out, the gateway's own parameter put in.
@@ -202,8 +198,7 @@ struct Rewritten {
 
 impl Changes<'_> {
     fn request(&self, arrival: &Arrival, headers: &mut HeaderMap) -> Rewritten {
-        let host = HeaderValue::try_from(&arrival.authority).unwrap_or(HeaderValue::from_static(""));
-        let mut rewritten = Rewritten { path: arrival.path.clone(), host };
+        let mut rewritten = Rewritten { path: arrival.path.clone(), host: arrival.authority.clone() };
         for filter in self.filters.into_iter().flatten() {
             match filter {
                 Filter::RequestHeaders(edit) => edit.apply(headers),

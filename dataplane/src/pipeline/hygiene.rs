@@ -4,16 +4,18 @@ use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1), besides those that `Connection` names.
-static HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("http2-settings"),
-];
+fn is_hop_by_hop(name: &str) -> bool {
+    // Asked for each field of each message: most are told by their first letter.
+    match name.as_bytes().first() {
+        Some(b'c') => name == "connection",
+        Some(b'k') => name == "keep-alive",
+        Some(b'p') => matches!(name, "proxy-connection" | "proxy-authenticate" | "proxy-authorization"),
+        Some(b't') => matches!(name, "te" | "transfer-encoding"),
+        Some(b'u') => name == "upgrade",
+        Some(b'h') => name == "http2-settings",
+        _ => false,
+    }
+}
 
 /// Fields in which a proxy in front tells of a client's certificate (RFC 9440; Envoy's form): believed from nobody here.
 static FORWARDED_CERTIFICATE: [HeaderName; 3] = [
@@ -26,22 +28,17 @@ static FORWARDED_CERTIFICATE: [HeaderName; 3] = [
 ///
 /// `TE: trailers` stays: it promises that the caller takes trailers, and is the only member that is not of the connection.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> =
-            members(headers, &header::CONNECTION).filter_map(|name| name.parse().ok()).collect();
-        for name in named {
-            headers.remove(name);
-        }
+    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        return;
     }
-    for name in &HOP_BY_HOP {
+    let named: Vec<HeaderName> = members(headers, &header::CONNECTION).filter_map(|name| name.parse().ok()).collect();
+    let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case("trailers"));
+    let own: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
+    for name in named.iter().chain(&own) {
         headers.remove(name);
     }
-    if headers.contains_key(header::TE) {
-        let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case("trailers"));
-        headers.remove(header::TE);
-        if trailers {
-            headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
 }
 
@@ -62,13 +59,9 @@ pub fn join_cookies(headers: &mut HeaderMap) {
 /// CGI and its descendants turn a dash into an underscore, so that `X_User` and `X-User` meet in one variable.
 pub fn remove_claims<'a>(headers: &mut HeaderMap, identity: impl Iterator<Item = &'a HeaderName> + Clone) {
     let names = || identity.clone().chain(FORWARDED_CERTIFICATE.iter());
-    for name in names() {
-        headers.remove(name);
-    }
-    if headers.keys().any(has_underscore) {
-        let spelt_alike = |name: &HeaderName| names().any(|guarded| same_variable(name.as_str(), guarded.as_str()));
-        let found: Vec<HeaderName> =
-            headers.keys().filter(|name| has_underscore(name) && spelt_alike(name)).cloned().collect();
+    let is_claim = |name: &HeaderName| names().any(|guarded| same_variable(name.as_str(), guarded.as_str()));
+    if headers.keys().any(is_claim) {
+        let found: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
         for name in found {
             headers.remove(name);
         }
@@ -81,13 +74,10 @@ fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item 
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-fn has_underscore(name: &HeaderName) -> bool {
-    name.as_str().contains('_')
-}
-
 /// Equal once dash and underscore are the same; header names are lower case already.
 fn same_variable(one: &str, other: &str) -> bool {
     let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    // Most names differ in length.
     one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(one, other)| fold(one) == fold(other))
 }
 

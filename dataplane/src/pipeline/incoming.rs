@@ -1,9 +1,10 @@
 //! What a request asks for, in its one canonical form.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::HeaderName;
-use http::{HeaderMap, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 
 use crate::gate::REFUSED_METHOD;
@@ -20,7 +21,7 @@ pub(crate) struct Arrival {
     /// Lower case, without port.
     pub(crate) host: String,
     /// As the service is told: with the port, if one was given.
-    pub(crate) authority: String,
+    pub(crate) authority: HeaderValue,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
 }
@@ -35,17 +36,17 @@ impl Arrival {
             judge_http2(request.headers())?;
         }
         let raw = raw_authority(request)?;
-        let authority = Authority::parse(raw).map_err(|fault| malformed(fault.to_string()))?;
+        let parsed = Authority::parse(raw).map_err(|fault| malformed(fault.to_string()))?;
+        let authority = canonical_authority(request.headers(), raw, &parsed);
         let asterisk = request.uri().path() == "*";
         let path = if asterisk {
             "/".into()
         } else {
             canonical(request.uri().path()).map_err(|fault| malformed(fault.to_string()))?
         };
-        let port = authority.port.map(|port| format!(":{port}")).unwrap_or_default();
         Ok(Self {
-            authority: format!("{}{port}", authority.host),
-            host: authority.host.into_owned(),
+            authority,
+            host: parsed.host.into_owned(),
             path: path.into_owned(),
             query: request.uri().query().map(str::to_owned),
         })
@@ -58,9 +59,21 @@ impl Arrival {
         listener: &Listener,
         headers: &HeaderMap,
     ) -> Option<IpAddr> {
-        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().map(http::HeaderValue::as_bytes).collect();
+        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().map(HeaderValue::as_bytes).collect();
         client_address(connection.peer.ip(), &listener.gateway.trusted_proxies, lines.into_iter())
     }
+}
+
+/// As the service is told; what the caller wrote where that is canonical already, as a rule.
+fn canonical_authority(headers: &HeaderMap, raw: &str, parsed: &Authority<'_>) -> HeaderValue {
+    if let (Cow::Borrowed(host), None, Some(sent)) = (&parsed.host, parsed.port, headers.get(header::HOST))
+        && *host == raw
+        && sent == raw
+    {
+        return sent.clone();
+    }
+    let port = parsed.port.map(|port| format!(":{port}")).unwrap_or_default();
+    HeaderValue::try_from(format!("{}{port}", parsed.host)).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The checks that the gate makes of HTTP/1, where HTTP/2's own framing does not make them.

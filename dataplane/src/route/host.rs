@@ -1,15 +1,15 @@
 //! The matches of one hostname, by path.
 
-use std::collections::HashMap;
-
 use super::entry::{Entry, PathMatch, ValueTest};
 use super::{Asked, Found};
+
+use crate::map::Map;
 
 /// Within each list the entry with the highest precedence comes first.
 #[derive(Default)]
 pub(super) struct Host {
-    exact: HashMap<Box<str>, Vec<Entry>>,
-    prefixes: HashMap<Box<str>, Vec<Entry>>,
+    exact: Map<Box<str>, Vec<Entry>>,
+    prefixes: Map<Box<str>, Vec<Entry>>,
     /// Gateway API leaves their place open: behind exact paths, before prefixes.
     regexes: Vec<(ValueTest, Entry)>,
 }

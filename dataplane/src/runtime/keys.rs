@@ -1,11 +1,11 @@
 //! Subscription keys by digest: constant time to look up, and cheap to change one among many.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use sallyport_snapshot::v1::{self, subscription};
 
 use crate::clock::UnixMs;
+use crate::map::Map;
 use crate::rejection::Reason;
 
 /// SHA-256 of a key.
@@ -17,7 +17,7 @@ const SHARDS: usize = 256;
 /// Every key that is in the configuration.
 #[derive(Clone)]
 pub struct Keys {
-    shards: Vec<Arc<HashMap<Digest, Arc<Subscription>>>>,
+    shards: Vec<Arc<Map<Digest, Arc<Subscription>>>>,
 }
 
 /// A subscription as far as a request has to know it.
@@ -52,7 +52,7 @@ pub struct Door<'a> {
     /// "namespace/name" of the Gateway it came through.
     pub gateway: &'a str,
     /// The apis of each Product by name.
-    pub products: &'a HashMap<Arc<str>, Arc<[Api]>>,
+    pub products: &'a Map<Arc<str>, Arc<[Api]>>,
 }
 
 impl Default for Keys {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn opens(subscription: &Subscription, name: &str, now_s: i64) -> Result<(), Reason> {
-        let products = HashMap::from([("shop/gold".into(), Arc::from([api("orders")]))]);
+        let products = Map::from_iter([("shop/gold".into(), Arc::from([api("orders")]))]);
         let door = Door { api: &api(name), gateway: "infra/public", products: &products };
         subscription.opens(&door, UnixMs::from_seconds(now_s))
     }

@@ -1,12 +1,12 @@
 //! Ports with their listeners, and which of them a server name or host belongs to.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use sallyport_snapshot::v1;
 
 use crate::ip_set::IpSet;
+use crate::map::Map;
 use crate::route::RouteTable;
 use crate::settings::Bounds;
 
@@ -16,9 +16,9 @@ pub struct Port {
     pub is_tls: bool,
     /// The loosest bounds of the Gateways that share the port: what can be told before a host is known.
     pub bounds: Bounds,
-    exact: HashMap<Arc<str>, Arc<Listener>>,
+    exact: Map<Arc<str>, Arc<Listener>>,
     /// By what follows the asterisk, e.g. ".example.com".
-    wildcards: HashMap<Arc<str>, Arc<Listener>>,
+    wildcards: Map<Arc<str>, Arc<Listener>>,
     any: Option<Arc<Listener>>,
 }
 
@@ -58,8 +58,8 @@ impl Port {
         let mut port = Self {
             is_tls: false,
             bounds: Bounds::default(),
-            exact: HashMap::new(),
-            wildcards: HashMap::new(),
+            exact: Map::default(),
+            wildcards: Map::default(),
             any: None,
         };
         let mut bounds = None::<Bounds>;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,6 +31,8 @@ const OVERLOADED: &[u8] =
 /// What requests have to know of their connection.
 pub struct Connection {
     pub peer: SocketAddr,
+    /// The peer's address as `X-Forwarded-For` has it.
+    pub peer_value: HeaderValue,
     /// The port of the configuration.
     pub port: u16,
     pub bounds: Bounds,
@@ -106,7 +109,9 @@ pub(super) async fn serve(worker: Rc<Worker>, port: u16, mut stream: TcpStream, 
     };
     // Latency counts for more than packets between a gateway and its callers.
     let _best_effort = stream.set_nodelay(true);
-    let connection = Connection { peer, port, bounds, tls: None, gate: None };
+    let peer_value =
+        HeaderValue::try_from(peer.ip().to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"));
+    let connection = Connection { peer, peer_value, port, bounds, tls: None, gate: None };
     if entry.is_tls {
         let accepted =
             tokio::time::timeout(connection.bounds.header_timeout, tls::accept(&runtime, port, stream)).await;

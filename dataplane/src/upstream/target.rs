@@ -98,21 +98,33 @@ impl Target {
 pub(super) type Addresses = SmallVec<[SocketAddr; 1]>;
 
 impl Place {
-    /// The addresses to connect to. One that must not be connected to ends the attempt: it was no accident.
+    /// The address, where it needs no look-up.
+    pub(super) fn address(&self, rules: AddressRules) -> Option<Result<Addresses, UpstreamFailure>> {
+        match self {
+            Self::Address(address) => Some(permitted(SmallVec::from_buf([*address]), rules)),
+            Self::Host(..) => None,
+        }
+    }
+
+    /// The addresses to connect to.
     pub(super) async fn resolve(&self, names: &Names, rules: AddressRules) -> Result<Addresses, UpstreamFailure> {
-        let addresses: Addresses = match self {
-            Self::Address(address) => SmallVec::from_buf([*address]),
+        match self {
+            Self::Address(address) => permitted(SmallVec::from_buf([*address]), rules),
             Self::Host(name, port) => {
                 let resolved = names.addresses(name).await;
                 let resolved =
                     resolved.map_err(|source| UpstreamFailure::Connect { place: name.to_string(), source })?;
-                resolved.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect()
+                permitted(resolved.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect(), rules)
             }
-        };
-        match addresses.iter().find(|address| !rules.permit(address.ip())) {
-            Some(forbidden) => Err(UpstreamFailure::Forbidden { address: forbidden.ip() }),
-            None => Ok(addresses),
         }
+    }
+}
+
+/// One that must not be connected to ends the attempt: it was no accident.
+fn permitted(addresses: Addresses, rules: AddressRules) -> Result<Addresses, UpstreamFailure> {
+    match addresses.iter().find(|address| !rules.permit(address.ip())) {
+        Some(forbidden) => Err(UpstreamFailure::Forbidden { address: forbidden.ip() }),
+        None => Ok(addresses),
     }
 }
 
