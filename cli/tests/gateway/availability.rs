@@ -1,0 +1,170 @@
+//! Slow, silent and dying peers on either side; more work than is taken.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::kit::caller::{HOST, get, hear, send};
+use crate::kit::gateway::Gateway;
+use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route};
+use crate::kit::service::Service;
+
+async fn bounded(service: std::net::SocketAddr, bounds: &str) -> Gateway {
+    let class = GATEWAY.replace(
+        "spec: {controllerName: sallyport.dev/gateway-controller}",
+        "spec: {controllerName: sallyport.dev/gateway-controller, parametersRef: {group: sallyport.dev, kind: GatewayParameters, name: ours, namespace: shop}}",
+    );
+    let parameters = format!(
+        "\n---\napiVersion: sallyport.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {{name: ours, namespace: shop}}\nspec: {{bounds: {bounds}}}\n"
+    );
+    let manifests = [
+        &class,
+        &parameters,
+        &route("orders", "shop"),
+        &backend("shop", service, "timeouts: {request: 500ms}"),
+        &policy("orders", OPEN),
+    ];
+    let manifests: Vec<&str> = manifests.iter().map(|text| text.as_str()).collect();
+    let gateway = Gateway::start(&manifests.concat()).await;
+    assert!(gateway.diagnostics.is_empty(), "{:?}", gateway.diagnostics);
+    gateway
+}
+
+#[tokio::test]
+async fn a_slow_head_is_answered_408_and_a_silent_connection_closed() {
+    let service = Service::start().await;
+    let gateway = bounded(service.address, "{headerTimeout: 300ms, idleTimeout: 400ms}").await;
+    let mut slow = TcpStream::connect(gateway.http()).await.unwrap();
+    slow.write_all(b"GET /orders HTTP/1.1\r\nHost: ").await.unwrap();
+    let heard = hear(&mut slow).await;
+    assert_eq!((heard.statuses(), heard.closed), (vec![408], true), "{heard:?}");
+    let mut silent = TcpStream::connect(gateway.http()).await.unwrap();
+    let heard = hear(&mut silent).await;
+    assert!(heard.closed && heard.text.is_empty(), "{heard:?}");
+    let mut drop_by_drop = TcpStream::connect(gateway.http()).await.unwrap();
+    let mut alive = true;
+    for byte in b"GET /orders HTTP/1.1\r\nHost: api.example.com\r\nX: " {
+        alive = alive && drop_by_drop.write_all(&[*byte]).await.is_ok();
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    assert_eq!(hear(&mut drop_by_drop).await.statuses(), [408], "bytes one by one buy no time: {alive}");
+    assert_eq!(service.count(), 0);
+}
+
+#[tokio::test]
+async fn connections_above_the_bound_are_shed_and_probes_answer() {
+    let service = Service::start().await;
+    // Two workers, each with its own count.
+    let gateway = bounded(service.address, "{maxConnections: 2}").await;
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.push(TcpStream::connect(gateway.http()).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut shed = 0;
+    for stream in &mut held {
+        let mut bytes = [0; 64];
+        if let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut bytes)).await {
+            shed += usize::from(bytes[..count].starts_with(b"HTTP/1.1 503"));
+        }
+    }
+    assert!(shed >= 36, "{shed}");
+    assert_eq!(send(gateway.admin(), get("/livez", &[])).await.status, 200);
+    assert_eq!(send(gateway.admin(), get("/readyz", &[])).await.status, 200);
+    drop(held);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(send(gateway.http(), get("/orders", &[])).await.status, 200, "room again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_above_the_bound_are_answered_503_with_retry_after() {
+    let service = Service::start().await;
+    let gateway = bounded(service.address, "{maxRequestsInFlight: 1}").await;
+    let http = gateway.http();
+    let many: Vec<_> = (0..30).map(|_| tokio::spawn(send(http, get("/orders/slow", &[])))).collect();
+    let mut verdicts = Vec::new();
+    for one in many {
+        let answer = one.await.unwrap();
+        if answer.status == 503 {
+            assert!(answer.header("retry-after").is_some());
+        }
+        verdicts.push(answer.verdict());
+    }
+    assert!(verdicts.iter().any(|verdict| verdict == "503 overloaded"), "{verdicts:?}");
+    assert!(
+        verdicts.iter().all(|verdict| verdict == "503 overloaded" || verdict == "504 upstream-timeout"),
+        "{verdicts:?}"
+    );
+    assert_eq!(send(http, get("/orders", &[])).await.status, 200);
+}
+
+/// A service that says these bytes to whoever connects, after the head has come, and closes.
+async fn saying(bytes: Vec<u8>) -> std::net::SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let bytes = bytes.clone();
+            tokio::spawn(async move {
+                let mut head = [0; 1024];
+                let _read = stream.read(&mut head).await;
+                let _sent = stream.write_all(&bytes).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn services_that_answer_no_http_are_502() {
+    let huge = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: ".to_vec(), vec![b'a'; 4 * 1024 * 1024]].concat();
+    let many = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: 1\r\n".repeat(5_000), b"\r\n".to_vec()].concat();
+    for (what, bytes) in [
+        ("nothing", vec![]),
+        ("garbage", b"hello, who is there?\r\n\r\n".to_vec()),
+        (
+            "an unasked switch",
+            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n".to_vec(),
+        ),
+        ("a head of four megabytes", huge),
+        ("five thousand fields", many),
+        ("two lengths", b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".to_vec()),
+    ] {
+        let gateway = bounded(saying(bytes).await, "{}").await;
+        assert_eq!(send(gateway.http(), get("/orders", &[])).await.verdict(), "502 upstream-protocol", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_a_whole_one_for_the_caller() {
+    let service = saying(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec()).await;
+    let gateway = bounded(service, "{}").await;
+    let request = format!("GET /orders HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+    let heard = crate::kit::caller::raw(gateway.http(), request.as_bytes()).await;
+    assert!(heard.closed && heard.text.ends_with("half"), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_does_not_read_holds_the_service_back_and_nobody_else() {
+    let service = Service::start().await;
+    let gateway = bounded(service.address, "{}").await;
+    let mut stuck = TcpStream::connect(gateway.http()).await.unwrap();
+    let body = vec![b'x'; 64 * 1024];
+    let head = format!("POST /orders HTTP/1.1\r\nHost: {HOST}\r\ncontent-length: {}\r\n\r\n", 200 * body.len());
+    stuck.write_all(head.as_bytes()).await.unwrap();
+    let sending = tokio::spawn(async move {
+        for _ in 0..200 {
+            if stuck.write_all(&body).await.is_err() {
+                break;
+            }
+        }
+        stuck
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..20 {
+        assert_eq!(send(gateway.http(), get("/orders", &[])).await.status, 200);
+    }
+    sending.abort();
+}
