@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use notify::{RecursiveMode, Watcher as _};
-use sallyport_controller::manifest::{Diagnostic, SourceFile, files};
+use sallyport_controller::manifest::{self, Diagnostic, SourceFile, files};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
 use sallyport_dataplane::observe::traces::Traces;
@@ -157,6 +157,7 @@ pub(crate) fn reload(state: &mut State, paths: &[PathBuf], data_plane: &DataPlan
         sources.extend(files::read(path).with_context(|| path.display().to_string())?);
     }
     let mut diagnostics = state.load(&sources);
+    manifest::forget_schemas();
     let (more, statuses) = state.enforce(data_plane);
     diagnostics.extend(more);
     diagnostics.sort();

@@ -116,6 +116,11 @@ impl Source {
     }
 }
 
+/// Gives back the memory that judging took.
+pub fn forget_schemas() {
+    schema::forget();
+}
+
 /// Reads all objects of `files`. Of two objects with one name the first stands.
 pub fn load(files: &[SourceFile]) -> Loaded {
     let mut loaded = Loaded::default();

@@ -6,7 +6,7 @@
 mod address_rules;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,15 +66,14 @@ pub struct Answer {
 pub struct Egress {
     rules: AddressRules,
     names: Names,
-    system_roots: Arc<RootCertStore>,
+    /// Read when a call first needs them.
+    system_roots: Arc<OnceLock<Arc<RootCertStore>>>,
 }
 
 impl Egress {
     /// A client under `rules`. Certificate authorities of the system are trusted where a call names none.
     pub fn new(rules: AddressRules) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self { rules, names: Names::of_system(), system_roots: Arc::new(roots) }
+        Self { rules, names: Names::of_system(), system_roots: Arc::default() }
     }
 
     /// Fetches `address`. With some `authorities` (DER), only these are trusted.
@@ -112,7 +111,7 @@ impl Egress {
 
     fn tls(&self, authorities: &[Bytes]) -> ClientConfig {
         let roots = if authorities.is_empty() {
-            Arc::clone(&self.system_roots)
+            Arc::clone(self.system_roots.get_or_init(|| Arc::new(system_roots())))
         } else {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from(der.to_vec())));
@@ -125,6 +124,12 @@ impl Egress {
             .with_root_certificates(roots)
             .with_no_client_auth()
     }
+}
+
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 /// Where a call goes.

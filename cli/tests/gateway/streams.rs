@@ -286,3 +286,33 @@ async fn a_service_may_be_named_by_its_host() {
     }
     assert_eq!(service.count(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_without_any_pause_ends_with_its_subscription_as_well() {
+    let (service, issuer) = (Service::start().await, Issuer::start().await);
+    let mut gateway = guarded(&service, &issuer).await;
+    let stream = TcpStream::connect(gateway.http()).await.unwrap();
+    let mut response = open(stream, get("/orders/flood", &[("sallyport-key", KEY)])).await;
+    assert!(response.frame().await.unwrap().is_ok());
+    gateway.remove("keys.yaml");
+    let ended = async { while let Some(Ok(_)) = response.frame().await {} };
+    tokio::time::timeout(Duration::from_millis(2500), ended).await.expect("it ends although the service never pauses");
+}
+
+#[tokio::test]
+async fn a_routes_timeout_covers_the_whole_answer() {
+    let service = Service::start().await;
+    let timed = route("orders", "shop").replace("    backendRefs", "    timeouts: {request: 400ms}\n    backendRefs");
+    let manifests = [GATEWAY, &timed, &backend("shop", service.address, ""), &policy("orders", OPEN)];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    assert_eq!(send(gateway.http(), get("/orders/slow", &[])).await.verdict(), "504 upstream-timeout");
+    let began = tokio::time::Instant::now();
+    let mut response = open(TcpStream::connect(gateway.http()).await.unwrap(), get("/orders/drip", &[])).await;
+    assert_eq!(response.status(), 200);
+    let mut last = None;
+    while let Some(frame) = response.frame().await {
+        last = Some(frame.is_ok());
+    }
+    assert_eq!(last, Some(false), "it breaks off, and does not look whole");
+    assert!(began.elapsed() < Duration::from_secs(2));
+}

@@ -1,9 +1,10 @@
 //! Structural schemas, as an API server enforces them on custom resources.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use jsonschema::{Draft, Validator};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::cluster::{FieldProblem, ObjectKind};
@@ -27,6 +28,9 @@ const METADATA: [&str; 15] = [
     "uid",
 ];
 
+/// Prepared when a kind is first met: rules take a while to compile.
+static SCHEMAS: Mutex<BTreeMap<ObjectKind, Arc<Schema>>> = Mutex::new(BTreeMap::new());
+
 /// The schema of one kind, ready to judge.
 pub(super) struct Schema {
     schema: Value,
@@ -35,10 +39,19 @@ pub(super) struct Schema {
 }
 
 /// The schema of `kind`; `None` for kinds of Kubernetes itself.
-pub(super) fn of(kind: ObjectKind) -> Option<&'static Schema> {
-    static SCHEMAS: OnceLock<BTreeMap<ObjectKind, Schema>> = OnceLock::new();
-    let build = || ObjectKind::ALL.iter().filter_map(|kind| Some((*kind, Schema::new(*kind)?))).collect();
-    SCHEMAS.get_or_init(build).get(&kind)
+pub(super) fn of(kind: ObjectKind) -> Option<Arc<Schema>> {
+    let mut schemas = SCHEMAS.lock();
+    if let Some(schema) = schemas.get(&kind) {
+        return Some(Arc::clone(schema));
+    }
+    let schema = Arc::new(Schema::new(kind)?);
+    schemas.insert(kind, Arc::clone(&schema));
+    Some(schema)
+}
+
+/// Forgets what has been prepared: megabytes that a process which only serves does not need. The next look prepares it again.
+pub(super) fn forget() {
+    SCHEMAS.lock().clear();
 }
 
 impl Schema {

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::permit::Permit;
-use super::stream::{LOOK_EVERY, Standing};
+use super::stream::Standing;
 use crate::observe::access_log::Line;
 use crate::rejection::Rejection;
 use crate::route::Found;
@@ -23,6 +23,9 @@ use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
 use crate::upstream::Lease;
+
+/// Frames that a body may have before anybody looks at its permit: most responses are shorter.
+const UNWATCHED_FRAMES: u32 = 16;
 
 /// A request's body on its way to a service.
 pub enum RequestBody {
@@ -46,8 +49,10 @@ struct Upstream {
     body: Incoming,
     worker: Rc<Worker>,
     lease: Option<Lease<RequestBody>>,
-    standing: Option<Standing>,
+    standing: Standing,
     look: Option<Pin<Box<Sleep>>>,
+    /// Frames that came without a pause.
+    frames: u32,
 }
 
 /// Why a body ended early.
@@ -92,7 +97,7 @@ impl Body {
         lease: Option<Lease<RequestBody>>,
         standing: Standing,
     ) -> Self {
-        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease, standing: Some(standing), look: None };
+        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease, standing, look: None, frames: 0 };
         if upstream.body.is_end_stream() {
             upstream.give_back();
         }
@@ -108,6 +113,10 @@ impl Upstream {
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        // A service that never pauses is looked at as well.
+        if (self.frames >= UNWATCHED_FRAMES || self.look.is_some()) && self.has_fallen(context) {
+            return Poll::Ready(Some(Err(BodyFault::Revoked)));
+        }
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(None) => {
                 self.give_back();
@@ -117,6 +126,7 @@ impl Upstream {
                 if self.body.is_end_stream() && frame.is_ok() {
                     self.give_back();
                 }
+                self.frames = self.frames.saturating_add(1);
                 Poll::Ready(Some(frame.map_err(BodyFault::Upstream)))
             }
             Poll::Pending if self.has_fallen(context) => Poll::Ready(Some(Err(BodyFault::Revoked))),
@@ -124,14 +134,15 @@ impl Upstream {
         }
     }
 
-    /// Looks at the permit from time to time while the service has nothing to say.
+    /// Looks at the permit from time to time.
     fn has_fallen(&mut self, context: &mut Context<'_>) -> bool {
-        let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK_EVERY)));
+        let standing = &mut self.standing;
+        let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(standing.next_look())));
         while look.as_mut().poll(context).is_ready() {
-            if self.standing.as_mut().is_some_and(|standing| !standing.holds()) {
+            if !standing.holds() {
                 return true;
             }
-            look.as_mut().reset(Instant::now() + LOOK_EVERY);
+            look.as_mut().reset(standing.next_look());
         }
         false
     }
@@ -244,6 +255,11 @@ impl Record {
 
     pub(super) fn would_refuse(&mut self, policy: &Arc<str>, rejection: &Rejection) {
         self.line.rehearsed.push((Arc::clone(policy), rejection.clone()));
+    }
+
+    /// The moment at which the request's time is up.
+    pub(super) fn deadline(&self, allowed: Option<std::time::Duration>) -> Option<Instant> {
+        allowed.map(|allowed| self.began + allowed)
     }
 
     /// Names the span of this exchange to the service.

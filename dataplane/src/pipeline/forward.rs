@@ -102,6 +102,7 @@ pub(super) async fn forward(
     connection.resume();
     hygiene::remove_hop_by_hop(response.headers_mut());
     changes.response(response.headers_mut());
+    let standing = standing.until(record.deadline(found.rule.request_timeout));
     Ok(response.map(|()| Body::upstream(body, worker, lease, standing)))
 }
 

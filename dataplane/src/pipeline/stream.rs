@@ -4,6 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::permit::Permit;
 use crate::route::Found;
 use crate::runtime::keys::Door;
@@ -11,7 +13,7 @@ use crate::runtime::listener::Listener;
 use crate::server::worker::Worker;
 
 /// Between two looks at a stream: half of the second within which it has to end.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What has to go on holding while a stream lasts.
 pub(super) struct Standing {
@@ -20,16 +22,32 @@ pub(super) struct Standing {
     found: Found,
     listener: Arc<Listener>,
     generation: u64,
+    /// The end of the time that the route gives a request.
+    deadline: Option<Instant>,
 }
 
 impl Standing {
     pub(super) fn new(worker: &Rc<Worker>, permit: Permit, found: Found, listener: Arc<Listener>) -> Self {
         let generation = worker.runtime().generation;
-        Self { worker: Rc::clone(worker), permit, found, listener, generation }
+        Self { worker: Rc::clone(worker), permit, found, listener, generation, deadline: None }
+    }
+
+    /// Ends at `deadline` in any case.
+    pub(super) fn until(self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// When to look again.
+    pub(super) fn next_look(&self) -> Instant {
+        let usual = Instant::now() + LOOK_EVERY;
+        self.deadline.map_or(usual, |deadline| deadline.min(usual))
     }
 
     /// Whether the stream may go on.
     pub(super) fn holds(&mut self) -> bool {
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return false;
+        }
         if !self.permit.policy().end_on_expiry {
             return true;
         }

@@ -176,6 +176,7 @@ async fn behave(path: &str, body: Bytes, trailers: Option<HeaderMap>) -> Respons
             Response::new(whole(Bytes::from_static(b"late")))
         }
         "hello" => Response::new(whole(Bytes::from_static(b"hello\n"))),
+        "flood" => Response::new(events(Duration::ZERO)),
         "drip" => Response::new(events(Duration::from_millis(100))),
         "trailers" => {
             let trailers =
@@ -204,7 +205,9 @@ async fn behave(path: &str, body: Bytes, trailers: Option<HeaderMap>) -> Respons
 /// Server-sent events without end.
 fn events(every: Duration) -> Body {
     let numbered = stream::unfold(0_u32, move |number| async move {
-        tokio::time::sleep(every).await;
+        if !every.is_zero() {
+            tokio::time::sleep(every).await;
+        }
         Some((Ok(Frame::data(Bytes::from(format!("data: {number}\n\n")))), number + 1))
     });
     StreamBody::new(numbered).boxed()
