@@ -18,7 +18,11 @@ WYCHEPROOF := $(CACHE)/wycheproof-$(WYCHEPROOF_VERSION)
 H2SPEC_VERSION := 2.2.1
 H2SPEC := $(CACHE)/h2spec-$(H2SPEC_VERSION)
 
-.PHONY: help run check test lint unit structure generate identity-provider bench
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
+FUZZ_SECONDS := 60
+
+.PHONY: help run check test lint unit structure generate identity-provider bench fuzz endure
 
 help: ## lists the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +36,7 @@ test: lint structure unit ## all that must pass; installs what it needs outside 
 
 lint: ## formatting and lints, warnings denied
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 
 unit: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crates
 	PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail
@@ -86,3 +90,15 @@ $(WYCHEPROOF):
 $(H2SPEC):
 	GOBIN=$@.new go install github.com/summerwind/h2spec/cmd/h2spec@v$(H2SPEC_VERSION)+incompatible
 	mv $@.new $@
+
+fuzz: $(CARGO_FUZZ) ## each fuzz target for FUZZ_SECONDS (60), with a nightly toolchain
+	for target in gate path token; do \
+		PATH="$(CARGO_FUZZ)/bin:$$PATH" cargo +nightly fuzz run --fuzz-dir fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096; \
+	done
+
+$(CARGO_FUZZ):
+	cargo install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked --root $@.new
+	mv $@.new $@
+
+endure: $(IDENTITY_PROVIDER) ## the long runs: ENDURE_MINUTES (10) of soak with a change a second, and an issuer's outage as long
+	cargo test --release --locked -p sallyport --features endure --test gateway -- endure --nocapture --test-threads=1

@@ -85,6 +85,7 @@ impl State {
             self.replica.acknowledge(&ack);
         }
         let diagnostics = self.diagnose(&graph);
+        self.diagnosers.values_mut().for_each(LoadedObject::forget_places);
         self.in_force = Some((graph, compiled));
         (diagnostics, self.statuses())
     }

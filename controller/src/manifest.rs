@@ -88,6 +88,11 @@ impl LoadedObject {
         &self.source.file
     }
 
+    /// Gives back the memory that holds where each field stood; what is said from now on is said of the object as a whole.
+    pub fn forget_places(&mut self) {
+        self.source.places = BTreeMap::new();
+    }
+
     /// A diagnostic at `field` of this object, or at the nearest field around it.
     pub fn diagnostic(&self, field: &str, message: impl Into<String>) -> Diagnostic {
         self.source.diagnostic(&format!("{} {}", self.kind.as_str(), self.name), field, message)

@@ -9,6 +9,8 @@ mod attack_http2;
 mod attack_path;
 mod availability;
 mod changes;
+#[cfg(feature = "endure")]
+mod endure;
 mod fail_closed;
 mod hostile_issuer;
 mod identity_provider;

@@ -29,7 +29,7 @@ const METADATA: [&str; 15] = [
 ];
 
 /// Prepared when a kind is first met: rules take a while to compile.
-static SCHEMAS: Mutex<BTreeMap<ObjectKind, Arc<Schema>>> = Mutex::new(BTreeMap::new());
+static SCHEMAS: Mutex<BTreeMap<ObjectKind, Option<Arc<Schema>>>> = Mutex::new(BTreeMap::new());
 
 /// The schema of one kind, ready to judge.
 pub(super) struct Schema {
@@ -40,13 +40,7 @@ pub(super) struct Schema {
 
 /// The schema of `kind`; `None` for kinds of Kubernetes itself.
 pub(super) fn of(kind: ObjectKind) -> Option<Arc<Schema>> {
-    let mut schemas = SCHEMAS.lock();
-    if let Some(schema) = schemas.get(&kind) {
-        return Some(Arc::clone(schema));
-    }
-    let schema = Arc::new(Schema::new(kind)?);
-    schemas.insert(kind, Arc::clone(&schema));
-    Some(schema)
+    SCHEMAS.lock().entry(kind).or_insert_with(|| Schema::new(kind).map(Arc::new)).clone()
 }
 
 /// Forgets what has been prepared: megabytes that a process which only serves does not need. The next look prepares it again.
