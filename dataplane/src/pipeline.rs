@@ -34,24 +34,46 @@ use incoming::Arrival;
 /// Serves one request. Never fails: whatever goes wrong is an answer, a panic included.
 pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<IncomingBody>) -> Response<Body> {
     let mut record = Record::begin(&worker, &connection, &request);
-    let admitted = worker.admit_request(&connection);
-    let outcome = match admitted {
-        Ok(()) => AssertUnwindSafe(handle(&worker, &connection, request, &mut record)).catch_unwind().await,
-        Err(rejection) => Ok(Err(rejection)),
+    let number = record.number();
+    let outcome = match worker.admit_request(&connection) {
+        Ok(()) => isolated(&worker, number, handle(&worker, &connection, request, &mut record)).await,
+        Err(rejection) => Err(rejection),
     };
     let rejection = match outcome {
-        Ok(Ok(response)) => return record.attach(response),
-        Ok(Err(rejection)) => rejection,
-        Err(_panic) => {
-            worker.count_panic();
-            tracing::error!(instance = %record.instance(), "a request made the gateway panic; it was answered with 500");
-            Rejection::because(Reason::Internal, "panic")
-        }
+        Ok(response) => return record.attach(response),
+        Err(rejection) => rejection,
     };
     connection.resume();
     let response = respond::problem(&rejection, &record.instance());
     record.refused(rejection);
     record.attach(response)
+}
+
+/// What comes of `work`. A panic in it is counted, logged under its number, and answered; other requests notice nothing.
+async fn isolated<T>(
+    panics: &impl CountPanics,
+    number: u128,
+    work: impl Future<Output = Result<T, Rejection>>,
+) -> Result<T, Rejection> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_panic| {
+        panics.count_panic();
+        tracing::error!(
+            instance = format!("{number:032x}"),
+            "a request made the gateway panic; it was answered with 500"
+        );
+        Err(Rejection::because(Reason::Internal, "panic"))
+    })
+}
+
+/// Counts requests that ended in a panic.
+trait CountPanics {
+    fn count_panic(&self);
+}
+
+impl CountPanics for Rc<Worker> {
+    fn count_panic(&self) {
+        self.shared().metrics.panics.inc();
+    }
 }
 
 async fn handle(
@@ -159,4 +181,26 @@ fn takes_upgrade(request: &mut Request<IncomingBody>) -> Option<Upgrade> {
     let h2c = to.to_str().is_ok_and(|to| to.split(',').any(|one| one.trim().eq_ignore_ascii_case("h2c")));
     let possible = named && !h2c && request.version() == http::Version::HTTP_11;
     possible.then(|| Upgrade { to, connection: hyper::upgrade::on(request) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    impl CountPanics for Cell<u32> {
+        fn count_panic(&self) {
+            self.set(self.get() + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_answered() {
+        let counted = Cell::new(0);
+        let outcome: Result<(), _> = isolated(&counted, 0, async { panic!("a defect") }).await;
+        assert_eq!((outcome.map_err(|rejection| rejection.reason), counted.get()), (Err(Reason::Internal), 1));
+        assert!(isolated(&counted, 0, async { Ok(()) }).await.is_ok());
+        assert_eq!(counted.get(), 1);
+    }
 }

@@ -231,6 +231,11 @@ impl Record {
         }
     }
 
+    /// What [`Self::instance`] writes.
+    pub(super) fn number(&self) -> u128 {
+        self.random
+    }
+
     /// Names this exchange, in the answer to the caller and in the log.
     pub(super) fn instance(&self) -> String {
         format!("{:032x}", self.random)

@@ -201,10 +201,6 @@ impl Worker {
         self.shared.metrics.active.dec();
     }
 
-    pub(crate) fn count_panic(&self) {
-        self.shared.metrics.panics.inc();
-    }
-
     async fn drain(&self, within: Duration) {
         self.draining.send_replace(true);
         let deadline = Instant::now() + within;
