@@ -46,6 +46,10 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathFault> {
         return Ok(Cow::Borrowed(raw));
     }
     let path = normalise(bytes)?;
+    // Digits may have been escapes themselves.
+    if path.split("%25").skip(1).any(|rest| hides_escape(rest.as_bytes())) {
+        return Err(PathFault::Hidden);
+    }
     if path.split('/').any(is_dot_segment) {
         return Err(PathFault::DotSegment);
     }
@@ -238,6 +242,8 @@ mod tests {
             ("/%252e%252e/b", F::Hidden),
             ("/a%252fb", F::Hidden),
             ("/%2561", F::Hidden),
+            ("/%25%32%65", F::Hidden),
+            ("/%25%25%32%65", F::Hidden),
             ("/a\\b", F::Character),
             ("/a b", F::Character),
             ("/a\u{e9}", F::Character),

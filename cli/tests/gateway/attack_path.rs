@@ -20,7 +20,7 @@ async fn world() -> (Gateway, Service) {
     (Gateway::start(&manifests.concat()).await, service)
 }
 
-const SPELLINGS: [&str; 46] = [
+const SPELLINGS: [&str; 47] = [
     "/admin",
     "/admin/",
     "/admin/x",
@@ -67,6 +67,7 @@ const SPELLINGS: [&str; 46] = [
     "/%ef%bc%8fadmin",
     "/x/../../admin",
     "/.//admin",
+    "/x/%25%32%65%25%32%65/admin",
 ];
 
 /// The paths that servers of all kinds could make of what they are sent.
