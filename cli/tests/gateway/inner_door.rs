@@ -185,6 +185,15 @@ async fn identity_headers_are_the_gateways_word_on_every_route_of_a_service() {
     let public = seen(&gateway, &service, "/public", forged).await;
     assert!(["x-user", "x_user", "client-cert"].iter().all(|name| public.header(name).is_none()), "{public:?}");
     assert_eq!(public.header("x-debug"), Some("1"), "only the other route removes it");
+    let lies: &[_] = &[
+        ("forwarded", "for=10.0.0.1"),
+        ("X_Forwarded_For", "10.0.0.1"),
+        ("x-real-ip", "10.0.0.1"),
+        ("x-forwarded-for", "10.0.0.1"),
+    ];
+    let told = seen(&gateway, &service, "/public", lies).await;
+    assert_eq!(told.header("x-forwarded-for"), Some("127.0.0.1"), "a stranger's word about itself does not count");
+    assert!(["forwarded", "x_forwarded_for", "x-real-ip"].iter().all(|name| told.header(name).is_none()), "{told:?}");
     let named = seen(&gateway, &service, "/public", &[("connection", "x-hop"), ("x-hop", "1")]).await;
     assert_eq!(named.header("x-hop"), None);
 }

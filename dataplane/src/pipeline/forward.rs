@@ -10,11 +10,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
+use super::Upgrade;
 use super::body::{Body, Record, RequestBody};
+use super::hygiene::{self, Peer};
 use super::incoming::Arrival;
 use super::permit::Permit;
 use super::stream::{Standing, until_it_falls};
-use super::{Upgrade, hygiene};
 use crate::credential::{self, QueryParameter};
 use crate::path::Query;
 use crate::rejection::{Reason, Rejection};
@@ -148,6 +149,7 @@ fn edit(headers: &mut HeaderMap, permit: &Permit) {
 fn tell_origin(headers: &mut HeaderMap, arrival: &Arrival, connection: &Connection, listener: &Listener) {
     let proxies = &listener.gateway.trusted_proxies;
     let believed = !proxies.is_empty() && proxies.contains(connection.peer.ip().to_canonical());
+    hygiene::remove_origin(headers, if believed { Peer::TrustedProxy } else { Peer::Stranger });
     let hops = if believed { hops(headers, connection) } else { None };
     headers.insert(FORWARDED_FOR, hops.unwrap_or_else(|| connection.peer_value.clone()));
     if !believed || !headers.contains_key(FORWARDED_PROTO) {

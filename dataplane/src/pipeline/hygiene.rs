@@ -24,6 +24,23 @@ static FORWARDED_CERTIFICATE: [HeaderName; 3] = [
     HeaderName::from_static("x-forwarded-client-cert"),
 ];
 
+/// Fields in which proxies tell where a request came from (RFC 7239, and what came before it).
+static FORWARDED: [HeaderName; 6] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// Whether the peer's word about where a request came from counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Stranger,
+    TrustedProxy,
+}
+
 /// Removes the connection's fields. Done before anything judges the request, so that what is judged is what travels.
 ///
 /// `TE: trailers` stays: it promises that the caller takes trailers, and is the only member that is not of the connection.
@@ -62,6 +79,20 @@ pub fn remove_claims<'a>(headers: &mut HeaderMap, identity: impl Iterator<Item =
     let is_claim = |name: &HeaderName| names().any(|guarded| same_variable(name.as_str(), guarded.as_str()));
     if headers.keys().any(is_claim) {
         let found: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
+        for name in found {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes what a stranger says of where the request came from; of a trusted proxy only odd spellings, which it would not use.
+pub fn remove_origin(headers: &mut HeaderMap, peer: Peer) {
+    let is_origin = |name: &HeaderName| {
+        let told = FORWARDED.iter().find(|field| same_variable(name.as_str(), field.as_str()));
+        told.is_some_and(|field| peer == Peer::Stranger || name != field)
+    };
+    if headers.keys().any(is_origin) {
+        let found: Vec<HeaderName> = headers.keys().filter(|name| is_origin(name)).cloned().collect();
         for name in found {
             headers.remove(name);
         }
@@ -124,6 +155,18 @@ mod tests {
             remove_claims(&mut found, guarded.iter());
             assert_eq!(found, headers(&[("x-user", "kept")]), "{spelling}");
         }
+    }
+
+    #[test]
+    fn where_a_request_came_from_is_believed_from_trusted_proxies_in_one_spelling() {
+        let sent =
+            || headers(&[("forwarded", "for=x"), ("x_forwarded_for", "x"), ("x-real-ip", "x"), ("x-other", "kept")]);
+        let mut found = sent();
+        remove_origin(&mut found, Peer::Stranger);
+        assert_eq!(found, headers(&[("x-other", "kept")]));
+        let mut found = sent();
+        remove_origin(&mut found, Peer::TrustedProxy);
+        assert_eq!(found, headers(&[("forwarded", "for=x"), ("x-real-ip", "x"), ("x-other", "kept")]));
     }
 
     #[test]
