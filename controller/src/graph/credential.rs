@@ -32,13 +32,15 @@ fn kind(cluster: &ClusterState, namespace: &str, credential: &Credential) -> Res
         let name = ObjectName::new(namespace, name);
         secret(cluster, &name, field).map(|secret| (name, secret))
     };
-    if credential.pass_through.is_some() {
+    // Taken apart by name: whoever adds a kind is led here.
+    let Credential { pass_through, none, basic, header, query_parameter } = credential;
+    if pass_through.is_some() {
         return Ok(Kind::PassThrough(v1::PassThrough {}));
     }
-    if credential.none.is_some() {
+    if none.is_some() {
         return Ok(Kind::None(v1::NoCredential {}));
     }
-    if let Some(basic) = &credential.basic {
+    if let Some(basic) = basic {
         let field = format!("{field}.basic.secretRef");
         let (name, secret) = find(&basic.secret_ref.name, &field)?;
         let username = value(secret, &name, "username", &field)?;
@@ -54,7 +56,7 @@ fn kind(cluster: &ClusterState, namespace: &str, credential: &Credential) -> Res
             password: Some(value(secret, &name, "password", &field)?),
         }));
     }
-    if let Some(header) = &credential.header {
+    if let Some(header) = header {
         let field = format!("{field}.header.secretRef");
         let (name, secret) = find(&header.secret_ref.name, &field)?;
         let value = value(secret, &name, &header.secret_ref.key, &field)?;
@@ -64,7 +66,7 @@ fn kind(cluster: &ClusterState, namespace: &str, credential: &Credential) -> Res
             value: Some(value),
         }));
     }
-    if let Some(parameter) = &credential.query_parameter {
+    if let Some(parameter) = query_parameter {
         let field = format!("{field}.queryParameter.secretRef");
         let (name, secret) = find(&parameter.secret_ref.name, &field)?;
         let value = value(secret, &name, &parameter.secret_ref.key, &field)?;
