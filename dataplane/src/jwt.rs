@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::clock::UnixMs;
 pub use algorithm::Algorithm;
-pub use cache::TokenCache;
+pub use cache::{Case, TokenCache};
 pub use claims::Claims;
 pub use key_ring::{KeyRing, KeySetFault};
 pub use rules::{InvalidRules, Rules};

@@ -5,7 +5,7 @@
 pub mod authenticate;
 pub mod body;
 mod forward;
-mod hygiene;
+pub mod hygiene;
 mod incoming;
 pub mod permit;
 mod respond;
