@@ -22,7 +22,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run check test lint unit structure generate identity-provider bench fuzz endure
+.PHONY: help run check test lint unit structure generate identity-provider bench instructions fuzz endure
 
 help: ## lists the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,10 +71,22 @@ $(IDENTITY_PROVIDER):
 	npm ci --prefix $@.new --ignore-scripts --no-audit --no-fund --loglevel=error
 	mv $@.new $@
 
-bench: $(ENVOY) ## cost of a request beside nginx, HAProxy and Envoy; needs Debian's nginx-light, haproxy and wrk; minutes
+bench: $(ENVOY) ## cost of a request beside nginx, HAProxy and Envoy; needs Debian's nginx-light, haproxy and wrk; 15 minutes, with BENCH=--quick 3
 	cargo build --release --locked -p sallyport -p sallyport-bench
 	$${CARGO_TARGET_DIR:-target}/release/sallyport-bench --sallyport $${CARGO_TARGET_DIR:-target}/release/sallyport \
 		--envoy "$$(find $(ENVOY) -path '*_bin/envoy' -type f)" $(BENCH)
+
+GUNGRAUN_VERSION := 0.20.0
+GUNGRAUN := $(CACHE)/gungraun-runner-$(GUNGRAUN_VERSION)
+
+instructions: $(GUNGRAUN) ## instructions of the hot functions beside the recorded base; needs Debian's valgrind; RECORD=--record writes the base
+	GUNGRAUN_RUNNER="$(GUNGRAUN)/bin/gungraun-runner" cargo bench --locked -p sallyport-bench --bench instructions -- --output-format=json \
+		| cargo run --release --locked --quiet -p sallyport-bench --bin instructions -- $(RECORD)
+
+# The same version as the library in Cargo.lock.
+$(GUNGRAUN):
+	cargo install gungraun-runner --version $(GUNGRAUN_VERSION) --locked --root $@.new
+	mv $@.new $@
 
 $(ENVOY):
 	python3 -m venv $@.new
