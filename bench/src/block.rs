@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Context as _;
 
-use crate::case::Case;
+use crate::case::{Case, Run};
 use crate::contender::{Bench, Checks, KEY, Kind, OTHER_CORE};
 use crate::load::{self, Load};
 use crate::report::{Measured, Outcome};
@@ -12,12 +12,23 @@ use crate::token::Signer;
 
 /// A block in which the service itself cost this much more than in the best one is thrown away: the machine was busy.
 const NOISE: f64 = 1.15;
+/// Seconds in which connections, caches and branch predictors settle.
+const SETTLE: u64 = 1;
+/// Seconds of a run in which no token may come twice.
+const AFRESH: u64 = 1;
 
-pub(crate) fn measure(bench: &Bench, case: &Case, blocks: usize, seconds: u64) -> anyhow::Result<Outcome> {
-    let seconds = case.seconds.unwrap_or(seconds);
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    pub(crate) blocks: usize,
+    /// Of each run.
+    pub(crate) seconds: u64,
+}
+
+pub(crate) fn measure(bench: &Bench, case: &Case, extent: Extent) -> anyhow::Result<Outcome> {
     let signer = match case.checks {
         Checks::Token(algorithm) => Some(Signer::new(algorithm)?),
-        Checks::None | Checks::Key { .. } => None,
+        _ => None,
     };
     let tokens = bench.folder().join("tokens");
     if let Some(signer) = &signer {
@@ -30,52 +41,89 @@ pub(crate) fn measure(bench: &Bench, case: &Case, blocks: usize, seconds: u64) -
     };
     let contenders: Vec<_> = case.contenders.iter().copied().filter(|kind| bench.has(*kind)).collect();
     let order: Vec<_> = [Kind::Direct].into_iter().chain(contenders.iter().copied()).collect();
-    let mut all = Vec::new();
-    for _ in 0..blocks {
-        let mut block: Vec<Measured> = Vec::new();
-        for kind in order.iter().chain(order.iter().rev()).copied() {
-            let cost_us =
-                one(bench, case, kind, seconds, &load, signer.as_ref()).with_context(|| format!("{kind:?}"))?;
-            block.push(Measured { kind, cost_us });
-        }
-        all.push(block);
-    }
-    let best =
-        all.iter().flatten().filter(|one| one.kind == Kind::Direct).map(|one| one.cost_us).fold(f64::MAX, f64::min);
-    let quiet = |block: &Vec<Measured>| {
-        block.iter().filter(|one| one.kind == Kind::Direct).all(|one| one.cost_us <= best * NOISE)
-    };
-    let kept: Vec<_> = all.iter().filter(|block| quiet(block)).cloned().collect();
-    let thrown_away = all.len() - kept.len();
-    Ok(Outcome::new(case.name, contenders, if kept.is_empty() { all } else { kept }, thrown_away))
+    let session = Session { bench, case, seconds: extent.seconds, load, signer: signer.as_ref() };
+    let blocks = (0..extent.blocks).map(|_| session.block(&order)).collect::<Result<Vec<_>, _>>()?;
+    let (kept, thrown_away) = quiet(blocks);
+    Ok(Outcome::new(case.name, contenders, kept, thrown_away))
 }
 
-/// CPU time of the process for each request, in microseconds.
-fn one(
-    bench: &Bench,
-    case: &Case,
-    kind: Kind,
+/// One case under measurement.
+struct Session<'a> {
+    bench: &'a Bench,
+    case: &'a Case,
     seconds: u64,
-    load: &Load<'_>,
-    signer: Option<&Signer>,
-) -> anyhow::Result<f64> {
-    let port = Bench::port(kind);
-    if kind == Kind::Direct {
-        let before = bench.upstream.cpu_ns()?;
-        let requests = load::run(bench.folder(), OTHER_CORE, port, seconds, load)?;
-        return Ok(per_request(bench.upstream.cpu_ns()? - before, requests));
+    load: Load<'a>,
+    signer: Option<&'a Signer>,
+}
+
+impl Session<'_> {
+    fn block(&self, order: &[Kind]) -> anyhow::Result<Vec<Measured>> {
+        let one = |kind: &Kind| -> anyhow::Result<Measured> {
+            let cost_us = self.cost_us(*kind).with_context(|| format!("{kind:?}"))?;
+            Ok(Measured { kind: *kind, cost_us })
+        };
+        order.iter().chain(order.iter().rev()).map(one).collect()
     }
-    let gateway = bench.start(kind, case.checks, signer)?;
-    if !case.afresh {
-        // Connections, caches and branch predictors settle.
-        load::run(bench.folder(), OTHER_CORE, port, 1, load)?;
+
+    /// CPU time of the process for each request, in microseconds.
+    fn cost_us(&self, kind: Kind) -> anyhow::Result<f64> {
+        let load = |seconds| load::run(self.bench.folder(), OTHER_CORE, kind.port(), seconds, &self.load);
+        let started =
+            if kind == Kind::Direct { None } else { Some(self.bench.start(kind, self.case.checks, self.signer)?) };
+        let process = started.as_ref().unwrap_or(&self.bench.upstream);
+        let seconds = match self.case.run {
+            Run::Afresh => AFRESH,
+            Run::Settled => {
+                load(SETTLE)?;
+                self.seconds
+            }
+        };
+        let before = process.cpu_ns()?;
+        let requests = load(seconds)?;
+        Ok(per_request(process.cpu_ns()? - before, requests))
     }
-    let before = gateway.cpu_ns()?;
-    let requests = load::run(bench.folder(), OTHER_CORE, port, seconds, load)?;
-    Ok(per_request(gateway.cpu_ns()? - before, requests))
+}
+
+/// The blocks during which the machine was quiet, or all if there is none; and how many were thrown away.
+fn quiet(blocks: Vec<Vec<Measured>>) -> (Vec<Vec<Measured>>, usize) {
+    let direct = |block: &'_ [Measured]| -> f64 {
+        block.iter().filter(|one| one.kind == Kind::Direct).map(|one| one.cost_us).fold(0.0, f64::max)
+    };
+    let all = blocks.iter().flatten().filter(|one| one.kind == Kind::Direct);
+    let best = all.map(|one| one.cost_us).fold(f64::MAX, f64::min);
+    let count = blocks.len();
+    // The best of all stands in one that may be thrown away for its other half.
+    let is_quiet = |block: &Vec<Measured>| direct(block) <= best * NOISE;
+    if !blocks.iter().any(is_quiet) {
+        return (blocks, 0);
+    }
+    let kept: Vec<_> = blocks.into_iter().filter(is_quiet).collect();
+    let thrown_away = count - kept.len();
+    (kept, thrown_away)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn per_request(cpu_ns: u64, requests: u64) -> f64 {
     cpu_ns as f64 / requests.max(1) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(direct: [f64; 2]) -> Vec<Measured> {
+        direct.map(|cost_us| Measured { kind: Kind::Direct, cost_us }).to_vec()
+    }
+
+    #[test]
+    fn blocks_of_a_busy_machine_are_thrown_away() {
+        let (kept, thrown_away) = quiet(vec![block([10.0, 11.0]), block([10.0, 12.0]), block([11.4, 11.5])]);
+        assert_eq!((kept.len(), thrown_away), (2, 1));
+    }
+
+    #[test]
+    fn where_no_block_was_quiet_all_are_kept() {
+        let (kept, thrown_away) = quiet(vec![block([10.0, 12.0]), block([12.0, 13.0])]);
+        assert_eq!((kept.len(), thrown_away), (2, 0));
+    }
 }

@@ -8,6 +8,8 @@ use anyhow::{Context as _, ensure};
 
 /// Connections that are kept alive.
 const CONNECTIONS: usize = 32;
+/// The last of the routes, where there are 10,000 others.
+const PATH: &str = "/apis/9999/orders";
 
 /// What the callers send besides the request line.
 pub(crate) struct Load<'a> {
@@ -28,7 +30,7 @@ pub(crate) fn run(folder: &Path, core: usize, port: u16, seconds: u64, load: &Lo
         fs::write(&script, SCRIPT.replace("${TOKENS}", &tokens.display().to_string()))?;
         command.arg("-s").arg(script);
     }
-    let output = command.arg(format!("http://127.0.0.1:{port}/orders")).output().context("wrk is not installed")?;
+    let output = command.arg(format!("http://127.0.0.1:{port}{PATH}")).output().context("wrk is not installed")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let refused = text.lines().find(|line| line.contains("Non-2xx") || line.contains("Socket errors"));
     ensure!(refused.is_none() && output.status.success(), "wrk: {text}");

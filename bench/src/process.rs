@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 
 /// How long a process may take until its port answers.
 const START: Duration = Duration::from_secs(60);
@@ -15,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 pub(crate) struct Running {
     child: Child,
-    pub(crate) started_within: Duration,
+    pub(crate) started_within_ms: i64,
 }
 
 impl Running {
@@ -25,12 +26,14 @@ impl Running {
         let mut pinned = Command::new("setpriv");
         pinned.args(["--pdeathsig", "KILL", "taskset", "-c", &core.to_string()]).args(command).stdin(Stdio::null());
         pinned.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let begun = Timestamp::now();
         let mut child = pinned.spawn().with_context(|| format!("{command:?} cannot be started"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let looks = u32::try_from(START.as_millis() / LOOK_EVERY.as_millis()).unwrap_or(u32::MAX);
-        for look in 0..looks {
+        for _ in 0..looks {
             if TcpStream::connect_timeout(&address, LOOK_EVERY).is_ok() {
-                return Ok(Self { child, started_within: LOOK_EVERY * look });
+                let started_within_ms = Timestamp::now().as_millisecond() - begun.as_millisecond();
+                return Ok(Self { child, started_within_ms });
             }
             if let Some(status) = child.try_wait()? {
                 bail!("{command:?} ended with {status}");
