@@ -21,4 +21,5 @@ pub mod route;
 pub mod runtime;
 pub mod server;
 pub mod settings;
+mod sources;
 pub mod upstream;

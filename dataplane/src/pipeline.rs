@@ -121,11 +121,11 @@ async fn handle(
     forward::forward(worker, connection, request, permit, record).await
 }
 
-/// Services differ in whether `/admin;x` is `/admin`: where that would be another rule, nobody can say what was asked for.
+/// Services differ in whether `/admin;x` is `/admin`: where that is another rule's, nobody can say what was asked for.
 fn judge_parameters(listener: &Listener, asked: &Asked<'_>, found: &Found) -> Result<(), Rejection> {
     let Some(plain) = path::without_parameters(asked.path) else { return Ok(()) };
     let otherwise = listener.routes.find(&Asked { path: &plain, ..*asked });
-    if otherwise.is_some_and(|other| other.is_same(found)) {
+    if otherwise.is_none_or(|other| other.is_same(found)) {
         return Ok(());
     }
     Err(Rejection::because(Reason::Malformed, "without its parameters the path would lead to another rule"))

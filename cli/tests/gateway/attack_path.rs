@@ -185,3 +185,15 @@ async fn a_hosts_spelling_changes_nothing() {
         assert_eq!(raw(gateway.http(), text.as_bytes()).await.statuses(), [status], "{host}");
     }
 }
+
+#[tokio::test]
+async fn a_rule_may_name_a_path_with_parameters() {
+    let service = Service::start().await;
+    let named = route("orders", "shop").replace("type: PathPrefix, value: /orders", "type: Exact, value: /orders;v=1");
+    let manifests = [GATEWAY, &named, &backend("shop", service.address, ""), &policy("orders", OPEN)];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    for (path, status) in [("/orders;v=1", 200), ("/orders;v=2", 404), ("/orders", 404)] {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+        assert_eq!(raw(gateway.http(), text.as_bytes()).await.statuses(), [status], "{path}");
+    }
+}

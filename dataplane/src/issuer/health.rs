@@ -9,6 +9,7 @@ use sallyport_snapshot::v1::{self, issuer_health::State};
 use super::fetch::{FetchFault, Fresh};
 use crate::clock::UnixMs;
 use crate::egress::CallFault;
+use crate::sources::chain;
 
 /// Of a message, in characters: an issuer's own words are in it, and it ends up in a status.
 const MAX_MESSAGE_CHARS: usize = 1000;
@@ -155,17 +156,6 @@ fn message(looked: &Result<Fresh, FetchFault>) -> String {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
         None => text,
     }
-}
-
-/// An error with its sources, from the outermost.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Onward: the caller's credentials out, the gateway's in, and one exchange with the service.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 use super::Upgrade;
 use super::body::{Body, Record, RequestBody};
 use super::hygiene::{self, Peer};
-use super::incoming::Arrival;
+use super::incoming::{Arrival, FORWARDED_FOR};
 use super::permit::Permit;
 use super::stream::{Standing, until_it_falls};
 use crate::credential::{self, QueryParameter};
@@ -26,9 +28,9 @@ use crate::runtime::backend::Backend;
 use crate::runtime::listener::Listener;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
+use crate::sources::chain;
 use crate::upstream::{Exchange, Purpose, Terms};
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -90,7 +92,7 @@ pub(super) async fn forward(
     let asked = Instant::now();
     let exchange = worker.upstreams().send(target, Request::from_parts(head, body), terms).await;
     let Exchange { response, address, lease } =
-        exchange.map_err(|failure| Rejection::because(failure.reason(), describe(&failure)))?;
+        exchange.map_err(|failure| Rejection::because(failure.reason(), chain(&failure)))?;
     record.upstream(address, asked);
     let standing = Standing::new(worker, permit, found.clone(), listener);
     let (mut response, body) = match (upgrade, response.status()) {
@@ -116,16 +118,6 @@ fn split(response: Response<Incoming>) -> (Response<()>, Incoming) {
 fn timeout(found: &Found, of_backend: Option<Duration>) -> Option<Duration> {
     let of_route = found.rule.backend_request_timeout.into_iter().chain(found.rule.request_timeout).min();
     of_route.or(of_backend)
-}
-
-fn describe(failure: &crate::upstream::UpstreamFailure) -> String {
-    let mut text = failure.to_string();
-    let mut source = std::error::Error::source(failure);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Takes out every key, every identity that only the gateway may state, and the place of its own credential.
@@ -185,7 +177,8 @@ fn target_uri(
         (Some(query), None) | (None, Some(query)) => format!("{path}?{query}"),
         (Some(query), Some(shown)) => format!("{path}?{query}&{shown}"),
     };
-    target.parse().map_err(|_| Rejection::because(Reason::Malformed, "the request target cannot be forwarded"))
+    Uri::from_maybe_shared(Bytes::from(target))
+        .map_err(|_| Rejection::because(Reason::Malformed, "the request target cannot be forwarded"))
 }
 
 /// Filters of the rule, then of the backend.
@@ -194,14 +187,14 @@ struct Changes<'a> {
     matched: usize,
 }
 
-struct Rewritten {
-    path: String,
+struct Rewritten<'a> {
+    path: Cow<'a, str>,
     host: HeaderValue,
 }
 
 impl Changes<'_> {
-    fn request(&self, arrival: &Arrival, headers: &mut HeaderMap) -> Rewritten {
-        let mut rewritten = Rewritten { path: arrival.path.clone(), host: arrival.authority.clone() };
+    fn request<'a>(&self, arrival: &'a Arrival, headers: &mut HeaderMap) -> Rewritten<'a> {
+        let mut rewritten = Rewritten { path: Cow::Borrowed(&arrival.path), host: arrival.authority.clone() };
         for filter in self.filters.into_iter().flatten() {
             match filter {
                 Filter::RequestHeaders(edit) => edit.apply(headers),
@@ -221,10 +214,10 @@ impl Changes<'_> {
     }
 }
 
-impl Rewritten {
+impl Rewritten<'_> {
     fn apply(&mut self, rewrite: &Rewrite, matched: usize) {
         if let Some(path) = &rewrite.path {
-            self.path = path.apply(&self.path, matched);
+            self.path = Cow::Owned(path.apply(&self.path, matched));
         }
         if let Some(host) = &rewrite.hostname {
             self.host = host.clone();

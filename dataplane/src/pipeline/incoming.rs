@@ -14,7 +14,7 @@ use crate::rejection::{Reason, Rejection};
 use crate::runtime::listener::Listener;
 use crate::server::connection::Connection;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Host, path and query of a request: what is matched, judged and forwarded.
 pub(crate) struct Arrival {
