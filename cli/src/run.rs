@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use notify::{RecursiveMode, Watcher as _};
+use sallyport_api::condition::Reason;
 use sallyport_controller::manifest::{self, Diagnostic, SourceFile, files};
+use sallyport_controller::status::{Condition, ObjectStatus};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
 use sallyport_dataplane::observe::traces::Traces;
@@ -71,10 +73,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
             Some(()) = changed.recv() => {
                 tokio::time::sleep(QUIET).await;
                 while changed.try_recv().is_ok() {}
-                if let Err(error) = reload(&mut state, &arguments.files, &data_plane) {
-                    tracing::error!(error = format!("{error:#}"), "the manifests cannot be read; what was in force stays");
+                match reload(&mut state, &arguments.files, &data_plane) {
+                    Ok(statuses) => unreached.tell(&statuses),
+                    Err(error) => {
+                        tracing::error!(error = format!("{error:#}"), "the manifests cannot be read; what was in force stays");
+                    }
                 }
-                unreached.tell(&state.statuses());
             }
             Some(report) = reported.recv() => {
                 state.hear(report);
@@ -150,8 +154,12 @@ fn watch(paths: &[PathBuf], changes: mpsc::UnboundedSender<()>) -> anyhow::Resul
     Ok(watcher)
 }
 
-/// Reads everything anew and enforces it.
-pub(crate) fn reload(state: &mut State, paths: &[PathBuf], data_plane: &DataPlane) -> anyhow::Result<()> {
+/// Reads everything anew and enforces it; where each object stands then.
+pub(crate) fn reload(
+    state: &mut State,
+    paths: &[PathBuf],
+    data_plane: &DataPlane,
+) -> anyhow::Result<Vec<ObjectStatus>> {
     let mut sources: Vec<SourceFile> = Vec::new();
     for path in paths {
         sources.extend(files::read(path).with_context(|| path.display().to_string())?);
@@ -163,28 +171,22 @@ pub(crate) fn reload(state: &mut State, paths: &[PathBuf], data_plane: &DataPlan
     diagnostics.sort();
     diagnostics.dedup();
     diagnostics.iter().for_each(report);
-    let rejected = statuses.iter().flat_map(|status| {
-        status
-            .conditions
-            .iter()
-            .filter(|condition| condition.reason == "Rejected")
-            .map(move |condition| (status, condition))
-    });
-    for (status, condition) in rejected.filter(|(_, condition)| condition.r#type == "Programmed") {
+    statuses.iter().for_each(report_rejection);
+    let ready = statuses.iter().filter(|status| status.is_ready()).count();
+    tracing::info!(objects = statuses.len(), ready, problems = diagnostics.len(), "configuration in force");
+    Ok(statuses)
+}
+
+/// What of an object the data plane would not take.
+fn report_rejection(status: &ObjectStatus) {
+    let is_rejection = |one: &&Condition| one.r#type == "Programmed" && one.reason == Reason::Rejected.as_str();
+    if let Some(condition) = status.conditions.iter().find(is_rejection) {
         tracing::error!(
             object = format!("{} {}", status.kind, status.name),
             why = condition.message,
             "the data plane rejected a part of the configuration"
         );
     }
-    let programmed = statuses.iter().filter(|status| status.is_ready()).count();
-    tracing::info!(
-        objects = statuses.len(),
-        ready = programmed,
-        problems = diagnostics.len(),
-        "configuration in force"
-    );
-    Ok(())
 }
 
 fn report(diagnostic: &Diagnostic) {

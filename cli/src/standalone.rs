@@ -1,6 +1,6 @@
 //! Files in, configuration out: controller and data plane joined in one process, by the path that a cluster uses as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_controller::cluster::{ClusterState, Object, ObjectKind, ObjectName};
 use sallyport_controller::compile::{Compiled, compile};
@@ -49,7 +49,7 @@ impl State {
             diagnostics.extend(kept_file(file, kept.len()));
             self.by_file.insert(file.clone(), kept);
         }
-        let kept: Vec<_> = self.by_file.values().flatten().map(|held| (held.kind, held.name.clone())).collect();
+        let kept: BTreeSet<_> = self.by_file.values().flatten().map(|held| (held.kind, held.name.clone())).collect();
         self.diagnosers.retain(|key, _| kept.contains(key));
         for loaded in loaded.objects {
             let key = (loaded.kind, loaded.name.clone());
