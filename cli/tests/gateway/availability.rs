@@ -8,20 +8,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::kit::caller::{HOST, get, hear, send};
 use crate::kit::gateway::Gateway;
-use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route};
+use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
 use crate::kit::service::Service;
 
 async fn bounded(service: std::net::SocketAddr, bounds: &str) -> Gateway {
-    let class = GATEWAY.replace(
-        "spec: {controllerName: sallyport.dev/gateway-controller}",
-        "spec: {controllerName: sallyport.dev/gateway-controller, parametersRef: {group: sallyport.dev, kind: GatewayParameters, name: ours, namespace: shop}}",
-    );
-    let parameters = format!(
-        "\n---\napiVersion: sallyport.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {{name: ours, namespace: shop}}\nspec: {{bounds: {bounds}}}\n"
-    );
+    let gateway = gateway_with(&format!("{{bounds: {bounds}}}"));
     let manifests = [
-        &class,
-        &parameters,
+        &gateway,
         &route("orders", "shop"),
         &backend("shop", service, "timeouts: {request: 500ms}"),
         &policy("orders", OPEN),
@@ -147,7 +140,7 @@ async fn a_body_that_breaks_off_is_not_a_whole_one_for_the_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_does_not_read_holds_the_service_back_and_nobody_else() {
+async fn a_reader_that_does_not_read_holds_nobody_else_up() {
     let service = Service::start().await;
     let gateway = bounded(service.address, "{}").await;
     let mut stuck = TcpStream::connect(gateway.http()).await.unwrap();

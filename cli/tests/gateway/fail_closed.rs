@@ -7,7 +7,7 @@ use rstest::rstest;
 use crate::kit::caller::{get, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::issuer::Issuer;
-use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, policy_on, route, secret, subscription};
+use crate::kit::manifest::{GATEWAY, OPEN, backend, gateway_with, policy, policy_on, route, secret, subscription};
 use crate::kit::service::Service;
 use crate::kit::traffic::Traffic;
 
@@ -81,12 +81,9 @@ async fn the_route_before_the_policy() {
 #[tokio::test]
 async fn under_allow_there_is_a_window_between_route_and_policy() {
     let service = Service::start().await;
-    let class = GATEWAY.replace(
-        "spec: {controllerName: sallyport.dev/gateway-controller}",
-        "spec: {controllerName: sallyport.dev/gateway-controller, parametersRef: {group: sallyport.dev, kind: GatewayParameters, name: ours, namespace: shop}}",
-    );
-    let parameters = "\n---\napiVersion: sallyport.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {name: ours, namespace: shop}\nspec: {unprotectedRoutes: Allow}\n";
-    let mut gateway = Gateway::start(&[&class, parameters, &backend("shop", service.address, "")].concat()).await;
+    let mut gateway =
+        Gateway::start(&[gateway_with("{unprotectedRoutes: Allow}"), backend("shop", service.address, "")].concat())
+            .await;
     gateway.write("b.yaml", &route("orders", "shop"));
     assert_eq!(send(gateway.http(), get("/orders", &[])).await.verdict(), "200", "who says Allow has this window");
     gateway.write("a.yaml", &policy("orders", BY_KEY));
@@ -258,13 +255,24 @@ async fn before_the_first_configuration_nothing_is_served_and_it_is_not_ready() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_route_that_goes_takes_its_protection_with_it_but_not_its_path() {
-    // The prefix `/` is open; while `/orders` is protected, deleting its policy must not hand its requests to the open one.
+async fn a_guarded_route_that_breaks_does_not_hand_its_requests_to_an_open_one() {
     let service = Service::start().await;
     let all = route("all", "shop").replace("value: /all", "value: /");
-    let manifests = [base(&service), all, policy("all", OPEN), route("orders", "shop"), policy("orders", BY_KEY)];
-    let mut gateway = Gateway::start(&manifests.concat()).await;
-    let broken = route("orders", "shop").replace("kind: Backend, name: shop", "kind: Backend, name: nowhere");
-    let steps: [(&str, Option<&str>); 1] = [("z.yaml", Some(&broken))];
-    nobody_comes_in(&mut gateway, &service, &steps).await;
+    let manifests = [base(&service), all, policy("all", OPEN), policy("orders", BY_KEY), subscribed()];
+    let orders = route("orders", "shop");
+    // Put in force from nothing each time: there is no last good form to go on with.
+    for broken in [
+        orders.replace("kind: Backend, name: shop", "kind: Backend, name: nowhere"),
+        orders.replace("  rules:", "  nonsense: 1\n  rules:"),
+        orders.replace("type: PathPrefix, value: /orders", "type: Nonsense, value: /orders"),
+        orders.replace("type: PathPrefix", "type: 7"),
+    ] {
+        let mut gateway = Gateway::start(&manifests.concat()).await;
+        gateway.write("orders.yaml", &broken);
+        nobody_comes_in(&mut gateway, &service, &[("orders.yaml", Some(&broken))]).await;
+        assert_eq!(with_key(&gateway).await, "500 configuration", "{broken}");
+        gateway.write("orders.yaml", &orders);
+        assert_eq!(with_key(&gateway).await, "200");
+        service.take();
+    }
 }

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use crate::kit::caller::{get, get_from, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::issuer::{Issuer, encode, merged};
-use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, policy_on, route, secret, subscription};
+use crate::kit::manifest::{
+    GATEWAY, OPEN, backend, gateway_with, policy, policy_on, route, subscription, subscription_with,
+};
 use crate::kit::service::Service;
 use crate::kit::traffic::Traffic;
 
@@ -256,17 +258,11 @@ async fn a_key_may_stand_in_the_query_where_the_policy_says_so_and_never_travels
 #[case::cancelled("state: Cancelled", "403 subscription-inactive")]
 #[case::expired("expires: 2020-01-01T00:00:00Z", "403 subscription-inactive")]
 #[case::not_begun("notBefore: 2099-01-01T00:00:00Z", "403 subscription-inactive")]
-#[case::within_dates("notBefore: 2020-01-01T00:00:00Z, expires: 2099-01-01T00:00:00Z", "200")]
+#[case::within_dates("notBefore: 2020-01-01T00:00:00Z\n  expires: 2099-01-01T00:00:00Z", "200")]
 #[tokio::test]
 async fn a_subscription_holds_as_long_as_it_says(#[case] field: &str, #[case] expected: &str) {
     let service = Service::start().await;
-    let manifests = [
-        keyed(&service),
-        format!(
-            "\n---\napiVersion: sallyport.dev/v1alpha1\nkind: Subscription\nmetadata: {{name: acme, namespace: shop}}\nspec: {{owner: {{name: A}}, scope: {OF_REPORTS}, keys: {{secretName: acme-keys}}, {field}}}\n"
-        ),
-        secret("acme-keys", &format!("{{primary: {KEY_A}}}")),
-    ];
+    let manifests = [keyed(&service), subscription_with("acme", OF_REPORTS, &format!("{{primary: {KEY_A}}}"), field)];
     let gateway = Gateway::start(&manifests.concat()).await;
     assert_eq!(send(gateway.http(), get("/reports", &[("sallyport-key", KEY_A)])).await.verdict(), expected);
 }
@@ -276,10 +272,7 @@ async fn a_subscription_ends_to_the_second() {
     let service = Service::start().await;
     let manifests = [
         keyed(&service),
-        format!(
-            "\n---\napiVersion: sallyport.dev/v1alpha1\nkind: Subscription\nmetadata: {{name: acme, namespace: shop}}\nspec: {{owner: {{name: A}}, scope: {OF_REPORTS}, keys: {{secretName: acme-keys}}, expires: 2090-01-01T00:00:00Z}}\n"
-        ),
-        secret("acme-keys", &format!("{{primary: {KEY_A}}}")),
+        subscription_with("acme", OF_REPORTS, &format!("{{primary: {KEY_A}}}"), "expires: 2090-01-01T00:00:00Z"),
     ];
     let gateway = Gateway::start(&manifests.concat()).await;
     let verdict = async || send(gateway.http(), get("/reports", &[("sallyport-key", KEY_A)])).await.verdict();
@@ -380,14 +373,9 @@ async fn addresses_are_judged(#[case] filter: &str, #[case] forwarded: &[&str], 
 #[tokio::test]
 async fn trusted_proxies_are_believed_from_the_right(#[case] forwarded: &str, #[case] expected: &str) {
     let service = Service::start().await;
-    let class = GATEWAY.replace(
-        "spec: {controllerName: sallyport.dev/gateway-controller}",
-        "spec: {controllerName: sallyport.dev/gateway-controller, parametersRef: {group: sallyport.dev, kind: GatewayParameters, name: ours, namespace: shop}}",
-    );
-    let parameters = "\n---\napiVersion: sallyport.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {name: ours, namespace: shop}\nspec: {trustedProxies: {cidrs: [127.0.0.0/8]}}\n";
+    let gateway = gateway_with("{trustedProxies: {cidrs: [127.0.0.0/8]}}");
     let spec = format!("{OPEN}\nipFilter: {{allow: [203.0.113.7]}}");
-    let manifests =
-        [&class, parameters, &route("orders", "shop"), &backend("shop", service.address, ""), &policy("orders", &spec)];
+    let manifests = [gateway, route("orders", "shop"), backend("shop", service.address, ""), policy("orders", &spec)];
     let gateway = Gateway::start(&manifests.concat()).await;
     let answer = send(gateway.http(), get("/orders", &[("x-forwarded-for", forwarded)])).await;
     assert_eq!(answer.verdict(), expected, "{:?}", gateway.diagnostics);

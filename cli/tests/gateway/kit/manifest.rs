@@ -18,6 +18,22 @@ spec:
   - {name: http, port: 8080, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}
 ";
 
+/// The same, with GatewayParameters of the class; `spec` as a flow mapping.
+pub fn gateway_with(spec: &str) -> String {
+    let class = "controllerName: sallyport.dev/gateway-controller";
+    let reference = "parametersRef: {group: sallyport.dev, kind: GatewayParameters, name: ours, namespace: shop}";
+    let gateway = GATEWAY.replace(class, &format!("{class}, {reference}"));
+    format!(
+        "{gateway}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: GatewayParameters
+metadata: {{name: ours, namespace: shop}}
+spec: {spec}
+"
+    )
+}
+
 /// A route in `shop` from the path prefix `/NAME` to the Backend `backend`.
 pub fn route(name: &str, backend: &str) -> String {
     format!(
@@ -93,6 +109,11 @@ pub fn pem(kind: &str, name: &str, entries: &[(&str, &str)]) -> String {
 
 /// A Subscription in `shop` to `scope` (a flow mapping) with the keys in the Secret `NAME-keys`, made here as well.
 pub fn subscription(name: &str, scope: &str, keys: &str) -> String {
+    subscription_with(name, scope, keys, "state: Active")
+}
+
+/// The same with one more field of its spec.
+pub fn subscription_with(name: &str, scope: &str, keys: &str, field: &str) -> String {
     format!(
         "
 ---
@@ -103,6 +124,7 @@ spec:
   owner: {{name: {name}}}
   scope: {scope}
   keys: {{secretName: {name}-keys}}
+  {field}
 {}",
         secret(&format!("{name}-keys"), keys)
     )
