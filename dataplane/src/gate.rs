@@ -163,11 +163,23 @@ impl<T> GatedIo<T> {
             }
             Ok(None) => {
                 self.searched = fresh.len();
+                self.begin_head();
                 false
             }
             Err(refusal) => {
                 self.refuse(refusal);
                 true
+            }
+        }
+    }
+
+    /// A head is there in part: its time runs. One that comes as a whole never has the clock read for it.
+    fn begin_head(&mut self) {
+        if self.head_began.is_none() {
+            let now = Instant::now();
+            self.head_began = Some(now);
+            if self.timer.deadline() > now + self.bounds.head_timeout {
+                self.timer.as_mut().reset(now + self.bounds.head_timeout);
             }
         }
     }
@@ -281,17 +293,8 @@ impl<T: AsyncRead + Unpin> GatedIo<T> {
     /// Reads what there is behind the validated bytes; 0 at the end.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.buffer.reserve(READ_BYTES);
-        let before = self.buffer.len();
         let mut reader = ReadInto { inner: &mut self.inner, buffer: &mut self.buffer };
-        let count = ready!(reader.poll(context))?;
-        if count > 0 && before == 0 && matches!(self.state, State::Head) && self.head_began.is_none() {
-            let now = Instant::now();
-            self.head_began = Some(now);
-            if self.timer.deadline() > now + self.bounds.head_timeout {
-                self.timer.as_mut().reset(now + self.bounds.head_timeout);
-            }
-        }
-        Poll::Ready(Ok(count))
+        reader.poll(context)
     }
 }
 

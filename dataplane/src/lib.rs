@@ -7,6 +7,7 @@ pub mod clock;
 pub mod credential;
 pub mod egress;
 pub mod gate;
+mod gathered;
 pub mod ip_set;
 pub mod issuer;
 pub mod jwt;

@@ -13,6 +13,7 @@ mod stream;
 pub mod tokens;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::FutureExt as _;
@@ -36,7 +37,11 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
     let mut record = Record::begin(&worker, &connection, &request);
     let number = record.number();
     let outcome = match worker.admit_request(&connection) {
-        Ok(()) => isolated(&worker, number, handle(&worker, &connection, request, &mut record)).await,
+        Ok(()) => {
+            // Pinned where it is: it is large, and each hand that it passes through would copy it.
+            let handled = pin!(handle(&worker, &connection, request, &mut record));
+            isolated(&worker, number, handled).await
+        }
         Err(rejection) => Err(rejection),
     };
     let rejection = match outcome {

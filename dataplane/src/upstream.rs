@@ -38,6 +38,8 @@ pub struct Upstreams<B> {
     idle: RefCell<Map<Key, Vec<Idle<B>>>>,
     shared: RefCell<Map<Key, http2::SendRequest<B>>>,
     turn: Cell<u64>,
+    /// When [`Self::tidy`] was called last: as exact as the age of an idle connection has to be.
+    tidied: Cell<Instant>,
 }
 
 /// Connections are shared only by requests for the same settings of the same backend.
@@ -49,6 +51,7 @@ struct Key {
 
 struct Idle<B> {
     sender: http1::SendRequest<B>,
+    /// Or some seconds before it became idle.
     since: Instant,
 }
 
@@ -132,6 +135,7 @@ where
             idle: RefCell::default(),
             shared: RefCell::default(),
             turn: Cell::new(seed),
+            tidied: Cell::new(Instant::now()),
         }
     }
 
@@ -174,14 +178,16 @@ where
         let mut idle = self.idle.borrow_mut();
         let connections = idle.entry(lease.key).or_default();
         if connections.len() < MAX_IDLE {
-            connections.push(Idle { sender: lease.sender, since: Instant::now() });
+            connections.push(Idle { sender: lease.sender, since: self.tidied.get() });
         }
     }
 
-    /// Closes what has been idle too long.
+    /// Closes what has been idle too long. To be called every few seconds.
     pub fn tidy(&self) {
+        let now = Instant::now();
+        self.tidied.set(now);
         self.idle.borrow_mut().retain(|_, connections| {
-            connections.retain(|idle| idle.since.elapsed() < IDLE_TIMEOUT && !idle.sender.is_closed());
+            connections.retain(|idle| now.duration_since(idle.since) < IDLE_TIMEOUT && !idle.sender.is_closed());
             !connections.is_empty()
         });
         self.shared.borrow_mut().retain(|_, sender| !sender.is_closed());
@@ -219,7 +225,7 @@ where
         }
         loop {
             let idle = self.idle.borrow_mut().get_mut(&key).and_then(Vec::pop)?;
-            if idle.since.elapsed() < IDLE_TIMEOUT && !idle.sender.is_closed() {
+            if !idle.sender.is_closed() {
                 return Some(Sender::Http1(idle.sender));
             }
         }

@@ -54,9 +54,9 @@ impl GateControl {
     }
 
     /// A response has ended: the connection is idle when no other request is under way.
-    pub fn finish(&self) {
+    pub fn finish(&self, ended: Instant) {
         if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
-            *self.idle_since.lock() = Some(Instant::now());
+            *self.idle_since.lock() = Some(ended);
         }
     }
 

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
 
 use super::*;
 
@@ -182,7 +183,7 @@ async fn an_idle_connection_ends_only_after_its_requests_have() {
     assert!(gated.read(&mut seen).await.unwrap() > 0);
     let under_way = tokio::time::timeout(BOUNDS.idle_timeout * 10, gated.read(&mut seen)).await;
     assert!(under_way.is_err(), "a response under way keeps the connection");
-    control.finish();
+    control.finish(Instant::now());
     let began = Instant::now();
     assert_eq!(gated.read(&mut seen).await.unwrap(), 0);
     assert!(began.elapsed() <= BOUNDS.idle_timeout + Duration::from_secs(1));

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::traces::Trace;
-use crate::clock::UnixMs;
+use crate::clock::{Clock, UnixMs};
 use crate::rejection::Rejection;
 use crate::route::Rule;
 use crate::runtime::policy::Policy;
@@ -67,9 +67,9 @@ impl AccessLog {
     }
 
     /// Hands a line to the writer; false if it has too much to do and the line is lost.
-    pub(crate) fn write(&self, line: &Line, instance: u128, now: UnixMs) -> bool {
+    pub(crate) fn write(&self, line: &Line, instance: u128, clock: &Clock) -> bool {
         let Some(lines) = &self.lines else { return true };
-        lines.try_send(format!("{}\n", line.json(instance, now))).is_ok()
+        lines.try_send(format!("{}\n", line.json(instance, clock.now()))).is_ok()
     }
 }
 

@@ -294,9 +294,10 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let ended = Instant::now();
         self.worker.end_request();
-        self.connection.finish_request();
-        self.line.duration = self.began.elapsed();
+        self.connection.finish_request(ended);
+        self.line.duration = ended.saturating_duration_since(self.began);
         let instance = self.random;
         self.worker.shared().observe(&self.line, instance);
         if let Some(trace) = self.line.trace.take() {

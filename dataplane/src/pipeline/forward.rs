@@ -78,7 +78,7 @@ pub(super) async fn forward(
     hygiene::join_cookies(&mut head.headers);
     head.headers.remove(header::EXPECT);
     head.headers.insert(header::HOST, rewritten.host);
-    head.uri = target_uri(&rewritten.path, arrival.query.as_deref(), &backend, shown)?;
+    head.uri = target_uri(&head.uri, &rewritten.path, arrival.query.as_deref(), &backend, shown)?;
     head.version = Version::HTTP_11;
     if let Some(upgrade) = &upgrade {
         head.headers.insert(header::UPGRADE, upgrade.to.clone());
@@ -94,7 +94,7 @@ pub(super) async fn forward(
     let Exchange { response, address, lease } =
         exchange.map_err(|failure| Rejection::because(failure.reason(), chain(&failure)))?;
     record.upstream(address, asked);
-    let standing = Standing::new(worker, permit, found.clone(), listener);
+    let standing = Standing::new(worker, permit, found.clone(), listener, runtime.generation);
     let (mut response, body) = match (upgrade, response.status()) {
         (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => return Ok(tunnel(connection, upgrade, response, standing)),
         (_, StatusCode::SWITCHING_PROTOCOLS) => {
@@ -161,6 +161,7 @@ fn hops(headers: &HeaderMap, connection: &Connection) -> Option<HeaderValue> {
 
 /// Path and query as they are sent: keys taken out, the gateway's own parameter put in.
 fn target_uri(
+    sent: &Uri,
     path: &str,
     query: Option<&str>,
     backend: &Backend,
@@ -172,6 +173,10 @@ fn target_uri(
     };
     let kept = Query(query).without(unwanted);
     let shown = shown.map(|shown| shown.pair.as_str());
+    // As a rule everything stays as it came.
+    if sent.authority().is_none() && sent.path() == path && sent.query() == kept.as_deref() && shown.is_none() {
+        return Ok(sent.clone());
+    }
     let target = match (kept.as_deref(), shown) {
         (None, None) => path.to_owned(),
         (Some(query), None) | (None, Some(query)) => format!("{path}?{query}"),

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1), besides those that `Connection` names.
 fn is_hop_by_hop(name: &str) -> bool {
@@ -15,6 +16,11 @@ fn is_hop_by_hop(name: &str) -> bool {
         Some(b'h') => name == "http2-settings",
         _ => false,
     }
+}
+
+/// What `Connection` says as a rule: nothing about fields that would not be removed without it.
+fn is_option(member: &str) -> bool {
+    ["close", "keep-alive"].iter().any(|option| member.eq_ignore_ascii_case(option))
 }
 
 /// Fields in which a proxy in front tells of a client's certificate (RFC 9440; Envoy's form): believed from nobody here.
@@ -48,9 +54,11 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
         return;
     }
-    let named: Vec<HeaderName> = members(headers, &header::CONNECTION).filter_map(|name| name.parse().ok()).collect();
+    // Most name a field of the connection, which goes anyway, or none.
+    let others = members(headers, &header::CONNECTION).filter(|name| !is_option(name));
+    let named: SmallVec<[HeaderName; 4]> = others.filter_map(|name| name.parse().ok()).collect();
     let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case("trailers"));
-    let own: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
+    let own: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
     for name in named.iter().chain(&own) {
         headers.remove(name);
     }

@@ -66,14 +66,22 @@ impl Arrival {
 
 /// As the service is told; what the caller wrote where that is canonical already, as a rule.
 fn canonical_authority(headers: &HeaderMap, raw: &str, parsed: &Authority<'_>) -> HeaderValue {
-    if let (Cow::Borrowed(host), None, Some(sent)) = (&parsed.host, parsed.port, headers.get(header::HOST))
-        && *host == raw
+    if let (Cow::Borrowed(host), Some(sent)) = (&parsed.host, headers.get(header::HOST))
         && sent == raw
+        && raw.strip_prefix(host).is_some_and(|port| is_canonical_port(port, parsed.port))
     {
         return sent.clone();
     }
     let port = parsed.port.map(|port| format!(":{port}")).unwrap_or_default();
     HeaderValue::try_from(format!("{}{port}", parsed.host)).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// Whether `text`, what follows a host, is nothing, or a colon and `port` without zeros in front.
+fn is_canonical_port(text: &str, port: Option<u16>) -> bool {
+    match port {
+        None => text.is_empty(),
+        Some(_) => text.strip_prefix(':').is_some_and(|digits| !digits.is_empty() && !digits.starts_with('0')),
+    }
 }
 
 /// The checks that the gate makes of HTTP/1, where HTTP/2's own framing does not make them.

@@ -27,8 +27,14 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn new(worker: &Rc<Worker>, permit: Permit, found: Found, listener: Arc<Listener>) -> Self {
-        let generation = worker.runtime().generation;
+    /// `generation`: of the configuration that gave the permit.
+    pub(super) fn new(
+        worker: &Rc<Worker>,
+        permit: Permit,
+        found: Found,
+        listener: Arc<Listener>,
+        generation: u64,
+    ) -> Self {
         Self { worker: Rc::clone(worker), permit, found, listener, generation, deadline: None }
     }
 

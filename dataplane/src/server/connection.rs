@@ -6,16 +6,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::tls;
 use super::worker::Worker;
 use crate::gate::{GateBounds, GateControl, GatedIo, HeadBounds, Opening, read_opening};
+use crate::gathered::Gathered;
 use crate::pipeline;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::listener::Listener;
@@ -88,9 +91,9 @@ impl Connection {
         }
     }
 
-    pub(crate) fn finish_request(&self) {
+    pub(crate) fn finish_request(&self, ended: Instant) {
         if let Some(gate) = &self.gate {
-            gate.finish();
+            gate.finish(ended);
         }
     }
 }
@@ -130,7 +133,7 @@ pub(super) async fn serve(worker: Rc<Worker>, port: u16, mut stream: TcpStream, 
         }
     } else {
         drop(runtime);
-        serve_opening(worker, connection, stream).await;
+        serve_opening(worker, connection, Gathered(stream)).await;
     }
 }
 
@@ -162,8 +165,9 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let connection = Rc::new(Connection { gate: Some(gate), ..connection });
     let mut draining = worker.draining();
     let service = service_fn(move |request| {
-        let served = pipeline::serve(Rc::clone(&worker), Rc::clone(&connection), request);
-        async move { Ok::<_, Infallible>(served.await) }
+        // Boxed: hyper moves what it is given twice, and this is large.
+        let served = Box::pin(pipeline::serve(Rc::clone(&worker), Rc::clone(&connection), request));
+        served.map(Ok::<_, Infallible>)
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_headers(max_headers).max_buf_size(max_bytes);

@@ -214,7 +214,7 @@ impl Shared {
     /// Counts and logs an exchange that has ended.
     pub(crate) fn observe(&self, line: &Line, instance: u128) {
         self.metrics.count(line);
-        if !self.access_log.write(line, instance, self.clock.now()) {
+        if !self.access_log.write(line, instance, &self.clock) {
             self.metrics.lost_lines.inc();
         }
     }

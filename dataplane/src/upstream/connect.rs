@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::target::{Speech, Target};
 use super::{Purpose, Sender, UpstreamFailure};
+use crate::gathered::Gathered;
 
 /// Runs connections on the worker that made them.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,7 @@ where
     let _best_effort = stream.set_nodelay(true);
     let Some(tls) = &target.tls else {
         let http2 = target.speech == Speech::Http2 && purpose == Purpose::Exchange;
-        return handshake(stream, http2, address).await;
+        return handshake(Gathered(stream), http2, address).await;
     };
     let config = if purpose == Purpose::Upgrade { &tls.http1 } else { &tls.config };
     let connected = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), stream).await;
