@@ -38,7 +38,7 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
     let number = record.number();
     let outcome = match worker.admit_request(&connection) {
         Ok(()) => {
-            // Pinned where it is: it is large, and each hand that it passes through would copy it.
+            // Pinned where it is, as all large futures on this way: each hand that they pass through would copy them.
             let handled = pin!(handle(&worker, &connection, request, &mut record));
             isolated(&worker, number, handled).await
         }
@@ -123,7 +123,7 @@ async fn handle(
         listener: listener.clone(),
         runtime: std::sync::Arc::clone(&runtime),
     };
-    forward::forward(worker, connection, request, permit, record).await
+    pin!(forward::forward(worker, connection, request, permit, record)).await
 }
 
 /// Services differ in whether `/admin;x` is `/admin`: where that is another rule's, nobody can say what was asked for.

@@ -7,6 +7,7 @@ pub mod target;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -158,7 +159,7 @@ where
                     continue;
                 }
             };
-            match self.exchange(target, sender, address, request, terms).await {
+            match pin!(self.exchange(target, sender, address, request, terms)).await {
                 Ok(exchange) => return Ok(exchange),
                 Err((error, None)) => return Err(error),
                 Err((error, Some(unsent))) => {

@@ -218,17 +218,18 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(super) fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Request<Incoming>) -> Self {
+    /// Boxed from the start: it outlives the request's future, with the body of the response.
+    pub(super) fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Request<Incoming>) -> Box<Self> {
         worker.begin_request();
         let trace = worker.shared().traces.begin(request.method(), request.headers());
         let line = Line { method: request.method().clone(), peer: Some(connection.peer), trace, ..Line::default() };
-        Self {
+        Box::new(Self {
             worker: Rc::clone(worker),
             connection: Rc::clone(connection),
             began: Instant::now(),
             line,
             random: worker.random_128(),
-        }
+        })
     }
 
     /// What [`Self::instance`] writes.
@@ -285,9 +286,9 @@ impl Record {
     }
 
     /// Ends with `response`'s body.
-    pub(super) fn attach(mut self, mut response: Response<Body>) -> Response<Body> {
+    pub(super) fn attach(mut self: Box<Self>, mut response: Response<Body>) -> Response<Body> {
         self.line.status = response.status();
-        response.body_mut().record = Some(Box::new(self));
+        response.body_mut().record = Some(self);
         response
     }
 }

@@ -1,6 +1,7 @@
 //! Onward: the caller's credentials out, the gateway's in, and one exchange with the service.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,7 @@ pub(super) async fn forward(
         purpose: if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange },
     };
     let asked = Instant::now();
-    let exchange = worker.upstreams().send(target, Request::from_parts(head, body), terms).await;
+    let exchange = pin!(worker.upstreams().send(target, Request::from_parts(head, body), terms)).await;
     let Exchange { response, address, lease } =
         exchange.map_err(|failure| Rejection::because(failure.reason(), chain(&failure)))?;
     record.upstream(address, asked);

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -73,14 +75,23 @@ pub struct WorkerHandle {
 }
 
 /// Starts a worker.
-pub fn start(index: usize, shared: Arc<Shared>) -> std::io::Result<WorkerHandle> {
+pub fn start(index: usize, shared: Arc<Shared>) -> io::Result<WorkerHandle> {
     let (commands, receiver) = mpsc::unbounded_channel();
-    let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (started, outcome) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("worker-{index}"));
     let thread = thread.spawn(move || {
-        let worker = Rc::new(Worker::new(shared));
-        LocalSet::new().block_on(&event_loop, obey(&worker, receiver));
+        // It belongs to its thread, and is made there.
+        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(event_loop) => {
+                // Whoever asked is waiting.
+                let _waited_for = started.send(Ok(()));
+                let worker = Rc::new(Worker::new(shared));
+                event_loop.block_on(obey(&worker, receiver));
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
     })?;
+    outcome.recv().map_err(io::Error::other)??;
     Ok(WorkerHandle { commands, thread })
 }
 
