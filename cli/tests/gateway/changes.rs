@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::kit::caller::{get, get_http2, send, tls};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{GATEWAY, OPEN, backend, pem, policy, policy_on, route, secret};
-use crate::kit::pki::{Authority, Identity};
+use crate::kit::secured::{Secured, certificate};
 use crate::kit::service::Service;
 use crate::kit::traffic::Traffic;
 
@@ -73,65 +73,6 @@ async fn drain_finishes_what_is_under_way_and_takes_nothing_new() {
     assert_eq!((ready.status.as_u16(), &*ready.body), (503, &b"draining\n"[..]));
     assert_eq!(slow.await.unwrap().verdict(), "200");
     drained.await.unwrap();
-}
-
-const HTTPS_GATEWAY: &str = "
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {name: sallyport}
-spec: {controllerName: sallyport.dev/gateway-controller}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: public, namespace: shop}
-spec:
-  gatewayClassName: sallyport
-  listeners:
-  - {name: one, port: 8443, protocol: HTTPS, hostname: one.example.com, tls: {certificateRefs: [{name: one}]}}
-  - {name: two, port: 8443, protocol: HTTPS, hostname: two.example.com, tls: {certificateRefs: [{name: two}]}}
-  - {name: wild, port: 8443, protocol: HTTPS, hostname: '*.example.com', tls: {certificateRefs: [{name: wild}]}}
-";
-
-fn certificate(name: &str, identity: &Identity) -> String {
-    pem("Secret", name, &[("tls.crt", &identity.certificate), ("tls.key", &identity.key)])
-        .replace("stringData", "type: kubernetes.io/tls\nstringData")
-}
-
-struct Secured {
-    gateway: Gateway,
-    authority: Authority,
-    service: Service,
-}
-
-impl Secured {
-    async fn start() -> Self {
-        let (authority, service) = (Authority::new("public"), Service::start().await);
-        let manifests = [
-            HTTPS_GATEWAY,
-            &route("orders", "shop"),
-            &backend("shop", service.address, ""),
-            &policy("orders", OPEN),
-            &certificate("two", &authority.issue(&["two.example.com"])),
-            &certificate("wild", &authority.issue(&["*.example.com"])),
-        ];
-        let mut gateway = Gateway::start(&manifests.concat()).await;
-        gateway.write("one.yaml", &certificate("one", &authority.issue(&["one.example.com"])));
-        Self { gateway, authority, service }
-    }
-
-    async fn get(&self, name: &str, host: &str) -> Result<String, String> {
-        let stream =
-            tls(self.gateway.https(), name, self.authority.client(&["h2"])).await.map_err(|error| error.to_string())?;
-        let mut sender = crate::kit::caller::http2(stream).await;
-        let response =
-            sender.send_request(get_http2("https", host, "/orders", &[])).await.map_err(|error| error.to_string())?;
-        Ok(crate::kit::caller::read(response).await.verdict())
-    }
-
-    async fn certificate_of(&self, name: &str) -> Option<Vec<u8>> {
-        let stream = tls(self.gateway.https(), name, self.authority.client(&["http/1.1"])).await.ok()?;
-        Some(stream.get_ref().1.peer_certificates()?.first()?.to_vec())
-    }
 }
 
 #[tokio::test]

@@ -8,5 +8,6 @@ pub mod issuer;
 pub mod manifest;
 pub mod orders;
 pub mod pki;
+pub mod secured;
 pub mod service;
 pub mod traffic;

@@ -7,6 +7,7 @@ mod kit;
 mod attack_http1;
 mod attack_http2;
 mod attack_path;
+mod attack_tls;
 mod availability;
 mod changes;
 #[cfg(feature = "endure")]

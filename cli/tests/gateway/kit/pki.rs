@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -49,10 +49,15 @@ impl Authority {
         Arc::new(roots)
     }
 
+    /// A caller that trusts this authority and speaks only these versions of TLS.
+    pub fn client_of(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+        let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(versions).unwrap();
+        builder.with_root_certificates(self.roots()).with_no_client_auth()
+    }
+
     /// A caller that trusts this authority and offers `alpn`.
     pub fn client(&self, alpn: &[&str]) -> ClientConfig {
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-        let mut config = builder.with_root_certificates(self.roots()).with_no_client_auth();
+        let mut config = self.client_of(rustls::ALL_VERSIONS);
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config
     }
