@@ -1,6 +1,7 @@
 //! Attacks on the handshake: nothing but a whole, current one with a name that is served reaches HTTP.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::client::{
@@ -120,17 +121,17 @@ async fn a_handshake_on_a_port_without_tls_is_malformed_http() {
 struct Promiscuous {
     cache: ClientSessionMemoryCache,
     kept_for: ServerName<'static>,
-    tickets: Mutex<usize>,
+    tickets: AtomicUsize,
 }
 
 impl Promiscuous {
     fn new() -> Arc<Self> {
         let kept_for = ServerName::try_from("any.invalid").unwrap();
-        Arc::new(Self { cache: ClientSessionMemoryCache::new(32), kept_for, tickets: Mutex::new(0) })
+        Arc::new(Self { cache: ClientSessionMemoryCache::new(32), kept_for, tickets: AtomicUsize::new(0) })
     }
 
     fn tickets(&self) -> usize {
-        *self.tickets.lock().unwrap()
+        self.tickets.load(Ordering::Relaxed)
     }
 }
 
@@ -144,7 +145,7 @@ impl ClientSessionStore for Promiscuous {
     }
 
     fn set_tls12_session(&self, _: ServerName<'static>, session: Tls12ClientSessionValue) {
-        *self.tickets.lock().unwrap() += 1;
+        self.tickets.fetch_add(1, Ordering::Relaxed);
         self.cache.set_tls12_session(self.kept_for.clone(), session);
     }
 
@@ -157,7 +158,7 @@ impl ClientSessionStore for Promiscuous {
     }
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, ticket: Tls13ClientSessionValue) {
-        *self.tickets.lock().unwrap() += 1;
+        self.tickets.fetch_add(1, Ordering::Relaxed);
         self.cache.insert_tls13_ticket(self.kept_for.clone(), ticket);
     }
 
