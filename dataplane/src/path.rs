@@ -59,6 +59,8 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathFault> {
 
 /// The canonical `path` as a service reads it that cuts parameters off its segments (RFC 3986, 3.3); `None` if it has none.
 pub fn without_parameters(path: &str) -> Option<String> {
+    // Few paths hold either.
+    memchr::memchr2(b';', b'%', path.as_bytes())?;
     let plain = |segment: &'_ str| -> usize {
         let ends = [segment.find(';'), segment.find("%3B")];
         ends.into_iter().flatten().min().unwrap_or(segment.len())

@@ -91,14 +91,22 @@ async fn handle(
     let arrival = Arrival::read(connection, &request)?;
     record.path(&arrival.path);
     let no_route = || Rejection::because(Reason::NoRoute, "no listener or rule matches host and path");
-    let listener =
-        runtime.ports.get(&connection.port).and_then(|port| port.listener(&arrival.host)).ok_or_else(no_route)?;
+    let listener = runtime
+        .ports
+        .get(&connection.port)
+        .and_then(|port| port.listener(&arrival.destination.host))
+        .ok_or_else(no_route)?;
     connection.may_carry(listener)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
     let query = Query(arrival.query.as_deref());
-    let asked =
-        Asked { host: &arrival.host, path: &arrival.path, method: request.method(), headers: request.headers(), query };
+    let asked = Asked {
+        host: &arrival.destination.host,
+        path: &arrival.path,
+        method: request.method(),
+        headers: request.headers(),
+        query,
+    };
     let found = listener.routes.find(&asked).ok_or_else(no_route)?;
     judge_parameters(listener, &asked, &found)?;
     let address = arrival.client_address(connection, listener, request.headers());
@@ -157,7 +165,7 @@ fn answer_redirect(
     permit::admit_to_redirect(policy, caller)?;
     let origin = filter::Origin {
         scheme: connection.scheme(),
-        host: &arrival.host,
+        host: &arrival.destination.host,
         port: connection.public_port(),
         path: &arrival.path,
         query: arrival.query.as_deref(),

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod connection;
+pub(crate) mod destination;
 pub mod socket;
 mod tls;
 pub mod worker;

@@ -149,7 +149,7 @@ fn tell_origin(headers: &mut HeaderMap, arrival: &Arrival, connection: &Connecti
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(connection.scheme()));
     }
     if !believed || !headers.contains_key(FORWARDED_HOST) {
-        headers.insert(FORWARDED_HOST, arrival.authority.clone());
+        headers.insert(FORWARDED_HOST, arrival.destination.authority.clone());
     }
 }
 
@@ -200,7 +200,8 @@ struct Rewritten<'a> {
 
 impl Changes<'_> {
     fn request<'a>(&self, arrival: &'a Arrival, headers: &mut HeaderMap) -> Rewritten<'a> {
-        let mut rewritten = Rewritten { path: Cow::Borrowed(&arrival.path), host: arrival.authority.clone() };
+        let mut rewritten =
+            Rewritten { path: Cow::Borrowed(&arrival.path), host: arrival.destination.authority.clone() };
         for filter in self.filters.into_iter().flatten() {
             match filter {
                 Filter::RequestHeaders(edit) => edit.apply(headers),

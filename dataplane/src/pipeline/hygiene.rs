@@ -51,14 +51,14 @@ pub enum Peer {
 ///
 /// `TE: trailers` stays: it promises that the caller takes trailers, and is the only member that is not of the connection.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+    let own: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
+    if own.is_empty() {
         return;
     }
     // Most name a field of the connection, which goes anyway, or none.
     let others = members(headers, &header::CONNECTION).filter(|name| !is_option(name));
     let named: SmallVec<[HeaderName; 4]> = others.filter_map(|name| name.parse().ok()).collect();
     let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case("trailers"));
-    let own: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
     for name in named.iter().chain(&own) {
         headers.remove(name);
     }

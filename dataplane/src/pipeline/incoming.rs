@@ -1,7 +1,7 @@
 //! What a request asks for, in its one canonical form.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Request, Version, header};
@@ -9,19 +9,17 @@ use hyper::body::Incoming;
 
 use crate::gate::REFUSED_METHOD;
 use crate::ip_set::client_address;
-use crate::path::{Authority, canonical};
+use crate::path::canonical;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::listener::Listener;
 use crate::server::connection::Connection;
+use crate::server::destination::Destination;
 
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Host, path and query of a request: what is matched, judged and forwarded.
 pub(crate) struct Arrival {
-    /// Lower case, without port.
-    pub(crate) host: String,
-    /// As the service is told: with the port, if one was given.
-    pub(crate) authority: HeaderValue,
+    pub(crate) destination: Rc<Destination>,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
 }
@@ -36,20 +34,14 @@ impl Arrival {
             judge_http2(request.headers())?;
         }
         let raw = raw_authority(request)?;
-        let parsed = Authority::parse(raw).map_err(|fault| malformed(fault.to_string()))?;
-        let authority = canonical_authority(request.headers(), raw, &parsed);
+        let destination = connection.last_destination.of(raw).map_err(|fault| malformed(fault.to_string()))?;
         let asterisk = request.uri().path() == "*";
         let path = if asterisk {
             "/".into()
         } else {
             canonical(request.uri().path()).map_err(|fault| malformed(fault.to_string()))?
         };
-        Ok(Self {
-            authority,
-            host: parsed.host.into_owned(),
-            path: path.into_owned(),
-            query: request.uri().query().map(str::to_owned),
-        })
+        Ok(Self { destination, path: path.into_owned(), query: request.uri().query().map(str::to_owned) })
     }
 
     /// The client behind trusted proxies; `None` if one of them says something unreadable.
@@ -59,28 +51,12 @@ impl Arrival {
         listener: &Listener,
         headers: &HeaderMap,
     ) -> Option<IpAddr> {
+        let trusted = &listener.gateway.trusted_proxies;
+        if trusted.is_empty() {
+            return Some(connection.peer.ip().to_canonical());
+        }
         let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().map(HeaderValue::as_bytes).collect();
-        client_address(connection.peer.ip(), &listener.gateway.trusted_proxies, lines.into_iter())
-    }
-}
-
-/// As the service is told; what the caller wrote where that is canonical already, as a rule.
-fn canonical_authority(headers: &HeaderMap, raw: &str, parsed: &Authority<'_>) -> HeaderValue {
-    if let (Cow::Borrowed(host), Some(sent)) = (&parsed.host, headers.get(header::HOST))
-        && sent == raw
-        && raw.strip_prefix(host).is_some_and(|port| is_canonical_port(port, parsed.port))
-    {
-        return sent.clone();
-    }
-    let port = parsed.port.map(|port| format!(":{port}")).unwrap_or_default();
-    HeaderValue::try_from(format!("{}{port}", parsed.host)).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// Whether `text`, what follows a host, is nothing, or a colon and `port` without zeros in front.
-fn is_canonical_port(text: &str, port: Option<u16>) -> bool {
-    match port {
-        None => text.is_empty(),
-        Some(_) => text.strip_prefix(':').is_some_and(|digits| !digits.is_empty() && !digits.starts_with('0')),
+        client_address(connection.peer.ip(), trusted, lines.into_iter())
     }
 }
 

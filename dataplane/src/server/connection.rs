@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::destination::LastDestination;
 use super::tls;
 use super::worker::Worker;
 use crate::gate::{GateBounds, GateControl, GatedIo, HeadBounds, Opening, read_opening};
@@ -39,6 +40,7 @@ pub struct Connection {
     /// The port of the configuration.
     pub port: u16,
     pub bounds: Bounds,
+    pub(crate) last_destination: LastDestination,
     /// The listener whose TLS settings were used; absent in cleartext.
     tls: Option<Arc<Listener>>,
     /// Absent for HTTP/2.
@@ -114,7 +116,15 @@ pub(super) async fn serve(worker: Rc<Worker>, port: u16, mut stream: TcpStream, 
     let _best_effort = stream.set_nodelay(true);
     let peer_value =
         HeaderValue::try_from(peer.ip().to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"));
-    let connection = Connection { peer, peer_value, port, bounds, tls: None, gate: None };
+    let connection = Connection {
+        peer,
+        peer_value,
+        port,
+        bounds,
+        last_destination: LastDestination::default(),
+        tls: None,
+        gate: None,
+    };
     if entry.is_tls {
         let accepted =
             tokio::time::timeout(connection.bounds.header_timeout, tls::accept(&runtime, port, stream)).await;
