@@ -92,6 +92,7 @@ async fn served(parts: &[&[u8]]) -> Seen {
                     ));
                 }
             }
+            control.take_up();
             control.resume();
             Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))
         }

@@ -66,8 +66,8 @@ enum State {
     Head,
     Body(u64),
     Chunks(Chunks),
-    /// An upgrade was asked for: bytes are held back until the service has decided.
-    Held,
+    /// The request with this number asked for an upgrade: bytes are held back until the service has decided.
+    Held(u32),
     Tunnel,
     /// Nothing is read any more.
     Refused,
@@ -138,7 +138,7 @@ impl<T> GatedIo<T> {
                     }
                 }
                 State::Tunnel => self.validated = self.buffer.len(),
-                State::Held | State::Refused => return Ok(()),
+                State::Held(_) | State::Refused => return Ok(()),
             }
         }
         Ok(())
@@ -188,12 +188,12 @@ impl<T> GatedIo<T> {
         self.validated += length;
         self.searched = 0;
         self.head_began = None;
-        self.control.begin();
+        let number = self.control.begin();
         self.state = match framing {
             Framing::Empty => State::Head,
             Framing::Length(bytes) => State::Body(bytes),
             Framing::Chunked => State::Chunks(Chunks::default()),
-            Framing::Upgrade => State::Held,
+            Framing::Upgrade => State::Held(number),
         };
     }
 
@@ -208,8 +208,8 @@ impl<T> GatedIo<T> {
 
     /// What the service has decided about an upgrade.
     fn follow_decision(&mut self) {
-        if matches!(self.state, State::Held) {
-            match self.control.decision() {
+        if let State::Held(number) = self.state {
+            match self.control.decision(number) {
                 Some(control::Decision::Tunnel) => self.state = State::Tunnel,
                 Some(control::Decision::Resume) => self.state = State::Head,
                 None => {}
@@ -261,10 +261,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for GatedIo<T> {
             }
             match &this.state {
                 State::Refused => return Poll::Pending,
-                State::Held => {
+                State::Held(_) => {
                     this.control.wake_on_decision(context.waker());
                     this.follow_decision();
-                    if matches!(this.state, State::Held) {
+                    if matches!(this.state, State::Held(_)) {
                         return Poll::Pending;
                     }
                     continue;

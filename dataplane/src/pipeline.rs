@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::FutureExt as _;
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming as IncomingBody;
 use hyper::upgrade::OnUpgrade;
 
@@ -44,13 +44,14 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
         }
         Err(rejection) => Err(rejection),
     };
-    let rejection = match outcome {
-        Ok(response) => return record.attach(response),
-        Err(rejection) => rejection,
-    };
-    connection.resume();
-    let response = respond::problem(&rejection, &record.instance());
-    record.refused(rejection);
+    let response = outcome.unwrap_or_else(|rejection| {
+        let response = respond::problem(&rejection, &record.instance());
+        record.refused(rejection);
+        response
+    });
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        connection.resume();
+    }
     record.attach(response)
 }
 

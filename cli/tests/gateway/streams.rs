@@ -131,6 +131,46 @@ async fn h2c_is_no_upgrade() {
 }
 
 #[tokio::test]
+/// Whatever was answered before on the connection, or is answered while the upgrade waits behind it.
+#[tokio::test]
+async fn an_upgrade_comes_after_other_requests_of_its_connection() {
+    let service = Service::start().await;
+    let gateway = open_gateway(&service, "").await;
+    let plain = format!("GET /orders HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
+    let upgrade = format!(
+        "GET /orders/ws HTTP/1.1\r\nhost: {HOST}\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    for pieces in [vec![plain.clone(), upgrade.clone()], vec![plain + &upgrade]] {
+        let mut stream = TcpStream::connect(gateway.http()).await.unwrap();
+        let mut statuses = Vec::new();
+        for piece in pieces {
+            stream.write_all(piece.as_bytes()).await.unwrap();
+            statuses.extend(hear(&mut stream).await.statuses());
+        }
+        assert_eq!(statuses, [200, 101]);
+        stream.write_all(b"\x81\x04ping").await.unwrap();
+        let mut echo = [0; 6];
+        stream.read_exact(&mut echo).await.unwrap();
+        assert_eq!(&echo, b"\x81\x04ping");
+    }
+}
+
+/// A connection whose upgrade is answered by the gateway itself goes on as HTTP.
+#[tokio::test]
+async fn an_upgrade_that_is_redirected_leaves_http_behind() {
+    let service = Service::start().await;
+    let manifests = [
+        GATEWAY,
+        "\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: moved, namespace: shop}\nspec: {parentRefs: [{name: public}], rules: [{filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /orders}}}]}]}\n",
+        &backend("shop", service.address, ""),
+        &policy("moved", OPEN),
+    ];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let asked = format!("GET /ws HTTP/1.1\r\nhost: {HOST}\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
+    let heard = raw(gateway.http(), (asked.clone() + &asked).as_bytes()).await;
+    assert_eq!(heard.statuses(), [302, 302]);
+}
+
 async fn bodies_and_trailers_travel_in_both_directions() {
     let service = Service::start().await;
     let gateway = open_gateway(&service, "").await;

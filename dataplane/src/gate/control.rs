@@ -12,6 +12,10 @@ use crate::gate::Refusal;
 /// Shared by one connection's gate and its service; both run on one thread, so that nothing here is ever contended.
 pub struct GateControl {
     refusal: OnceLock<Refusal>,
+    /// Heads that have been let in.
+    begun: AtomicU32,
+    /// Requests that the service has taken up.
+    served: AtomicU32,
     in_flight: AtomicU32,
     idle_since: Mutex<Option<Instant>>,
     upgrade: Mutex<Upgrade>,
@@ -28,14 +32,21 @@ pub enum Decision {
 
 #[derive(Default)]
 struct Upgrade {
-    decision: Option<Decision>,
+    /// With the number of the request that it is about.
+    decision: Option<(u32, Decision)>,
     waker: Option<Waker>,
 }
 
 impl GateControl {
     pub(super) fn new() -> Self {
-        let (refusal, in_flight) = (OnceLock::new(), AtomicU32::new(0));
-        Self { refusal, in_flight, idle_since: Mutex::new(None), upgrade: Mutex::default() }
+        Self {
+            refusal: OnceLock::new(),
+            begun: AtomicU32::new(0),
+            served: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
+            idle_since: Mutex::new(None),
+            upgrade: Mutex::default(),
+        }
     }
 
     /// Why the stand-in request takes the place of the caller's.
@@ -43,12 +54,17 @@ impl GateControl {
         self.refusal.get()
     }
 
-    /// The answer to an upgrade was 101.
+    /// The service takes up the next request: it does so one by one, in their order.
+    pub fn take_up(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The request that was taken up last was an upgrade, and is answered with 101.
     pub fn tunnel(&self) {
         self.decide(Decision::Tunnel);
     }
 
-    /// The answer to an upgrade was another.
+    /// The request that was taken up last gets another answer.
     pub fn resume(&self) {
         self.decide(Decision::Resume);
     }
@@ -60,9 +76,11 @@ impl GateControl {
         }
     }
 
-    pub(super) fn begin(&self) {
+    /// A head is let in; its number.
+    pub(super) fn begin(&self) -> u32 {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         *self.idle_since.lock() = None;
+        self.begun.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     pub(super) fn refuse(&self, refusal: Refusal) {
@@ -74,8 +92,9 @@ impl GateControl {
         *self.idle_since.lock()
     }
 
-    pub(super) fn decision(&self) -> Option<Decision> {
-        self.upgrade.lock().decision.take()
+    /// What was decided about the request with this number; what was said of those before it does not count.
+    pub(super) fn decision(&self, number: u32) -> Option<Decision> {
+        self.upgrade.lock().decision.filter(|(about, _)| *about == number).map(|(_, decision)| decision)
     }
 
     pub(super) fn wake_on_decision(&self, waker: &Waker) {
@@ -84,7 +103,7 @@ impl GateControl {
 
     fn decide(&self, decision: Decision) {
         let mut upgrade = self.upgrade.lock();
-        upgrade.decision = Some(decision);
+        upgrade.decision = Some((self.served.load(Ordering::Relaxed), decision));
         if let Some(waker) = upgrade.waker.take() {
             waker.wake();
         }

@@ -201,6 +201,7 @@ async fn nothing_follows_an_upgrade_before_it_is_decided() {
         assert_eq!(gated.read(&mut seen).await.unwrap(), upgrade.len());
         let held = tokio::time::timeout(Duration::from_secs(1), gated.read(&mut seen)).await;
         assert!(held.is_err());
+        control.take_up();
         if tunnels {
             control.tunnel()
         } else {
@@ -209,6 +210,35 @@ async fn nothing_follows_an_upgrade_before_it_is_decided() {
         let count = gated.read(&mut seen).await.unwrap();
         let expected: &[u8] = if tunnels { b"\x01raw\n\n" } else { STAND_IN };
         assert_eq!(&seen[..count], expected);
+    }
+}
+
+/// On a connection that is kept alive, and where the upgrade was sent before the answer to the request in front of it.
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_to_an_earlier_request_decides_no_upgrade() {
+    let plain = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    for sent_early in [false, true] {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let (mut gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+        let mut seen = [0; 512];
+        client.write_all(plain.as_bytes()).await.unwrap();
+        if sent_early {
+            client.write_all(format!("{upgrade}\x01raw\n\n").as_bytes()).await.unwrap();
+        }
+        assert!(gated.read(&mut seen).await.unwrap() >= plain.len());
+        control.take_up();
+        control.resume();
+        if !sent_early {
+            client.write_all(format!("{upgrade}\x01raw\n\n").as_bytes()).await.unwrap();
+            assert_eq!(gated.read(&mut seen).await.unwrap(), upgrade.len());
+        }
+        let held = tokio::time::timeout(Duration::from_secs(1), gated.read(&mut seen)).await;
+        assert!(held.is_err(), "sent early: {sent_early}");
+        control.take_up();
+        control.tunnel();
+        let count = gated.read(&mut seen).await.unwrap();
+        assert_eq!(&seen[..count], b"\x01raw\n\n");
     }
 }
 
@@ -226,6 +256,7 @@ async fn seen_by_hyper(bytes: &[u8]) -> Vec<(String, String, Vec<u8>)> {
             if let Ok(body) = body {
                 log.lock().push((head.method.to_string(), head.uri.to_string(), body));
             }
+            control.take_up();
             control.resume();
             Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))
         }

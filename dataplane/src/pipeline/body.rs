@@ -242,6 +242,7 @@ impl Record {
         format!("{:032x}", self.random)
     }
 
+        connection.begin_request();
     pub(super) fn path(&mut self, path: &str) {
         if self.worker.shared().access_log.is_on() {
             path.clone_into(&mut self.line.path);

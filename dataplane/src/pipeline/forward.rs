@@ -103,7 +103,6 @@ pub(super) async fn forward(
         }
         _ => split(response),
     };
-    connection.resume();
     hygiene::remove_hop_by_hop(response.headers_mut());
     changes.response(response.headers_mut());
     let standing = standing.until(record.deadline(found.rule.request_timeout));

@@ -81,6 +81,12 @@ impl Connection {
         )
     }
 
+    pub(crate) fn begin_request(&self) {
+        if let Some(gate) = &self.gate {
+            gate.take_up();
+        }
+    }
+
     pub(crate) fn resume(&self) {
         if let Some(gate) = &self.gate {
             gate.resume();
