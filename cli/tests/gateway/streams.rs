@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
+use rstest::rstest;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,7 +16,7 @@ use tokio::net::TcpStream;
 use crate::kit::caller::{HOST, get, hear, http2, open, over, raw, read, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::issuer::Issuer;
-use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route, subscription};
+use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route, secret, subscription};
 use crate::kit::service::Service;
 
 async fn open_gateway(service: &Service, more: &str) -> Gateway {
@@ -130,7 +131,6 @@ async fn h2c_is_no_upgrade() {
     assert_eq!((seen.header("upgrade"), seen.header("http2-settings")), (None, None));
 }
 
-#[tokio::test]
 /// Whatever was answered before on the connection, or is answered while the upgrade waits behind it.
 #[tokio::test]
 async fn an_upgrade_comes_after_other_requests_of_its_connection() {
@@ -171,6 +171,7 @@ async fn an_upgrade_that_is_redirected_leaves_http_behind() {
     assert_eq!(heard.statuses(), [302, 302]);
 }
 
+#[tokio::test]
 async fn bodies_and_trailers_travel_in_both_directions() {
     let service = Service::start().await;
     let gateway = open_gateway(&service, "").await;
@@ -198,6 +199,42 @@ async fn bodies_and_trailers_travel_in_both_directions() {
     for name in ["authorization", "host", "content-length"] {
         assert!(!received.contains_key(name), "{name} in a trailer is nobody's word: {received:?}");
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_trailer_says_nothing_that_only_the_gateway_says(#[values("HTTP11", "H2C")] protocol: &str) {
+    let service = Service::start().await;
+    let vendor = "credential: {header: {name: X-Api-Key, secretRef: {name: vendor, key: key}}}";
+    let spec = "authentication: [{name: customers, subscriptionKey: {}}]\nrequestHeaders: {set: [{name: X-User, value: verified}]}";
+    let manifests = [
+        GATEWAY,
+        &route("orders", "shop"),
+        &backend("shop", service.address, &format!("protocol: {protocol}\n{vendor}")),
+        &secret("vendor", "{key: ours}"),
+        &policy("orders", spec),
+        &subscription("acme", "{apis: [{kind: HTTPRoute, name: orders}]}", &format!("{{primary: {KEY}}}")),
+    ];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let forged = ["x-user", "x_user", "x-api-key", "sallyport-key", "authorization", "client-cert", "x-forwarded-for"];
+    let names = forged.iter().chain(&["x-sum"]);
+    let trailers: HeaderMap = names
+        .clone()
+        .map(|name| (name.parse::<header::HeaderName>().unwrap(), HeaderValue::from_static("forged")))
+        .collect();
+    let frames =
+        [Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from("body"))), Ok(Frame::trailers(trailers.clone()))];
+    let request = Request::post(format!("http://{HOST}/orders/trailers"))
+        .header("sallyport-key", KEY)
+        .header(header::TE, "trailers")
+        .header(header::TRAILER, names.cloned().collect::<Vec<_>>().join(", "))
+        .body(StreamBody::new(stream::iter(frames)))
+        .unwrap();
+    let mut caller = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let answer = read(caller.send_request(request).await.unwrap()).await;
+    assert_eq!(answer.status, 200, "{:?}", gateway.diagnostics);
+    let received = service.one().trailers.unwrap_or_default();
+    assert_eq!(received.keys().map(header::HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
 }
 
 #[tokio::test]

@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use super::hygiene;
 use super::permit::Permit;
 use super::stream::Standing;
 use crate::observe::access_log::Line;
 use crate::rejection::Rejection;
 use crate::route::Found;
+use crate::runtime::backend::Backend;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
@@ -30,7 +33,22 @@ const UNWATCHED_FRAMES: u32 = 16;
 /// A request's body on its way to a service.
 pub enum RequestBody {
     Empty,
-    Incoming(Incoming),
+    Incoming(Incoming, Guard),
+}
+
+/// What a trailer section must not say: the same as the header section.
+pub struct Guard {
+    pub(super) backend: Arc<Backend>,
+    /// The header of the gateway's own credential.
+    pub(super) own: Option<HeaderName>,
+}
+
+impl Guard {
+    fn clean<T>(&self, frame: &mut Frame<T>) {
+        if let Some(trailers) = frame.trailers_mut() {
+            hygiene::clean_trailers(trailers, self.backend.guarded.iter().chain(&self.own));
+        }
+    }
 }
 
 /// A response's body on its way to the caller. Its end is the end of the exchange.
@@ -189,21 +207,24 @@ impl HttpBody for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Incoming(body) => Pin::new(body).poll_frame(context),
+            Self::Incoming(body, guard) => Pin::new(body).poll_frame(context).map_ok(|mut frame| {
+                guard.clean(&mut frame);
+                frame
+            }),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Incoming(body) => body.is_end_stream(),
+            Self::Incoming(body, _) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Incoming(body) => body.size_hint(),
+            Self::Incoming(body, _) => body.size_hint(),
         }
     }
 }
@@ -221,6 +242,7 @@ impl Record {
     /// Boxed from the start: it outlives the request's future, with the body of the response.
     pub(super) fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Request<Incoming>) -> Box<Self> {
         worker.begin_request();
+        connection.begin_request();
         let trace = worker.shared().traces.begin(request.method(), request.headers());
         let line = Line { method: request.method().clone(), peer: Some(connection.peer), trace, ..Line::default() };
         Box::new(Self {
@@ -242,7 +264,6 @@ impl Record {
         format!("{:032x}", self.random)
     }
 
-        connection.begin_request();
     pub(super) fn path(&mut self, path: &str) {
         if self.worker.shared().access_log.is_on() {
             path.clone_into(&mut self.line.path);

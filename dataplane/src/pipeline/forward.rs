@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::Upgrade;
-use super::body::{Body, Record, RequestBody};
+use super::body::{Body, Guard, Record, RequestBody};
 use super::hygiene::{self, Peer};
 use super::incoming::{Arrival, FORWARDED_FOR};
 use super::permit::Permit;
@@ -85,7 +85,12 @@ pub(super) async fn forward(
         head.headers.insert(header::UPGRADE, upgrade.to.clone());
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    let body = if http_body::Body::is_end_stream(&body) { RequestBody::Empty } else { RequestBody::Incoming(body) };
+    let body = if http_body::Body::is_end_stream(&body) {
+        RequestBody::Empty
+    } else {
+        let own = credential.and_then(|credential| credential.own_header()).cloned();
+        RequestBody::Incoming(body, Guard { backend: Arc::clone(&backend), own })
+    };
     let terms = Terms {
         timeout: timeout(&found, target.request_timeout),
         purpose: if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange },

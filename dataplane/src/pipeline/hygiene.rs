@@ -107,6 +107,30 @@ pub fn remove_origin(headers: &mut HeaderMap, peer: Peer) {
     }
 }
 
+/// Fields that say who asks, where from, or how a message is read, have no place in a trailer section (RFC 9110, 6.5.1), which
+/// nobody judges: the request is at the service by then.
+pub fn clean_trailers<'a>(trailers: &mut HeaderMap, guarded: impl Iterator<Item = &'a HeaderName> + Clone) {
+    remove_claims(trailers, guarded.chain(&NEVER_TRAILERS));
+    remove_origin(trailers, Peer::Stranger);
+}
+
+static NEVER_TRAILERS: [HeaderName; 14] = [
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::EXPECT,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::RANGE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
 /// The comma-separated members of every line of `name`.
 fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
@@ -175,6 +199,17 @@ mod tests {
         let mut found = sent();
         remove_origin(&mut found, Peer::TrustedProxy);
         assert_eq!(found, headers(&[("forwarded", "for=x"), ("x-real-ip", "x"), ("x-other", "kept")]));
+    }
+
+    #[test]
+    fn a_trailer_section_holds_neither_identity_nor_framing() {
+        let guarded = [HeaderName::from_static("x-user-id")];
+        for name in ["X-User-Id", "x_user_id", "authorization", "content_length", "cookie", "client-cert", "forwarded"]
+        {
+            let mut found = headers(&[(name, "root"), ("x-sum", "kept")]);
+            clean_trailers(&mut found, guarded.iter());
+            assert_eq!(found, headers(&[("x-sum", "kept")]), "{name}");
+        }
     }
 
     #[test]
