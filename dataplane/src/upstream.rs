@@ -37,7 +37,7 @@ pub struct Upstreams<B> {
     rules: AddressRules,
     names: Names,
     idle: RefCell<Map<Key, Vec<Idle<B>>>>,
-    shared: RefCell<Map<Key, http2::SendRequest<B>>>,
+    shared: RefCell<Map<Key, Shared<B>>>,
     turn: Cell<u64>,
     /// When [`Self::tidy`] was called last: as exact as the age of an idle connection has to be.
     tidied: Cell<Instant>,
@@ -56,10 +56,30 @@ struct Idle<B> {
     since: Instant,
 }
 
+/// An HTTP/2 connection, which many exchanges are on at once.
+struct Shared<B> {
+    sender: http2::SendRequest<B>,
+    /// When an exchange began on it last, or some seconds before.
+    used: Instant,
+}
+
 /// A connection for one exchange.
 enum Sender<B> {
     Http1(http1::SendRequest<B>),
     Http2(http2::SendRequest<B>),
+}
+
+/// Whether a connection may be one that was kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Allowed,
+    Forbidden,
+}
+
+struct Connected<B> {
+    sender: Sender<B>,
+    address: SocketAddr,
+    was_kept: bool,
 }
 
 /// A response, and the connection that it came on, to be given back when its body has ended.
@@ -148,25 +168,34 @@ where
         terms: Terms,
     ) -> Result<Exchange<B>, UpstreamFailure> {
         self.turn.set(self.turn.get().wrapping_add(1));
-        let places = target.order(self.turn.get());
+        let mut places = target.order(self.turn.get()).take(MAX_ATTEMPTS);
+        let mut next = places.next().map(|place| (place, Reuse::Allowed));
         let mut failure = UpstreamFailure::NoEndpoint;
         let mut request = request;
-        for place in places.take(MAX_ATTEMPTS) {
-            let (sender, address) = match self.connection(target, place, terms.purpose).await {
-                Ok(connection) => connection,
+        while let Some((place, reuse)) = next {
+            let again = match self.connection(target, place, terms.purpose, reuse).await {
+                Ok(Connected { sender, address, was_kept }) => {
+                    match pin!(self.exchange(target, sender, address, request, terms)).await {
+                        Ok(exchange) => return Ok(exchange),
+                        Err((error, None)) => return Err(error),
+                        Err((error, Some(unsent))) => {
+                            failure = error;
+                            request = *unsent;
+                            was_kept
+                        }
+                    }
+                }
                 Err(error) => {
                     failure = error;
-                    continue;
+                    false
                 }
             };
-            match pin!(self.exchange(target, sender, address, request, terms)).await {
-                Ok(exchange) => return Ok(exchange),
-                Err((error, None)) => return Err(error),
-                Err((error, Some(unsent))) => {
-                    failure = error;
-                    request = *unsent;
-                }
-            }
+            // The service may have closed a connection that was kept while the request came: that says nothing of the service.
+            next = if again {
+                Some((place, Reuse::Forbidden))
+            } else {
+                places.next().map(|place| (place, Reuse::Allowed))
+            };
         }
         Err(failure)
     }
@@ -191,7 +220,10 @@ where
             connections.retain(|idle| now.duration_since(idle.since) < IDLE_TIMEOUT && !idle.sender.is_closed());
             !connections.is_empty()
         });
-        self.shared.borrow_mut().retain(|_, sender| !sender.is_closed());
+        // Exchanges that are on it still end well.
+        self.shared
+            .borrow_mut()
+            .retain(|_, shared| now.duration_since(shared.used) < IDLE_TIMEOUT && !shared.sender.is_closed());
     }
 
     async fn connection(
@@ -199,7 +231,8 @@ where
         target: &Target,
         place: &target::Place,
         purpose: Purpose,
-    ) -> Result<(Sender<B>, SocketAddr), UpstreamFailure> {
+        reuse: Reuse,
+    ) -> Result<Connected<B>, UpstreamFailure> {
         let addresses = match place.address(self.rules) {
             Some(address) => address?,
             // Boxed, as is connecting: what is rarely done must not make every request larger.
@@ -207,11 +240,14 @@ where
         };
         let mut failure = UpstreamFailure::NoEndpoint;
         for address in addresses {
-            if let Some(kept) = self.kept(target, address).filter(|_| purpose == Purpose::Exchange) {
-                return Ok((kept, address));
+            if purpose == Purpose::Exchange
+                && reuse == Reuse::Allowed
+                && let Some(sender) = self.kept(target, address)
+            {
+                return Ok(Connected { sender, address, was_kept: true });
             }
             match Box::pin(self.connect(target, address, purpose)).await {
-                Ok(sender) => return Ok((sender, address)),
+                Ok(sender) => return Ok(Connected { sender, address, was_kept: false }),
                 Err(error) => failure = error,
             }
         }
@@ -221,8 +257,9 @@ where
     /// A connection that is open already.
     fn kept(&self, target: &Target, address: SocketAddr) -> Option<Sender<B>> {
         let key = Key { target: target.identity, address };
-        if let Some(sender) = self.shared.borrow().get(&key).filter(|sender| !sender.is_closed()) {
-            return Some(Sender::Http2(sender.clone()));
+        if let Some(shared) = self.shared.borrow_mut().get_mut(&key).filter(|shared| !shared.sender.is_closed()) {
+            shared.used = self.tidied.get();
+            return Some(Sender::Http2(shared.sender.clone()));
         }
         loop {
             let idle = self.idle.borrow_mut().get_mut(&key).and_then(Vec::pop)?;
@@ -241,8 +278,9 @@ where
         let made = connect::connect(target, address, purpose);
         let sender = tokio::time::timeout(target.connect_timeout, made).await;
         let sender = sender.map_err(|_| UpstreamFailure::ConnectTimeout { place: address.to_string() })??;
-        if let Sender::Http2(shared) = &sender {
-            self.shared.borrow_mut().insert(Key { target: target.identity, address }, shared.clone());
+        if let Sender::Http2(sender) = &sender {
+            let shared = Shared { sender: sender.clone(), used: self.tidied.get() };
+            self.shared.borrow_mut().insert(Key { target: target.identity, address }, shared);
         }
         Ok(sender)
     }

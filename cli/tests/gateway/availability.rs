@@ -110,6 +110,16 @@ async fn saying(bytes: Vec<u8>) -> std::net::SocketAddr {
     address
 }
 
+/// It does not say `Connection: close`: whoever keeps its connection for the next request finds it closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_closes_its_connections_fails_no_request() {
+    let service = saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec()).await;
+    let gateway = bounded(service, "{}").await;
+    for number in 0..300 {
+        assert_eq!(send(gateway.http(), get("/orders", &[])).await.verdict(), "200", "request {number}");
+    }
+}
+
 #[tokio::test]
 async fn services_that_answer_no_http_are_502() {
     let huge = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: ".to_vec(), vec![b'a'; 4 * 1024 * 1024]].concat();

@@ -54,6 +54,31 @@ async fn scenario_2_the_token_stays_outside_and_the_service_gets_a_client_certif
     assert_eq!(service.count(), 0);
 }
 
+/// Connections that were made with the old certificate serve no further request, of whichever protocol they are.
+#[rstest]
+#[tokio::test]
+async fn a_replaced_client_certificate_is_shown_at_once(#[values("HTTP11", "HTTP2")] protocol: &str) {
+    let authority = Authority::new("services");
+    let of_service = authority.issue(&["orders.internal"]);
+    let mut server = authority.demanding_server(&of_service);
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let service = Service::with_tls(server).await;
+    let tls = format!(
+        "protocol: {protocol}\ntls:\n  validation: {{hostname: orders.internal, caCertificateRefs: [{{kind: ConfigMap, name: services}}]}}\n  clientCertificateRef: {{kind: Secret, name: identity}}"
+    );
+    let mut gateway = open_to(&service, &tls, &pem("ConfigMap", "services", &[("ca.crt", &authority.pem())])).await;
+    for _ in 0..3 {
+        let identity = authority.issue(&["gateway.internal"]);
+        let entries = [("tls.crt", &*identity.certificate), ("tls.key", &*identity.key)];
+        let secret = pem("Secret", "identity", &entries).replace("stringData", "type: kubernetes.io/tls\nstringData");
+        gateway.write("identity.yaml", &secret);
+        for _ in 0..2 {
+            let seen = seen(&gateway, &service, "/orders", &[]).await;
+            assert_eq!(seen.certificate.as_deref(), Some(&*identity.der));
+        }
+    }
+}
+
 #[rstest]
 #[case::of_another_name("other.internal", "services", "502 upstream-tls")]
 #[case::of_another_authority("orders.internal", "strangers", "502 upstream-tls")]

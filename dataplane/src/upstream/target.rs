@@ -69,9 +69,12 @@ impl Target {
             Protocol::Http2 | Protocol::H2c | Protocol::Grpc => Speech::Http2,
         };
         let tls = backend.tls.as_ref().map(|tls| Tls::build(tls, backend.protocol(), parts)).transpose()?;
+        let shown = backend.tls.as_ref().and_then(|tls| parts.certificate(&tls.client_certificate));
         let time = |value_ms: u64| (value_ms != 0).then(|| Duration::from_millis(value_ms));
         Ok(Self {
-            identity,
+            // A connection that was made with another client certificate belongs to another target.
+            identity: shown
+                .map_or(identity, |shown| Hash::of_bytes(&[identity.as_bytes(), &*shown.chain.concat()].concat())),
             connect_timeout: time(backend.connect_timeout_ms).unwrap_or(CONNECT_TIMEOUT),
             request_timeout: time(backend.request_timeout_ms),
             speech,
