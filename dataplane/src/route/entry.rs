@@ -1,5 +1,6 @@
 //! One match of one rule, and its precedence.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use sallyport_snapshot::v1::{self, r#match::Path, value_match::Value};
 
 use super::{Asked, Rule};
-use crate::path::Query;
+use crate::path::{Query, canonical};
 
 /// Bytes that a compiled expression may take: bounds what one route costs.
 const MAX_REGEX_BYTES: usize = 1 << 20;
@@ -60,8 +61,8 @@ impl Entry {
         let precedence =
             Precedence { method: method.is_some(), headers: headers.len(), query: query.len(), age: Reverse(age) };
         let path = match &one.path {
-            Some(Path::Exact(path)) => PathMatch::Exact(path.clone()),
-            Some(Path::Prefix(prefix)) => PathMatch::Prefix(prefix.trim_end_matches('/').to_owned()),
+            Some(Path::Exact(path)) => PathMatch::Exact(as_asked_for(path)),
+            Some(Path::Prefix(prefix)) => PathMatch::Prefix(as_asked_for(prefix).trim_end_matches('/').to_owned()),
             Some(Path::Regex(expression)) => PathMatch::Regex(ValueTest::regex(expression)),
             None => PathMatch::Prefix(String::new()),
         };
@@ -74,6 +75,11 @@ impl Entry {
             && self.headers.iter().all(|(name, test)| header_passes(asked.headers, name, test))
             && self.query.iter().all(|(name, test)| query_passes(asked.query, name, test))
     }
+}
+
+/// In the form that requests are compared in. What has none stands for requests that are refused: as it is, it matches nothing.
+fn as_asked_for(path: &str) -> String {
+    canonical(path).map_or_else(|_| path.to_owned(), Cow::into_owned)
 }
 
 impl ValueTest {

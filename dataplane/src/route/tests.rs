@@ -50,6 +50,25 @@ fn find_with(
 }
 
 #[test]
+fn a_path_matches_in_whatever_spelling_it_is_written() {
+    let routes = [route(
+        "r",
+        0,
+        &[],
+        vec![
+            path(Path::Prefix("/".into())),
+            path(Path::Prefix("/caf%c3%a9/".into())),
+            path(Path::Exact("/%61dmin".into())),
+            path(Path::Exact("/a%2fb".into())),
+        ],
+    )];
+    let table = table(&routes);
+    for (asked, rule) in [("/caf%C3%A9", 1), ("/caf%C3%A9/x", 1), ("/admin", 2), ("/a", 0), ("/a/b", 0)] {
+        assert_eq!(find(&table, "any", asked), Some(format!("r-{rule}")), "{asked}");
+    }
+}
+
+#[test]
 fn the_most_specific_path_wins() {
     let routes = [route(
         "r",
