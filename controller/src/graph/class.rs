@@ -46,7 +46,7 @@ pub fn parameters(cluster: &ClusterState) -> BTreeMap<ObjectName, ClassNode> {
     let node = |stored: &Stored<sallyport_api::GatewayParameters>| match stored {
         Stored::Decoded(parameters) => ClassNode { generation: parameters.metadata.generation, problems: vec![] },
         Stored::Undecodable(parameters) => {
-            let message = "it cannot be decoded; Gateways that refer to it have the defaults";
+            let message = "it cannot be decoded; address filters of Gateways that refer to it let nobody pass";
             let problems = vec![Problem::new("spec", Reason::Undecodable, message)];
             ClassNode { generation: parameters.generation, problems }
         }

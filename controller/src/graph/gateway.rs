@@ -121,6 +121,7 @@ fn node(
         None => None,
     };
     let (of_class, own) = (settled(of_class).unwrap_or_default(), settled(own).unwrap_or_default());
+    let unknown = !problems.is_empty();
     if own.unprotected_routes == Some(UnprotectedRoutes::Allow)
         && of_class.unprotected_routes != Some(UnprotectedRoutes::Allow)
     {
@@ -128,12 +129,13 @@ fn node(
         problems.push(Problem::new("spec.infrastructure.parametersRef", Reason::InvalidParameters, message));
     }
     let unprotected = match (of_class.unprotected_routes, own.unprotected_routes) {
-        (Some(UnprotectedRoutes::Allow), None | Some(UnprotectedRoutes::Allow)) => UnprotectedRoutes::Allow,
+        (Some(UnprotectedRoutes::Allow), None | Some(UnprotectedRoutes::Allow)) if !unknown => UnprotectedRoutes::Allow,
         _ => UnprotectedRoutes::Deny,
     };
     let message = v1::Gateway {
         trusted_proxies: trusted(&of_class, &own, &mut problems),
         bounds: own.bounds.or(of_class.bounds).map(|bounds| message_of(&bounds)),
+        addresses_unknown: unknown,
     };
     let listeners = gateway.spec.listeners.iter().enumerate();
     let listeners = listeners.map(|(at, listener)| self::listener(cluster, name, at, listener)).collect();
@@ -146,6 +148,9 @@ fn node(
         problems,
     }
 }
+
+/// Parameters that cannot be read may have been tighter than what holds without them.
+const UNTIL_THEN: &str = "Until then no address filter lets anybody pass, and routes without a policy are refused";
 
 fn parameters(
     cluster: &ClusterState,
@@ -160,9 +165,9 @@ fn parameters(
         }
         Some(Stored::Decoded(parameters)) => Ok(GatewayParameters::clone(parameters)),
         Some(Stored::Undecodable(_)) => {
-            invalid(format!("GatewayParameters {name} cannot be decoded; correct it. The defaults hold"))
+            invalid(format!("GatewayParameters {name} cannot be decoded; correct it. {UNTIL_THEN}"))
         }
-        None => invalid(format!("GatewayParameters {name} does not exist; create it. The defaults hold")),
+        None => invalid(format!("GatewayParameters {name} does not exist; create it. {UNTIL_THEN}")),
     }
 }
 

@@ -44,13 +44,16 @@ impl Arrival {
         Ok(Self { destination, path: path.into_owned(), query: request.uri().query().map(str::to_owned) })
     }
 
-    /// The client behind trusted proxies; `None` if one of them says something unreadable.
+    /// The client behind trusted proxies; `None` if one of them says something unreadable, or nobody knows which they are.
     pub(crate) fn client_address(
         &self,
         connection: &Connection,
         listener: &Listener,
         headers: &HeaderMap,
     ) -> Option<IpAddr> {
+        if listener.gateway.addresses_unknown {
+            return None;
+        }
         let trusted = &listener.gateway.trusted_proxies;
         if trusted.is_empty() {
             return Some(connection.peer.ip().to_canonical());

@@ -40,6 +40,8 @@ pub struct Gateway {
     pub name: Arc<str>,
     /// Peers whose word about the client address is believed.
     pub trusted_proxies: IpSet,
+    /// Which proxies are trusted cannot be told: no client address is known.
+    pub addresses_unknown: bool,
     pub bounds: Bounds,
 }
 
@@ -134,6 +136,6 @@ impl Gateway {
         let trusted_proxies =
             IpSet::parse(&gateway.trusted_proxies).map_err(|error| format!("trustedProxies: {error}"))?;
         let bounds = gateway.bounds.as_ref().map(Bounds::of_gateway).unwrap_or_default();
-        Ok(Self { name: Arc::clone(name), trusted_proxies, bounds })
+        Ok(Self { name: Arc::clone(name), trusted_proxies, addresses_unknown: gateway.addresses_unknown, bounds })
     }
 }
