@@ -1,16 +1,20 @@
 //! From the graph to what a data plane is told. Pure: the same graph gives the same snapshot, byte for byte.
 
+mod guards;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_snapshot::v1::{self, resource::Body};
 use sallyport_snapshot::{Name, Snapshot};
 
 use crate::cluster::{ClusterState, ObjectName};
+use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
 use crate::graph::policy::PolicyNode;
 use crate::graph::route::{RouteId, RouteNode};
 use crate::graph::rule::BackendTarget;
-use crate::graph::{Graph, service};
+use crate::graph::service::{self, Slices};
+use guards::Guards;
 
 /// A snapshot, and what was found on the way to it.
 #[derive(Default)]
@@ -23,27 +27,22 @@ pub struct Compiled {
     pub affected: BTreeMap<RouteId, BTreeSet<ObjectName>>,
 }
 
-/// What routes add to a Backend: headers and parameters that must not reach it.
-#[derive(Default)]
-struct Guarded {
-    identity: BTreeSet<String>,
-    key_headers: BTreeSet<String>,
-    key_parameters: BTreeSet<String>,
-}
-
 /// Compiles `graph`.
 pub fn compile(graph: &Graph, cluster: &ClusterState) -> Compiled {
     let mut compiled = Compiled::default();
-    let mut guarded = BTreeMap::<BackendTarget, Guarded>::new();
+    let mut targets = BTreeSet::<BackendTarget>::new();
     let policies = Index::new(&graph.policies, &graph.routes);
+    let slices = Slices::new(cluster);
+    let guards = Guards::new(graph, &policies, &slices);
     gateways(graph, &mut compiled);
     for (id, route) in &graph.routes {
-        self::route(graph, &policies, (id, route), &mut compiled, &mut guarded);
+        self::route(graph, &policies, (id, route), &mut compiled, &mut targets);
     }
     for (name, policy) in &graph.policies {
         policy_resources(name, policy, &mut compiled);
     }
-    backends(graph, cluster, &guarded, &mut compiled);
+    backends(graph, &slices, &guards, &mut compiled);
+    services(cluster, &targets, &slices, &guards, &mut compiled);
     for (name, product) in &graph.products {
         compiled.put("Product", name, name.to_string(), Body::Product(product.message.clone()));
     }
@@ -95,7 +94,7 @@ fn route(
     policies: &Index<'_>,
     (id, route): (&RouteId, &RouteNode),
     compiled: &mut Compiled,
-    guarded: &mut BTreeMap<BackendTarget, Guarded>,
+    targets: &mut BTreeSet<BackendTarget>,
 ) {
     let mut rules: Vec<_> = route.rules.iter().map(|rule| rule.message.clone()).collect();
     let mut attachments = Vec::new();
@@ -113,9 +112,7 @@ fn route(
                     unprotected: gateway.unprotected,
                 };
                 let effective = effective::at(policies, place, &mut compiled.conflicts);
-                for target in &rule.backends {
-                    guard(guarded.entry(target.clone()).or_default(), &effective.message);
-                }
+                targets.extend(rule.backends.iter().cloned());
                 if let Some(message) = rules.get_mut(at) {
                     credentials(graph, message, &rule.backends, effective.credential.as_ref());
                 }
@@ -159,16 +156,6 @@ fn credentials(graph: &Graph, rule: &mut v1::Rule, targets: &[BackendTarget], po
     }
 }
 
-fn guard(guarded: &mut Guarded, policy: &v1::Policy) {
-    let set = policy.request_headers.iter().flat_map(|edit| &edit.set).map(|header| header.name.clone());
-    guarded.identity.extend(set);
-    let alternatives = policy.authentication.iter().chain(&policy.floors).flat_map(|one| &one.alternatives);
-    for key in alternatives.filter_map(|alternative| alternative.subscription_key.as_ref()) {
-        guarded.key_headers.extend(key.headers.iter().cloned());
-        guarded.key_parameters.extend(key.query_parameters.iter().cloned());
-    }
-}
-
 fn policy_resources(name: &ObjectName, policy: &PolicyNode, compiled: &mut Compiled) {
     for (key_set, message) in &policy.key_sets {
         compiled.put("ApiPolicy", name, key_set.clone(), Body::KeySet(message.clone()));
@@ -178,16 +165,10 @@ fn policy_resources(name: &ObjectName, policy: &PolicyNode, compiled: &mut Compi
     }
 }
 
-fn backends(
-    graph: &Graph,
-    cluster: &ClusterState,
-    guarded: &BTreeMap<BackendTarget, Guarded>,
-    compiled: &mut Compiled,
-) {
-    let nothing = Guarded::default();
+fn backends(graph: &Graph, slices: &Slices<'_>, guards: &Guards<'_>, compiled: &mut Compiled) {
     for (name, backend) in &graph.backends {
-        let target = BackendTarget::Backend(name.clone());
-        let message = with_guards(backend.message.clone(), guarded.get(&target).unwrap_or(&nothing));
+        let guarded = guards.of(&BackendTarget::Backend(name.clone()));
+        let message = guarded.written_into(backend.message.clone());
         compiled.put("Backend", name, format!("Backend/{name}"), Body::Backend(message));
         if let Some((certificate, message)) = &backend.certificate {
             compiled.put("Backend", name, certificate.clone(), Body::Certificate(message.clone()));
@@ -196,15 +177,21 @@ fn backends(
             compiled.put("Backend", name, format!("Backend/{name}"), Body::Credential(credential.clone()));
         }
         for (service, port) in &backend.services {
-            compiled.put(
-                "Backend",
-                name,
-                format!("{service}/{port}"),
-                Body::Endpoints(service::endpoints(cluster, service, *port)),
-            );
+            let endpoints = Body::Endpoints(slices.endpoints(service, *port));
+            compiled.put("Backend", name, format!("{service}/{port}"), endpoints);
         }
     }
-    for (target, guards) in guarded {
+}
+
+/// Services that routes name themselves.
+fn services(
+    cluster: &ClusterState,
+    targets: &BTreeSet<BackendTarget>,
+    slices: &Slices<'_>,
+    guards: &Guards<'_>,
+    compiled: &mut Compiled,
+) {
+    for target in targets {
         let (BackendTarget::Service { name, port }, Some(resource)) = (target, target.resource()) else { continue };
         let endpoints = format!("{name}/{port}");
         let source = v1::endpoint_source::Source::Endpoints(endpoints.clone());
@@ -218,17 +205,7 @@ fn backends(
             protocol: service::protocol(cluster, name, *port).into(),
             ..v1::Backend::default()
         };
-        compiled.put("Service", name, resource, Body::Backend(with_guards(message, guards)));
-        compiled.put("Service", name, endpoints, Body::Endpoints(service::endpoints(cluster, name, *port)));
-    }
-}
-
-fn with_guards(message: v1::Backend, guarded: &Guarded) -> v1::Backend {
-    let list = |names: &BTreeSet<String>| names.iter().cloned().collect();
-    v1::Backend {
-        identity_headers: list(&guarded.identity),
-        key_headers: list(&guarded.key_headers),
-        key_query_parameters: list(&guarded.key_parameters),
-        ..message
+        compiled.put("Service", name, resource, Body::Backend(guards.of(target).written_into(message)));
+        compiled.put("Service", name, endpoints, Body::Endpoints(slices.endpoints(name, *port)));
     }
 }

@@ -11,6 +11,7 @@ pub mod effective;
 pub mod form;
 pub mod gateway;
 pub mod grant;
+pub mod guarded;
 pub mod key_source;
 pub mod policy;
 pub mod route;

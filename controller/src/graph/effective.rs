@@ -88,6 +88,14 @@ impl<'a> Index<'a> {
         index
     }
 
+    /// Every enforced policy that says anything of a route, at any level.
+    pub fn of_route(&self, id: &RouteId, route: &RouteNode) -> impl Iterator<Item = &'a PolicyNode> {
+        let gateways = route.parents.iter().map(|parent| ("Gateway", parent.gateway.clone()));
+        let targets = gateways.chain([(id.kind, id.name.clone())]);
+        let policies = targets.filter_map(|target| self.by_target.get(&target)).flat_map(BTreeMap::values).copied();
+        policies.filter(|policy| !policy.is_report).collect::<Vec<_>>().into_iter()
+    }
+
     fn near(&self, place: Place<'_>) -> Policies<'a> {
         let targets = [("Gateway", place.gateway), (place.route.kind, &place.route.name)];
         let attached = targets.into_iter().filter_map(|(kind, name)| self.by_target.get(&(kind, name.clone())));

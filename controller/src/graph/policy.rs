@@ -9,6 +9,7 @@ use sallyport_snapshot::v1;
 use serde_json::Value;
 
 use super::gateway::GatewayNode;
+use super::guarded::{Guarded, KEY_HEADER};
 use super::route::{RouteId, RouteNode};
 use super::{Environment, credential, key_source};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
@@ -25,6 +26,8 @@ pub struct PolicyNode {
     pub is_report: bool,
     pub targets: Targets,
     pub sections: Sections,
+    /// What it lets nobody else say.
+    pub guarded: Guarded,
     pub key_sets: BTreeMap<String, v1::KeySet>,
     pub problems: Vec<Problem>,
 }
@@ -164,6 +167,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
         is_floor: spec.enforcement == Enforcement::Floor,
         is_report: spec.mode == Mode::Report,
         targets: Targets::Named(spec.target_refs.iter().map(target).collect()),
+        guarded: Guarded::by(&sections),
         sections,
         key_sets,
         problems,
@@ -199,6 +203,7 @@ fn undecodable(name: &ObjectName, policy: &Undecodable) -> PolicyNode {
         is_floor: true,
         is_report: false,
         targets: targets.filter(|targets| !targets.is_empty()).map_or(Targets::Unreadable, Targets::Named),
+        guarded: Guarded::lenient(&policy.raw),
         sections,
         key_sets: BTreeMap::new(),
         problems: vec![problem],
@@ -268,7 +273,7 @@ impl Alternatives<'_> {
         message.subscription_key = alternative.subscription_key.as_ref().map(|key| {
             let headers: Vec<_> = key.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
             let unnamed = headers.is_empty() && key.query_parameters.is_empty();
-            let headers = if unnamed { vec!["sallyport-key".to_owned()] } else { headers };
+            let headers = if unnamed { vec![KEY_HEADER.to_owned()] } else { headers };
             v1::SubscriptionKey { headers, query_parameters: key.query_parameters.clone() }
         });
         message

@@ -154,7 +154,7 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     problems.extend(problem);
     let form = form.unwrap_or_default();
     let rules = form.rules.iter().enumerate().map(|(at, form)| match &deny {
-        Some(deny) => RuleNode::denied(id, at, form, deny.clone()),
+        Some(deny) => RuleNode::denied(cluster, id, at, form, deny.clone()),
         None => rule::node(cluster, id, at, form, &mut problems),
     });
     let rules = rules.collect();

@@ -53,10 +53,13 @@ impl BackendTarget {
 
 impl RuleNode {
     /// A rule that takes what it always took, and denies: no broader rule takes over what it guarded.
-    pub fn denied(id: &RouteId, at: usize, form: &RuleForm, deny: v1::Deny) -> Self {
+    ///
+    /// Its services are those of other routes as well, whose callers must not say what its policies do.
+    pub fn denied(cluster: &ClusterState, id: &RouteId, at: usize, form: &RuleForm, deny: v1::Deny) -> Self {
         let name = form.name.clone().unwrap_or_else(|| at.to_string());
         let message = v1::Rule { name, matches: matches(id, &form.matches), deny: Some(deny), ..v1::Rule::default() };
-        Self { section: form.name.clone(), message, backends: vec![] }
+        let backends = form.backend_refs.iter().filter_map(|backend| target(cluster, id, backend, "").ok());
+        Self { section: form.name.clone(), message, backends: backends.collect() }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Services and their ready endpoints.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use sallyport_api::condition::Reason;
 use sallyport_snapshot::v1;
 
@@ -33,32 +36,56 @@ pub fn judge<'a>(
     found.ok_or_else(|| missing(format!("Service {name} has no port {port}; correct the port")))
 }
 
-/// The ready addresses behind a Service's port; none if the Service is not there.
-pub fn endpoints(cluster: &ClusterState, name: &ObjectName, port: u32) -> v1::Endpoints {
-    let Ok(service_port) = judge(cluster, name, port, "") else { return v1::Endpoints::default() };
-    let of_service = cluster.endpoint_slices.iter().filter_map(|(slice_name, slice)| match slice {
-        Stored::Decoded(slice) if slice_name.namespace == name.namespace => Some(slice),
-        _ => None,
-    });
-    let labelled = of_service.filter(|slice| {
-        slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_LABEL)) == Some(&name.name)
-    });
-    let mut ready = Vec::new();
-    for slice in labelled {
-        let ports = slice.ports.as_deref().unwrap_or_default();
-        let port = ports
-            .iter()
-            .find(|port| port.name.as_deref().unwrap_or_default() == service_port.name.as_deref().unwrap_or_default());
-        let Some(port) = port.and_then(|port| port.port).and_then(|port| u32::try_from(port).ok()) else { continue };
-        let usable =
-            slice.endpoints.iter().flatten().filter(|endpoint| {
-                endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
-            });
-        ready.extend(usable.flat_map(|endpoint| &endpoint.addresses).map(|ip| v1::Address { ip: ip.clone(), port }));
+/// EndpointSlices by the Service that they belong to.
+pub struct Slices<'a> {
+    cluster: &'a ClusterState,
+    by_service: BTreeMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+}
+
+impl<'a> Slices<'a> {
+    /// Those that can be decoded.
+    pub fn new(cluster: &'a ClusterState) -> Self {
+        let mut by_service = BTreeMap::<_, Vec<_>>::new();
+        for (name, slice) in &cluster.endpoint_slices {
+            let Stored::Decoded(slice) = slice else { continue };
+            let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_LABEL));
+            if let Some(service) = service {
+                by_service.entry((name.namespace.as_str(), service.as_str())).or_default().push(slice.as_ref());
+            }
+        }
+        Self { cluster, by_service }
     }
-    ready.sort_by(|one, other| (&one.ip, one.port).cmp(&(&other.ip, other.port)));
-    ready.dedup();
-    v1::Endpoints { ready }
+
+    /// The ready addresses behind a Service's port; none if the Service is not there.
+    pub fn endpoints(&self, name: &ObjectName, port: u32) -> v1::Endpoints {
+        let Ok(service_port) = judge(self.cluster, name, port, "") else { return v1::Endpoints::default() };
+        let named = |port: &&EndpointPort| {
+            port.name.as_deref().unwrap_or_default() == service_port.name.as_deref().unwrap_or_default()
+        };
+        let mut ready = Vec::new();
+        for slice in self.of(name) {
+            let port = slice.ports.iter().flatten().find(named).and_then(|port| port.port);
+            let Some(port) = port.and_then(|port| u32::try_from(port).ok()) else { continue };
+            let is_ready = |endpoint: &&Endpoint| {
+                endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
+            };
+            let usable = slice.endpoints.iter().flatten().filter(is_ready).flat_map(|endpoint| &endpoint.addresses);
+            ready.extend(usable.map(|ip| v1::Address { ip: ip.clone(), port }));
+        }
+        ready.sort_by(|one, other| (&one.ip, one.port).cmp(&(&other.ip, other.port)));
+        ready.dedup();
+        v1::Endpoints { ready }
+    }
+
+    /// Every address behind a Service, ready or not.
+    pub fn addresses(&self, name: &ObjectName) -> impl Iterator<Item = &'a str> {
+        let endpoints = self.of(name).iter().flat_map(|slice| slice.endpoints.iter().flatten());
+        endpoints.flat_map(|endpoint| &endpoint.addresses).map(String::as_str)
+    }
+
+    fn of(&self, name: &ObjectName) -> &[&'a EndpointSlice] {
+        self.by_service.get(&(name.namespace.as_str(), name.name.as_str())).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// How a Service's port says that it is spoken to (KEP-3726).
