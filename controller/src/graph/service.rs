@@ -39,7 +39,7 @@ pub fn judge<'a>(
 /// EndpointSlices by the Service that they belong to.
 pub struct Slices<'a> {
     cluster: &'a ClusterState,
-    by_service: BTreeMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+    by_service: BTreeMap<ObjectName, Vec<&'a EndpointSlice>>,
 }
 
 impl<'a> Slices<'a> {
@@ -50,7 +50,7 @@ impl<'a> Slices<'a> {
             let Stored::Decoded(slice) = slice else { continue };
             let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_LABEL));
             if let Some(service) = service {
-                by_service.entry((name.namespace.as_str(), service.as_str())).or_default().push(slice.as_ref());
+                by_service.entry(ObjectName::new(&name.namespace, service)).or_default().push(slice.as_ref());
             }
         }
         Self { cluster, by_service }
@@ -84,7 +84,7 @@ impl<'a> Slices<'a> {
     }
 
     fn of(&self, name: &ObjectName) -> &[&'a EndpointSlice] {
-        self.by_service.get(&(name.namespace.as_str(), name.name.as_str())).map_or(&[], Vec::as_slice)
+        self.by_service.get(name).map_or(&[], Vec::as_slice)
     }
 }
 
