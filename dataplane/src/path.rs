@@ -61,15 +61,10 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathFault> {
 pub fn without_parameters(path: &str) -> Option<String> {
     // Few paths hold either.
     memchr::memchr2(b';', b'%', path.as_bytes())?;
-    let plain = |segment: &'_ str| -> usize {
-        let ends = [segment.find(';'), segment.find("%3B")];
-        ends.into_iter().flatten().min().unwrap_or(segment.len())
-    };
     if !path.contains(';') && !path.contains("%3B") {
         return None;
     }
-    let segments = path.split('/').map(|segment| segment.get(..plain(segment)).unwrap_or_default());
-    let kept: Vec<_> = segments.filter(|segment| !segment.is_empty()).collect();
+    let kept: Vec<_> = path.split('/').map(without_parameter).filter(|segment| !segment.is_empty()).collect();
     Some(format!("/{}", kept.join("/")))
 }
 
@@ -169,8 +164,13 @@ fn push_encoded(path: &mut String, byte: u8) {
 
 /// A service that cuts parameters off sees `..;x` as `..`.
 fn is_dot_segment(segment: &str) -> bool {
-    let name = segment.split(';').next().unwrap_or_default();
-    name == "." || name == ".."
+    matches!(without_parameter(segment), "." | "..")
+}
+
+/// What stands in front of the first semicolon of a canonical segment, plain or encoded.
+fn without_parameter(segment: &str) -> &str {
+    let ends = [segment.find(';'), segment.find("%3B")];
+    ends.into_iter().flatten().min().and_then(|end| segment.get(..end)).unwrap_or(segment)
 }
 
 #[cfg(test)]
@@ -234,6 +234,8 @@ mod tests {
             ("/%2e/b", F::DotSegment),
             ("/a/..;/b", F::DotSegment),
             ("/a/%2e%2e;x=1/b", F::DotSegment),
+            ("/a/..%3Bx/b", F::DotSegment),
+            ("/a/.%2e%3b/b", F::DotSegment),
             ("//..//b", F::DotSegment),
             ("/a%2fb", F::Hidden),
             ("/a%2Fb", F::Hidden),

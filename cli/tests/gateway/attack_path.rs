@@ -20,7 +20,7 @@ async fn world() -> (Gateway, Service) {
     (Gateway::start(&manifests.concat()).await, service)
 }
 
-const SPELLINGS: [&str; 47] = [
+const SPELLINGS: [&str; 49] = [
     "/admin",
     "/admin/",
     "/admin/x",
@@ -53,6 +53,8 @@ const SPELLINGS: [&str; 47] = [
     "/admin;x",
     "/x/..;/admin",
     "/x/..;a=b/admin",
+    "/x/..%3Bx/admin",
+    "/x/%2e.%3b/admin",
     "/;/admin",
     "/admin%00",
     "/%00/admin",
