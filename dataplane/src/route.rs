@@ -13,7 +13,7 @@ use sallyport_snapshot::v1;
 
 use crate::map::Map;
 use crate::path::Query;
-use entry::Entry;
+use entry::{Entry, Match};
 use host::Host;
 pub use rule::{Pick, Rule};
 
@@ -24,6 +24,8 @@ pub struct RouteTable {
     /// By what follows the asterisk, e.g. ".example.com".
     wildcards: Map<Arc<str>, Host>,
     any: Host,
+    /// Some host has rules of which nobody can tell what they match.
+    has_unknown: bool,
 }
 
 /// What a request is matched by.
@@ -54,7 +56,7 @@ pub struct PreparedRoute {
     /// "namespace/name", for ties.
     name: Arc<str>,
     attachments: Vec<v1::Attachment>,
-    rules: Vec<(Arc<Rule>, Vec<v1::Match>)>,
+    rules: Vec<(Arc<Rule>, Vec<Arc<Match>>)>,
 }
 
 impl Found {
@@ -72,7 +74,7 @@ impl PreparedRoute {
         let rules = route.rules.iter().map(|rule| {
             let (prepared, mut found) = Rule::prepare(&object, rule);
             problems.append(&mut found);
-            (Arc::new(prepared), rule.matches.clone())
+            (Arc::new(prepared), rule.matches.iter().map(Match::prepare).map(Arc::new).collect())
         });
         let rules = rules.collect();
         let name = format!("{}/{}", object.namespace, object.name).into();
@@ -109,19 +111,27 @@ impl RouteTable {
     }
 
     /// The rule with the highest precedence among those that match. Less specific hosts are asked only where none does.
+    ///
+    /// A rule that cannot tell what it matches stands in the way of its own namespace's rules, which may be broader than what it
+    /// guards, and of nobody else's.
     pub fn find(&self, asked: &Asked<'_>) -> Option<Found> {
-        if let Some(found) = self.exact.get(asked.host).and_then(|host| host.find(asked)) {
-            return Some(found);
+        let found = self.hosts(asked.host).enumerate().find_map(|(at, host)| Some((at, host.find(asked)?)));
+        if !self.has_unknown {
+            return found.map(|(_, found)| found);
         }
-        if !self.wildcards.is_empty() {
-            let suffixes =
-                asked.host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| asked.host.get(at..));
-            let hosts = suffixes.into_iter().filter_map(|suffix| self.wildcards.get(suffix));
-            if let Some(found) = hosts.into_iter().find_map(|host| host.find(asked)) {
-                return Some(found);
-            }
-        }
-        self.any.find(asked)
+        let (passed, found) = found.map_or((usize::MAX, None), |(at, found)| (at.saturating_add(1), Some(found)));
+        let namespace = found.as_ref().map(|found| &*found.rule.api.namespace);
+        let in_the_way = self.hosts(asked.host).take(passed).find_map(|host| host.find_unknown(asked, namespace));
+        in_the_way.or(found)
+    }
+
+    /// The hosts that cover `host`, the most specific first.
+    fn hosts<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Host> {
+        let suffixes = host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| host.get(at..));
+        // Most tables know no wildcard: the name is not even taken apart.
+        let suffixes = (!self.wildcards.is_empty()).then_some(suffixes).into_iter().flatten();
+        let wildcards = suffixes.filter_map(|suffix| self.wildcards.get(suffix));
+        self.exact.get(host).into_iter().chain(wildcards).chain([&self.any])
     }
 
     /// Whether the rule that was found is still here, under the same policy.
@@ -131,6 +141,7 @@ impl RouteTable {
     }
 
     fn put(&mut self, hostname: &str, host: Host) {
+        self.has_unknown |= host.has_unknown();
         if hostname.is_empty() {
             self.any = host;
         } else if let Some(suffix) = hostname.strip_prefix('*') {
@@ -143,7 +154,7 @@ impl RouteTable {
 
 fn entries(route: &PreparedRoute, attachment: &v1::Attachment) -> Vec<Entry> {
     let rules = route.rules.iter().enumerate();
-    let of_rule = |(at, (rule, matches)): (usize, &(Arc<Rule>, Vec<v1::Match>))| {
+    let of_rule = |(at, (rule, matches)): (usize, &(Arc<Rule>, Vec<Arc<Match>>))| {
         // A policy that is not named is one that is not there: it denies.
         let policy: Arc<str> = attachment.policies.get(at).map_or("", String::as_str).into();
         let age = (route.created_ms, Arc::clone(&route.name), at);

@@ -15,12 +15,18 @@ use crate::path::{Query, canonical};
 /// Bytes that a compiled expression may take: bounds what one route costs.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
+/// A match of a rule on one listener, under one policy.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) precedence: Precedence,
-    pub(super) path: PathMatch,
+    pub(super) matching: Arc<Match>,
     pub(super) rule: Arc<Rule>,
     pub(super) policy: Arc<str>,
+}
+
+/// What a match asks for, prepared once for all listeners and hosts.
+pub(super) struct Match {
+    pub(super) path: PathMatch,
     method: Option<Method>,
     headers: Vec<(HeaderName, ValueTest)>,
     query: Vec<(String, ValueTest)>,
@@ -36,15 +42,15 @@ pub(super) struct Precedence {
     age: Reverse<(i64, Arc<str>, usize)>,
 }
 
-#[derive(Clone)]
 pub(super) enum PathMatch {
     Exact(String),
     /// Without a slash at its end; empty matches every path.
     Prefix(String),
-    Regex(ValueTest),
+    Regex(Regex),
+    /// An expression that does not compile: nobody can tell what it would have matched, and its rule denies.
+    Unknown,
 }
 
-#[derive(Clone)]
 pub(super) enum ValueTest {
     Exact(Vec<u8>),
     Regex(Regex),
@@ -52,21 +58,24 @@ pub(super) enum ValueTest {
     Anything,
 }
 
-impl Entry {
-    pub(super) fn new(one: &v1::Match, rule: &Arc<Rule>, policy: &Arc<str>, age: (i64, Arc<str>, usize)) -> Self {
-        let headers: Vec<_> =
-            one.headers.iter().filter_map(|test| Some((test.name.parse().ok()?, ValueTest::new(test)))).collect();
-        let query: Vec<_> = one.query.iter().map(|test| (test.name.clone(), ValueTest::new(test))).collect();
-        let method = Method::from_bytes(one.method.as_bytes()).ok();
-        let precedence =
-            Precedence { method: method.is_some(), headers: headers.len(), query: query.len(), age: Reverse(age) };
+impl Match {
+    pub(super) fn prepare(one: &v1::Match) -> Self {
         let path = match &one.path {
             Some(Path::Exact(path)) => PathMatch::Exact(as_asked_for(path)),
             Some(Path::Prefix(prefix)) => PathMatch::Prefix(as_asked_for(prefix).trim_end_matches('/').to_owned()),
-            Some(Path::Regex(expression)) => PathMatch::Regex(ValueTest::regex(expression)),
+            Some(Path::Regex(expression)) => compile(expression).map_or(PathMatch::Unknown, PathMatch::Regex),
             None => PathMatch::Prefix(String::new()),
         };
-        Self { precedence, path, rule: Arc::clone(rule), policy: Arc::clone(policy), method, headers, query }
+        Self {
+            path,
+            method: Method::from_bytes(one.method.as_bytes()).ok(),
+            headers: one
+                .headers
+                .iter()
+                .filter_map(|test| Some((test.name.parse().ok()?, ValueTest::new(test))))
+                .collect(),
+            query: one.query.iter().map(|test| (test.name.clone(), ValueTest::new(test))).collect(),
+        }
     }
 
     /// Whether everything but the path matches.
@@ -82,20 +91,29 @@ fn as_asked_for(path: &str) -> String {
     canonical(path).map_or_else(|_| path.to_owned(), Cow::into_owned)
 }
 
+impl Entry {
+    /// `age`: creation, "namespace/name" and rule.
+    pub(super) fn new(matching: &Arc<Match>, rule: &Arc<Rule>, policy: &Arc<str>, age: (i64, Arc<str>, usize)) -> Self {
+        let precedence = Precedence {
+            method: matching.method.is_some(),
+            headers: matching.headers.len(),
+            query: matching.query.len(),
+            age: Reverse(age),
+        };
+        Self { precedence, matching: Arc::clone(matching), rule: Arc::clone(rule), policy: Arc::clone(policy) }
+    }
+}
+
 impl ValueTest {
     fn new(test: &v1::ValueMatch) -> Self {
         match &test.value {
             Some(Value::Exact(value)) => Self::Exact(value.clone().into_bytes()),
-            Some(Value::Regex(expression)) => Self::regex(expression),
+            Some(Value::Regex(expression)) => compile(expression).map_or(Self::Anything, Self::Regex),
             None => Self::Anything,
         }
     }
 
-    fn regex(expression: &str) -> Self {
-        compile(expression).map_or(Self::Anything, Self::Regex)
-    }
-
-    pub(super) fn passes(&self, value: &[u8]) -> bool {
+    fn passes(&self, value: &[u8]) -> bool {
         match self {
             Self::Exact(expected) => expected == value,
             Self::Regex(expression) => expression.is_match(value),

@@ -1,6 +1,6 @@
 //! The matches of one hostname, by path.
 
-use super::entry::{Entry, PathMatch, ValueTest};
+use super::entry::{Entry, PathMatch};
 use super::{Asked, Found};
 
 use crate::map::Map;
@@ -10,8 +10,12 @@ use crate::map::Map;
 pub(super) struct Host {
     exact: Map<Box<str>, Vec<Entry>>,
     prefixes: Map<Box<str>, Vec<Entry>>,
+    /// Bytes of the longest prefix: nothing longer is looked up.
+    longest_prefix: usize,
     /// Gateway API leaves their place open: behind exact paths, before prefixes.
-    regexes: Vec<(ValueTest, Entry)>,
+    regexes: Vec<Entry>,
+    /// Those of which nobody can tell what they match.
+    unknown: Vec<Entry>,
 }
 
 impl Host {
@@ -19,10 +23,14 @@ impl Host {
         entries.sort_by(|one, other| other.precedence.cmp(&one.precedence));
         let mut host = Self::default();
         for entry in entries {
-            match &entry.path {
+            match &entry.matching.path {
                 PathMatch::Exact(path) => host.exact.entry(path.as_str().into()).or_default().push(entry),
-                PathMatch::Prefix(prefix) => host.prefixes.entry(prefix.as_str().into()).or_default().push(entry),
-                PathMatch::Regex(test) => host.regexes.push((test.clone(), entry)),
+                PathMatch::Prefix(prefix) => {
+                    host.longest_prefix = host.longest_prefix.max(prefix.len());
+                    host.prefixes.entry(prefix.as_str().into()).or_default().push(entry);
+                }
+                PathMatch::Regex(_) => host.regexes.push(entry),
+                PathMatch::Unknown => host.unknown.push(entry),
             }
         }
         host
@@ -32,10 +40,21 @@ impl Host {
         self.find_exact(asked).or_else(|| self.find_regex(asked)).or_else(|| self.find_prefix(asked))
     }
 
+    pub(super) fn has_unknown(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
+    /// A rule that might have matched, of this namespace where one is given.
+    pub(super) fn find_unknown(&self, asked: &Asked<'_>, namespace: Option<&str>) -> Option<Found> {
+        let of_namespace = |entry: &&Entry| namespace.is_none_or(|namespace| *entry.rule.api.namespace == *namespace);
+        let mut entries = self.unknown.iter().filter(of_namespace);
+        entries.find(|entry| entry.matching.admits(asked)).map(|entry| found(entry, asked.path.len()))
+    }
+
     /// Whether an entry has the rule's names and its policy's. The rule itself may have been prepared anew.
     pub(super) fn holds(&self, found: &Found) -> bool {
         let listed = self.exact.values().chain(self.prefixes.values()).flatten();
-        let mut entries = listed.chain(self.regexes.iter().map(|(_, entry)| entry));
+        let mut entries = listed.chain(&self.regexes).chain(&self.unknown);
         entries.any(|entry| {
             entry.policy == found.policy && entry.rule.api == found.rule.api && entry.rule.name == found.rule.name
         })
@@ -43,12 +62,16 @@ impl Host {
 
     fn find_exact(&self, asked: &Asked<'_>) -> Option<Found> {
         let entries = self.exact.get(asked.path)?;
-        entries.iter().find(|entry| entry.admits(asked)).map(|entry| found(entry, asked.path.len()))
+        entries.iter().find(|entry| entry.matching.admits(asked)).map(|entry| found(entry, asked.path.len()))
     }
 
     fn find_regex(&self, asked: &Asked<'_>) -> Option<Found> {
-        let matching = |(test, entry): &&(ValueTest, Entry)| test.passes(asked.path.as_bytes()) && entry.admits(asked);
-        self.regexes.iter().find(matching).map(|(_, entry)| found(entry, asked.path.len()))
+        let is_match = |entry: &&Entry| match &entry.matching.path {
+            PathMatch::Regex(expression) => expression.is_match(asked.path.as_bytes()),
+            _ => false,
+        };
+        let mut entries = self.regexes.iter().filter(is_match);
+        entries.find(|entry| entry.matching.admits(asked)).map(|entry| found(entry, asked.path.len()))
     }
 
     /// From the longest prefix to the shortest: the path itself, then up to each of its slashes.
@@ -56,9 +79,10 @@ impl Host {
         let whole = asked.path.trim_end_matches('/');
         let shorter = whole.rmatch_indices('/').map(|(at, _)| at);
         let lengths = std::iter::once(whole.len()).chain(shorter);
-        for length in lengths {
+        // A long path of many slashes would be read once for each of them.
+        for length in lengths.skip_while(|length| *length > self.longest_prefix) {
             let entries = asked.path.get(..length).and_then(|prefix| self.prefixes.get(prefix));
-            if let Some(entry) = entries.into_iter().flatten().find(|entry| entry.admits(asked)) {
+            if let Some(entry) = entries.into_iter().flatten().find(|entry| entry.matching.admits(asked)) {
                 return Some(found(entry, length));
             }
         }

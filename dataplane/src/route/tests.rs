@@ -69,6 +69,27 @@ fn a_path_matches_in_whatever_spelling_it_is_written() {
 }
 
 #[test]
+fn an_expression_that_is_none_stands_in_the_way_of_its_own_namespace_only() {
+    let mut broken = route("broken", 0, &["a.example.com"], vec![path(Path::Regex("/v[0-9".into()))]);
+    let mut others =
+        route("others", 1, &["a.example.com", "*.example.com"], vec![path(Path::Prefix("/orders".into()))]);
+    let own = route("own", 2, &["*.example.com"], vec![path(Path::Prefix("/".into()))]);
+    broken.object = Some(v1::ObjectRef { namespace: "web".into(), ..broken.object.unwrap_or_default() });
+    others.object = Some(v1::ObjectRef { namespace: "other".into(), ..others.object.unwrap_or_default() });
+    let own =
+        v1::Route { object: Some(v1::ObjectRef { namespace: "web".into(), ..own.object.unwrap_or_default() }), ..own };
+    let table = table(&[broken, others, own]);
+    for (host, path, rule) in [
+        ("a.example.com", "/orders", "others-0"),
+        ("a.example.com", "/v1", "broken-0"),
+        ("b.example.com", "/v1", "own-0"),
+        ("b.example.com", "/orders", "others-0"),
+    ] {
+        assert_eq!(find(&table, host, path).as_deref(), Some(rule), "{host}{path}");
+    }
+}
+
+#[test]
 fn the_most_specific_path_wins() {
     let routes = [route(
         "r",
