@@ -88,12 +88,11 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// Every enforced policy that says anything of a route, at any level.
+    /// Every policy that says anything of a route, at any level.
     pub fn of_route(&self, id: &RouteId, route: &RouteNode) -> impl Iterator<Item = &'a PolicyNode> {
         let gateways = route.parents.iter().map(|parent| ("Gateway", parent.gateway.clone()));
         let targets = gateways.chain([(id.kind, id.name.clone())]);
-        let policies = targets.filter_map(|target| self.by_target.get(&target)).flat_map(BTreeMap::values).copied();
-        policies.filter(|policy| !policy.is_report).collect::<Vec<_>>().into_iter()
+        targets.filter_map(|target| self.by_target.get(&target)).flat_map(BTreeMap::values).copied()
     }
 
     fn near(&self, place: Place<'_>) -> Policies<'a> {

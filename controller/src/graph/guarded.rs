@@ -34,6 +34,11 @@ impl Guarded {
         guarded
     }
 
+    /// The keys alone: what a policy that only reports has to do with.
+    pub fn keys_only(self) -> Self {
+        Self { identity: BTreeSet::new(), ..self }
+    }
+
     /// The same of a policy that cannot be decoded, as far as it can be read: its services still believe these headers.
     pub fn lenient(raw: &Value) -> Self {
         let texts = |list: &Value| -> Vec<String> {

@@ -161,13 +161,14 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
             .as_ref()
             .map(|stated| credential::message(cluster, &label, &name.namespace, stated, &mut problems)),
     };
+    let is_report = spec.mode == Mode::Report;
     PolicyNode {
         created_ms: created_ms(policy),
         generation: policy.metadata.generation,
         is_floor: spec.enforcement == Enforcement::Floor,
-        is_report: spec.mode == Mode::Report,
+        is_report,
         targets: Targets::Named(spec.target_refs.iter().map(target).collect()),
-        guarded: Guarded::by(&sections),
+        guarded: if is_report { Guarded::by(&sections).keys_only() } else { Guarded::by(&sections) },
         sections,
         key_sets,
         problems,

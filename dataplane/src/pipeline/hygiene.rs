@@ -23,8 +23,11 @@ fn is_option(member: &str) -> bool {
     ["close", "keep-alive"].iter().any(|option| member.eq_ignore_ascii_case(option))
 }
 
-/// Fields in which a proxy in front tells of a client's certificate (RFC 9440; Envoy's form): believed from nobody here.
-static FORWARDED_CERTIFICATE: [HeaderName; 3] = [
+/// Fields that reach no service. In the first a caller sends its key where no policy says otherwise: whoever sends it to a route
+/// that asks for none must not give it away. In the others a proxy in front tells of a client's certificate (RFC 9440; Envoy's
+/// form): believed from nobody here.
+static NEVER_FORWARDED: [HeaderName; 4] = [
+    HeaderName::from_static("sallyport-key"),
     HeaderName::from_static("client-cert"),
     HeaderName::from_static("client-cert-chain"),
     HeaderName::from_static("x-forwarded-client-cert"),
@@ -83,7 +86,7 @@ pub fn join_cookies(headers: &mut HeaderMap) {
 ///
 /// CGI and its descendants turn a dash into an underscore, so that `X_User` and `X-User` meet in one variable.
 pub fn remove_claims<'a>(headers: &mut HeaderMap, identity: impl Iterator<Item = &'a HeaderName> + Clone) {
-    let names = || identity.clone().chain(FORWARDED_CERTIFICATE.iter());
+    let names = || identity.clone().chain(NEVER_FORWARDED.iter());
     let is_claim = |name: &HeaderName| names().any(|guarded| same_variable(name.as_str(), guarded.as_str()));
     if headers.keys().any(is_claim) {
         let found: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
@@ -213,10 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_certificate_is_believed_from_nobody() {
-        for name in
-            ["Client-Cert", "client_cert", "Client-Cert-Chain", "X-Forwarded-Client-Cert", "x_forwarded_client_cert"]
-        {
+    fn keys_and_forwarded_certificates_reach_no_service() {
+        for name in [
+            "Sallyport-Key",
+            "sallyport_key",
+            "Sallyport-Key",
+            "sallyport_key",
+            "Client-Cert",
+            "client_cert",
+            "Client-Cert-Chain",
+            "X-Forwarded-Client-Cert",
+            "x_forwarded_client_cert",
+        ] {
             let mut found = headers(&[(name, "x")]);
             remove_claims(&mut found, [].iter());
             assert!(found.is_empty(), "{name}");
