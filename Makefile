@@ -112,5 +112,9 @@ $(CARGO_FUZZ):
 	cargo install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked --root $@.new
 	mv $@.new $@
 
-endure: $(IDENTITY_PROVIDER) ## the long runs: ENDURE_MINUTES (10) of soak with a change a second, and an issuer's outage as long
-	cargo test --release --locked -p sallyport --features endure --test gateway -- endure --nocapture --test-threads=1
+ENDURE := soak_with_a_change_every_second an_outage_of_the_issuer full_size::a_configuration_of_full_size
+
+endure: ## the long runs, ENDURE_MINUTES (10) each: soak with a change a second, an issuer's outage, a configuration of full size
+	for run in $(ENDURE); do \
+		cargo test --release --locked -p sallyport --features endure --test gateway -- --exact "endure::$$run" --nocapture; \
+	done

@@ -1,8 +1,10 @@
-//! The long runs, by `make endure`: minutes rather than moments, with what came of them written beside the benchmarks.
+//! The long runs, by `make endure`: minutes rather than moments, each in a process of its own, with what came of them written
+//! beside the benchmarks.
+
+mod full_size;
+mod record;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use crate::kit::issuer::Issuer;
 use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route, secret, subscription};
 use crate::kit::service::Service;
 use crate::kit::traffic::Traffic;
+use record::record;
 
 const KEY: &str = "sp_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 /// Growth of the resident memory between the first minute and the last that passes for none.
@@ -29,21 +32,6 @@ fn resident_kb() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-/// Writes a line for this run.
-#[expect(clippy::print_stdout, reason = "whoever waits for minutes wants to see something")]
-fn record(what: &str, text: &str) {
-    let said = |program: &str, arguments: &[&str]| {
-        let output = std::process::Command::new(program).args(arguments).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let name = format!("endure-{}-{}.md", said("date", &["-u", "+%F"]), said("git", &["rev-parse", "--short", "HEAD"]));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/results").join(name);
-    let mut all = std::fs::read_to_string(&path).unwrap_or_else(|_| "# Long runs\n".to_owned());
-    writeln!(all, "\n## {what}, {} minutes\n\n{text}", length().as_secs() / 60).unwrap();
-    std::fs::write(path, all).unwrap();
-    println!("{what}: {text}");
 }
 
 fn only_200(verdicts: &BTreeMap<String, usize>) {
@@ -83,15 +71,16 @@ async fn soak_with_a_change_every_second() {
     record(
         "Soak",
         &format!(
-            "{} requests, {changes} changes, none failed; resident {first} kB after the first minute, {last} kB at the end.",
-            verdicts["200"]
+            "{} requests and {changes} changes in {} minutes, none failed; gateway, callers and service together hold {first} kB after the first minute, {last} kB at the end.",
+            verdicts["200"],
+            length().as_secs() / 60,
         ),
     );
     assert!(f64::from(last) < f64::from(first) * FLAT, "{first} kB, then {last} kB");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_issuers_outage() {
+async fn an_outage_of_the_issuer() {
     let (service, issuer) = (Service::start().await, Arc::new(Issuer::start().await));
     let spec =
         format!("authentication: [{{name: staff, jwt: {{issuer: '{}', audiences: [orders-api]}}}}]", issuer.name());
@@ -119,5 +108,9 @@ async fn an_issuers_outage() {
     }
     let verdicts = traffic.stop().await;
     only_200(&verdicts);
-    record("An issuer's outage", &format!("{} tokens never seen before, none refused.", verdicts["200"]));
+    let minutes = length().as_secs() / 60;
+    record(
+        "An issuer's outage",
+        &format!("{} tokens never seen before in {minutes} minutes, none refused.", verdicts["200"]),
+    );
 }

@@ -78,6 +78,13 @@ impl Gateway {
         self.enforce();
     }
 
+    /// Puts many files into force at once.
+    #[cfg(feature = "endure")]
+    pub fn write_all(&mut self, files: impl IntoIterator<Item = (String, String)>) {
+        self.files.extend(files);
+        self.enforce();
+    }
+
     /// Takes a file away.
     pub fn remove(&mut self, file: &str) {
         self.files.remove(file).expect("the file is there");
