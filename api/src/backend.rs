@@ -61,11 +61,12 @@ pub struct BackendEndpoint {
     /// A DNS name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostEndpoint>,
-    /// 0 is used first; a higher number only while no lower one has an endpoint. Default 0, at most 8.
+    /// 0 is used first. For each request a higher number is tried when none of the endpoints that were tried of the lower ones, up to
+    /// three of each, could be connected to; six endpoints are tried in all. Default 0, at most 8.
     #[serde(default)]
     #[schemars(range(min = 0, max = 8))]
     pub priority: u32,
-    /// Share of the requests within its priority. Default 1, at most 1,000.
+    /// Share of the requests within its priority, divided among the endpoint's addresses. Default 1, at most 1,000.
     #[serde(default = "BackendEndpoint::default_weight")]
     #[schemars(range(min = 1, max = 1000))]
     pub weight: u32,

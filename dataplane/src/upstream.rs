@@ -3,6 +3,7 @@
 //! Everything here belongs to one worker, whose event loop has one thread: no locks.
 
 mod connect;
+mod places;
 pub mod target;
 
 use std::cell::{Cell, RefCell};
@@ -23,14 +24,13 @@ use crate::map::Map;
 use crate::names::Names;
 use crate::rejection::Reason;
 pub use connect::OnThisWorker;
+use places::Place;
 use target::Target;
 
 /// Idle connections to one endpoint: a burst beyond this pays for new ones.
 const MAX_IDLE: usize = 64;
 /// Servers commonly close after 60 s or more: closing earlier ourselves avoids the race.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
-/// Endpoints that are tried for one request while nothing has been sent.
-const MAX_ATTEMPTS: usize = 3;
 
 /// Connections of one worker to all services.
 pub struct Upstreams<B> {
@@ -168,7 +168,7 @@ where
         terms: Terms,
     ) -> Result<Exchange<B>, UpstreamFailure> {
         self.turn.set(self.turn.get().wrapping_add(1));
-        let mut places = target.order(self.turn.get()).take(MAX_ATTEMPTS);
+        let mut places = target.places.order(self.turn.get());
         let mut next = places.next().map(|place| (place, Reuse::Allowed));
         let mut failure = UpstreamFailure::NoEndpoint;
         let mut request = request;
@@ -229,7 +229,7 @@ where
     async fn connection(
         &self,
         target: &Target,
-        place: &target::Place,
+        place: &Place,
         purpose: Purpose,
         reuse: Reuse,
     ) -> Result<Connected<B>, UpstreamFailure> {

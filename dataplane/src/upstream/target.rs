@@ -1,6 +1,5 @@
 //! A Backend, ready to be connected to.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +7,9 @@ use bytes::Bytes;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 use sallyport_snapshot::Hash;
-use sallyport_snapshot::v1::{self, backend::Protocol, endpoint_source::Source};
-use smallvec::SmallVec;
+use sallyport_snapshot::v1::{self, backend::Protocol};
 
-use super::UpstreamFailure;
-use crate::egress::AddressRules;
-use crate::names::Names;
+use super::places::Places;
 use crate::runtime::certificate::private_key;
 
 /// Where a Backend states none.
@@ -27,8 +23,7 @@ pub struct Target {
     pub request_timeout: Option<Duration>,
     pub(super) speech: Speech,
     pub(super) tls: Option<Tls>,
-    /// By priority; within one, each place as often as its weight says.
-    priorities: Vec<Vec<Place>>,
+    pub(super) places: Places,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +39,6 @@ pub(super) struct Tls {
     pub(super) config: Arc<ClientConfig>,
     /// Offers HTTP/1.1 alone, for upgrades.
     pub(super) http1: Arc<ClientConfig>,
-}
-
-/// Where one endpoint is.
-#[derive(Clone, Debug)]
-pub enum Place {
-    Address(SocketAddr),
-    Host(Arc<str>, u16),
 }
 
 /// Other resources that a Backend refers to.
@@ -79,55 +67,13 @@ impl Target {
             request_timeout: time(backend.request_timeout_ms),
             speech,
             tls,
-            priorities: priorities(backend, parts)?,
+            places: Places::build(backend, parts)?,
         })
     }
 
     /// Whether requests go over TLS.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
-    }
-
-    /// The places to try, in their order: of the first priority that has any, from the one whose turn it is.
-    pub(super) fn order(&self, turn: u64) -> impl Iterator<Item = &Place> {
-        self.priorities.iter().flat_map(move |places| {
-            let start = turn.checked_rem(places.len() as u64).and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
-            places.iter().cycle().skip(start).take(places.len())
-        })
-    }
-}
-
-/// As a rule there is one.
-pub(super) type Addresses = SmallVec<[SocketAddr; 1]>;
-
-impl Place {
-    /// The address, where it needs no look-up.
-    pub(super) fn address(&self, rules: AddressRules) -> Option<Result<Addresses, UpstreamFailure>> {
-        match self {
-            Self::Address(address) => Some(permitted(SmallVec::from_buf([*address]), rules)),
-            Self::Host(..) => None,
-        }
-    }
-
-    /// The addresses to connect to.
-    pub(super) async fn resolve(&self, names: &Names, rules: AddressRules) -> Result<Addresses, UpstreamFailure> {
-        match self {
-            Self::Address(address) => permitted(SmallVec::from_buf([*address]), rules),
-            Self::Host(name, port) => {
-                let resolved = names.addresses(name).await;
-                let resolved =
-                    resolved.map_err(|source| UpstreamFailure::Connect { place: name.to_string(), source })?;
-                permitted(resolved.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect(), rules)
-            }
-        }
-    }
-}
-
-/// One that must not be connected to ends the attempt: it was no accident.
-fn permitted(addresses: Addresses, rules: AddressRules) -> Result<Addresses, UpstreamFailure> {
-    match addresses.iter().find(|address| !rules.permit(address.ip())) {
-        Some(forbidden) => Err(UpstreamFailure::Forbidden { address: forbidden.ip() }),
-        None => Ok(addresses),
     }
 }
 
@@ -176,32 +122,4 @@ fn roots(authorities: &[Bytes]) -> Result<RootCertStore, String> {
             .map_err(|error| format!("tls.validation.caCertificateRefs: {error}"))?;
     }
     Ok(roots)
-}
-
-fn priorities(backend: &v1::Backend, parts: &impl Parts) -> Result<Vec<Vec<Place>>, String> {
-    let mut by_priority = std::collections::BTreeMap::<u32, Vec<Place>>::new();
-    for endpoint in &backend.endpoints {
-        let places = match &endpoint.source {
-            Some(Source::Endpoints(name)) => {
-                let found = parts.endpoints(name).ok_or_else(|| format!("endpoints {name} are not there"))?;
-                found.ready.iter().map(address).collect::<Result<Vec<_>, _>>()?
-            }
-            Some(Source::Address(one)) => vec![address(one)?],
-            Some(Source::Host(host)) => vec![Place::Host(host.name.as_str().into(), port(host.port)?)],
-            None => return Err("an endpoint names no place".to_owned()),
-        };
-        let weight = endpoint.weight.max(1);
-        let weighted = (0..weight).flat_map(|_| places.iter().cloned());
-        by_priority.entry(endpoint.priority).or_default().extend(weighted);
-    }
-    Ok(by_priority.into_values().filter(|places| !places.is_empty()).collect())
-}
-
-fn address(address: &v1::Address) -> Result<Place, String> {
-    let ip = address.ip.parse().map_err(|_| format!("{:?} is no IP address", address.ip))?;
-    Ok(Place::Address(SocketAddr::new(ip, port(address.port)?)))
-}
-
-fn port(port: u32) -> Result<u16, String> {
-    u16::try_from(port).ok().filter(|port| *port != 0).ok_or_else(|| format!("{port} is no port"))
 }
