@@ -173,7 +173,7 @@ pub enum SystemCertificates {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendTimeouts {
-    /// For a connection, TLS included. Default 5s.
+    /// For a connection, TLS included; where a host has several addresses, for all of them together. Default 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<Duration>,
     /// For the head of the response. Default: none.

@@ -31,6 +31,8 @@ use target::Target;
 const MAX_IDLE: usize = 64;
 /// Servers commonly close after 60 s or more: closing earlier ourselves avoids the race.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+/// What each address of a host has at least for its connection, if the time for all allows it: a round trip around the world, and TLS.
+const MIN_CONNECT_SHARE: Duration = Duration::from_secs(1);
 
 /// Connections of one worker to all services.
 pub struct Upstreams<B> {
@@ -239,14 +241,18 @@ where
             None => Box::pin(place.resolve(&self.names, self.rules)).await?,
         };
         let mut failure = UpstreamFailure::NoEndpoint;
-        for address in addresses {
+        let (count, mut deadline) = (addresses.len(), None);
+        for (tried, address) in addresses.into_iter().enumerate() {
             if purpose == Purpose::Exchange
                 && reuse == Reuse::Allowed
                 && let Some(sender) = self.kept(target, address)
             {
                 return Ok(Connected { sender, address, was_kept: true });
             }
-            match Box::pin(self.connect(target, address, purpose)).await {
+            let now = Instant::now();
+            let deadline = *deadline.get_or_insert(now + target.connect_timeout);
+            let share = share(deadline.duration_since(now), count - tried);
+            match Box::pin(self.connect(target, address, purpose, share)).await {
                 Ok(sender) => return Ok(Connected { sender, address, was_kept: false }),
                 Err(error) => failure = error,
             }
@@ -274,9 +280,10 @@ where
         target: &Target,
         address: SocketAddr,
         purpose: Purpose,
+        within: Duration,
     ) -> Result<Sender<B>, UpstreamFailure> {
         let made = connect::connect(target, address, purpose);
-        let sender = tokio::time::timeout(target.connect_timeout, made).await;
+        let sender = tokio::time::timeout(within, made).await;
         let sender = sender.map_err(|_| UpstreamFailure::ConnectTimeout { place: address.to_string() })??;
         if let Sender::Http2(sender) = &sender {
             let shared = Shared { sender: sender.clone(), used: self.tidied.get() };
@@ -325,6 +332,12 @@ where
     }
 }
 
+/// What of the time that is `left` one of `addresses` has: one that does not answer leaves some to the others.
+fn share(left: Duration, addresses: usize) -> Duration {
+    let equal = left / u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
+    equal.max(MIN_CONNECT_SHARE).min(left)
+}
+
 fn unsent<B>(
     mut error: hyper::client::conn::TrySendError<Request<B>>,
     address: SocketAddr,
@@ -351,4 +364,19 @@ fn absolute_form<B>(mut request: Request<B>, is_tls: bool) -> Request<B> {
     }
     *request.version_mut() = http::Version::HTTP_2;
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_does_not_answer_leaves_time_to_the_others() {
+        for (left_ms, addresses, share_ms) in
+            [(5000, 1, 5000), (5000, 4, 1250), (3750, 3, 1250), (2000, 4, 1000), (400, 4, 400), (0, 4, 0)]
+        {
+            let share = share(Duration::from_millis(left_ms), addresses);
+            assert_eq!(share, Duration::from_millis(share_ms), "{left_ms} ms for {addresses}");
+        }
+    }
 }
