@@ -28,6 +28,7 @@ use crate::status::Status;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(validation = Rule::new("self.protocol != 'H2C' || !has(self.tls)").message("H2C is HTTP/2 without TLS; state HTTP2, or leave tls out"))]
+#[x_kube(validation = Rule::new("self.protocol != 'HTTP2' || has(self.tls)").message("HTTP2 is HTTP/2 over TLS; state tls, or use H2C"))]
 pub struct BackendSpec {
     /// Where requests are sent: 1 to 64.
     #[schemars(length(min = 1, max = 64))]
@@ -170,13 +171,14 @@ pub enum SystemCertificates {
 }
 
 /// How long the gateway waits for a service.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendTimeouts {
     /// For a connection, TLS included; where a host has several addresses, for all of them together. Default 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("more than 0s; leave it out for the default of 5s"))]
     pub connect: Option<Duration>,
-    /// For the head of the response. Default: none.
+    /// For the head of the response. 0s: none. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Duration>,
 }
