@@ -24,6 +24,19 @@ pub struct RuleNode {
     pub backends: Vec<BackendTarget>,
 }
 
+/// Header fields that no filter may change, besides those that begin with `proxy-`. The data plane refuses the same.
+const RESERVED_HEADERS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Where a share of the requests goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BackendTarget {
@@ -173,7 +186,10 @@ fn filters(forms: &[FilterForm], field: &str, problems: &mut Vec<Problem>) -> Ve
     let mut found = Vec::new();
     for (at, form) in forms.iter().enumerate() {
         match filter(form) {
-            Some(filter) => found.push(v1::Filter { filter: Some(filter) }),
+            Some(filter) => {
+                judge_headers(&filter, &format!("{field}[{at}]"), problems);
+                found.push(v1::Filter { filter: Some(filter) });
+            }
             None => {
                 let message = format!("filter {} is not supported here; remove it. The rule answers 500", form.r#type);
                 problems.push(Problem::new(format!("{field}[{at}].type"), Reason::UnsupportedValue, message));
@@ -215,6 +231,30 @@ fn headers(form: &HeadersForm) -> v1::HeaderEdit {
     v1::HeaderEdit { set: all(&form.set), add: all(&form.add), remove: form.remove.clone() }
 }
 
+/// Fields that frame a message, belong to one connection or say where a request goes: no filter speaks for them.
+fn judge_headers(filter: &v1::filter::Filter, field: &str, problems: &mut Vec<Problem>) {
+    use v1::filter::Filter as F;
+    let (member, edit) = match filter {
+        F::RequestHeaders(edit) => ("requestHeaderModifier", edit),
+        F::ResponseHeaders(edit) => ("responseHeaderModifier", edit),
+        F::Redirect(_) | F::Rewrite(_) => return,
+    };
+    let names = |headers: &[v1::Header]| headers.iter().map(|header| header.name.clone()).collect();
+    let lists: [(_, Vec<String>); 3] =
+        [("set", names(&edit.set)), ("add", names(&edit.add)), ("remove", edit.remove.clone())];
+    for (list, at, name) in
+        lists.iter().flat_map(|(list, names)| names.iter().enumerate().map(move |(at, name)| (list, at, name)))
+    {
+        let lower = name.to_ascii_lowercase();
+        if !RESERVED_HEADERS.contains(&&*lower) && !lower.starts_with("proxy-") {
+            continue;
+        }
+        let cure = if lower == "host" { "use URLRewrite with a hostname" } else { "remove it" };
+        let message = format!("{name} belongs to the connection or to routing; {cure}. The rule answers 500");
+        problems.push(Problem::new(format!("{field}.{member}.{list}[{at}]"), Reason::UnsupportedValue, message));
+    }
+}
+
 fn path_edit(form: &PathForm) -> Option<v1::PathEdit> {
     let edit = match (&form.replace_full_path, &form.replace_prefix_match) {
         (Some(full), _) => Edit::ReplaceFull(full.clone()),
@@ -222,6 +262,15 @@ fn path_edit(form: &PathForm) -> Option<v1::PathEdit> {
         (None, None) => return None,
     };
     Some(v1::PathEdit { edit: Some(edit) })
+}
+
+/// What is answered with a redirect is not forwarded: it cannot depend on the backend.
+fn judge_redirects(filters: &[v1::Filter], field: &str, problems: &mut Vec<Problem>) {
+    if filters.iter().any(|one| matches!(one.filter, Some(v1::filter::Filter::Redirect(_)))) {
+        let message =
+            "a backend cannot redirect; state RequestRedirect among the filters of a rule. This share answers 500";
+        problems.push(Problem::new(field, Reason::UnsupportedValue, message));
+    }
 }
 
 fn weighted(
@@ -233,6 +282,7 @@ fn weighted(
 ) -> (v1::WeightedBackend, BackendTarget) {
     let before = problems.len();
     let filters = filters(&form.filters, &format!("{field}.filters"), problems);
+    judge_redirects(&filters, &format!("{field}.filters"), problems);
     let target = target(cluster, id, form, field);
     let target = target.unwrap_or_else(|problem| {
         problems.push(problem);

@@ -66,7 +66,15 @@ impl Filter {
 
 impl HeaderEdit {
     fn prepare(edit: &v1::HeaderEdit) -> Result<Self, String> {
-        let name = |name: &str| name.parse::<HeaderName>().map_err(|_| format!("header name {name:?}"));
+        let name = |name: &str| {
+            let parsed = name.parse::<HeaderName>().map_err(|_| format!("header name {name:?}"))?;
+            if is_reserved(&parsed) {
+                return Err(format!(
+                    "header {parsed}, which belongs to the connection or to the routing of the request"
+                ));
+            }
+            Ok(parsed)
+        };
         let header = |header: &v1::Header| {
             let value = header.value.parse().map_err(|_| format!("value of the header {}", header.name))?;
             Ok::<_, String>((name(&header.name)?, value))
@@ -90,6 +98,24 @@ impl HeaderEdit {
             headers.remove(name);
         }
     }
+}
+
+/// Fields that frame a message, belong to one connection (RFC 9110, 7.6.1) or say where a request goes: no filter speaks for them.
+fn is_reserved(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("proxy-")
+        || matches!(
+            name,
+            "connection"
+                | "content-length"
+                | "host"
+                | "http2-settings"
+                | "keep-alive"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+        )
 }
 
 impl Redirect {
@@ -153,6 +179,40 @@ impl PathEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_the_connection_are_in_no_filter() {
+        let header = |name: &str| v1::Header { name: name.into(), value: "1".into() };
+        let edits = |name: &str| {
+            [
+                v1::HeaderEdit { set: vec![header(name)], ..Default::default() },
+                v1::HeaderEdit { add: vec![header("x-fine"), header(name)], ..Default::default() },
+                v1::HeaderEdit { remove: vec![name.into()], ..Default::default() },
+            ]
+        };
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "Connection",
+            "HOST",
+            "TE",
+            "Upgrade",
+            "Trailer",
+            "Keep-Alive",
+            "HTTP2-Settings",
+            "Proxy-Authorization",
+            "Proxy-Connection",
+            "proxy-anything",
+            "no name",
+        ] {
+            for edit in edits(name) {
+                assert!(HeaderEdit::prepare(&edit).is_err(), "{name}: {edit:?}");
+            }
+        }
+        for name in ["Authorization", "X-Host", "Content-Type", "X-Proxy-Id", "Via"] {
+            assert!(edits(name).iter().all(|edit| HeaderEdit::prepare(edit).is_ok()), "{name}");
+        }
+    }
 
     #[test]
     fn prefixes_are_replaced_by_elements() {

@@ -54,6 +54,9 @@ impl Rule {
         let own = filters(&rule.filters);
         let backends: Vec<_> =
             rule.backends.iter().map(|backend| weighted(backend, filters(&backend.filters))).collect();
+        if backends.iter().any(WeightedBackend::redirects) {
+            problems.push("a redirect among the filters of a backend".to_owned());
+        }
         problems.extend(broken_expressions(rule));
         let place = format!("{} {}/{} rule {}", object.kind, object.namespace, object.name, rule.name);
         let broken = (!problems.is_empty()).then(|| Denial::configuration(&place, problems.join("; ")));
@@ -95,6 +98,14 @@ impl Rule {
             Filter::Redirect(redirect) => Some(redirect),
             _ => None,
         })
+    }
+}
+
+impl WeightedBackend {
+    /// Whether it has a filter that only a rule as a whole can have: nothing is forwarded that could take another answer.
+    fn redirects(&self) -> bool {
+        let Pick::Backend { filters, .. } = &self.choice else { return false };
+        filters.iter().any(|filter| matches!(filter, Filter::Redirect(_)))
     }
 }
 

@@ -212,3 +212,25 @@ fn weights_are_kept() {
     assert_eq!(pick(vec![], 7), "denied");
     assert_eq!(pick(vec![backend("a", 0)], 7), "denied");
 }
+
+#[test]
+fn a_rule_that_redirects_for_one_of_its_backends_denies() {
+    let redirect = v1::filter::Filter::Redirect(v1::Redirect { status: 302, ..v1::Redirect::default() });
+    let headers = v1::filter::Filter::RequestHeaders(v1::HeaderEdit::default());
+    for (filter, denies) in [(redirect, true), (headers, false)] {
+        let mut route = route("r", 0, &[], vec![path(Path::Prefix("/".into()))]);
+        let backend = v1::WeightedBackend {
+            weight: 1,
+            target: Some(v1::weighted_backend::Target::Backend("b".into())),
+            filters: vec![v1::Filter { filter: Some(filter) }],
+            credential: String::new(),
+        };
+        route.rules[0].backends.push(backend);
+        let (prepared, problems) = PreparedRoute::new(&route);
+        let table = RouteTable::build("l", &[prepared]);
+        let headers = HeaderMap::new();
+        let asked = Asked { host: "any", path: "/", method: &Method::GET, headers: &headers, query: Query(None) };
+        assert_eq!(table.find(&asked).unwrap().rule.deny.is_some(), denies);
+        assert_eq!(problems.len(), usize::from(denies), "{problems:?}");
+    }
+}
