@@ -26,6 +26,8 @@ pub struct AccessLog {
 /// What is told of one exchange. Nothing of it is secret: no header, no query, no credential.
 pub(crate) struct Line {
     pub(crate) method: Method,
+    /// For metrics: a label of theirs.
+    pub(crate) scheme: &'static str,
     pub(crate) path: String,
     pub(crate) status: StatusCode,
     pub(crate) peer: Option<SocketAddr>,

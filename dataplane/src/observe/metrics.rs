@@ -16,7 +16,7 @@ use super::access_log::Line;
 use crate::clock::Clock;
 use crate::issuer::Issuers;
 use crate::observe::metrics::certificates::CertificateMetrics;
-use crate::observe::metrics::durations::Durations;
+use crate::observe::metrics::durations::{Durations, DurationsByRequest};
 use crate::observe::metrics::issuers::IssuerMetrics;
 use crate::rejection::Reason;
 
@@ -29,8 +29,7 @@ type Label = [(&'static str, &'static str); 1];
 /// Every metric of a process.
 pub struct Metrics {
     registry: Registry,
-    /// By class of status.
-    durations: Vec<Durations>,
+    durations: DurationsByRequest,
     /// Of services, by class of status.
     upstream_durations: Vec<Durations>,
     refused: Vec<Counter>,
@@ -61,10 +60,11 @@ impl Metrics {
             "sallyport_rehearsed_refusals",
             "Refusals that policies in Report mode would have made",
         );
-        let durations = by_class(
+        let durations = registered(
             &mut registry,
             "http_server_request_duration_seconds",
             "Time from the head of a request to the end of its response",
+            DurationsByRequest::default(),
         );
         let upstream_durations = by_class(
             &mut registry,
@@ -101,10 +101,8 @@ impl Metrics {
 
     /// Counts an exchange that has ended.
     pub(crate) fn count(&self, line: &Line) {
+        self.durations.observe(&line.method, line.scheme, line.status, line.duration);
         let class = usize::from(line.status.as_u16() / 100).saturating_sub(1);
-        if let Some(durations) = self.durations.get(class) {
-            durations.observe(line.duration);
-        }
         if let Some((durations, time)) = self.upstream_durations.get(class).zip(line.upstream_time) {
             durations.observe(time);
         }

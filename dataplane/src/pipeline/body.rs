@@ -244,7 +244,13 @@ impl Record {
         worker.begin_request();
         connection.begin_request();
         let trace = worker.shared().traces.begin(request.method(), request.headers());
-        let line = Line { method: request.method().clone(), peer: Some(connection.peer), trace, ..Line::default() };
+        let line = Line {
+            method: request.method().clone(),
+            scheme: connection.scheme(),
+            peer: Some(connection.peer),
+            trace,
+            ..Line::default()
+        };
         Box::new(Self {
             worker: Rc::clone(worker),
             connection: Rc::clone(connection),
@@ -333,6 +339,7 @@ impl Default for Line {
     fn default() -> Self {
         Self {
             method: Method::GET,
+            scheme: "http",
             path: String::new(),
             status: StatusCode::OK,
             peer: None,

@@ -4,11 +4,75 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::{Method, StatusCode};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
+use super::CLASSES;
+
 /// Upper bounds, in milliseconds: those that OpenTelemetry advises.
 const BOUNDS_MS: [u32; 14] = [5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000];
+
+/// Methods with a label of their own (RFC 9110, 9 and RFC 5789); callers cannot add any.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::CONNECT,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::PATCH,
+];
+/// The label of all other methods, as OpenTelemetry has it.
+const OTHER_METHOD: &str = "_OTHER";
+const SCHEMES: [&str; 2] = ["http", "https"];
+
+/// Durations by method, scheme and class of status: each combination has its place, found without looking one up. A clone counts
+/// into the same. What has never been observed is not told: most of the combinations never are.
+#[derive(Clone, Debug)]
+pub(super) struct DurationsByRequest(Arc<[Durations]>);
+
+impl DurationsByRequest {
+    pub(super) fn observe(&self, method: &Method, scheme: &str, status: StatusCode, duration: Duration) {
+        let method = METHODS.iter().position(|known| known == method).unwrap_or(METHODS.len());
+        let scheme = usize::from(scheme == "https");
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1).min(CLASSES.len() - 1);
+        if let Some(durations) = self.0.get((method * SCHEMES.len() + scheme) * CLASSES.len() + class) {
+            durations.observe(duration);
+        }
+    }
+}
+
+impl Default for DurationsByRequest {
+    fn default() -> Self {
+        let combinations = (METHODS.len() + 1) * SCHEMES.len() * CLASSES.len();
+        Self((0..combinations).map(|_| Durations::default()).collect())
+    }
+}
+
+impl TypedMetric for DurationsByRequest {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
+impl EncodeMetric for DurationsByRequest {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
+        let methods = METHODS.iter().map(Method::as_str).chain([OTHER_METHOD]);
+        let requests = methods.flat_map(|method| SCHEMES.map(|scheme| (method, scheme)));
+        let labels = requests.flat_map(|(method, scheme)| CLASSES.map(|class| (method, scheme, class)));
+        for ((method, scheme, class), durations) in labels.zip(&*self.0).filter(|(_, durations)| durations.any()) {
+            let labels =
+                [("http_request_method", method), ("url_scheme", scheme), ("http_response_status_class", class)];
+            durations.encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
 
 /// Counts by duration. A clone counts into the same.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +92,10 @@ impl Durations {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
         self.0.sum_us.fetch_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn any(&self) -> bool {
+        self.0.buckets.iter().any(|bucket| bucket.load(Ordering::Relaxed) != 0)
     }
 }
 
@@ -77,5 +145,27 @@ mod tests {
         ] {
             assert!(text.lines().any(|one| one == line), "{line}: {text}");
         }
+    }
+
+    #[test]
+    fn each_request_is_counted_under_its_own_labels_and_nothing_else_is_told() {
+        let (mut registry, durations) = (Registry::default(), DurationsByRequest::default());
+        registry.register("d", "d", durations.clone());
+        let patch = (Method::PATCH, "https", StatusCode::SERVICE_UNAVAILABLE);
+        let invented = (Method::from_bytes(b"SALLYPORT-REFUSED").unwrap(), "http", StatusCode::BAD_REQUEST);
+        let also_invented = (Method::from_bytes(b"get").unwrap(), "http", StatusCode::BAD_REQUEST);
+        let beyond = (Method::GET, "http", StatusCode::from_u16(999).unwrap());
+        for (method, scheme, status) in [patch, invented, also_invented, beyond] {
+            durations.observe(&method, scheme, status, Duration::ZERO);
+        }
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let counts: Vec<_> = text.lines().filter(|line| line.starts_with("d_count")).collect();
+        let expected = [
+            r#"d_count{http_request_method="GET",url_scheme="http",http_response_status_class="5xx"} 1"#,
+            r#"d_count{http_request_method="PATCH",url_scheme="https",http_response_status_class="5xx"} 1"#,
+            r#"d_count{http_request_method="_OTHER",url_scheme="http",http_response_status_class="4xx"} 2"#,
+        ];
+        assert_eq!(counts, expected, "{text}");
     }
 }

@@ -82,9 +82,9 @@ async fn what_services_take_is_told_apart_from_the_whole() {
     metrics.count(&refused);
     let text = metrics.text();
     for line in [
-        r#"http_server_request_duration_seconds_sum{http_response_status_class="2xx"} 0.04"#,
+        r#"http_server_request_duration_seconds_sum{http_request_method="GET",url_scheme="http",http_response_status_class="2xx"} 0.04"#,
         r#"http_client_request_duration_seconds_sum{http_response_status_class="2xx"} 0.02"#,
-        r#"http_server_request_duration_seconds_count{http_response_status_class="4xx"} 1"#,
+        r#"http_server_request_duration_seconds_count{http_request_method="GET",url_scheme="http",http_response_status_class="4xx"} 1"#,
         r#"http_client_request_duration_seconds_count{http_response_status_class="4xx"} 0"#,
     ] {
         assert!(text.contains(line), "{line}\n{text}");
