@@ -7,10 +7,12 @@ pub mod body;
 mod forward;
 pub mod hygiene;
 mod incoming;
+pub(crate) mod looks;
 pub mod permit;
 mod respond;
 mod stream;
 pub mod tokens;
+mod watch;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;

@@ -160,6 +160,9 @@ reasons! {
     /// Suspended, cancelled, expired or not begun: answered alike.
     SubscriptionInactive => FORBIDDEN, "subscription-inactive", "Subscription not active",
         "The subscription is not active.";
+    /// What admitted the request ended before it was answered: its credential, its subscription, its policy or its route.
+    PermitEnded => FORBIDDEN, "permit-ended", "Permission ended",
+        "What this request was admitted by ended before it was answered.";
     /// The issuer that the token names has never been reached.
     IssuerUnreached => SERVICE_UNAVAILABLE, "issuer-unreached", "Token cannot be checked",
         "The access token cannot be checked at the moment. Try again.";

@@ -20,4 +20,5 @@ mod issuers;
 mod metrics;
 mod observed;
 mod outer_door;
+mod standing;
 mod streams;

@@ -65,9 +65,11 @@ pub struct Held {
 }
 
 impl Held {
-    /// The end of the credential that ends first.
-    pub fn expires(&self) -> Option<UnixMs> {
-        let token = self.claims.as_ref().map(|claims| claims.expires());
+    /// The end of the credential that ends first. A token that only the clock skew has admitted lasts as long as the skew does.
+    pub fn expires(&self, admitted: UnixMs) -> Option<UnixMs> {
+        let end =
+            |claims: &Claims| if claims.expires() <= admitted { claims.admitted_until() } else { claims.expires() };
+        let token = self.claims.as_deref().map(end);
         earliest(token, self.subscription.as_ref().and_then(|(subscription, _)| subscription.expires()))
     }
 }

@@ -1,7 +1,6 @@
 //! Bodies in both directions, and the record of an exchange that ends with them.
 
 use std::fmt;
-use std::future::Future as _;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,11 +12,12 @@ use http::header::HeaderName;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::hygiene;
 use super::permit::Permit;
 use super::stream::Standing;
+use super::watch::{Fallen, Watch};
 use crate::observe::access_log::Line;
 use crate::rejection::Rejection;
 use crate::route::Found;
@@ -27,13 +27,18 @@ use crate::server::connection::Connection;
 use crate::server::worker::Worker;
 use crate::upstream::Lease;
 
-/// Frames that a body may have before anybody looks at its permit: most responses are shorter.
-const UNWATCHED_FRAMES: u32 = 16;
-
-/// A request's body on its way to a service.
+/// A request's body on its way to a service, which ends early when what admitted the request falls.
 pub enum RequestBody {
     Empty,
-    Incoming(Incoming, Guard),
+    // Boxed, so that requests without a body stay small.
+    Incoming(Box<Sent>),
+}
+
+/// What a caller sends. It is watched by itself: it may last longer than the answer.
+pub struct Sent {
+    body: Incoming,
+    guard: Guard,
+    watch: Watch<Standing>,
 }
 
 /// What a trailer section must not say: the same as the header section.
@@ -67,35 +72,40 @@ struct Upstream {
     body: Incoming,
     worker: Rc<Worker>,
     lease: Option<Lease<RequestBody>>,
-    standing: Standing,
-    look: Option<Pin<Box<Sleep>>>,
-    /// Frames that came without a pause.
-    frames: u32,
+    watch: Watch<Standing>,
 }
 
 /// Why a body ended early.
 #[derive(Debug)]
 pub enum BodyFault {
     Upstream(hyper::Error),
+    Caller(hyper::Error),
     /// What admitted the request no longer holds.
-    Revoked,
+    Revoked(&'static str),
 }
 
 impl fmt::Display for BodyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Upstream(_) => "the body of the service broke off",
-            Self::Revoked => "the permit of the stream has ended",
-        })
+        match self {
+            Self::Upstream(_) => f.write_str("the body of the service broke off"),
+            Self::Caller(_) => f.write_str("the body of the caller broke off"),
+            Self::Revoked(why) => f.write_str(why),
+        }
     }
 }
 
 impl std::error::Error for BodyFault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Upstream(error) => Some(error),
-            Self::Revoked => None,
+            Self::Upstream(error) | Self::Caller(error) => Some(error),
+            Self::Revoked(_) => None,
         }
+    }
+}
+
+impl From<Fallen> for BodyFault {
+    fn from(Fallen(why): Fallen) -> Self {
+        Self::Revoked(why)
     }
 }
 
@@ -108,14 +118,14 @@ impl Body {
         Self { content: Content::Whole(Some(bytes)), record: None }
     }
 
-    /// The body of a service, which ends early when `standing` falls.
+    /// The body of a service, which ends early when what `watch` looks at falls.
     pub(super) fn upstream(
         body: Incoming,
         worker: &Rc<Worker>,
         lease: Option<Lease<RequestBody>>,
-        standing: Standing,
+        watch: Watch<Standing>,
     ) -> Self {
-        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease, standing, look: None, frames: 0 };
+        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease, watch };
         if upstream.body.is_end_stream() {
             upstream.give_back();
         }
@@ -132,8 +142,8 @@ impl Upstream {
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         // A service that never pauses is looked at as well.
-        if (self.frames >= UNWATCHED_FRAMES || self.look.is_some()) && self.has_fallen(context) {
-            return Poll::Ready(Some(Err(BodyFault::Revoked)));
+        if let Err(fallen) = self.watch.look_if_due() {
+            return Poll::Ready(Some(Err(fallen.into())));
         }
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(None) => {
@@ -144,25 +154,10 @@ impl Upstream {
                 if self.body.is_end_stream() && frame.is_ok() {
                     self.give_back();
                 }
-                self.frames = self.frames.saturating_add(1);
                 Poll::Ready(Some(frame.map_err(BodyFault::Upstream)))
             }
-            Poll::Pending if self.has_fallen(context) => Poll::Ready(Some(Err(BodyFault::Revoked))),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => self.watch.poll_fall(context).map(|fallen| Some(Err(fallen.into()))),
         }
-    }
-
-    /// Looks at the permit from time to time.
-    fn has_fallen(&mut self, context: &mut Context<'_>) -> bool {
-        let standing = &mut self.standing;
-        let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(standing.next_look())));
-        while look.as_mut().poll(context).is_ready() {
-            if !standing.holds() {
-                return true;
-            }
-            look.as_mut().reset(standing.next_look());
-        }
-        false
     }
 }
 
@@ -200,31 +195,54 @@ impl HttpBody for Body {
     }
 }
 
+impl RequestBody {
+    /// What a caller sends, as long as `standing` holds.
+    pub(super) fn of_caller(body: Incoming, guard: Guard, standing: &Standing) -> Self {
+        if body.is_end_stream() {
+            return Self::Empty;
+        }
+        Self::Incoming(Box::new(Sent { body, guard, watch: standing.clone().watched() }))
+    }
+}
+
+impl Sent {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Err(fallen) = self.watch.look_if_due() {
+            return Poll::Ready(Some(Err(fallen.into())));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                self.guard.clean(&mut frame);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(ended) => Poll::Ready(ended.map(|frame| frame.map_err(BodyFault::Caller))),
+            Poll::Pending => self.watch.poll_fall(context).map(|fallen| Some(Err(fallen.into()))),
+        }
+    }
+}
+
 impl HttpBody for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyFault;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Incoming(body, guard) => Pin::new(body).poll_frame(context).map_ok(|mut frame| {
-                guard.clean(&mut frame);
-                frame
-            }),
+            Self::Incoming(sent) => sent.poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Incoming(body, _) => body.is_end_stream(),
+            Self::Incoming(sent) => sent.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Incoming(body, _) => body.size_hint(),
+            Self::Incoming(sent) => sent.body.size_hint(),
         }
     }
 }
@@ -284,7 +302,7 @@ impl Record {
 
     pub(super) fn admitted(&mut self, permit: &Permit) {
         self.line.alternative = Some(Arc::clone(permit.alternative()));
-        self.line.subscription = permit.subscription().map(|(subscription, _)| Arc::clone(&subscription.id));
+        self.line.subscription = permit.subscription().map(|subscription| Arc::clone(&subscription.id));
     }
 
     pub(super) fn would_refuse(&mut self, policy: &Arc<str>, rejection: &Rejection) {

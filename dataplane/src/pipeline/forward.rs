@@ -18,7 +18,8 @@ use super::body::{Body, Guard, Record, RequestBody};
 use super::hygiene::{self, Peer};
 use super::incoming::{Arrival, FORWARDED_FOR};
 use super::permit::Permit;
-use super::stream::{Standing, until_it_falls};
+use super::stream::Standing;
+use super::watch::{Fallen, Watch};
 use crate::credential::{self, QueryParameter};
 use crate::path::Query;
 use crate::rejection::{Reason, Rejection};
@@ -30,6 +31,7 @@ use crate::runtime::listener::Listener;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
 use crate::sources::chain;
+use crate::upstream::target::Target;
 use crate::upstream::{Exchange, Purpose, Terms};
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -85,24 +87,21 @@ pub(super) async fn forward(
         head.headers.insert(header::UPGRADE, upgrade.to.clone());
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    let body = if http_body::Body::is_end_stream(&body) {
-        RequestBody::Empty
-    } else {
-        let own = credential.and_then(|credential| credential.own_header()).cloned();
-        RequestBody::Incoming(body, Guard { backend: Arc::clone(&backend), own })
-    };
+    // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
+    let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
+    let own = credential.and_then(|credential| credential.own_header()).cloned();
+    let body = RequestBody::of_caller(body, Guard { backend: Arc::clone(&backend), own }, &standing);
+    let mut watch = standing.watched();
     let terms = Terms {
         timeout: timeout(&found, target.request_timeout),
         purpose: if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange },
     };
     let asked = Instant::now();
-    let exchange = pin!(worker.upstreams().send(target, Request::from_parts(head, body), terms)).await;
-    let Exchange { response, address, lease } =
-        exchange.map_err(|failure| Rejection::because(failure.reason(), chain(&failure)))?;
+    let exchange = pin!(ask(worker, target, Request::from_parts(head, body), terms, &mut watch)).await;
+    let Exchange { response, address, lease } = exchange?;
     record.upstream(address, asked);
-    let standing = Standing::new(worker, permit, found.clone(), listener, runtime.generation);
     let (mut response, body) = match (upgrade, response.status()) {
-        (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => return Ok(tunnel(connection, upgrade, response, standing)),
+        (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => return Ok(tunnel(connection, upgrade, response, watch)),
         (_, StatusCode::SWITCHING_PROTOCOLS) => {
             return Err(Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked"));
         }
@@ -110,8 +109,28 @@ pub(super) async fn forward(
     };
     hygiene::remove_hop_by_hop(response.headers_mut());
     changes.response(response.headers_mut());
-    let standing = standing.until(record.deadline(found.rule.request_timeout));
-    Ok(response.map(|()| Body::upstream(body, worker, lease, standing)))
+    watch.until(record.deadline(found.rule.request_timeout));
+    Ok(response.map(|()| Body::upstream(body, worker, lease, watch)))
+}
+
+/// The service's answer, unless what admitted the request falls first: then the exchange is broken off.
+async fn ask(
+    worker: &Worker,
+    target: &Target,
+    request: Request<RequestBody>,
+    terms: Terms,
+    watch: &mut Watch<Standing>,
+) -> Result<Exchange<RequestBody>, Rejection> {
+    let ended = |Fallen(why): Fallen| Rejection::because(Reason::PermitEnded, why);
+    let exchange = pin!(worker.upstreams().send(target, request, terms));
+    match watch.over(exchange).await.map_err(ended)? {
+        Ok(exchange) => Ok(exchange),
+        Err(failure) => {
+            // The request's body may have been broken off by the same fall.
+            watch.look().map_err(ended)?;
+            Err(Rejection::because(failure.reason(), chain(&failure)))
+        }
+    }
 }
 
 fn split(response: Response<Incoming>) -> (Response<()>, Incoming) {
@@ -241,7 +260,7 @@ fn tunnel(
     connection: &Connection,
     upgrade: Upgrade,
     mut response: Response<Incoming>,
-    standing: Standing,
+    mut watch: Watch<Standing>,
 ) -> Response<Body> {
     let upstream = hyper::upgrade::on(&mut response);
     connection.tunnel();
@@ -250,7 +269,7 @@ fn tunnel(
         let (mut caller, mut service) = (TokioIo::new(caller), TokioIo::new(service));
         tokio::select! {
             _ended = tokio::io::copy_bidirectional(&mut caller, &mut service) => {}
-            () = until_it_falls(standing) => {}
+            _fallen = watch.fall() => {}
         }
     });
     let (head, _) = response.into_parts();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::clock::UnixMs;
 use crate::credential::CallersToken;
 use crate::jwt::Claims;
@@ -12,25 +14,39 @@ use crate::runtime::policy::{Demand, Policy};
 
 /// A request that every level of its policy admits.
 pub struct Permit {
-    policy: Arc<Policy>,
-    held: Held,
+    grounds: Grounds,
+    alternative: Arc<str>,
+    claims: Option<Arc<Claims>>,
     callers_token: CallersToken,
-    expires: Option<UnixMs>,
+}
+
+/// What has to go on holding while a permitted request lasts. It permits nothing by itself.
+#[derive(Clone)]
+pub struct Grounds {
+    pub policy: Arc<Policy>,
+    /// Subscriptions that held, each with the key that it held by: the nearest level's, then the floors'.
+    pub subscriptions: SmallVec<[(Arc<Subscription>, Digest); 1]>,
+    /// The moment at which the first of the credentials ends.
+    pub expires: Option<UnixMs>,
 }
 
 /// Judges a caller by the policy: addresses first, then who it is, at every level.
 pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Permit, Rejection> {
     admit_address(policy, caller)?;
     let held = authenticate::hold(&policy.authentication, caller).await?;
-    let mut expires = held.expires();
-    let mut token_validated = held.claims.is_some();
+    let mut expires = held.expires(caller.now);
+    let Held { alternative, claims, subscription } = held;
+    let mut token_validated = claims.is_some();
+    let mut subscriptions: SmallVec<_> = subscription.into_iter().collect();
     for floor in &policy.floors {
         let below = authenticate::hold(floor, caller).await?;
-        expires = earliest(expires, below.expires());
+        expires = earliest(expires, below.expires(caller.now));
         token_validated |= below.claims.is_some();
+        subscriptions.extend(below.subscription);
     }
     let callers_token = callers_token(policy, token_validated);
-    Ok(Permit { policy: Arc::clone(policy), held, callers_token, expires })
+    let grounds = Grounds { policy: Arc::clone(policy), subscriptions, expires };
+    Ok(Permit { grounds, alternative, claims, callers_token })
 }
 
 /// What a policy that is only reported would have said. Gives no permit.
@@ -63,17 +79,17 @@ fn admit_address(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> 
 impl Permit {
     /// The policy that admitted.
     pub fn policy(&self) -> &Arc<Policy> {
-        &self.policy
+        &self.grounds.policy
     }
 
     /// Name of the alternative that held at the nearest level.
     pub fn alternative(&self) -> &Arc<str> {
-        &self.held.alternative
+        &self.alternative
     }
 
     /// Headers in which the policy reads keys: they never travel.
     pub fn key_headers(&self) -> impl Iterator<Item = &http::HeaderName> + Clone {
-        self.policy.authentications().flat_map(|one| &one.alternatives).flat_map(|alternative| {
+        self.grounds.policy.authentications().flat_map(|one| &one.alternatives).flat_map(|alternative| {
             match &alternative.demand {
                 Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
                 _ => &[],
@@ -88,17 +104,17 @@ impl Permit {
 
     /// The claims of the token that held, if one did.
     pub fn claims(&self) -> Option<&Arc<Claims>> {
-        self.held.claims.as_ref()
+        self.claims.as_ref()
     }
 
-    /// The subscription that held, and by which key.
-    pub fn subscription(&self) -> Option<&(Arc<Subscription>, Digest)> {
-        self.held.subscription.as_ref()
+    /// The subscription that held: the nearest level's, or that of the first floor that has one.
+    pub fn subscription(&self) -> Option<&Arc<Subscription>> {
+        self.grounds.subscriptions.first().map(|(subscription, _)| subscription)
     }
 
-    /// The moment at which the first of the credentials ends.
-    pub fn expires(&self) -> Option<UnixMs> {
-        self.expires
+    /// Uses the permit up; what it stands on goes on being looked at.
+    pub fn into_grounds(self) -> Grounds {
+        self.grounds
     }
 }
 

@@ -24,6 +24,7 @@ use crate::observe::access_log::{AccessLog, Line};
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::pipeline::body::RequestBody;
+use crate::pipeline::looks::Looks;
 use crate::pipeline::tokens::Tokens;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::Runtime;
@@ -62,6 +63,7 @@ pub enum Command {
 pub struct Worker {
     shared: Arc<Shared>,
     upstreams: Upstreams<RequestBody>,
+    looks: Rc<Looks>,
     random: RefCell<SmallRng>,
     connections: Cell<usize>,
     requests: Cell<usize>,
@@ -98,6 +100,9 @@ pub fn start(index: usize, shared: Arc<Shared>) -> io::Result<WorkerHandle> {
 async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
     let mut accepting: HashMap<u16, AbortHandle> = HashMap::new();
     let mut tidy = tokio::time::interval(TIDY_EVERY);
+    let looks = Rc::clone(&worker.looks);
+    // It goes on while the worker drains.
+    tokio::task::spawn_local(async move { looks.run().await });
     loop {
         tokio::select! {
             command = commands.recv() => match command {
@@ -146,6 +151,7 @@ impl Worker {
         Self {
             shared,
             upstreams,
+            looks: Rc::default(),
             random: RefCell::new(random),
             connections: Cell::new(0),
             requests: Cell::new(0),
@@ -166,6 +172,11 @@ impl Worker {
     /// Connections to services.
     pub fn upstreams(&self) -> &Upstreams<RequestBody> {
         &self.upstreams
+    }
+
+    /// Who waits to look at a permit again.
+    pub(crate) fn looks(&self) -> &Rc<Looks> {
+        &self.looks
     }
 
     /// For weights and turns; nothing secret depends on it.
