@@ -7,6 +7,7 @@ pub mod body;
 mod forward;
 pub mod hygiene;
 mod incoming;
+mod isolation;
 pub(crate) mod looks;
 pub mod permit;
 mod respond;
@@ -14,11 +15,9 @@ mod stream;
 pub mod tokens;
 mod watch;
 
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 
-use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming as IncomingBody;
 use hyper::upgrade::OnUpgrade;
@@ -42,7 +41,7 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
         Ok(()) => {
             // Pinned where it is, as all large futures on this way: each hand that they pass through would copy them.
             let handled = pin!(handle(&worker, &connection, request, &mut record));
-            isolated(&worker, number, handled).await
+            isolation::answered(&worker, number, handled).await
         }
         Err(rejection) => Err(rejection),
     };
@@ -55,33 +54,6 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
         connection.resume();
     }
     record.attach(response)
-}
-
-/// What comes of `work`. A panic in it is counted, logged under its number, and answered; other requests notice nothing.
-async fn isolated<T>(
-    panics: &impl CountPanics,
-    number: u128,
-    work: impl Future<Output = Result<T, Rejection>>,
-) -> Result<T, Rejection> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_panic| {
-        panics.count_panic();
-        tracing::error!(
-            instance = format!("{number:032x}"),
-            "a request made the gateway panic; it was answered with 500"
-        );
-        Err(Rejection::because(Reason::Internal, "panic"))
-    })
-}
-
-/// Counts requests that ended in a panic.
-trait CountPanics {
-    fn count_panic(&self);
-}
-
-impl CountPanics for Rc<Worker> {
-    fn count_panic(&self) {
-        self.shared().metrics.panics.inc();
-    }
 }
 
 async fn handle(
@@ -197,26 +169,4 @@ fn takes_upgrade(request: &mut Request<IncomingBody>) -> Option<Upgrade> {
     let h2c = to.to_str().is_ok_and(|to| to.split(',').any(|one| one.trim().eq_ignore_ascii_case("h2c")));
     let possible = named && !h2c && request.version() == http::Version::HTTP_11;
     possible.then(|| Upgrade { to, connection: hyper::upgrade::on(request) })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    impl CountPanics for Cell<u32> {
-        fn count_panic(&self) {
-            self.set(self.get() + 1);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_counted_and_answered() {
-        let counted = Cell::new(0);
-        let outcome: Result<(), _> = isolated(&counted, 0, async { panic!("a defect") }).await;
-        assert_eq!((outcome.map_err(|rejection| rejection.reason), counted.get()), (Err(Reason::Internal), 1));
-        assert!(isolated(&counted, 0, async { Ok(()) }).await.is_ok());
-        assert_eq!(counted.get(), 1);
-    }
 }

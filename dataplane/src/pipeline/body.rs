@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::hygiene;
+use super::isolation;
 use super::permit::Permit;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
@@ -38,6 +39,8 @@ pub enum RequestBody {
 pub struct Sent {
     body: Incoming,
     guard: Guard,
+    worker: Rc<Worker>,
+    number: u128,
     watch: Watch<Standing>,
 }
 
@@ -82,6 +85,8 @@ pub enum BodyFault {
     Caller(hyper::Error),
     /// What admitted the request no longer holds.
     Revoked(&'static str),
+    /// A defect of the gateway itself.
+    Panicked,
 }
 
 impl fmt::Display for BodyFault {
@@ -90,6 +95,7 @@ impl fmt::Display for BodyFault {
             Self::Upstream(_) => f.write_str("the body of the service broke off"),
             Self::Caller(_) => f.write_str("the body of the caller broke off"),
             Self::Revoked(why) => f.write_str(why),
+            Self::Panicked => f.write_str("the gateway failed"),
         }
     }
 }
@@ -98,7 +104,7 @@ impl std::error::Error for BodyFault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Upstream(error) | Self::Caller(error) => Some(error),
-            Self::Revoked(_) => None,
+            Self::Revoked(_) | Self::Panicked => None,
         }
     }
 }
@@ -170,7 +176,12 @@ impl HttpBody for Body {
         let frame = match &mut this.content {
             Content::Empty => Poll::Ready(None),
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Upstream(upstream) => upstream.poll_frame(context),
+            Content::Upstream(upstream) => {
+                let number = this.record.as_ref().map_or(0, |record| record.number());
+                let worker = Rc::clone(&upstream.worker);
+                let polled = isolation::polled(&worker, number, || upstream.poll_frame(context));
+                polled.unwrap_or(Poll::Ready(Some(Err(BodyFault::Panicked))))
+            }
         };
         if let (Poll::Ready(Some(Ok(frame))), Some(record)) = (&frame, &mut this.record) {
             record.line.bytes_sent += frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -197,11 +208,12 @@ impl HttpBody for Body {
 
 impl RequestBody {
     /// What a caller sends, as long as `standing` holds.
-    pub(super) fn of_caller(body: Incoming, guard: Guard, standing: &Standing) -> Self {
+    pub(super) fn of_caller(body: Incoming, guard: Guard, standing: &Standing, record: &Record) -> Self {
         if body.is_end_stream() {
             return Self::Empty;
         }
-        Self::Incoming(Box::new(Sent { body, guard, watch: standing.clone().watched() }))
+        let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
+        Self::Incoming(Box::new(Sent { body, guard, worker, number, watch }))
     }
 }
 
@@ -228,7 +240,11 @@ impl HttpBody for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Incoming(sent) => sent.poll_frame(context),
+            Self::Incoming(sent) => {
+                let (worker, number) = (Rc::clone(&sent.worker), sent.number);
+                let polled = isolation::polled(&worker, number, || sent.poll_frame(context));
+                polled.unwrap_or(Poll::Ready(Some(Err(BodyFault::Panicked))))
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use super::Upgrade;
 use super::body::{Body, Guard, Record, RequestBody};
 use super::hygiene::{self, Peer};
 use super::incoming::{Arrival, FORWARDED_FOR};
+use super::isolation;
 use super::permit::Permit;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
@@ -90,7 +91,7 @@ pub(super) async fn forward(
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
     let own = credential.and_then(|credential| credential.own_header()).cloned();
-    let body = RequestBody::of_caller(body, Guard { backend: Arc::clone(&backend), own }, &standing);
+    let body = RequestBody::of_caller(body, Guard { backend: Arc::clone(&backend), own }, &standing, record);
     let mut watch = standing.watched();
     let terms = Terms {
         timeout: timeout(&found, target.request_timeout),
@@ -101,7 +102,11 @@ pub(super) async fn forward(
     let Exchange { response, address, lease } = exchange?;
     record.upstream(address, asked);
     let (mut response, body) = match (upgrade, response.status()) {
-        (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => return Ok(tunnel(connection, upgrade, response, watch)),
+        (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => {
+            let (response, tunnel) = tunnel(connection, upgrade, response, watch);
+            tokio::task::spawn_local(isolation::run(Rc::clone(worker), record.number(), tunnel));
+            return Ok(response);
+        }
         (_, StatusCode::SWITCHING_PROTOCOLS) => {
             return Err(Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked"));
         }
@@ -255,23 +260,23 @@ impl Rewritten<'_> {
     }
 }
 
-/// Answers 101 and joins the two connections, until either ends or the permit falls.
+/// Answers 101; what comes with it joins the two connections, until either ends or what `watch` looks at falls.
 fn tunnel(
     connection: &Connection,
     upgrade: Upgrade,
     mut response: Response<Incoming>,
     mut watch: Watch<Standing>,
-) -> Response<Body> {
+) -> (Response<Body>, impl Future<Output = ()> + use<>) {
     let upstream = hyper::upgrade::on(&mut response);
     connection.tunnel();
-    tokio::task::spawn_local(async move {
+    let joined = async move {
         let (Ok(caller), Ok(service)) = tokio::join!(upgrade.connection, upstream) else { return };
         let (mut caller, mut service) = (TokioIo::new(caller), TokioIo::new(service));
         tokio::select! {
             _ended = tokio::io::copy_bidirectional(&mut caller, &mut service) => {}
             _fallen = watch.fall() => {}
         }
-    });
+    };
     let (head, _) = response.into_parts();
-    Response::from_parts(head, Body::empty())
+    (Response::from_parts(head, Body::empty()), joined)
 }
