@@ -14,7 +14,7 @@ use crate::pipeline::permit::earliest;
 use crate::pipeline::tokens::Tokens;
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::runtime::keys::{Api, Digest, Door, Keys, Subscription};
-use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KeyPlaces};
+use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces};
 use crate::runtime::{Named, Runtime};
 use crate::server::worker::Shared;
 
@@ -122,6 +122,8 @@ enum Progress {
     Invalid,
     /// It may be valid; that cannot be told now.
     Unknown,
+    /// A part of it is valid, and the rest is missing or not valid.
+    Partial,
     /// It is valid, and not enough.
     NotEnough,
     /// It could not be judged, or must not be: speaks louder than all others.
@@ -144,10 +146,19 @@ impl Failure {
         Self { progress: Progress::Unjudged, rejection: denial.rejection() }
     }
 
+    /// The failure of a key whose token holds: it came further than whoever has none, and only a key is asked for any more.
+    fn beside_a_token(mut self) -> Self {
+        self.progress = self.progress.max(Progress::Partial);
+        if matches!(self.rejection.reason, Reason::CredentialMissing | Reason::KeyUnknown) {
+            self.rejection.challenges = vec![HeaderValue::from_static(KEY_CHALLENGE)];
+        }
+        self
+    }
+
     /// The answer, with the challenges that belong to it.
     fn rejection(mut self, authentication: &Authentication) -> Rejection {
         match self.rejection.reason {
-            Reason::CredentialMissing | Reason::KeyUnknown => {
+            Reason::CredentialMissing | Reason::KeyUnknown if self.rejection.challenges.is_empty() => {
                 self.rejection.challenges.clone_from(&authentication.challenges);
             }
             Reason::TokenInvalid => {
@@ -185,7 +196,11 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
                 held.claims = Some(hold_token(alternative, jwt, caller).await?);
             }
             if let Some(places) = key {
-                held.subscription = Some(hold_key(alternative, places, caller)?);
+                let found = hold_key(alternative, places, caller);
+                held.subscription = Some(match jwt {
+                    Some(_) => found.map_err(Failure::beside_a_token)?,
+                    None => found?,
+                });
             }
         }
     }

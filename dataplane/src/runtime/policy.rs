@@ -10,6 +10,9 @@ use crate::ip_set::IpSet;
 use crate::jwt::Rules;
 use crate::rejection::{Origin, Reason, Rejection};
 
+/// What asks for a subscription key.
+pub const KEY_CHALLENGE: &str = r#"Sallyport-Key realm="sallyport""#;
+
 /// What holds for a rule of a route on a listener.
 pub struct Policy {
     /// Name of the resource.
@@ -292,6 +295,6 @@ fn challenges(alternatives: &[Alternative]) -> Vec<HeaderValue> {
     let token = asks(|demand| matches!(demand, Demand::Credentials { jwt: Some(_), .. }));
     let key = asks(|demand| matches!(demand, Demand::Credentials { key: Some(_), .. }));
     let bearer = token.then(|| HeaderValue::from_static(r#"Bearer realm="sallyport""#));
-    let key = key.then(|| HeaderValue::from_static(r#"Sallyport-Key realm="sallyport""#));
+    let key = key.then(|| HeaderValue::from_static(KEY_CHALLENGE));
     bearer.into_iter().chain(key).collect()
 }
