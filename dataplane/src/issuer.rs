@@ -158,6 +158,13 @@ impl IssuerKeys {
         }
     }
 
+    /// Has it look again unless that was asked for a short while ago, and waits for nothing.
+    pub fn ask_to_look_again(&self) {
+        if self.task.lock().is_some() {
+            let _under_way = self.is_awaited();
+        }
+    }
+
     /// Whether a look will end that begins after now, asked for here if the last such look is long enough ago.
     fn is_awaited(&self) -> bool {
         let mut demand = self.demand.lock();

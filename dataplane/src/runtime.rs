@@ -37,6 +37,8 @@ pub struct Runtime {
     pub products: Arc<Map<Arc<str>, Arc<[Api]>>>,
     pub keys: Keys,
     pub key_sets: Named<IssuerKeys>,
+    /// Why a key set that was sent is not in force.
+    pub unusable_key_sets: Arc<Map<Arc<str>, String>>,
 }
 
 impl Runtime {

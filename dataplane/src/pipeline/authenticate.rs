@@ -9,16 +9,18 @@ use http::header::{self, HeaderMap, HeaderValue};
 use crate::clock::UnixMs;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{Claims, TokenFault};
+use crate::map::Map;
 use crate::path::Query;
 use crate::pipeline::permit::earliest;
-use crate::pipeline::tokens::Tokens;
+use crate::pipeline::tokens::{KeysInReach, Patience, Tokens};
 use crate::rejection::{Origin, Reason, Rejection};
+use crate::runtime::Runtime;
 use crate::runtime::keys::{Api, Digest, Door, Keys, Subscription};
 use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces};
-use crate::runtime::{Named, Runtime};
 use crate::server::worker::Shared;
 
 /// All that a policy may know of a request.
+#[derive(Clone, Copy)]
 pub struct Caller<'a> {
     pub headers: &'a HeaderMap,
     pub query: Query<'a>,
@@ -27,7 +29,10 @@ pub struct Caller<'a> {
     pub door: Door<'a>,
     pub keys: &'a Keys,
     pub tokens: &'a Tokens,
-    pub key_sets: &'a Named<IssuerKeys>,
+    pub key_sets: &'a Map<Arc<str>, Arc<IssuerKeys>>,
+    /// Why a key set that was sent is not in force.
+    pub unusable_key_sets: &'a Map<Arc<str>, String>,
+    pub patience: Patience,
     pub now: UnixMs,
 }
 
@@ -51,6 +56,8 @@ impl<'a> Caller<'a> {
             keys: &runtime.keys,
             tokens: &shared.tokens,
             key_sets: &runtime.key_sets,
+            unusable_key_sets: &runtime.unusable_key_sets,
+            patience: Patience::Waits,
             now: shared.clock.now(),
         }
     }
@@ -208,10 +215,15 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
 }
 
 async fn hold_token(alternative: &Alternative, jwt: &Jwt, caller: &Caller<'_>) -> Result<Arc<Claims>, Failure> {
+    let Some(keys) = caller.key_sets.get(&jwt.key_set) else {
+        let why = caller.unusable_key_sets.get(&jwt.key_set).map_or("it is not there", String::as_str);
+        let message = format!("key set {} cannot be used: {why}", jwt.key_set);
+        return Err(Failure::new(alternative, Progress::Unjudged, Reason::Configuration, message));
+    };
     let Some(token) = bearer_token(caller.headers) else {
         return Err(Failure::new(alternative, Progress::Absent, Reason::CredentialMissing, "no bearer token was sent"));
     };
-    let verified = caller.tokens.verify(token, jwt, caller.key_sets, caller.now).await;
+    let verified = caller.tokens.verify(token, jwt, KeysInReach { keys, patience: caller.patience }, caller.now).await;
     verified.map_err(|fault| {
         let (progress, reason) = judge(&fault);
         let mut failure = Failure::new(alternative, progress, reason, fault.to_string());
@@ -282,3 +294,6 @@ fn digest_of(key: &[u8]) -> Digest {
     hash.copy_from_slice(digest(&SHA256, key).as_ref());
     hash
 }
+
+#[cfg(test)]
+mod tests;

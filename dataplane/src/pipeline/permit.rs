@@ -8,6 +8,7 @@ use crate::clock::UnixMs;
 use crate::credential::CallersToken;
 use crate::jwt::Claims;
 use crate::pipeline::authenticate::{self, Caller, Held};
+use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
 use crate::runtime::keys::{Digest, Subscription};
 use crate::runtime::policy::{Demand, Policy};
@@ -49,8 +50,9 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     Ok(Permit { grounds, alternative, claims, callers_token })
 }
 
-/// What a policy that is only reported would have said. Gives no permit.
+/// What a policy that is only reported would have said. Gives no permit, and waits for no keys: the live request is not its to delay.
 pub async fn rehearse(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
+    let caller = &Caller { patience: Patience::AsksOnly, ..*caller };
     admit_address(policy, caller)?;
     for authentication in policy.authentications().filter(|one| one.is_stated()) {
         authenticate::hold(authentication, caller).await?;

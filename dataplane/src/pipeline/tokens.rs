@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::clock::UnixMs;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, KeyRing, TokenCache, TokenFault};
-use crate::runtime::Named;
 use crate::runtime::policy::Jwt;
 
 /// What verifies tokens in this process.
@@ -14,21 +13,41 @@ pub struct Tokens {
     cache: TokenCache,
 }
 
+/// Whether somebody waits for keys that are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as a look may take, where the token makes one worth while.
+    Waits,
+    /// Not at all: a look may be asked for, and is for others to gain from.
+    AsksOnly,
+}
+
+/// The keys of an issuer, and how long they may take.
+#[derive(Clone, Copy)]
+pub struct KeysInReach<'a> {
+    pub keys: &'a IssuerKeys,
+    pub patience: Patience,
+}
+
 impl Tokens {
-    /// The claims of `token`, if it is what `jwt` asks for. Waits only for a look at keys that the token makes worth while.
+    /// The claims of `token`, if it is what `jwt` asks for.
     pub async fn verify(
         &self,
         token: &str,
         jwt: &Jwt,
-        key_sets: &Named<IssuerKeys>,
+        reach: KeysInReach<'_>,
         now: UnixMs,
     ) -> Result<Arc<Claims>, TokenFault> {
-        let keys = key_sets.get(&jwt.key_set).ok_or(TokenFault::KeyUnavailable)?;
+        let KeysInReach { keys, patience } = reach;
         let verdict = self.judge(token, jwt, keys.ring().as_deref(), now);
-        match verdict {
-            Err(TokenFault::UnknownKey) => keys.look_again().await,
-            Err(TokenFault::KeyUnavailable) => keys.first_look().await,
-            verdict => return verdict,
+        match (&verdict, patience) {
+            (Err(TokenFault::UnknownKey), Patience::Waits) => keys.look_again().await,
+            (Err(TokenFault::KeyUnavailable), Patience::Waits) => keys.first_look().await,
+            (Err(TokenFault::UnknownKey), Patience::AsksOnly) => {
+                keys.ask_to_look_again();
+                return verdict;
+            }
+            _ => return verdict,
         }
         // Also where no look was due: one may have ended since the keys were read.
         self.judge(token, jwt, keys.ring().as_deref(), now)

@@ -46,6 +46,7 @@ pub struct Api {
 }
 
 /// What a key is asked to open.
+#[derive(Clone, Copy)]
 pub struct Door<'a> {
     /// The route that was matched.
     pub api: &'a Api,

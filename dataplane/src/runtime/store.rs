@@ -106,16 +106,20 @@ impl Store {
         self.received.find(&Name::new(kind, Arc::clone(name))).map(|resource| Arc::clone(resource.body()))
     }
 
-    fn build_key_sets(&self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    fn build_key_sets(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
         for name in touched {
-            match self.body(Kind::KeySet, name).as_deref() {
-                Some(Body::KeySet(set)) => {
-                    if let Err(why) = self.issuers.insert(name, set) {
-                        self.issuers.remove(name);
-                        rejected.push((Name::new(Kind::KeySet, Arc::clone(name)), why));
-                    }
+            let built = match self.body(Kind::KeySet, name).as_deref() {
+                Some(Body::KeySet(set)) => self.issuers.insert(name, set).map_err(Some),
+                _ => Err(None),
+            };
+            let unusable = Arc::make_mut(&mut self.runtime.unusable_key_sets);
+            unusable.remove(name);
+            if let Err(why) = built {
+                self.issuers.remove(name);
+                if let Some(why) = why {
+                    unusable.insert(Arc::clone(name), why.clone());
+                    rejected.push((Name::new(Kind::KeySet, Arc::clone(name)), why));
                 }
-                _ => self.issuers.remove(name),
             }
         }
     }
