@@ -135,17 +135,26 @@ impl Denial {
 }
 
 impl Policy {
-    /// Parses the resource. What does not parse is named, with the object and field.
-    pub fn build(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> Result<Self, String> {
+    /// Parses the resource. What does not parse is named, with the object and field, and denies in its own place: the whole
+    /// policy, or a rehearsal alone.
+    pub fn build(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> (Self, Option<String>) {
+        let mut problems = Vec::new();
+        let rehearsals = policy.rehearsals.iter().map(|one| rehearsal(one, hash, &mut problems)).collect();
+        let built = Self::parse(name, hash, policy).unwrap_or_else(|why| {
+            let denied = Self::denied(name, &why);
+            problems.push(why);
+            denied
+        });
+        (Self { rehearsals, ..built }, joined(&problems))
+    }
+
+    /// What is in force of the resource.
+    fn parse(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> Result<Self, String> {
         let edit = policy.request_headers.as_ref().map(HeaderEdit::build).transpose()?;
         let deny = match (&policy.deny, &policy.authentication) {
             (Some(deny), _) => Some(Denial::new(deny)),
             (None, Some(_)) => None,
             (None, None) => return Err(format!("policy {name} neither denies nor authenticates")),
-        };
-        let rehearse = |rehearsal: &v1::Rehearsal| {
-            let object: Arc<str> = rehearsal.object.as_str().into();
-            rehearsal.policy.as_ref().map(|policy| Self::build(&object, hash, policy)).transpose()
         };
         Ok(Self {
             name: Arc::clone(name),
@@ -157,11 +166,7 @@ impl Policy {
             floors: policy.floors.iter().map(Authentication::build).collect::<Result<_, _>>()?,
             request_headers: edit.unwrap_or_default(),
             end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
-            rehearsals: policy
-                .rehearsals
-                .iter()
-                .filter_map(|one| rehearse(one).transpose())
-                .collect::<Result<_, _>>()?,
+            rehearsals: Vec::new(),
         })
     }
 
@@ -193,7 +198,8 @@ impl Policy {
 }
 
 impl IpFilter {
-    fn build(filter: &v1::IpFilter) -> Result<Self, String> {
+    /// Parses a filter.
+    pub(super) fn build(filter: &v1::IpFilter) -> Result<Self, String> {
         let set = |field: &str, entries: &[String]| {
             IpSet::parse(entries).map_err(|error| format!("{} ipFilter.{field}: {error}", filter.object))
         };
@@ -289,6 +295,22 @@ impl HeaderEdit {
     }
 }
 
+/// A policy that is only reported. What does not parse of it denies nothing but the rehearsal, which then tells so.
+fn rehearsal(rehearsal: &v1::Rehearsal, hash: Hash, problems: &mut Vec<String>) -> Policy {
+    let object: Arc<str> = rehearsal.object.as_str().into();
+    let (built, problem) = match &rehearsal.policy {
+        Some(policy) => Policy::build(&object, hash, policy),
+        None => (Policy::denied(&object, "it has no content"), Some("it has no content".to_owned())),
+    };
+    problems.extend(problem.map(|why| format!("rehearsal of {object}: {why}")));
+    built
+}
+
+/// All problems of a resource as one text; `None` where there is none.
+pub(super) fn joined(problems: &[String]) -> Option<String> {
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
 /// What `WWW-Authenticate` offers a caller who sent nothing: each scheme once.
 fn challenges(alternatives: &[Alternative]) -> Vec<HeaderValue> {
     let asks = |wanted: fn(&Demand) -> bool| alternatives.iter().any(|alternative| wanted(&alternative.demand));
@@ -297,4 +319,51 @@ fn challenges(alternatives: &[Alternative]) -> Vec<HeaderValue> {
     let bearer = token.then(|| HeaderValue::from_static(r#"Bearer realm="sallyport""#));
     let key = key.then(|| HeaderValue::from_static(KEY_CHALLENGE));
     bearer.into_iter().chain(key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> v1::Policy {
+        let anybody = v1::Alternative { name: "open".into(), public: true, ..v1::Alternative::default() };
+        let authentication = v1::Authentication { object: "ApiPolicy shop/open".into(), alternatives: vec![anybody] };
+        v1::Policy { authentication: Some(authentication), ..v1::Policy::default() }
+    }
+
+    fn built(policy: &v1::Policy) -> (Policy, Option<String>) {
+        Policy::build(&"orders".into(), Hash::of_bytes(b""), policy)
+    }
+
+    fn filter() -> v1::IpFilter {
+        v1::IpFilter { object: "ApiPolicy shop/next".into(), allow: vec!["nowhere".into()], ..v1::IpFilter::default() }
+    }
+
+    #[test]
+    fn a_policy_that_does_not_parse_denies_and_says_why() {
+        let (policy, problem) = built(&v1::Policy { ip_filters: vec![filter()], ..open() });
+        assert!(policy.deny.is_some());
+        assert!(problem.is_some_and(|why| why.contains("nowhere")));
+        assert!(built(&v1::Policy::default()).0.deny.is_some(), "it says nothing at all");
+        assert!(built(&open()).1.is_none());
+    }
+
+    #[test]
+    fn a_rehearsal_that_does_not_parse_denies_in_its_own_place() {
+        let broken = v1::Policy { ip_filters: vec![filter()], ..open() };
+        let rehearsals = [Some(broken), Some(open()), None, Some(v1::Policy::default())];
+        let rehearsals = rehearsals.into_iter().enumerate();
+        let rehearsals =
+            rehearsals.map(|(at, policy)| v1::Rehearsal { object: format!("ApiPolicy shop/{at}"), policy }).collect();
+        let (policy, problem) = built(&v1::Policy { rehearsals, ..open() });
+        assert!(policy.deny.is_none(), "the live policy goes on");
+        assert_eq!(
+            policy.rehearsals.iter().map(|one| one.deny.is_some()).collect::<Vec<_>>(),
+            [true, false, true, true]
+        );
+        let why = problem.unwrap();
+        for (at, named) in [(0, true), (1, false), (2, true), (3, true)] {
+            assert_eq!(why.contains(&format!("ApiPolicy shop/{at}")), named, "{why}");
+        }
+    }
 }

@@ -159,11 +159,8 @@ impl Store {
             let policies = Arc::make_mut(&mut self.runtime.policies);
             match resource.map(|resource| (resource.hash(), resource.body().as_ref())) {
                 Some((hash, Body::Policy(policy))) => {
-                    let built = Policy::build(name, hash, policy).unwrap_or_else(|why| {
-                        let denied = Policy::denied(name, &why);
-                        rejected.push((key, why));
-                        denied
-                    });
+                    let (built, problem) = Policy::build(name, hash, policy);
+                    rejected.extend(problem.map(|why| (key, why)));
                     policies.insert(Arc::clone(name), Arc::new(built));
                 }
                 _ => drop(policies.remove(name)),
