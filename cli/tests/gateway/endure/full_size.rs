@@ -58,14 +58,10 @@ async fn a_configuration_of_full_size() {
     let service = Service::start().await;
     let mut gateway = Gateway::empty().await;
     let mut files = vec![("main.yaml".to_owned(), GATEWAY.to_owned() + &backend("shop", service.address, ""))];
-    let kinds: [(&str, usize, fn(usize) -> String); 3] = [
-        ("routes", ROUTES, numbered_route),
-        ("policies", POLICIES, numbered_policy),
-        ("subscriptions", SUBSCRIPTIONS, numbered_subscription),
-    ];
-    for (name, count, object) in kinds {
-        files.extend(batches(count, object).enumerate().map(|(at, text)| (format!("{name}-{at}.yaml"), text)));
-    }
+    let batches = batches(ROUTES, numbered_route)
+        .chain(batches(POLICIES, numbered_policy))
+        .chain(batches(SUBSCRIPTIONS, numbered_subscription));
+    files.extend(batches.enumerate().map(|(at, text)| (format!("batch-{at}.yaml"), text)));
     let began = Instant::now();
     gateway.write_all(files);
     let (loaded, resident) = (began.elapsed(), resident_kb());
