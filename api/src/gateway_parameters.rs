@@ -73,7 +73,7 @@ pub enum ForwardedHeader {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Bounds {
-    /// Connections of one worker. Default 10,000.
+    /// Connections of one worker; more are answered 503 and closed, over TLS closed at once. Default 10,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
@@ -85,7 +85,8 @@ pub struct Bounds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 8, max = 1000))]
     pub max_headers: Option<u32>,
-    /// Time for a request head, and for a TLS handshake. Default 10s, at most 5m.
+    /// Time for a request head, and for a TLS handshake; over HTTP/2 also from the beginning of a connection to its first request.
+    /// Default 10s, at most 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('5m')").message("more than 0s, at most 5m"))]
     pub header_timeout: Option<Duration>,
@@ -93,6 +94,15 @@ pub struct Bounds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('1h')").message("more than 0s, at most 1h"))]
     pub idle_timeout: Option<Duration>,
+    /// Longest pause between two pieces of a request body while no response is under way, answered 408; and longest time in which a
+    /// caller takes nothing of a response. Default 60s, at most 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('1h')").message("more than 0s, at most 1h"))]
+    pub body_timeout: Option<Duration>,
+    /// Time without a byte either way after which a WebSocket or another upgraded connection is closed. Default 1h, at most 24h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('24h')").message("more than 0s, at most 24h"))]
+    pub tunnel_idle_timeout: Option<Duration>,
     /// HTTP/2 streams of one connection. Default 128.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]

@@ -16,8 +16,9 @@ use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
 use sallyport_dataplane::observe::traces::Traces;
 use sallyport_dataplane::process::{DataPlane, Surroundings};
+use sallyport_dataplane::server::descriptors;
 use sallyport_dataplane::server::socket::Binding;
-use sallyport_dataplane::settings::{Bounds, Environment, Settings};
+use sallyport_dataplane::settings::{Environment, Settings};
 use sallyport_snapshot::v1;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -56,6 +57,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     log_to_standard_error();
+    raise_limit_of_files();
     // Signals are heard from the first moment: one that comes while files are read still ends the process in order.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (reports, mut reported) = mpsc::unbounded_channel();
@@ -90,7 +92,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         }
     }
     tracing::info!("draining");
-    data_plane.drain(Bounds::default().drain_timeout).await;
+    let within = data_plane.drain_timeout();
+    data_plane.drain(within).await;
     Ok(Outcome::Fine)
 }
 
@@ -112,6 +115,14 @@ pub(crate) async fn start_for_demo() -> std::io::Result<DataPlane> {
         Surroundings { clock: Clock::default(), access_log: AccessLog::off(), traces: Traces::off(), reports },
     )
     .await
+}
+
+/// Connections are files: as many as the system allows, whatever a shell allows by default.
+fn raise_limit_of_files() {
+    match descriptors::raise_limit() {
+        Ok(limit) => tracing::debug!(?limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised; it stays as it is"),
+    }
 }
 
 async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>) -> anyhow::Result<DataPlane> {

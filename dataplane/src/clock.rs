@@ -49,4 +49,9 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         self.offset_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
+
+    /// Moves this clock, and every clone of it, back, as a system's clock may be set.
+    pub fn set_back(&self, by: Duration) {
+        self.offset_ms.fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
 }

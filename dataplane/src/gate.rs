@@ -34,7 +34,7 @@ const STAND_IN: &[u8] = b"SALLYPORT-REFUSED / HTTP/1.1\r\nhost: refused.invalid\
 /// What an HTTP/2 connection begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Read at once: a typical head with its token, and a page of body.
-const READ_BYTES: usize = 8 * 1024;
+pub(crate) const READ_BYTES: usize = 8 * 1024;
 
 /// Bounds of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -345,9 +345,8 @@ pub enum Opening {
     Http1,
 }
 
-/// Reads until it is clear whether the connection begins as HTTP/2 does. Returns what was read.
-pub async fn read_opening<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<(Opening, BytesMut)> {
-    let mut begun = BytesMut::with_capacity(READ_BYTES);
+/// Reads on after `begun` until it is clear whether the connection begins as HTTP/2 does. Returns all that was read.
+pub async fn read_opening<T: AsyncRead + Unpin>(io: &mut T, mut begun: BytesMut) -> io::Result<(Opening, BytesMut)> {
     loop {
         if begun.starts_with(PREFACE) {
             return Ok((Opening::Http2, begun));

@@ -23,9 +23,10 @@ use crate::pipeline::tokens::Tokens;
 use crate::runtime::Runtime;
 use crate::runtime::store::Store;
 use crate::server::admin;
+use crate::server::descriptors::Descriptors;
 use crate::server::socket::bind_all;
 use crate::server::worker::{self, Command, Shared, WorkerHandle};
-use crate::settings::Settings;
+use crate::settings::{Bounds, Settings};
 
 /// Workers, sockets, and the configuration in force.
 pub struct DataPlane {
@@ -67,6 +68,7 @@ impl DataPlane {
             traces: surroundings.traces,
             metrics,
             rules,
+            descriptors: Descriptors::of_process(),
             draining: AtomicBool::new(false),
         });
         let workers = (0..settings.workers.get())
@@ -99,6 +101,13 @@ impl DataPlane {
         self.shared.metrics.rejected_resources.set(i64::try_from(rejected.len()).unwrap_or(i64::MAX));
         let rejected = rejected.into_iter().map(|(name, why)| v1::Rejected { name: Some(name.to_wire()), why });
         v1::Ack { nonce: update.nonce, rejected: rejected.collect() }
+    }
+
+    /// How long what is under way may take to finish: the longest that any Gateway in force allows.
+    pub fn drain_timeout(&self) -> Duration {
+        let runtime = self.shared.runtime.load();
+        let of_ports = runtime.ports.values().map(|port| port.bounds.drain_timeout);
+        of_ports.max().unwrap_or_else(|| Bounds::default().drain_timeout)
     }
 
     /// Finishes what is under way and stops; returns when all workers have ended.

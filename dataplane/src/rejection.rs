@@ -115,6 +115,9 @@ reasons! {
     /// The head did not arrive in time.
     HeadTooSlow => REQUEST_TIMEOUT, "request-head-timeout", "Request head timed out",
         "The request head did not arrive in time.";
+    /// Nothing of the request body came for too long.
+    BodyTooSlow => REQUEST_TIMEOUT, "request-body-timeout", "Request body timed out",
+        "The request body did not arrive in time.";
     /// Over the bound on the request target.
     TargetTooLong => URI_TOO_LONG, "target-too-long", "Request target too long",
         "The request target is longer than this gateway takes.";
@@ -209,6 +212,7 @@ impl Reason {
             R::Malformed
                 | R::BodyBroken
                 | R::HeadTooSlow
+                | R::BodyTooSlow
                 | R::TargetTooLong
                 | R::HeadTooLarge
                 | R::ExpectationUnknown

@@ -2,7 +2,10 @@
 
 pub mod admin;
 pub mod connection;
+pub mod descriptors;
 pub(crate) mod destination;
+mod http2;
+pub mod pace;
 pub mod socket;
 mod tls;
 pub mod worker;

@@ -43,6 +43,10 @@ pub struct Bounds {
     pub header_timeout: Duration,
     /// Time between requests of a kept-alive connection. 75 s: longer than what most load balancers keep.
     pub idle_timeout: Duration,
+    /// Pause of a request's body that nobody answers yet, or of a caller that takes a response. 60 s: as other proxies have it.
+    pub body_timeout: Duration,
+    /// Time without a byte in an upgraded connection. 1 h: longer than any ping of a WebSocket library.
+    pub tunnel_idle_timeout: Duration,
     /// HTTP/2 streams of one connection. 128.
     pub max_concurrent_streams: u32,
     /// Time that requests have left to finish when the process is told to stop. 25 s: within Kubernetes' 30.
@@ -59,6 +63,8 @@ impl Default for Bounds {
             max_headers: 100,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(60),
+            tunnel_idle_timeout: Duration::from_secs(60 * 60),
             max_concurrent_streams: 128,
             drain_timeout: Duration::from_secs(25),
             max_requests_in_flight: 10_000,
@@ -82,6 +88,8 @@ impl Bounds {
             max_headers: count(bounds.max_headers, default.max_headers),
             header_timeout: time(bounds.header_timeout_ms, default.header_timeout),
             idle_timeout: time(bounds.idle_timeout_ms, default.idle_timeout),
+            body_timeout: time(bounds.body_timeout_ms, default.body_timeout),
+            tunnel_idle_timeout: time(bounds.tunnel_idle_timeout_ms, default.tunnel_idle_timeout),
             max_concurrent_streams: streams.unwrap_or(default.max_concurrent_streams),
             drain_timeout: time(bounds.drain_timeout_ms, default.drain_timeout),
             max_requests_in_flight: in_flight.unwrap_or(default.max_requests_in_flight),
@@ -97,6 +105,8 @@ impl Bounds {
             max_headers: self.max_headers.max(other.max_headers),
             header_timeout: self.header_timeout.max(other.header_timeout),
             idle_timeout: self.idle_timeout.max(other.idle_timeout),
+            body_timeout: self.body_timeout.max(other.body_timeout),
+            tunnel_idle_timeout: self.tunnel_idle_timeout.max(other.tunnel_idle_timeout),
             max_concurrent_streams: self.max_concurrent_streams.max(other.max_concurrent_streams),
             drain_timeout: self.drain_timeout.max(other.drain_timeout),
             max_requests_in_flight: self.max_requests_in_flight.max(other.max_requests_in_flight),

@@ -23,6 +23,7 @@ use crate::egress::AddressRules;
 use crate::map::Map;
 use crate::names::Names;
 use crate::rejection::Reason;
+use crate::server::descriptors::Descriptors;
 pub use connect::OnThisWorker;
 use places::Place;
 use target::Target;
@@ -37,6 +38,7 @@ const MIN_CONNECT_SHARE: Duration = Duration::from_secs(1);
 /// Connections of one worker to all services.
 pub struct Upstreams<B> {
     rules: AddressRules,
+    descriptors: Descriptors,
     names: Names,
     idle: RefCell<Map<Key, Vec<Idle<B>>>>,
     shared: RefCell<Map<Key, Shared<B>>>,
@@ -108,6 +110,8 @@ pub enum UpstreamFailure {
     Connect { place: String, source: std::io::Error },
     #[error("the TLS handshake with {place} failed")]
     Tls { place: String, source: std::io::Error },
+    #[error("no file descriptor is left for a connection to {place}; raise the limit of open files")]
+    NoDescriptor { place: String },
     #[error("{place} did not accept a connection in time")]
     ConnectTimeout { place: String },
     #[error("{address} broke off or does not speak HTTP")]
@@ -121,6 +125,7 @@ impl UpstreamFailure {
     pub fn reason(&self) -> Reason {
         match self {
             Self::NoEndpoint => Reason::NoEndpoint,
+            Self::NoDescriptor { .. } => Reason::Overloaded,
             Self::Forbidden { .. } => Reason::Configuration,
             Self::Connect { .. } => Reason::UpstreamConnect,
             Self::Tls { .. } => Reason::UpstreamTls,
@@ -151,9 +156,10 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// Connections under `rules`; `seed` decides which endpoint comes first.
-    pub fn new(rules: AddressRules, seed: u64) -> Self {
+    pub fn new(rules: AddressRules, descriptors: Descriptors, seed: u64) -> Self {
         Self {
             rules,
+            descriptors,
             names: Names::of_system(),
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -282,7 +288,7 @@ where
         purpose: Purpose,
         within: Duration,
     ) -> Result<Sender<B>, UpstreamFailure> {
-        let made = connect::connect(target, address, purpose);
+        let made = connect::connect(target, address, purpose, self.descriptors);
         let sender = tokio::time::timeout(within, made).await;
         let sender = sender.map_err(|_| UpstreamFailure::ConnectTimeout { place: address.to_string() })??;
         if let Sender::Http2(sender) = &sender {

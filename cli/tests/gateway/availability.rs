@@ -3,13 +3,18 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::kit::caller::{HOST, get, hear, send};
 use crate::kit::gateway::Gateway;
+use crate::kit::issuer::Issuer;
 use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
+use crate::kit::orders::Orders;
 use crate::kit::service::Service;
+use crate::kit::traffic::Traffic;
 
 async fn bounded(service: std::net::SocketAddr, bounds: &str) -> Gateway {
     let gateway = gateway_with(&format!("{{bounds: {bounds}}}"));
@@ -170,4 +175,96 @@ async fn a_reader_that_does_not_read_holds_nobody_else_up() {
         assert_eq!(send(gateway.http(), get("/orders", &[])).await.status, 200);
     }
     sending.abort();
+}
+
+/// A service that answers one request after the other on kept connections, until it is dropped: then every connection breaks.
+async fn mortal(address: std::net::SocketAddr) -> JoinSet<()> {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let listener = TcpListener::bind(address).await.unwrap();
+    let mut life = JoinSet::new();
+    life.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.spawn(async move {
+                let mut head = [0; 4096];
+                while stream.read(&mut head).await.is_ok_and(|count| count > 0) {
+                    if stream.write_all(ANSWER).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    life
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_dies_under_load_costs_what_was_under_way_and_is_used_again_when_it_is_back() {
+    let address = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let mut service = mortal(address).await;
+    let gateway = bounded(address, "{}").await;
+    for _ in 0..3 {
+        let traffic = Traffic::steady(gateway.http(), 4, "/orders", &[]);
+        traffic.more(200).await;
+        service.shutdown().await;
+        traffic.more(20).await;
+        let verdicts = traffic.stop().await;
+        let known = ["200", "502 upstream-connect", "502 upstream-protocol"];
+        assert!(verdicts.keys().all(|verdict| known.contains(&&**verdict)), "{verdicts:?}");
+        assert!(verdicts.get("502 upstream-protocol").copied().unwrap_or(0) <= 4, "one for each caller: {verdicts:?}");
+        service = mortal(address).await;
+        let traffic = Traffic::steady(gateway.http(), 4, "/orders", &[]);
+        traffic.more(200).await;
+        let verdicts = traffic.stop().await;
+        assert_eq!(verdicts.keys().collect::<Vec<_>>(), ["200"], "{verdicts:?}");
+    }
+}
+
+/// The places of a Backend in this order, each its own priority.
+fn endpoints(places: &[std::net::SocketAddr]) -> String {
+    let one = |(priority, place): (usize, &std::net::SocketAddr)| {
+        format!("{{address: {{ip: {}, port: {}}}, priority: {priority}}}", place.ip(), place.port())
+    };
+    let all: Vec<_> = places.iter().enumerate().map(one).collect();
+    format!("endpoints: [{}]", all.join(", "))
+}
+
+#[tokio::test]
+async fn a_lower_priority_is_used_while_the_higher_one_cannot_be_connected_to() {
+    let (first, second) = (Service::start().await, Service::start().await);
+    let of_backend = backend("shop", first.address, "");
+    let one = format!("endpoints: [{{address: {{ip: {}, port: {}}}}}]", first.address.ip(), first.address.port());
+    let both = of_backend.replace(&one, &endpoints(&[first.address, second.address]));
+    assert_ne!(of_backend, both);
+    let manifests = [gateway_with("{}"), route("orders", "shop"), both, policy("orders", OPEN)].concat();
+    let mut gateway = Gateway::start(&manifests).await;
+    assert!(gateway.diagnostics.is_empty(), "{:?}", gateway.diagnostics);
+    for _ in 0..10 {
+        assert_eq!(send(gateway.http(), get("/orders", &[])).await.verdict(), "200");
+    }
+    assert_eq!((first.take().len(), second.count()), (10, 0));
+    let dead = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    gateway.write("main.yaml", &manifests.replace(&first.address.port().to_string(), &dead.port().to_string()));
+    for _ in 0..10 {
+        assert_eq!(send(gateway.http(), get("/orders", &[])).await.verdict(), "200");
+    }
+    assert_eq!((first.count(), second.count()), (0, 10));
+}
+
+/// Tokens are good or not by the clock as it stands, and nothing that was measured before it was moved makes anything fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_back_judges_tokens_by_what_it_says() {
+    let issuer = Issuer::start().await;
+    let orders = Orders::behind(&issuer.name(), "").await;
+    let now = orders.gateway.clock.now().seconds();
+    let fresh = issuer.token_with("orders-api", &json!({ "nbf": now - 60, "exp": now + 600 }));
+    let expired = issuer.token_with("orders-api", &json!({ "nbf": now - 90_000, "exp": now - 3600, "jti": "old" }));
+    orders.served(&fresh).await;
+    assert_eq!(orders.verdict(&expired).await, "401 token-invalid");
+    orders.gateway.clock.set_back(Duration::from_secs(2 * 3600));
+    assert_eq!(orders.verdict(&expired).await, "200", "it is good still");
+    assert!(orders.gateway.metrics().await.contains("sallyport_panics_total 0"));
+    orders.gateway.clock.advance(Duration::from_secs(2 * 3600));
+    assert_eq!(orders.verdict(&fresh).await, "200");
+    assert_eq!(orders.verdict(&expired).await, "401 token-invalid");
 }

@@ -8,6 +8,7 @@ pub mod issuer;
 pub mod manifest;
 pub mod orders;
 pub mod pki;
+pub mod process;
 pub mod secured;
 pub mod service;
 pub mod traffic;

@@ -13,13 +13,16 @@ mod availability;
 mod changes;
 #[cfg(feature = "endure")]
 mod endure;
+mod exhaustion;
 mod fail_closed;
 mod hostile_issuer;
+mod http2_bounds;
 mod identity_provider;
 mod inner_door;
 mod issuers;
 mod metrics;
 mod observed;
 mod outer_door;
+mod pauses;
 mod standing;
 mod streams;

@@ -201,6 +201,8 @@ fn message_of(bounds: &sallyport_api::Bounds) -> v1::Bounds {
         idle_timeout_ms: time(&bounds.idle_timeout),
         max_concurrent_streams: bounds.max_concurrent_streams.unwrap_or_default(),
         drain_timeout_ms: time(&bounds.drain_timeout),
+        body_timeout_ms: time(&bounds.body_timeout),
+        tunnel_idle_timeout_ms: time(&bounds.tunnel_idle_timeout),
         max_requests_in_flight: bounds.max_requests_in_flight.unwrap_or_default().into(),
     }
 }

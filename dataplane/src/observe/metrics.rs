@@ -38,6 +38,7 @@ pub struct Metrics {
     pub(crate) active: Gauge,
     pub(crate) panics: Counter,
     pub(crate) lost_lines: Counter,
+    pub(crate) shed_connections: Counter,
     pub(crate) generation: Gauge,
     pub(crate) rejected_resources: Gauge,
     pub(crate) certificates: CertificateMetrics,
@@ -83,6 +84,10 @@ impl Metrics {
             "sallyport_access_log_lost",
             "Lines of the access log that were lost because their writer was too slow",
         );
+        let shed_connections = counter(
+            "sallyport_connections_shed",
+            "Connections that were closed at once, since there were too many or descriptors were short",
+        );
         Self {
             durations,
             upstream_durations,
@@ -93,6 +98,7 @@ impl Metrics {
             active,
             panics,
             lost_lines,
+            shed_connections,
             generation,
             rejected_resources,
             certificates,

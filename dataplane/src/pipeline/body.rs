@@ -25,6 +25,7 @@ use crate::route::Found;
 use crate::runtime::backend::Backend;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
+use crate::server::pace::upload::{Progress, Upload, UploadFault};
 use crate::server::worker::Worker;
 use crate::upstream::Lease;
 
@@ -37,7 +38,7 @@ pub enum RequestBody {
 
 /// What a caller sends. It is watched by itself: it may last longer than the answer.
 pub struct Sent {
-    body: Incoming,
+    body: Upload,
     guard: Guard,
     worker: Rc<Worker>,
     number: u128,
@@ -82,7 +83,7 @@ struct Upstream {
 #[derive(Debug)]
 pub enum BodyFault {
     Upstream(hyper::Error),
-    Caller(hyper::Error),
+    Caller(UploadFault),
     /// What admitted the request no longer holds.
     Revoked(&'static str),
     /// A defect of the gateway itself.
@@ -93,7 +94,7 @@ impl fmt::Display for BodyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upstream(_) => f.write_str("the body of the service broke off"),
-            Self::Caller(_) => f.write_str("the body of the caller broke off"),
+            Self::Caller(_) => f.write_str("the body of the caller cannot be had"),
             Self::Revoked(why) => f.write_str(why),
             Self::Panicked => f.write_str("the gateway failed"),
         }
@@ -103,7 +104,8 @@ impl fmt::Display for BodyFault {
 impl std::error::Error for BodyFault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Upstream(error) | Self::Caller(error) => Some(error),
+            Self::Upstream(error) => Some(error),
+            Self::Caller(fault) => Some(fault),
             Self::Revoked(_) | Self::Panicked => None,
         }
     }
@@ -183,6 +185,9 @@ impl HttpBody for Body {
                 polled.unwrap_or(Poll::Ready(Some(Err(BodyFault::Panicked))))
             }
         };
+        if let Some(record) = &this.record {
+            record.connection.last_turn.note(&frame);
+        }
         if let (Poll::Ready(Some(Ok(frame))), Some(record)) = (&frame, &mut this.record) {
             record.line.bytes_sent += frame.data_ref().map_or(0, Bytes::len) as u64;
         }
@@ -207,13 +212,20 @@ impl HttpBody for Body {
 }
 
 impl RequestBody {
-    /// What a caller sends, as long as `standing` holds.
-    pub(super) fn of_caller(body: Incoming, guard: Guard, standing: &Standing, record: &Record) -> Self {
+    /// What a caller sends, as long as `standing` holds and the caller goes on sending; and how that goes, if there is anything.
+    pub(super) fn of_caller(
+        body: Incoming,
+        guard: Guard,
+        standing: &Standing,
+        record: &Record,
+    ) -> (Self, Option<Rc<Progress>>) {
         if body.is_end_stream() {
-            return Self::Empty;
+            return (Self::Empty, None);
         }
+        let progress = Rc::<Progress>::default();
+        let body = Upload::new(body, record.connection.bounds.body_timeout, &progress);
         let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
-        Self::Incoming(Box::new(Sent { body, guard, worker, number, watch }))
+        (Self::Incoming(Box::new(Sent { body, guard, worker, number, watch })), Some(progress))
     }
 }
 
@@ -270,6 +282,8 @@ pub(crate) struct Record {
     began: Instant,
     line: Line,
     random: u128,
+    /// Of the request's body, which may pause until the response has ended.
+    upload: Option<Rc<Progress>>,
 }
 
 impl Record {
@@ -291,6 +305,7 @@ impl Record {
             began: Instant::now(),
             line,
             random: worker.random_128(),
+            upload: None,
         })
     }
 
@@ -343,6 +358,12 @@ impl Record {
         self.line.upstream_time = Some(asked.elapsed());
     }
 
+    /// The response has begun while the request's body may still be under way.
+    pub(super) fn answering(&mut self, upload: Rc<Progress>) {
+        upload.answering();
+        self.upload = Some(upload);
+    }
+
     pub(super) fn refused(&mut self, rejection: Rejection) {
         self.line.rejection = Some(rejection);
     }
@@ -359,6 +380,9 @@ impl Drop for Record {
     fn drop(&mut self) {
         let ended = Instant::now();
         self.worker.end_request();
+        if let Some(upload) = &self.upload {
+            upload.answered();
+        }
         self.connection.finish_request(ended);
         self.line.duration = ended.saturating_duration_since(self.began);
         let instance = self.random;

@@ -30,6 +30,7 @@ use crate::runtime::Runtime;
 use crate::runtime::backend::Backend;
 use crate::runtime::listener::Listener;
 use crate::server::connection::Connection;
+use crate::server::pace::tunnel;
 use crate::server::worker::Worker;
 use crate::sources::chain;
 use crate::upstream::target::Target;
@@ -91,7 +92,7 @@ pub(super) async fn forward(
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
     let own = credential.and_then(|credential| credential.own_header()).cloned();
-    let body = RequestBody::of_caller(body, Guard { backend: Arc::clone(&backend), own }, &standing, record);
+    let (body, upload) = RequestBody::of_caller(body, Guard { backend: Arc::clone(&backend), own }, &standing, record);
     let mut watch = standing.watched();
     let terms = Terms {
         timeout: timeout(&found, target.request_timeout),
@@ -99,8 +100,12 @@ pub(super) async fn forward(
     };
     let asked = Instant::now();
     let exchange = pin!(ask(worker, target, Request::from_parts(head, body), terms, &mut watch)).await;
-    let Exchange { response, address, lease } = exchange?;
+    let Exchange { response, address, lease } =
+        exchange.map_err(|rejection| upload.as_ref().and_then(|upload| upload.refusal()).unwrap_or(rejection))?;
     record.upstream(address, asked);
+    if let Some(upload) = upload {
+        record.answering(upload);
+    }
     let (mut response, body) = match (upgrade, response.status()) {
         (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => {
             let (response, tunnel) = tunnel(connection, upgrade, response, watch);
@@ -269,11 +274,11 @@ fn tunnel(
 ) -> (Response<Body>, impl Future<Output = ()> + use<>) {
     let upstream = hyper::upgrade::on(&mut response);
     connection.tunnel();
+    let idle = connection.bounds.tunnel_idle_timeout;
     let joined = async move {
         let (Ok(caller), Ok(service)) = tokio::join!(upgrade.connection, upstream) else { return };
-        let (mut caller, mut service) = (TokioIo::new(caller), TokioIo::new(service));
         tokio::select! {
-            _ended = tokio::io::copy_bidirectional(&mut caller, &mut service) => {}
+            () = tunnel::join(TokioIo::new(caller), TokioIo::new(service), idle) => {}
             _fallen = watch.fall() => {}
         }
     };

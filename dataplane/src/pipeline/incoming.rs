@@ -31,6 +31,7 @@ impl Arrival {
             return Err(connection.refusal());
         }
         if request.version() == Version::HTTP_2 {
+            connection.judge_http2(request)?;
             judge_http2(request.headers())?;
         }
         let raw = raw_authority(request)?;

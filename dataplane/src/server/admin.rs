@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -11,27 +12,61 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::worker::Shared;
+
+/// Connections at a time: every probe and scraper of a node has one, and one to spare.
+const MAX_CONNECTIONS: usize = 64;
+/// Until the head of the request has come: probes are near.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+/// For the one request of a connection, from its beginning to the end of the response: as long as Prometheus waits by default.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// A pause after accepting has failed: what is missing, descriptors as a rule, is not there a moment later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Binds `address` and answers there until the process ends. Returns the address, which matters where the port was 0.
 pub async fn start(address: SocketAddr, shared: Arc<Shared>) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let shared = Arc::clone(&shared);
-            let service = service_fn(move |request: Request<Incoming>| {
-                let response = answer(&shared, request.method(), request.uri().path());
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let connection =
-                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-            tokio::spawn(connection);
-        }
-    });
+    tokio::spawn(accept(listener, shared));
     Ok(bound)
+}
+
+/// Never ends: an error says something of one connection, or of this moment.
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        // Who has no room waits in the kernel's queue, for a moment: no connection lasts.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    // Whoever is not done by then is not waited for.
+                    let _ended = tokio::time::timeout(CONNECTION_TIMEOUT, serve(stream, &shared)).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the admin port could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Answers one request.
+async fn serve(stream: TcpStream, shared: &Shared) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = answer(shared, request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
+    // The caller may have gone, or have sent what is no HTTP.
+    let _ended = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 fn answer(shared: &Shared, method: &Method, path: &str) -> Response<Full<Bytes>> {

@@ -1,30 +1,33 @@
 //! One connection: TLS where the port has it, the gate where it speaks HTTP/1, hyper behind.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
-use http::HeaderValue;
+use http::{HeaderValue, Request, header};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::destination::LastDestination;
+use super::http2::{Followed, Head, Streams, abandoned, overdue};
+use super::pace::exchange::{LastTurn, PacedExchanges};
+use super::pace::socket::PacedSocket;
 use super::tls;
 use super::worker::Worker;
-use crate::gate::{GateBounds, GateControl, GatedIo, HeadBounds, Opening, read_opening};
+use crate::gate::{GateBounds, GateControl, GatedIo, HeadBounds, Opening, READ_BYTES, read_opening};
 use crate::gathered::Gathered;
 use crate::pipeline;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::listener::Listener;
 use crate::settings::Bounds;
-use crate::upstream::OnThisWorker;
 
 /// The longest request target; more is answered 414.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
@@ -45,6 +48,10 @@ pub struct Connection {
     tls: Option<Arc<Listener>>,
     /// Absent for HTTP/2.
     gate: Option<Arc<GateControl>>,
+    /// Of HTTP/2.
+    streams: Streams,
+    /// What the body of a response did last.
+    pub(crate) last_turn: Rc<LastTurn>,
 }
 
 impl Connection {
@@ -62,6 +69,21 @@ impl Connection {
                 format!("the connection was not made for listener {}", listener.name),
             ))
         }
+    }
+
+    /// What the gate judges of HTTP/1, for a head that came by HTTP/2.
+    pub(crate) fn judge_http2<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+        let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if target_bytes > MAX_TARGET_BYTES {
+            return Err(Rejection::because(Reason::TargetTooLong, "the target is longer than 8 KiB"));
+        }
+        let (headers, max) = (request.headers(), self.bounds.max_headers);
+        // Cookies are one field in as many lines as their sender likes (RFC 9113, 8.2.3).
+        if headers.len() > max && headers.len() - headers.get_all(header::COOKIE).iter().count().saturating_sub(1) > max
+        {
+            return Err(Rejection::because(Reason::HeadTooLarge, "the head has more fields than bounds.maxHeaders"));
+        }
+        Ok(())
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
@@ -82,8 +104,9 @@ impl Connection {
     }
 
     pub(crate) fn begin_request(&self) {
-        if let Some(gate) = &self.gate {
-            gate.take_up();
+        match &self.gate {
+            Some(gate) => gate.take_up(),
+            None => self.streams.begin(),
         }
     }
 
@@ -100,23 +123,28 @@ impl Connection {
     }
 
     pub(crate) fn finish_request(&self, ended: Instant) {
-        if let Some(gate) = &self.gate {
-            gate.finish(ended);
+        match &self.gate {
+            Some(gate) => gate.finish(ended),
+            None => self.streams.finish(ended),
         }
     }
 }
 
+/// Closes a connection for which there is no room. Without TLS it is said why; a handshake would cost what there is none of.
+pub(super) fn shed(stream: TcpStream, is_tls: bool) {
+    if !is_tls && let Ok(mut stream) = stream.into_std() {
+        // There is room for this in every new socket; the caller may have gone already.
+        let _gone = stream.write_all(OVERLOADED);
+    }
+}
+
 /// Serves a connection to its end.
-pub(super) async fn serve(worker: Rc<Worker>, port: u16, mut stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(worker: Rc<Worker>, port: u16, stream: TcpStream, peer: SocketAddr) {
     let runtime = worker.runtime();
     let Some(entry) = runtime.ports.get(&port) else { return };
     let bounds = entry.bounds.clone();
     let Some(_guard) = worker.admit_connection(bounds.max_connections) else {
-        if !entry.is_tls {
-            // The caller may have gone already.
-            let _gone = stream.write_all(OVERLOADED).await;
-        }
-        return;
+        return shed(stream, entry.is_tls);
     };
     // Latency counts for more than packets between a gateway and its callers.
     let _best_effort = stream.set_nodelay(true);
@@ -130,18 +158,20 @@ pub(super) async fn serve(worker: Rc<Worker>, port: u16, mut stream: TcpStream, 
         last_destination: LastDestination::default(),
         tls: None,
         gate: None,
+        streams: Streams::new(),
+        last_turn: Rc::default(),
     };
     if entry.is_tls {
-        let accepted =
-            tokio::time::timeout(connection.bounds.header_timeout, tls::accept(&runtime, port, stream)).await;
+        let accepted = timeout(connection.bounds.header_timeout, tls::accept(&runtime, port, stream)).await;
         drop(runtime);
         match accepted {
             Ok(Ok(accepted)) => {
                 let connection = Connection { tls: Some(accepted.listener), ..connection };
+                let stream = PacedSocket::new(accepted.stream, connection.bounds.body_timeout);
                 if accepted.http2 {
-                    serve_http2(worker, connection, accepted.stream).await;
+                    serve_http2(worker, connection, stream).await;
                 } else {
-                    serve_opening(worker, connection, accepted.stream).await;
+                    serve_opening(worker, connection, stream).await;
                 }
             }
             Ok(Err(error)) => tracing::debug!(%peer, port, %error, "a TLS handshake failed"),
@@ -149,7 +179,8 @@ pub(super) async fn serve(worker: Rc<Worker>, port: u16, mut stream: TcpStream, 
         }
     } else {
         drop(runtime);
-        serve_opening(worker, connection, Gathered(stream)).await;
+        let stream = PacedSocket::new(Gathered(stream), connection.bounds.body_timeout);
+        serve_opening(worker, connection, stream).await;
     }
 }
 
@@ -158,8 +189,13 @@ async fn serve_opening<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     connection: Connection,
     mut stream: T,
 ) {
-    let opening = tokio::time::timeout(connection.bounds.idle_timeout, read_opening(&mut stream)).await;
-    match opening {
+    let mut begun = BytesMut::with_capacity(READ_BYTES);
+    let first = timeout(connection.bounds.idle_timeout, stream.read_buf(&mut begun)).await;
+    if !matches!(first, Ok(Ok(_))) {
+        return;
+    }
+    // What has begun goes on in time, or is not waited for.
+    match timeout(connection.bounds.header_timeout, read_opening(&mut stream, begun)).await {
         Ok(Ok((Opening::Http2, begun))) => serve_http2(worker, connection, GatedIo::open(stream, begun)).await,
         Ok(Ok((Opening::Http1, begun))) => serve_http1(worker, connection, stream, begun).await,
         Ok(Err(_)) | Err(_) => {}
@@ -202,27 +238,36 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     connection: Connection,
     stream: T,
 ) {
-    let (streams, header_bytes) = (connection.bounds.max_concurrent_streams, connection.bounds.max_header_bytes);
-    let idle = connection.bounds.idle_timeout;
     let connection = Rc::new(connection);
-    let mut draining = worker.draining();
-    let service = service_fn(move |request| {
-        let served = pipeline::serve(Rc::clone(&worker), Rc::clone(&connection), request);
-        async move { Ok::<_, Infallible>(served.await) }
-    });
-    let mut builder = http2::Builder::new(OnThisWorker);
-    let list_bytes = u32::try_from(header_bytes).unwrap_or(u32::MAX);
+    let bounds = &connection.bounds;
+    let exchanges = PacedExchanges { last_turn: Rc::clone(&connection.last_turn), limit: bounds.body_timeout };
+    let mut builder = http2::Builder::new(exchanges);
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(streams)
-        .max_header_list_size(list_bytes)
-        .keep_alive_interval(idle / 2);
-    let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        .max_concurrent_streams(bounds.max_concurrent_streams)
+        .max_header_list_size(u32::try_from(bounds.max_header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(bounds.idle_timeout / 2);
+    let mut draining = worker.draining();
+    let of_requests = Rc::clone(&connection);
+    let service = service_fn(move |request| {
+        let served = pipeline::serve(Rc::clone(&worker), Rc::clone(&of_requests), request);
+        async move { Ok::<_, Infallible>(served.await) }
+    });
+    let head = Rc::<Head>::default();
+    let io = TokioIo::new(Followed::new(stream, &head));
+    let mut served = std::pin::pin!(builder.serve_connection(io, service));
     tokio::select! {
         _ended = served.as_mut() => {}
         _told = draining.wait_for(|draining| *draining) => {
             served.as_mut().graceful_shutdown();
             let _ended = served.await;
+        }
+        () = overdue(bounds, &connection.streams, &head) => {
+            served.as_mut().graceful_shutdown();
+            tokio::select! {
+                _ended = served => {}
+                () = abandoned(&connection.streams) => {}
+            }
         }
     }
 }

@@ -2,11 +2,22 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connections that the kernel holds before a worker accepts them: a burst of one scheduling delay at 100,000 a second.
 const BACKLOG: i32 = 1024;
+
+/// A silent peer is asked whether it is there after this time: below the five minutes after which many firewalls forget.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// And again, as often as the system has it (nine times), until it is given up.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// How peers that have vanished are noticed.
+pub(crate) fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY)
+}
 
 /// Binds `count` sockets to the same address; the kernel spreads connections over them.
 ///
@@ -44,6 +55,8 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(sharing == Sharing::AmongWorkers)?;
     socket.set_nonblocking(true)?;
+    // Accepted sockets have it from this one.
+    socket.set_tcp_keepalive(&keepalive())?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -62,6 +75,16 @@ mod tests {
         assert_eq!(held.len(), 2);
         let refused = bind_all(address, 2).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn accepted_sockets_notice_that_their_peer_has_vanished() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = bind(any, Sharing::Alone).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _caller = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(socket2::SockRef::from(&accepted).keepalive().unwrap());
     }
 
     #[test]

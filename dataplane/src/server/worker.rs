@@ -29,6 +29,7 @@ use crate::pipeline::tokens::Tokens;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::Runtime;
 use crate::server::connection::{self, Connection};
+use crate::server::descriptors::Descriptors;
 use crate::upstream::Upstreams;
 
 /// Between two looks at idle upstream connections.
@@ -45,6 +46,7 @@ pub struct Shared {
     pub traces: Traces,
     pub metrics: Metrics,
     pub rules: AddressRules,
+    pub descriptors: Descriptors,
     /// Set once, when the process has been told to stop.
     pub draining: AtomicBool,
 }
@@ -132,6 +134,11 @@ async fn accept(worker: Rc<Worker>, port: u16, socket: TcpListener) {
     let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
     loop {
         match socket.accept().await {
+            // Here, and not in a task of its own: until that runs, many more would have been accepted.
+            Ok((stream, _)) if worker.shared.descriptors.too_many_callers(&stream) => {
+                worker.shared.metrics.shed_connections.inc();
+                connection::shed(stream, worker.runtime().ports.get(&port).is_some_and(|port| port.is_tls));
+            }
             Ok((stream, peer)) => {
                 tokio::task::spawn_local(connection::serve(Rc::clone(&worker), port, stream, peer));
             }
@@ -146,7 +153,7 @@ async fn accept(worker: Rc<Worker>, port: u16, socket: TcpListener) {
 impl Worker {
     fn new(shared: Arc<Shared>) -> Self {
         let mut random: SmallRng = rand::make_rng();
-        let upstreams = Upstreams::new(shared.rules, random.random());
+        let upstreams = Upstreams::new(shared.rules, shared.descriptors, random.random());
         let (draining, _) = watch::channel(false);
         Self {
             shared,
@@ -196,6 +203,7 @@ impl Worker {
     /// Takes a connection in, unless there are too many.
     pub(crate) fn admit_connection(self: &Rc<Self>, max: usize) -> Option<ConnectionGuard> {
         if self.connections.get() >= max {
+            self.shared.metrics.shed_connections.inc();
             return None;
         }
         self.connections.set(self.connections.get() + 1);

@@ -8,13 +8,16 @@ use bytes::Bytes;
 use http_body::Body as HttpBody;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 use super::target::{Speech, Target};
 use super::{Purpose, Sender, UpstreamFailure};
 use crate::gathered::Gathered;
+use crate::server::descriptors::Descriptors;
+use crate::server::socket::keepalive;
 
 /// Runs connections on the worker that made them.
 #[derive(Clone, Copy, Debug)]
@@ -32,16 +35,23 @@ pub(super) async fn connect<B>(
     target: &Target,
     address: SocketAddr,
     purpose: Purpose,
+    descriptors: Descriptors,
 ) -> Result<Sender<B>, UpstreamFailure>
 where
     B: HttpBody<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let place = || address.to_string();
-    let stream =
-        TcpStream::connect(address).await.map_err(|source| UpstreamFailure::Connect { place: place(), source })?;
+    let failed = |source| UpstreamFailure::Connect { place: place(), source };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+    if descriptors.too_many_services(&socket) {
+        return Err(UpstreamFailure::NoDescriptor { place: place() });
+    }
     // Latency counts for more than packets between a gateway and its services.
-    let _best_effort = stream.set_nodelay(true);
+    let _best_effort = socket.set_nodelay(true);
+    // A service whose machine has vanished says nothing: only being asked tells.
+    let _best_effort = SockRef::from(&socket).set_tcp_keepalive(&keepalive());
+    let stream = socket.connect(address).await.map_err(failed)?;
     let Some(tls) = &target.tls else {
         let http2 = target.speech == Speech::Http2 && purpose == Purpose::Exchange;
         return handshake(Gathered(stream), http2, address).await;

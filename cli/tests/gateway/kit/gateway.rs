@@ -186,7 +186,7 @@ impl Write for Memory {
 }
 
 /// By process and by gateway within it, so that tests can run beside each other on the same ports.
-fn own_address() -> IpAddr {
+pub fn own_address() -> IpAddr {
     static STARTED: AtomicU8 = AtomicU8::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, high, low, STARTED.fetch_add(1, Ordering::Relaxed)).into()

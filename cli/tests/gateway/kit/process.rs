@@ -1,0 +1,76 @@
+//! `sallyport run` as a process of its own, for what one process cannot try on itself.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::caller::{get, over};
+use super::gateway::{HTTP, own_address};
+
+const ADMIN: u16 = 9090;
+/// A process that is not ready by then never will be.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Process {
+    child: Child,
+    pub http: SocketAddr,
+    pub admin: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Process {
+    /// Runs with these manifests in force, under limits that a shell sets first, e.g. `ulimit -n 64`.
+    pub async fn start(limits: &str, manifests: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("main.yaml"), manifests).unwrap();
+        let ip = own_address();
+        let (http, admin) = (SocketAddr::from((ip, HTTP)), SocketAddr::from((ip, ADMIN)));
+        let child = Command::new("sh")
+            .args([
+                "-c",
+                &format!("{limits}; exec \"$0\" \"$@\""),
+                env!("CARGO_BIN_EXE_sallyport"),
+                "run",
+                "--workers",
+                "1",
+            ])
+            .args(["--bind", &ip.to_string(), "--admin", &admin.to_string(), "-f", folder.path().to_str().unwrap()])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let process = Self { child, http, admin, _folder: folder };
+        tokio::time::timeout(PATIENCE, process.ready()).await.expect("the gateway becomes ready");
+        process
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Tells the process to stop.
+    pub async fn terminate(&self) {
+        let told = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().await.unwrap();
+        assert!(told.success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        self.child.wait().await.unwrap()
+    }
+
+    async fn ready(&self) {
+        loop {
+            if let Ok(stream) = TcpStream::connect(self.admin).await
+                && over(stream, get("/readyz", &[])).await.status == 200
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

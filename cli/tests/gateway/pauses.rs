@@ -1,0 +1,151 @@
+//! Peers that stop in the middle: a body that does not go on, a response that nobody takes, a tunnel that nobody uses.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::kit::caller::{HOST, get, hear, http2, open, read};
+use crate::kit::gateway::Gateway;
+use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
+use crate::kit::service::Service;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn bounded(bounds: &str, of_backend: &str) -> (Gateway, Service) {
+    let service = Service::start().await;
+    let manifests = [
+        gateway_with(&format!("{{bounds: {bounds}}}")),
+        route("orders", "shop"),
+        backend("shop", service.address, of_backend),
+        policy("orders", OPEN),
+    ];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    assert!(gateway.diagnostics.is_empty(), "{:?}", gateway.diagnostics);
+    (gateway, service)
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_answered_408_and_the_service_is_not_left_waiting() {
+    for of_backend in ["protocol: HTTP11", "protocol: H2C"] {
+        let (gateway, service) = bounded("{bodyTimeout: 300ms}", of_backend).await;
+        for framing in ["content-length: 10\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"] {
+            let mut stream = TcpStream::connect(gateway.http()).await.unwrap();
+            let request = format!("POST /orders HTTP/1.1\r\nHost: {HOST}\r\n{framing}");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let heard = timeout(PATIENCE, hear(&mut stream)).await.unwrap();
+            assert_eq!((heard.statuses(), heard.closed), (vec![408], true), "{of_backend} {framing}: {heard:?}");
+            assert!(heard.text.contains("request-body-timeout"), "{heard:?}");
+        }
+        let seen = service.take();
+        assert!(seen.iter().all(|seen| &*seen.body == b"broken"), "never a whole one: {seen:?}");
+    }
+}
+
+/// `pieces` of a body with a pause before each, and then nothing more.
+fn upload(
+    pieces: usize,
+    pause: Duration,
+) -> Request<impl http_body::Body<Data = Bytes, Error = Infallible> + Unpin + Send> {
+    let stream = futures_util::stream::unfold(0, move |number| async move {
+        tokio::time::sleep(if number < pieces { pause } else { PATIENCE * 10 }).await;
+        Some((Ok(Frame::data(Bytes::from_static(b"piece"))), number + 1))
+    });
+    Request::post(format!("http://{HOST}/orders")).body(StreamBody::new(Box::pin(stream))).unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_that_stops_is_answered_408_and_its_connection_goes_on() {
+    let (gateway, _service) = bounded("{bodyTimeout: 300ms}", "").await;
+    let mut sender = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    for pieces in [0, 1, 5] {
+        sender.ready().await.unwrap();
+        let response =
+            timeout(PATIENCE, sender.send_request(upload(pieces, Duration::from_millis(100)))).await.unwrap();
+        assert_eq!(read(response.unwrap()).await.verdict(), "408 request-body-timeout", "{pieces} pieces");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_nobody_takes_ends() {
+    let (gateway, _service) = bounded("{bodyTimeout: 300ms}", "").await;
+    let mut stuck = TcpStream::connect(gateway.http()).await.unwrap();
+    stuck.write_all(format!("GET /orders/flood HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
+    let ended = timeout(PATIENCE, async { while gateway.metrics().await.contains("http_server_active_requests 1") {} });
+    let line = first_line(&gateway).await;
+    assert_eq!(line["path"], "/orders/flood");
+    ended.await.expect("nothing is under way");
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_takes_ends_and_its_connection_goes_on() {
+    let (gateway, _service) = bounded("{bodyTimeout: 300ms}", "").await;
+    let mut sender = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let echoed = |target: &str, bytes: usize| {
+        let body = http_body_util::Full::new(Bytes::from(vec![b'x'; bytes]));
+        Request::post(format!("http://{HOST}{target}")).body(body).unwrap()
+    };
+    // Its window is never opened again.
+    let untaken = sender.send_request(echoed("/orders/large", 1 << 20)).await.unwrap();
+    let line = first_line(&gateway).await;
+    assert_eq!(line["path"], "/orders/large");
+    sender.ready().await.unwrap();
+    assert_eq!(read(sender.send_request(echoed("/orders", 1)).await.unwrap()).await.verdict(), "200");
+    drop(untaken);
+}
+
+/// The first line of the access log, which is written when an exchange has ended.
+async fn first_line(gateway: &Gateway) -> serde_json::Value {
+    let logged = async {
+        loop {
+            if let Ok(mut lines) = timeout(Duration::from_millis(1), gateway.log(1)).await {
+                return lines.remove(0);
+            }
+        }
+    };
+    timeout(PATIENCE, logged).await.expect("the exchange ends")
+}
+
+#[tokio::test]
+async fn a_service_may_pause_for_longer_than_a_caller() {
+    let (gateway, _service) = bounded("{bodyTimeout: 40ms}", "").await;
+    for version in ["1.1", "2"] {
+        let stream = TcpStream::connect(gateway.http()).await.unwrap();
+        let mut response = match version {
+            "1.1" => open(stream, get("/orders/drip", &[])).await,
+            _ => {
+                let request = Request::get(format!("http://{HOST}/orders/drip"));
+                let request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
+                http2(stream).await.send_request(request).await.unwrap()
+            }
+        };
+        for _ in 0..8 {
+            let frame = http_body_util::BodyExt::frame(&mut response).await;
+            assert!(frame.unwrap().unwrap().is_data(), "HTTP/{version}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_that_nobody_uses_is_closed_and_one_in_use_is_not() {
+    let (gateway, _service) = bounded("{tunnelIdleTimeout: 400ms}", "").await;
+    let mut stream = TcpStream::connect(gateway.http()).await.unwrap();
+    let request =
+        format!("GET /orders/ws HTTP/1.1\r\nHost: {HOST}\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = [0; 1024];
+    let count = stream.read(&mut bytes).await.unwrap();
+    assert!(bytes[..count].starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&bytes[..count]));
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stream.write_all(b"ping").await.unwrap();
+        assert_eq!(stream.read(&mut bytes).await.unwrap(), 4);
+    }
+    assert_eq!(timeout(PATIENCE, stream.read(&mut bytes)).await.expect("an end").unwrap_or(0), 0);
+}

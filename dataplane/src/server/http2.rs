@@ -1,0 +1,196 @@
+//! The bounds of an HTTP/2 connection that hyper does not keep, watched from outside: one without streams, and one that does not
+//! finish a head.
+
+mod frames;
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::settings::Bounds;
+use frames::Frames;
+
+/// Time for a caller to answer that the connection ends: a round trip around the world, and some.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Requests of one HTTP/2 connection that are under way.
+pub(super) struct Streams {
+    in_flight: Cell<usize>,
+    /// Whether there has been any.
+    any: Cell<bool>,
+    idle_since: Cell<Instant>,
+}
+
+impl Streams {
+    /// None so far.
+    pub(super) fn new() -> Self {
+        Self { in_flight: Cell::new(0), any: Cell::new(false), idle_since: Cell::new(Instant::now()) }
+    }
+
+    pub(super) fn begin(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.any.set(true);
+    }
+
+    pub(super) fn finish(&self, ended: Instant) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.idle_since.set(ended);
+    }
+
+    /// Until when something has to happen; `None` while there are streams.
+    fn deadline(&self, bounds: &Bounds) -> Option<Instant> {
+        let idle = if self.any.get() { bounds.idle_timeout } else { bounds.header_timeout };
+        (self.in_flight.get() == 0).then(|| self.idle_since.get() + idle)
+    }
+}
+
+/// Waits until the connection has been without streams, or in the middle of a head, for longer than `bounds` allow.
+pub(super) async fn overdue(bounds: &Bounds, streams: &Streams, head: &Head) {
+    loop {
+        let now = Instant::now();
+        // Neither a head that begins now nor idleness that begins now is late before.
+        let look = now + bounds.header_timeout.min(bounds.idle_timeout);
+        let deadline = match head.0.get() {
+            Some(began) => began + bounds.header_timeout,
+            None => streams.deadline(bounds).map_or(look, |deadline| deadline.min(look)),
+        };
+        if deadline <= now {
+            return;
+        }
+        tokio::time::sleep_until(deadline).await;
+    }
+}
+
+/// Waits until all streams have ended, and the caller has had time to hear that the connection does.
+pub(super) async fn abandoned(streams: &Streams) {
+    loop {
+        tokio::time::sleep(GOODBYE).await;
+        if streams.in_flight.get() == 0 {
+            return;
+        }
+    }
+}
+
+/// Since when a head has begun and not ended.
+#[derive(Default)]
+pub(super) struct Head(Cell<Option<Instant>>);
+
+/// Bytes of an HTTP/2 connection, followed as they are read.
+pub(super) struct Followed<T> {
+    inner: T,
+    frames: RefCell<Frames>,
+    head: Rc<Head>,
+}
+
+impl<T> Followed<T> {
+    /// Keeps `head` up to date.
+    pub(super) fn new(inner: T, head: &Rc<Head>) -> Self {
+        Self { inner, frames: RefCell::default(), head: Rc::clone(head) }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Followed<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
+        if read.is_ready() {
+            let in_head = self.frames.borrow_mut().advance(buffer.filled().get(before..).unwrap_or_default());
+            let began = in_head.then(|| self.head.0.get().unwrap_or_else(Instant::now));
+            self.head.0.set(began);
+        }
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Followed<T> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(75);
+
+    fn bounds() -> Bounds {
+        Bounds { header_timeout: HEADER, idle_timeout: IDLE, ..Bounds::default() }
+    }
+
+    /// How long it takes from now.
+    async fn until_overdue(streams: &Streams, head: &Head) -> Duration {
+        let began = Instant::now();
+        overdue(&bounds(), streams, head).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_request_has_the_time_of_a_head_and_the_next_that_of_idleness() {
+        let (streams, head) = (Streams::new(), Head::default());
+        assert_eq!(until_overdue(&streams, &head).await, HEADER);
+        streams.begin();
+        streams.begin();
+        streams.finish(Instant::now());
+        assert!(tokio::time::timeout(IDLE * 9, overdue(&bounds(), &streams, &head)).await.is_err(), "one is under way");
+        streams.finish(Instant::now());
+        assert_eq!(until_overdue(&streams, &head).await, IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_end_is_late_whenever_it_began() {
+        for before in [0, 3, 9, 10, 11, 34] {
+            let (streams, head) = (Streams::new(), Head::default());
+            streams.begin();
+            let beginning = async {
+                tokio::time::sleep(Duration::from_secs(before)).await;
+                head.0.set(Some(Instant::now()));
+            };
+            let (took, ()) = tokio::join!(until_overdue(&streams, &head), beginning);
+            assert_eq!(took, Duration::from_secs(before) + HEADER);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_abandoned_when_its_streams_have_ended() {
+        let (streams, began) = (Streams::new(), Instant::now());
+        streams.begin();
+        let ending = async {
+            tokio::time::sleep(IDLE).await;
+            streams.finish(Instant::now());
+        };
+        tokio::join!(abandoned(&streams), ending);
+        assert!(began.elapsed() >= IDLE && began.elapsed() <= IDLE + GOODBYE * 2, "{:?}", began.elapsed());
+    }
+}

@@ -1,0 +1,99 @@
+//! Two connections joined, until they end or nothing has passed for too long.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Carries bytes both ways until either side ends, or neither has said anything for `idle`.
+pub(crate) async fn join<A, B>(caller: A, service: B, idle: Duration)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let heard = Cell::new(Instant::now());
+    let (mut caller, mut service) = (Heard { inner: caller, at: &heard }, Heard { inner: service, at: &heard });
+    tokio::select! {
+        _ended = tokio::io::copy_bidirectional(&mut caller, &mut service) => {}
+        () = silence(&heard, idle) => {}
+    }
+}
+
+async fn silence(heard: &Cell<Instant>, idle: Duration) {
+    while heard.get() + idle > Instant::now() {
+        tokio::time::sleep_until(heard.get() + idle).await;
+    }
+}
+
+/// Notes when something has been heard last.
+struct Heard<'a, T> {
+    inner: T,
+    at: &'a Cell<Instant>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Heard<'_, T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
+        if read.is_ready() {
+            self.at.set(Instant::now());
+        }
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<'_, T> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_ends_when_nothing_has_passed_either_way_for_long() {
+        let ((mut caller, near), (far, mut service)) = (duplex(64), duplex(64));
+        let began = Instant::now();
+        let talking = async {
+            tokio::time::sleep(IDLE / 2).await;
+            caller.write_all(b"a").await.unwrap();
+            assert_eq!(service.read_u8().await.unwrap(), b'a');
+            tokio::time::sleep(IDLE / 2).await;
+            service.write_all(b"b").await.unwrap();
+            assert_eq!(caller.read_u8().await.unwrap(), b'b');
+            (caller, service)
+        };
+        let ((), _kept_open) = tokio::join!(join(near, far, IDLE), talking);
+        assert_eq!(began.elapsed(), IDLE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_ends_when_both_sides_have() {
+        let ((caller, near), (far, service)) = (duplex(64), duplex(64));
+        drop((caller, service));
+        let began = Instant::now();
+        join(near, far, IDLE).await;
+        assert!(began.elapsed() < IDLE);
+    }
+}
