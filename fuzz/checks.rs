@@ -1,5 +1,6 @@
 //! What holds for any bytes: run by the fuzz targets, and over their corpora by the data plane's tests.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use sallyport_dataplane::jwt::{self, KeyRing, Rules};
 use sallyport_dataplane::path::{Authority, Query, canonical, without_parameters};
 use sallyport_snapshot::v1;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::io::InspectReader;
 
 /// A canonical path stays as it is, and can be read in one way only.
 pub fn path(bytes: &[u8]) {
@@ -52,44 +54,42 @@ pub fn token(bytes: &[u8]) {
     let _read = KeyRing::parse(bytes);
 }
 
-/// Behind the gate hyper sees the same requests however the bytes arrive, and each with one host and one framing.
+/// Behind the gate hyper serves the requests that stand in the bytes it is given, and the same however the bytes arrive; each has one
+/// host and one framing.
 pub fn gate(bytes: &[u8]) {
-    let whole = seen(&[bytes]);
+    let (whole, passed) = seen(&[bytes]);
+    let written = plainly_read(&passed);
+    assert!(written.starts_with(&whole), "{whole:?}, not {written:?}: {:?}", String::from_utf8_lossy(bytes));
     let (first, second) = bytes.split_at(bytes.len() / 2);
-    assert_eq!(whole, seen(&[first, second]), "{:?}", String::from_utf8_lossy(bytes));
+    assert_eq!(whole, seen(&[first, second]).0, "{:?}", String::from_utf8_lossy(bytes));
 }
 
+/// Requests: method, target, body.
 type Seen = Vec<(String, String, Vec<u8>)>;
 
-fn seen(parts: &[&[u8]]) -> Seen {
+/// What is served behind the gate, and the bytes that the gate has let pass for it.
+fn seen(parts: &[&[u8]]) -> (Seen, Vec<u8>) {
     let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     event_loop.expect("an event loop").block_on(served(parts))
 }
 
-async fn served(parts: &[&[u8]]) -> Seen {
+async fn served(parts: &[&[u8]]) -> (Seen, Vec<u8>) {
     let (mut caller, inner) = tokio::io::duplex(1 << 20);
     let head = HeadBounds { bytes: 8192, target_bytes: 2048, fields: 32 };
     let bounds = GateBounds { head, head_timeout: Duration::from_secs(1), idle_timeout: Duration::from_secs(1) };
     let (gated, control) = GatedIo::new(inner, BytesMut::new(), bounds);
-    let log = Rc::<RefCell<Seen>>::default();
-    let entries = Rc::clone(&log);
+    let (log, passed) = (Rc::<RefCell<Seen>>::default(), Rc::<RefCell<Vec<u8>>>::default());
+    let (entries, copy) = (Rc::clone(&log), Rc::clone(&passed));
+    let overheard = InspectReader::new(gated, move |bytes: &[u8]| copy.borrow_mut().extend_from_slice(bytes));
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (entries, control) = (Rc::clone(&entries), Arc::clone(&control));
         async move {
             let (head, body) = request.into_parts();
             if head.method.as_str() != REFUSED_METHOD {
-                assert_eq!(head.headers.get_all(header::HOST).iter().count(), 1);
-                let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
-                    .iter()
-                    .filter(|name| head.headers.contains_key(*name))
-                    .count();
-                assert!(framed <= 1, "{:?}", head.headers);
+                judge_head(&head);
                 if let Ok(body) = body.collect().await {
-                    entries.borrow_mut().push((
-                        head.method.to_string(),
-                        head.uri.to_string(),
-                        body.to_bytes().to_vec(),
-                    ));
+                    let entry = (head.method.to_string(), head.uri.to_string(), body.to_bytes().to_vec());
+                    entries.borrow_mut().push(entry);
                 }
             }
             control.take_up();
@@ -98,7 +98,7 @@ async fn served(parts: &[&[u8]]) -> Seen {
         }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    let connection = builder.half_close(true).serve_connection(TokioIo::new(gated), service);
+    let connection = builder.half_close(true).serve_connection(TokioIo::new(overheard), service);
     let talk = async {
         for part in parts {
             let _gone = caller.write_all(part).await;
@@ -108,5 +108,84 @@ async fn served(parts: &[&[u8]]) -> Seen {
         while caller.read(&mut [0; 4096]).await.is_ok_and(|count| count > 0) {}
     };
     let _ended = tokio::join!(tokio::time::timeout(Duration::from_secs(10), connection), talk);
-    log.take()
+    (log.take(), passed.take())
+}
+
+/// One host, which only HTTP/1.0 can do without, and one framing.
+fn judge_head(head: &http::request::Parts) {
+    let hosts = head.headers.get_all(header::HOST).iter().count();
+    assert!(hosts == 1 || (hosts == 0 && head.version == http::Version::HTTP_10), "{:?}", head.headers);
+    let framings = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    assert!(framings.iter().filter(|name| head.headers.contains_key(*name)).count() <= 1, "{:?}", head.headers);
+}
+
+/// The whole requests in bytes that the gate has let pass. Of what is well-formed no more has to be known than stands here: whoever
+/// needs more to find the same requests has found others.
+fn plainly_read(mut bytes: &[u8]) -> Seen {
+    let mut requests = Seen::new();
+    loop {
+        while let Some(rest) = bytes.strip_prefix(b"\r\n") {
+            bytes = rest;
+        }
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return requests };
+        let (head, rest) = bytes.split_at(end + 4);
+        let lines: Vec<_> =
+            head.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line.trim_ascii())).collect();
+        let Some((body, rest)) = plain_body(&lines, rest) else { return requests };
+        let mut words = lines.iter().flat_map(|line| line.split(' '));
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        requests.push((method.to_owned(), as_hyper_writes(target), body));
+        bytes = rest;
+    }
+}
+
+/// The body behind a head of these lines, and what follows it; `None` if it is not there as a whole.
+fn plain_body<'a>(lines: &[Cow<'_, str>], rest: &'a [u8]) -> Option<(Vec<u8>, &'a [u8])> {
+    let fields = lines.iter().skip(1).filter_map(|line| line.split_once(':'));
+    let value = |wanted: &str| {
+        fields.clone().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    if value("transfer-encoding").is_some() {
+        return plain_chunks(rest);
+    }
+    let length = value("content-length").map_or(Some(0), |length| length.parse().ok())?;
+    rest.split_at_checked(length).map(|(body, rest)| (body.to_vec(), rest))
+}
+
+fn plain_chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut data = Vec::new();
+    loop {
+        let line;
+        (line, rest) = plain_line(rest)?;
+        let size = std::str::from_utf8(line).ok()?.split(';').next()?;
+        match usize::from_str_radix(size, 16).ok()? {
+            0 => break,
+            size => {
+                let (chunk, behind) = rest.split_at_checked(size)?;
+                data.extend_from_slice(chunk);
+                rest = behind.strip_prefix(b"\r\n")?;
+            }
+        }
+    }
+    loop {
+        let line;
+        (line, rest) = plain_line(rest)?;
+        if line.is_empty() {
+            return Some((data, rest));
+        }
+    }
+}
+
+/// A line without its CR LF, and what follows it.
+fn plain_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.windows(2).position(|window| window == b"\r\n")?;
+    Some((bytes.get(..end)?, bytes.get(end + 2..)?))
+}
+
+/// A path as it stands; of an absolute address the scheme in lower case, and at least a slash behind the authority.
+fn as_hyper_writes(target: &str) -> String {
+    match target.parse::<http::Uri>() {
+        Ok(address) if address.scheme().is_some() => address.to_string(),
+        _ => target.to_owned(),
+    }
 }

@@ -124,7 +124,7 @@ words! {
         IssuerHealthy = "IssuerHealthy",
         /// The last look at the issuer failed; the keys that are held go on.
         IssuerStale = "IssuerStale",
-        /// The issuer has never been reached; its tokens are answered with 503.
+        /// No key of the issuer is held: it has never been reached, or has discredited those it had. Its tokens are answered with 503.
         IssuerUnreached = "IssuerUnreached",
         /// Policies take effect.
         Affected = "Affected",

@@ -200,7 +200,8 @@ pub struct Jwt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub ca_certificate_refs: Vec<CaCertificateReference>,
-    /// Signature algorithms that are taken (RFC 7518). Default: all that are listed here; never a symmetric one.
+    /// Signature algorithms that are taken (RFC 7518). Default: all that are listed here; never a symmetric one. `EdDSA` takes tokens
+    /// that call it `Ed25519` as well (RFC 9864).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 9))]
     pub algorithms: Vec<Algorithm>,
@@ -289,7 +290,7 @@ pub enum Algorithm {
     ES256,
     /// ECDSA on P-384 with SHA-384.
     ES384,
-    /// Ed25519.
+    /// Ed25519; tokens may call it by that name as well (RFC 9864).
     EdDSA,
 }
 

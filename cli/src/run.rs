@@ -108,7 +108,7 @@ pub(crate) fn log_to_standard_error() {
 pub(crate) async fn start_for_demo() -> std::io::Result<DataPlane> {
     let workers = NonZeroUsize::MIN.saturating_add(1);
     let binding = Binding { ip: std::net::Ipv4Addr::LOCALHOST.into(), port_offset: 0 };
-    let settings = Settings { workers, binding, admin: None, environment: Environment::Standalone };
+    let settings = Settings { workers, binding, admin: None, environment: Environment::Standalone, api_server: None };
     let (reports, _) = mpsc::unbounded_channel();
     DataPlane::start(
         settings,
@@ -132,6 +132,7 @@ async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>
         binding: Binding { ip: arguments.bind, port_offset: arguments.port_offset },
         admin: Some(arguments.admin),
         environment: Environment::Standalone,
+        api_server: None,
     };
     let access_log = if arguments.access_log { AccessLog::to(std::io::stdout())? } else { AccessLog::off() };
     let traces = match &arguments.otlp_endpoint {

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
@@ -23,10 +24,12 @@ use tokio_rustls::TlsConnector;
 use crate::names::Names;
 pub use address_rules::AddressRules;
 
-/// The largest answer: a key set of 100 keys has about 50 kB.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The largest answer: a key set of 100 keys has about 50 kB, and several times that where each comes with certificates.
+const MAX_BODY_BYTES: usize = 256 * 1024;
 /// The whole call, resolution and handshake included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of which for connecting: each address of the name gets its share, so that a dead one leaves time for the others.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A call that gave no usable answer. Names the host, never the query.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +97,7 @@ impl Egress {
         exchange(stream.map_err(|source| CallFault::Tls { host: place.host.clone(), source })?, place).await
     }
 
-    /// Connects to the first address that answers. An address that must not be called ends the attempt: it was no accident.
+    /// An address that must not be called ends the attempt: it was no accident.
     async fn connect(&self, place: &Place) -> Result<TcpStream, CallFault> {
         let host = || place.host.clone();
         let resolved = self.names.addresses(&place.host).await;
@@ -106,7 +109,7 @@ impl Egress {
         if !place.is_tls && !addresses.iter().all(|address| self.rules.permit_plaintext(address.ip())) {
             return Err(CallFault::Plaintext(host()));
         }
-        TcpStream::connect(addresses.as_slice()).await.map_err(|source| CallFault::Connect { host: host(), source })
+        connect_to_first(&addresses).await.map_err(|source| CallFault::Connect { host: host(), source })
     }
 
     fn tls(&self, authorities: &[Bytes]) -> ClientConfig {
@@ -124,6 +127,20 @@ impl Egress {
             .with_root_certificates(roots)
             .with_no_client_auth()
     }
+}
+
+/// Connects to the first of `addresses` that answers in its share of the time.
+async fn connect_to_first(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
+    let share = CONNECT_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = std::io::Error::other("the name has no address");
+    for address in addresses {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = std::io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }
 
 fn system_roots() -> RootCertStore {
@@ -152,11 +169,20 @@ impl Place {
             _ => return Err(invalid()),
         };
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(invalid)?;
+        let port = port(authority).ok_or_else(invalid)?.unwrap_or(if is_tls { 443 } else { 80 });
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let target = uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         Ok(Self { is_tls, authority: authority.to_string(), host, port, target })
     }
+}
+
+/// The port that `authority` states, or none; `None` if what it states is no port.
+fn port(authority: &Authority) -> Option<Option<u16>> {
+    let Some(stated) = authority.as_str().strip_prefix(authority.host())?.strip_prefix(':') else {
+        return (authority.as_str() == authority.host()).then_some(None);
+    };
+    let is_number = stated.bytes().all(|byte| byte.is_ascii_digit());
+    stated.parse().ok().filter(|port| is_number && *port != 0).map(Some)
 }
 
 /// What may be told of an address that cannot be read: up to the query, without user and password.

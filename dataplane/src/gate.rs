@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::rejection::Reason;
-use chunk::Chunks;
+use chunk::{ChunkFault, Chunks};
 pub use control::GateControl;
 use head::Framing;
 pub use head::{HeadBounds, Refusal};
@@ -71,6 +71,8 @@ enum State {
     Tunnel,
     /// Nothing is read any more.
     Refused,
+    /// A body is broken: what came before it is handed on, and then the connection ends.
+    Broken(ChunkFault),
 }
 
 impl<T> GatedIo<T> {
@@ -112,13 +114,13 @@ impl<T> GatedIo<T> {
     }
 
     /// Validates as much of the buffer as can be judged.
-    fn judge(&mut self) -> io::Result<()> {
+    fn judge(&mut self) {
         while self.validated < self.buffer.len() {
             let fresh = self.buffer.get(self.validated..).unwrap_or_default();
             match &mut self.state {
                 State::Head => {
                     if !self.judge_head() {
-                        return Ok(());
+                        return;
                     }
                 }
                 State::Body(left) => {
@@ -129,26 +131,31 @@ impl<T> GatedIo<T> {
                         self.state = State::Head;
                     }
                 }
-                State::Chunks(chunks) => {
-                    let (taken, ended) =
-                        chunks.advance(fresh).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
-                    self.validated += taken;
-                    if ended {
-                        self.state = State::Head;
+                State::Chunks(chunks) => match chunks.advance(fresh) {
+                    Ok((taken, ended)) => {
+                        self.validated += taken;
+                        if ended {
+                            self.state = State::Head;
+                        }
                     }
-                }
+                    Err(fault) => self.state = State::Broken(fault),
+                },
                 State::Tunnel => self.validated = self.buffer.len(),
-                State::Held(_) | State::Refused => return Ok(()),
+                State::Held(_) | State::Refused | State::Broken(_) => return,
             }
         }
-        Ok(())
     }
 
     /// Judges one head; false if it is not there as a whole.
     fn judge_head(&mut self) -> bool {
         let fresh = self.buffer.get(self.validated..).unwrap_or_default();
-        if self.validated == 0 && self.searched == 0 && fresh.starts_with(b"\r\n") {
+        // RFC 9112, 2.2: an empty line in front of a request says nothing. It is dropped once all before it has been handed on.
+        if fresh.starts_with(b"\r\n") {
+            if self.validated > 0 {
+                return false;
+            }
             self.buffer.advance(2);
+            self.searched = 0;
             return !self.buffer.is_empty();
         }
         match head::find_end(fresh, self.searched, &self.bounds.head) {
@@ -254,13 +261,16 @@ impl<T: AsyncRead + Unpin> AsyncRead for GatedIo<T> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            this.judge()?;
+            this.judge();
             if this.validated > 0 {
                 this.hand_out(buffer);
                 return Poll::Ready(Ok(()));
             }
             match &this.state {
                 State::Refused => return Poll::Pending,
+                State::Broken(fault) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, *fault)));
+                }
                 State::Held(_) => {
                     this.control.wake_on_decision(context.waker());
                     this.follow_decision();

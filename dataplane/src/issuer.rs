@@ -82,9 +82,7 @@ impl Issuers {
     pub fn insert(&self, name: &Arc<str>, set: &v1::KeySet) -> Result<(), String> {
         let keys = Arc::new(IssuerKeys::new(&set.issuer));
         match &set.source {
-            Some(Source::Jwks(json)) => {
-                keys.ring.store(Some(Arc::new(KeyRing::parse(json).map_err(|fault| fault.to_string())?)))
-            }
+            Some(Source::Jwks(json)) => self.give(name, &keys, json)?,
             Some(Source::Discovery(_) | Source::JwksUri(_)) => self.start(name, &keys, set),
             None => return Err("it has no source".to_owned()),
         }
@@ -114,6 +112,18 @@ impl Issuers {
         readings
     }
 
+    /// Keys that are not fetched: what of them is left out is told once, as it would be of a look that brought them.
+    fn give(&self, name: &str, keys: &IssuerKeys, json: &[u8]) -> Result<(), String> {
+        let ring = KeyRing::parse(json).map_err(|fault| fault.to_string())?;
+        if let Some(health) = health::of_given(name, &ring) {
+            tracing::warn!(key_set = name, why = health.message, "some of the keys that are given are of no use");
+            // Nobody listens while the process ends.
+            let _sent = self.means.reports.send(v1::Report { report: Some(v1::report::Report::Issuer(health)) });
+        }
+        keys.ring.store(Some(Arc::new(ring)));
+        Ok(())
+    }
+
     fn start(&self, name: &Arc<str>, keys: &Arc<IssuerKeys>, set: &v1::KeySet) {
         let refresher =
             Refresher { keys: Arc::clone(keys), name: Arc::clone(name), set: set.clone(), means: self.means.clone() };
@@ -134,7 +144,7 @@ impl IssuerKeys {
         }
     }
 
-    /// The keys in force; `None` while the issuer has never been reached.
+    /// The keys in force; `None` while none are held: the issuer has never been reached, or has discredited all that it had.
     pub fn ring(&self) -> Option<Arc<KeyRing>> {
         self.ring.load_full()
     }

@@ -20,7 +20,7 @@ use crate::clock::UnixMs;
 pub use algorithm::Algorithm;
 pub use cache::{Case, TokenCache};
 pub use claims::Claims;
-pub use key_ring::{KeyRing, KeySetFault};
+pub use key_ring::{Discredited, KeyRing, KeySetFault};
 pub use rules::{InvalidRules, Rules};
 
 /// The longest token: fits a header beside cookies, and every token seen in practice.
@@ -43,7 +43,7 @@ pub enum TokenFault {
     Type,
     #[error("the token is of another issuer")]
     Issuer,
-    #[error("the keys of the issuer have never been had")]
+    #[error("no keys of the issuer are held")]
     KeyUnavailable,
     #[error("the token names a key that the issuer does not have")]
     UnknownKey,
@@ -65,38 +65,35 @@ pub enum TokenFault {
     ClaimMismatch { claim: String },
 }
 
-/// Checks `token` by the rules. `keys` is absent while the issuer has never been reached.
+/// Checks `token` by the rules. `keys` is absent while none of the issuer are held.
+///
+/// Whose token it is comes first: to a policy that takes tokens of several issuers, one of another issuer has no other fault.
 pub fn verify(token: &str, rules: &Rules, keys: Option<&KeyRing>, now: UnixMs) -> Result<Claims, TokenFault> {
-    let opened = Opened::read(token, rules)?;
-    let payload =
-        strict_json::object(&opened.payload).ok_or(TokenFault::Malformed("the claims are no plain JSON object"))?;
+    let parts = Parts::split(token)?;
+    let payload = strict_json::object(&decode(parts.payload)?)
+        .ok_or(TokenFault::Malformed("the claims are no plain JSON object"))?;
     if payload.get("iss").and_then(Value::as_str) != Some(&*rules.issuer) {
         return Err(TokenFault::Issuer);
     }
-    opened.verify(keys.ok_or(TokenFault::KeyUnavailable)?)?;
-    claims::judge(payload, rules, now)
+    Seal::read(&parts, rules)?.verify(keys.ok_or(TokenFault::KeyUnavailable)?)?;
+    claims::judge(&payload, rules, now)
 }
 
-/// A token whose form is judged, and whose signature is not.
-struct Opened<'a> {
+/// What is to vouch for a payload: its form is judged, and the signature is not.
+struct Seal<'a> {
     signed: &'a str,
     algorithm: Algorithm,
     key_id: Option<String>,
-    payload: Vec<u8>,
     signature: Vec<u8>,
 }
 
-impl<'a> Opened<'a> {
-    fn read(token: &'a str, rules: &Rules) -> Result<Self, TokenFault> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenFault::TooLong);
-        }
-        let parts = Parts::split(token)?;
+impl<'a> Seal<'a> {
+    fn read(parts: &Parts<'a>, rules: &Rules) -> Result<Self, TokenFault> {
         let header = strict_json::object(&decode(parts.header)?)
             .ok_or(TokenFault::Malformed("the header is no plain JSON object"))?;
         let (algorithm, key_id) = judge_header(&header, rules)?;
-        let (payload, signature) = (decode(parts.payload)?, decode(parts.signature)?);
-        Ok(Self { signed: parts.signed, algorithm, key_id: key_id.map(str::to_owned), payload, signature })
+        let signature = decode(parts.signature)?;
+        Ok(Self { signed: parts.signed, algorithm, key_id: key_id.map(str::to_owned), signature })
     }
 
     fn verify(&self, keys: &KeyRing) -> Result<(), TokenFault> {
@@ -113,6 +110,9 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn split(token: &'a str) -> Result<Self, TokenFault> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenFault::TooLong);
+        }
         let malformed = TokenFault::Malformed("it is not three parts with dots between them");
         let (signed, signature) = token.rsplit_once('.').ok_or(malformed.clone())?;
         let (header, payload) = signed.split_once('.').ok_or(malformed.clone())?;

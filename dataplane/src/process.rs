@@ -55,7 +55,7 @@ impl DataPlane {
     /// Starts workers and probes; nothing is served before the first update. Has to be called on a tokio runtime, which keeps
     /// fetching keys and answering probes.
     pub async fn start(settings: Settings, surroundings: Surroundings) -> std::io::Result<Self> {
-        let rules = AddressRules::of(settings.environment);
+        let rules = AddressRules::of(settings.environment).with_api_server(settings.api_server);
         let means =
             Means { egress: Egress::new(rules), clock: surroundings.clock.clone(), reports: surroundings.reports };
         let issuers = Arc::new(Issuers::new(means, Handle::current()));

@@ -166,7 +166,7 @@ reasons! {
     /// What admitted the request ended before it was answered: its credential, its subscription, its policy or its route.
     PermitEnded => FORBIDDEN, "permit-ended", "Permission ended",
         "What this request was admitted by ended before it was answered.";
-    /// The issuer that the token names has never been reached.
+    /// No key is held of the issuer that the token names: most often it has never been reached.
     IssuerUnreached => SERVICE_UNAVAILABLE, "issuer-unreached", "Token cannot be checked",
         "The access token cannot be checked at the moment. Try again.";
     /// Something that the route needs cannot be resolved.

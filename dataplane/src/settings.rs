@@ -1,6 +1,6 @@
 //! Every bound and time-out of the data plane, by name, with its default and the reason for it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Which outgoing addresses are refused.
     pub environment: Environment,
+    /// In a cluster, where its API server is: an outgoing address that is refused as well.
+    pub api_server: Option<IpAddr>,
 }
 
 /// Where the process runs: decides which outgoing addresses are refused.

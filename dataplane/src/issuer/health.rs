@@ -9,6 +9,7 @@ use sallyport_snapshot::v1::{self, issuer_health::State};
 use super::fetch::{FetchFault, Fresh};
 use crate::clock::UnixMs;
 use crate::egress::CallFault;
+use crate::jwt::KeyRing;
 use crate::sources::chain;
 
 /// Of a message, in characters: an issuer's own words are in it, and it ends up in a status.
@@ -129,6 +130,11 @@ impl Health {
         }
     }
 
+    /// No keys are held any more.
+    pub(super) fn forget(&self) {
+        self.standing.lock().fetched = None;
+    }
+
     pub(super) fn read(&self, key_set: &Arc<str>, issuer: &Arc<str>) -> Reading {
         let standing = self.standing.lock();
         let state = standing.told.as_ref().map_or(State::Unreached, |(state, _)| *state);
@@ -145,13 +151,26 @@ fn state(looked: &Result<Fresh, FetchFault>, fetched: Option<UnixMs>) -> State {
     }
 }
 
+/// What is to be said of keys that were given rather than fetched: `None` if all of them are of use.
+pub(super) fn of_given(key_set: &str, ring: &KeyRing) -> Option<v1::IssuerHealth> {
+    let message = left_out(ring)?;
+    Some(v1::IssuerHealth { key_set: key_set.to_owned(), state: State::Healthy.into(), message: shortened(message) })
+}
+
 /// Why the look failed, or which of the keys that it brought are of no use.
 fn message(looked: &Result<Fresh, FetchFault>) -> String {
-    let text = match looked {
-        Ok(fresh) if fresh.ring.left_out.is_empty() => String::new(),
-        Ok(fresh) => format!("keys that are of no use are left out: {}", fresh.ring.left_out.join("; ")),
+    shortened(match looked {
+        Ok(fresh) => left_out(&fresh.ring).unwrap_or_default(),
         Err(fault) => chain(fault),
-    };
+    })
+}
+
+fn left_out(ring: &KeyRing) -> Option<String> {
+    let list = ring.left_out.join("; ");
+    (!list.is_empty()).then(|| format!("keys that are of no use are left out: {list}"))
+}
+
+fn shortened(text: String) -> String {
     match text.char_indices().nth(MAX_MESSAGE_CHARS) {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
         None => text,
@@ -163,7 +182,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::jwt::KeyRing;
 
     const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 

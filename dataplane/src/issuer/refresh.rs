@@ -6,7 +6,7 @@ use std::time::Duration;
 use sallyport_snapshot::v1::{self, issuer_health::State};
 use tokio::sync::mpsc;
 
-use super::fetch;
+use super::fetch::{self, FetchFault};
 use super::health::Change;
 use super::{IssuerKeys, Means};
 
@@ -38,7 +38,8 @@ impl Refresher {
                     pause = FIRST_RETRY;
                     fresh.lifetime
                 }
-                Err(_) => {
+                Err(fault) => {
+                    self.withdraw(fault);
                     let wait = pause.min(self.longest_pause());
                     pause = (pause * 2).min(MAX_RETRY_WITH_KEYS);
                     wait
@@ -54,6 +55,17 @@ impl Refresher {
                 () = self.keys.asked.notified() => {}
             }
         }
+    }
+
+    /// Keys outlive the absence of their issuer, and whatever nonsense comes from its address. Not its word that they are of no use:
+    /// an answer of which nothing can be used, and which names keys that are held, is such a word.
+    fn withdraw(&self, fault: &FetchFault) {
+        let (Some(discredited), Some(ring)) = (fault.discredited(), self.keys.ring()) else { return };
+        let rest = ring.without(discredited);
+        if rest.is_none() {
+            self.keys.health.forget();
+        }
+        self.keys.ring.store(rest.map(Arc::new));
     }
 
     fn longest_pause(&self) -> Duration {
@@ -90,7 +102,7 @@ fn log(key_set: &str, health: &v1::IssuerHealth) {
             tracing::warn!(
                 key_set,
                 why,
-                "an issuer has never been reached, and its tokens are answered with 503: check the issuer, the way to it and caCertificateRefs"
+                "no key of an issuer is held, and its tokens are answered with 503: check the issuer, the way to it and caCertificateRefs"
             );
         }
     }

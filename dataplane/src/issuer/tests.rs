@@ -14,6 +14,9 @@ use crate::settings::Environment;
 const KEYS: &str =
     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
+const PRIVATE: &str =
+    r#"{"kty":"OKP","crv":"Ed25519","kid":"other","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"AAAA"}"#;
+
 /// An issuer whose answer to every request is what stands in the cell; counts requests.
 struct Issuer {
     address: String,
@@ -142,6 +145,52 @@ async fn an_issuer_that_was_away_heals_and_keys_outlive_its_absence() {
     assert!(keys.ring().is_some());
 }
 
+/// What the issuer says of a key that is held, once it has been fetched and then something else is published.
+async fn after(published: &str) -> (Arc<IssuerKeys>, State, String) {
+    let issuer = Issuer::start(ok(KEYS)).await;
+    let (issuers, mut reports) = issuers(Environment::Standalone);
+    issuers.insert(&"set".into(), &issuer.keys()).unwrap();
+    assert_eq!(health(&mut reports).await.0, State::Healthy);
+    let keys = issuers.in_force()["set"].clone();
+    *issuer.answer.lock() = ok(published);
+    keys.look_again().await;
+    let (state, message) = health(&mut reports).await;
+    (keys, state, message)
+}
+
+#[tokio::test]
+async fn a_key_that_its_issuer_discredits_verifies_no_longer() {
+    for (published, why) in [
+        (PRIVATE.to_owned(), "private half"),
+        (PRIVATE.replace("other", "one"), "private half"),
+        (PRIVATE.replace(r#""d":"AAAA""#, r#""use":"enc""#), "its use is not sig"),
+        (r#"{"kty":"EC","crv":"P-521","kid":"one"}"#.to_owned(), "its kty or crv"),
+        (format!(r#"{{"kty":"oct"}},{PRIVATE},7"#), "private half"),
+    ] {
+        let (keys, state, message) = after(&format!(r#"{{"keys":[{published}]}}"#)).await;
+        assert_eq!(state, State::Unreached, "{published}: {message}");
+        assert!(keys.ring().is_none() && message.contains(why), "{published}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_set_that_names_no_key_that_is_held_changes_nothing() {
+    for published in [
+        r#"{"keys":[]}"#,
+        r#"{"keys":[7]}"#,
+        r#"{"keys":[{}]}"#,
+        r#"{"keys":[{"kty":"oct","kid":"two","k":"c2VjcmV0"}]}"#,
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"two","x":"AQ","d":"AAAA"}]}"#,
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":7,"use":"enc"}]}"#,
+        r#"{"keys":{"kid":"one"}}"#,
+        "<html>one</html>",
+    ] {
+        let (keys, state, message) = after(published).await;
+        assert_eq!(state, State::Stale, "{published}: {message}");
+        assert!(keys.ring().is_some(), "{published}: {message}");
+    }
+}
+
 #[tokio::test]
 async fn a_flood_of_unknown_keys_costs_one_look() {
     let issuer = Issuer::start(ok(KEYS)).await;
@@ -186,4 +235,23 @@ async fn given_keys_are_there_at_once_and_never_fetched() {
     assert!(issuers.insert(&"bad".into(), &set("{}")).is_err());
     issuers.remove("set");
     assert!(issuers.in_force().is_empty());
+}
+
+#[tokio::test]
+async fn of_given_keys_it_is_told_which_are_left_out() {
+    let (issuers, mut reports) = issuers(Environment::Cluster);
+    let set = |json: String| v1::KeySet { source: Some(Source::Jwks(json.into())), ..v1::KeySet::default() };
+    issuers.insert(&"good".into(), &set(KEYS.to_owned())).unwrap();
+    assert!(reports.try_recv().is_err(), "there is nothing to tell");
+    let mixed = KEYS.replace(r#"{"keys":["#, r#"{"keys":[{"kty":"RSA","n":"AQ","e":"AQAB"},7,"#);
+    issuers.insert(&"mixed".into(), &set(mixed)).unwrap();
+    let (state, message) = health(&mut reports).await;
+    assert_eq!(state, State::Healthy);
+    assert!(message.contains("keys[0]: it is no RSA key") && message.contains("keys[1]: it is no object"), "{message}");
+    let refused = issuers.insert(&"bad".into(), &set(format!(r#"{{"keys":[{PRIVATE},7]}}"#))).unwrap_err();
+    assert!(
+        refused.contains("keys[0]: it is published with") && refused.contains("keys[1]: it is no object"),
+        "{refused}"
+    );
+    assert!(reports.try_recv().is_err(), "what is rejected is told as such");
 }

@@ -20,7 +20,7 @@ impl Algorithm {
     /// Those that an RSA key can serve.
     pub(super) const RSA: [Self; 6] = [Self::RS256, Self::RS384, Self::RS512, Self::PS256, Self::PS384, Self::PS512];
 
-    /// Reads a name, exactly as the RFC spells it.
+    /// Reads a name, exactly as the RFC spells it. `EdDSA` with the only curve that is taken here has two (RFC 9864, 2.2).
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "RS256" => Self::RS256,
@@ -31,7 +31,7 @@ impl Algorithm {
             "PS512" => Self::PS512,
             "ES256" => Self::ES256,
             "ES384" => Self::ES384,
-            "EdDSA" => Self::EdDSA,
+            "EdDSA" | "Ed25519" => Self::EdDSA,
             _ => return None,
         })
     }

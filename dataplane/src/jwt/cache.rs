@@ -3,20 +3,28 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sallyport_snapshot::Hash;
 
 use super::{Claims, KeyRing, Rules};
 use crate::clock::UnixMs;
 
-/// Tokens that are remembered: at about 1 kB each, 100 MB when full.
-const MAX_TOKENS: usize = 100_000;
+/// Memory for all that is remembered: some 200,000 tokens with identities of usual length.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// How many that may be: the cache prepares for as many.
+const EXPECTED_VERDICTS: usize = 200_000;
+/// Of one verdict besides the identity: key and verdict in the cache's table, the claims behind them, and what allocation adds.
+const VERDICT_BYTES: usize = 256;
+/// The longest identity that is remembered. One that is longer, which no issuer gives, is judged each time: else a few thousand
+/// such tokens would drive out those of everybody.
+const MAX_IDENTITY_BYTES: usize = 2048;
 /// How long a verdict is kept at most.
 const MAX_AGE_MS: i64 = 3_600_000;
 
-/// Shared by all workers; bounded.
+/// Shared by all workers; bounded in bytes.
 pub struct TokenCache {
-    verdicts: Cache<Key, Verdict>,
+    verdicts: Cache<Key, Verdict, Size>,
 }
 
 type Key = ([u8; 32], Hash, Hash);
@@ -27,12 +35,22 @@ struct Verdict {
     until: UnixMs,
 }
 
+/// Weighs verdicts in bytes.
+#[derive(Clone)]
+struct Size;
+
+impl Weighter<Key, Verdict> for Size {
+    fn weight(&self, _: &Key, verdict: &Verdict) -> u64 {
+        (VERDICT_BYTES + verdict.claims.identity().len()) as u64
+    }
+}
+
 /// What a verdict is about: the whole token, the rules, and the keys that were in force.
 pub struct Case(Key);
 
 impl Default for TokenCache {
     fn default() -> Self {
-        Self { verdicts: Cache::new(MAX_TOKENS) }
+        Self { verdicts: Cache::with_weighter(EXPECTED_VERDICTS, MAX_BYTES, Size) }
     }
 }
 
@@ -49,9 +67,60 @@ impl TokenCache {
         self.verdicts.get(&case.0).filter(|verdict| now < verdict.until).map(|verdict| verdict.claims)
     }
 
-    /// Remembers that the case is admitted.
+    /// Remembers that the case is admitted, if that takes little memory.
     pub fn keep(&self, case: Case, claims: &Arc<Claims>, now: UnixMs) {
+        if claims.identity().len() > MAX_IDENTITY_BYTES {
+            return;
+        }
         let until = claims.admitted_until().min(UnixMs(now.0.saturating_add(MAX_AGE_MS)));
         self.verdicts.insert(case.0, Verdict { claims: Arc::clone(claims), until });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::claims;
+
+    const NOW: UnixMs = UnixMs(1_800_000_000_000);
+
+    /// Each case is of another token.
+    fn case(number: usize) -> Case {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, &number.to_be_bytes()).as_ref());
+        Case((hash, Hash::of_bytes(b"rules"), Hash::of_bytes(b"keys")))
+    }
+
+    fn claims_of(subject_bytes: usize) -> Arc<Claims> {
+        Arc::new(claims::of_subject(&"s".repeat(subject_bytes), NOW))
+    }
+
+    #[test]
+    fn however_many_tokens_come_the_memory_is_bounded() {
+        let cache = TokenCache::default();
+        let claims = claims_of(MAX_IDENTITY_BYTES - 100);
+        for number in 0..60_000 {
+            cache.keep(case(number), &claims, NOW);
+        }
+        assert!(cache.verdicts.weight() <= MAX_BYTES, "{}", cache.verdicts.weight());
+        assert!(cache.verdicts.len() < 60_000 && cache.verdicts.len() > 20_000, "{}", cache.verdicts.len());
+    }
+
+    #[test]
+    fn a_verdict_that_is_large_is_not_kept() {
+        let cache = TokenCache::default();
+        for (number, (bytes, is_kept)) in
+            [(10, true), (1900, true), (2100, false), (16_000, false)].into_iter().enumerate()
+        {
+            cache.keep(case(number), &claims_of(bytes), NOW);
+            assert_eq!(cache.find(&case(number), NOW).is_some(), is_kept, "{bytes}");
+        }
+    }
+
+    /// What [`VERDICT_BYTES`] stands for, as far as it can be counted: a quarter at least is left for the table and what allocation adds.
+    #[test]
+    fn a_verdict_is_no_larger_than_it_counts() {
+        let counted = size_of::<(Key, Verdict)>() + size_of::<Claims>() + 2 * size_of::<usize>();
+        assert!(counted <= VERDICT_BYTES * 3 / 4, "{counted}");
     }
 }

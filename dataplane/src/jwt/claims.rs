@@ -10,13 +10,12 @@ use sallyport_snapshot::v1::ClaimRule;
 /// Dates are seconds; what is larger than this is no date (the year 9999).
 const MAX_DATE_S: f64 = 253_402_300_800.0;
 
-/// What a valid token says.
+/// What a valid token says, as far as anybody asks later: it is remembered, so that it holds nothing else.
 #[derive(Clone, Debug)]
 pub struct Claims {
-    identity: String,
+    identity: Box<str>,
     expires: UnixMs,
     admitted_until: UnixMs,
-    members: Map<String, Value>,
 }
 
 impl Claims {
@@ -34,17 +33,12 @@ impl Claims {
     pub fn admitted_until(&self) -> UnixMs {
         self.admitted_until
     }
-
-    /// All claims.
-    pub fn members(&self) -> &Map<String, Value> {
-        &self.members
-    }
 }
 
 /// Judges the claims; the issuer has been compared before.
-pub(super) fn judge(members: Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<Claims, TokenFault> {
-    let (expires, admitted_until) = judge_dates(&members, rules, now)?;
-    judge_audience(&members, rules)?;
+pub(super) fn judge(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<Claims, TokenFault> {
+    let (expires, admitted_until) = judge_dates(members, rules, now)?;
+    judge_audience(members, rules)?;
     if members.contains_key("cnf") {
         return Err(TokenFault::Bound);
     }
@@ -53,14 +47,14 @@ pub(super) fn judge(members: Map<String, Value>, rules: &Rules, now: UnixMs) -> 
         Some(Value::String(subject)) => subject,
         Some(_) => return Err(TokenFault::ClaimForm("sub")),
     };
-    judge_scopes(&members, rules)?;
+    judge_scopes(members, rules)?;
     for rule in &rules.claims {
         if !holds(rule, members.get(&rule.name)) {
             return Err(TokenFault::ClaimMismatch { claim: rule.name.clone() });
         }
     }
-    let identity = format!("jwt:{}:{}:{subject}", rules.issuer.len(), rules.issuer);
-    Ok(Claims { identity, expires, admitted_until, members })
+    let identity = format!("jwt:{}:{}:{subject}", rules.issuer.len(), rules.issuer).into();
+    Ok(Claims { identity, expires, admitted_until })
 }
 
 /// `exp`, without and with the clock skew.
@@ -134,4 +128,11 @@ fn texts(claim: Option<&Value>) -> Option<Vec<&str>> {
         Value::Array(items) => items.iter().map(Value::as_str).collect(),
         _ => None,
     }
+}
+
+/// Claims that say whose they are, for tests of what is done with them.
+#[cfg(test)]
+pub(super) fn of_subject(subject: &str, now: UnixMs) -> Claims {
+    let expires = UnixMs(now.0 + 300_000);
+    Claims { identity: subject.into(), expires, admitted_until: expires }
 }

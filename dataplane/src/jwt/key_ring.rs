@@ -1,27 +1,22 @@
 //! The keys of one issuer (RFC 7517), parsed once.
 
-use aws_lc_rs::rsa::PublicKeyComponents;
-use aws_lc_rs::signature::{self, ParsedPublicKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+mod key_set;
+mod public_key;
+
+use std::sync::Arc;
+
+use aws_lc_rs::signature::ParsedPublicKey;
 use sallyport_snapshot::Hash;
-use serde_json::{Map, Value};
 
 use super::TokenFault;
 use super::algorithm::Algorithm;
+use key_set::{Entry, Members, Name};
+use public_key::PublicHalf;
 
 /// Keys of one set: issuers have a handful.
 const MAX_KEYS: usize = 100;
 /// Keys that are tried for a token without a key id: bounds what one request can cost.
 const MAX_TRIED: usize = 4;
-
-/// The length of 65537, the smallest exponent in honest use.
-const MIN_EXPONENT_BYTES: usize = 3;
-/// 2048 to 8192 bits.
-const MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
-
-/// Of RSA, EC and OKP keys (RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2).
-const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
 /// Keys that verify. Whatever cannot verify was left out when it was made.
 pub struct KeyRing {
@@ -31,8 +26,10 @@ pub struct KeyRing {
     pub left_out: Vec<String>,
 }
 
+#[derive(Clone)]
 struct Key {
-    id: Option<String>,
+    id: Option<Arc<str>>,
+    half: PublicHalf,
     algorithm: Algorithm,
     public: ParsedPublicKey,
 }
@@ -44,29 +41,48 @@ pub enum KeySetFault {
     Form,
     #[error("it holds more than {MAX_KEYS} keys")]
     TooMany,
-    #[error("none of its keys can verify a signature: {0}")]
-    NoKey(String),
+    #[error("none of its keys can verify a signature: {why}")]
+    NoKey { why: String, discredited: Discredited },
+}
+
+/// Keys that a set names, and that must verify nothing: by their id, or by their public half under whatever id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discredited {
+    ids: Vec<Arc<str>>,
+    halves: Vec<PublicHalf>,
 }
 
 impl KeyRing {
     /// Reads a JWK Set. A key that is of no use is left out, and spoils no other.
     pub fn parse(json: &[u8]) -> Result<Self, KeySetFault> {
-        let set: Value = serde_json::from_slice(json).map_err(|_| KeySetFault::Form)?;
-        let entries = set.get("keys").and_then(Value::as_array).ok_or(KeySetFault::Form)?;
-        if entries.len() > MAX_KEYS {
-            return Err(KeySetFault::TooMany);
-        }
+        let entries = key_set::entries(json)?;
+        let exposed: Vec<_> = members(&entries).filter_map(public_key::exposed).collect();
         let (mut keys, mut left_out) = (Vec::new(), Vec::new());
         for (at, entry) in entries.iter().enumerate() {
-            match entry.as_object().ok_or("it is no object").and_then(read) {
+            let read = match entry {
+                Entry::Key(members) => public_key::read(members, &exposed),
+                Entry::Other => Err("it is no object"),
+            };
+            match read {
                 Ok(found) => keys.extend(found),
                 Err(why) => left_out.push(format!("keys[{at}]: {why}")),
             }
         }
         if keys.is_empty() {
-            return Err(KeySetFault::NoKey(left_out.join("; ")));
+            let why = if entries.is_empty() { "it is empty".to_owned() } else { left_out.join("; ") };
+            return Err(KeySetFault::NoKey { why, discredited: Discredited::by(&entries) });
         }
         Ok(Self { keys, fingerprint: Hash::of_bytes(json), left_out })
+    }
+
+    /// The same without what is `discredited`; `None` if nothing is left.
+    pub fn without(&self, discredited: &Discredited) -> Option<Self> {
+        let kept: Vec<_> = self.keys.iter().enumerate().filter(|(_, key)| !discredited.names(key)).collect();
+        let positions = kept.iter().flat_map(|(at, _)| at.to_be_bytes());
+        let content: Vec<_> = self.fingerprint.as_bytes().iter().copied().chain(positions).collect();
+        let keys: Vec<_> = kept.iter().map(|(_, key)| Key::clone(key)).collect();
+        let ring = Self { keys, fingerprint: Hash::of_bytes(&content), left_out: self.left_out.clone() };
+        (!ring.keys.is_empty()).then_some(ring)
     }
 
     /// Equal for equal sets: what a cached verdict is bound to.
@@ -95,91 +111,26 @@ impl KeyRing {
     }
 }
 
-/// One entry of a set, once for each algorithm that it can serve.
-fn read(entry: &Map<String, Value>) -> Result<Vec<Key>, &'static str> {
-    if PRIVATE_MEMBERS.iter().any(|member| entry.contains_key(*member)) {
-        return Err(
-            "it is published with its private half, so that anybody can sign with it; its issuer has to replace it",
-        );
-    }
-    if entry.get("use").is_some_and(|purpose| purpose != "sig") {
-        return Err("its use is not sig");
-    }
-    if entry
-        .get("key_ops")
-        .is_some_and(|operations| !operations.as_array().is_some_and(|list| list.iter().any(|one| one == "verify")))
-    {
-        return Err("its key_ops do not include verify");
-    }
-    let id = match entry.get("kid") {
-        None => None,
-        Some(Value::String(id)) => Some(id.clone()),
-        Some(_) => return Err("its kid is no text"),
-    };
-    let only = match entry.get("alg") {
-        None => None,
-        Some(name) => {
-            Some(name.as_str().and_then(Algorithm::parse).ok_or("its alg is no asymmetric signature algorithm")?)
+impl Discredited {
+    /// All that is named by a set of which nothing is of use.
+    fn by(entries: &[Entry]) -> Self {
+        Self {
+            ids: members(entries).filter_map(|entry| entry.text(Name::Kid)).map(Arc::from).collect(),
+            halves: members(entries).filter_map(PublicHalf::of).collect(),
         }
-    };
-    let keys = public_keys(entry)?.into_iter().filter(|(algorithm, _)| only.is_none_or(|only| only == *algorithm));
-    let keys: Vec<_> = keys.map(|(algorithm, public)| Key { id: id.clone(), algorithm, public }).collect();
-    if keys.is_empty() { Err("its alg does not fit its kty") } else { Ok(keys) }
-}
+    }
 
-fn public_keys(entry: &Map<String, Value>) -> Result<Vec<(Algorithm, ParsedPublicKey)>, &'static str> {
-    let text = |name: &str| entry.get(name).and_then(Value::as_str);
-    match (text("kty"), text("crv")) {
-        (Some("RSA"), _) => rsa(entry),
-        (Some("EC"), Some("P-256")) => {
-            Ok(vec![(Algorithm::ES256, curve(entry, &signature::ECDSA_P256_SHA256_FIXED, 32)?)])
-        }
-        (Some("EC"), Some("P-384")) => {
-            Ok(vec![(Algorithm::ES384, curve(entry, &signature::ECDSA_P384_SHA384_FIXED, 48)?)])
-        }
-        (Some("OKP"), Some("Ed25519")) => {
-            let key = coordinate(entry, "x", 32)?;
-            let public = ParsedPublicKey::new(&signature::ED25519, key).map_err(|_| "it is no point of the curve")?;
-            Ok(vec![(Algorithm::EdDSA, public)])
-        }
-        _ => Err("its kty or crv is not supported"),
+    fn names(&self, key: &Key) -> bool {
+        self.halves.contains(&key.half) || key.id.as_ref().is_some_and(|id| self.ids.contains(id))
     }
 }
 
-fn rsa(entry: &Map<String, Value>) -> Result<Vec<(Algorithm, ParsedPublicKey)>, &'static str> {
-    let components = PublicKeyComponents { n: bytes(entry, "n")?, e: bytes(entry, "e")? };
-    if components.e.len() < MIN_EXPONENT_BYTES {
-        return Err("its exponent is smaller than 65537");
-    }
-    let significant = components.n.iter().skip_while(|byte| **byte == 0).count();
-    if !MODULUS_BYTES.contains(&significant) {
-        return Err("it is no RSA key of 2048 to 8192 bits");
-    }
-    let parsed = |algorithm: Algorithm| {
-        let parameters = algorithm.rsa().ok_or("its family has no RSA")?;
-        let public =
-            components.to_parsed_public_key(parameters).map_err(|_| "it is no RSA key of 2048 to 8192 bits")?;
-        Ok((algorithm, public))
-    };
-    Algorithm::RSA.into_iter().map(parsed).collect()
-}
-
-fn curve(
-    entry: &Map<String, Value>,
-    kind: &'static signature::EcdsaVerificationAlgorithm,
-    bytes: usize,
-) -> Result<ParsedPublicKey, &'static str> {
-    let point = [vec![4], coordinate(entry, "x", bytes)?, coordinate(entry, "y", bytes)?].concat();
-    ParsedPublicKey::new(kind, point).map_err(|_| "it is no point of the curve")
-}
-
-fn coordinate(entry: &Map<String, Value>, name: &str, length: usize) -> Result<Vec<u8>, &'static str> {
-    bytes(entry, name).and_then(|value| {
-        if value.len() == length { Ok(value) } else { Err("a coordinate has another length than the curve's") }
+fn members(entries: &[Entry]) -> impl Iterator<Item = &Members> {
+    entries.iter().filter_map(|entry| match entry {
+        Entry::Key(members) => Some(members),
+        Entry::Other => None,
     })
 }
 
-fn bytes(entry: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> {
-    let text = entry.get(name).and_then(Value::as_str).ok_or("a parameter is missing")?;
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| "a parameter is not base64url")
-}
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::*;
 
+mod attack;
+
 const NOW_S: i64 = 1_800_000_000;
 const ISSUER: &str = "https://login.example.com";
 
@@ -46,7 +48,7 @@ impl World {
         let random = SystemRandom::new();
         let signature = if header.contains("ES256") {
             self.ec.sign(&random, signed.as_bytes()).unwrap().as_ref().to_vec()
-        } else if header.contains("EdDSA") {
+        } else if header.contains("EdDSA") || header.contains("Ed25519") {
             self.ed.sign(signed.as_bytes()).as_ref().to_vec()
         } else {
             let mut signature = vec![0; self.rsa.public_modulus_len()];
@@ -91,7 +93,13 @@ fn good_tokens_of_every_family_are_admitted() {
         r#"{"alg":"ES256","kid":"e","typ":"at+jwt"}"#,
         r#"{"alg":"EdDSA","kid":"d","typ":"JWT"}"#,
         r#"{"alg":"RS256","kid":"r","typ":"application/at+jwt"}"#,
+        r#"{"alg":"Ed25519","kid":"d"}"#,
+        r#"{"alg":"RS256","kid":"r","typ":"AT+JWT"}"#,
+        r#"{"alg":"RS256","kid":"r","typ":"application/jwt"}"#,
         r#"{"alg":"RS256","kid":"r","jku":"https://evil.example"}"#,
+        r#"{"alg":"RS256","kid":"r","x5u":"https://evil.example","x5c":["AAAA"],"x5t#S256":"AAAA"}"#,
+        r#"{"alg":"RS256","kid":"r","jwk":{"kty":"oct","k":"c2VjcmV0"}}"#,
+        r#"{"alg":"RS256","kid":"r","cty":"JWT","nonce":"x"}"#,
     ] {
         let admitted = judge(&world, &world.sign(header, &claims().to_string()))
             .unwrap_or_else(|fault| panic!("{header}: {fault}"));
@@ -115,6 +123,34 @@ fn headers_that_must_be_refused() {
         (r#"{"alg":"PS256","kid":"r"}"#, F::Algorithm),
         (r#"{"alg":["RS256"],"kid":"r"}"#, F::Algorithm),
         (r#"{"kid":"r"}"#, F::Algorithm),
+        (r#"{"alg":"nOnE","kid":"r"}"#, F::Algorithm),
+        (r#"{"alg":"none ","kid":"r"}"#, F::Algorithm),
+        (r#"{"alg":"RS256 ","kid":"r"}"#, F::Algorithm),
+        (r#"{"alg":null,"kid":"r"}"#, F::Algorithm),
+        (r#"{"alg":"Ed448","kid":"d"}"#, F::Algorithm),
+        (r#"{"alg":"ed25519","kid":"d"}"#, F::Algorithm),
+        (r#"{"alg":"Ed25519","kid":"e"}"#, F::Algorithm),
+        (r#"{"alg":"Ed25519","kid":"r"}"#, F::Algorithm),
+        (r#"{"alg":"ES256","kid":"d"}"#, F::Algorithm),
+        (r#"{"alg":"RS256","jwk":{"kty":"RSA"},"kid":"evil"}"#, F::UnknownKey),
+        (r#"{"alg":"RS256","kid":"../../../../etc/passwd"}"#, F::UnknownKey),
+        (r#"{"alg":"RS256","kid":"file:///dev/null"}"#, F::UnknownKey),
+        (r#"{"alg":"RS256","kid":"r' OR '1'='1"}"#, F::UnknownKey),
+        (r#"{"alg":"RS256","kid":"R"}"#, F::UnknownKey),
+        (r#"{"alg":"RS256","kid":"r "}"#, F::UnknownKey),
+        (r#"{"alg":"RS256","kid":null}"#, F::Malformed("kid is no short text")),
+        (r#"{"alg":"RS256","kid":["r"]}"#, F::Malformed("kid is no short text")),
+        ("{\"alg\":\"RS256\",\"kid\":\"r\\u007f\"}", F::Malformed("kid is no short text")),
+        (r#"{"alg":"RS256","kid":"r","enc":"A256GCM"}"#, F::Critical),
+        (r#"{"alg":"RS256","kid":"r","zip":null}"#, F::Critical),
+        (r#"{"alg":"RS256","kid":"r","typ":""}"#, F::Type),
+        (r#"{"alg":"RS256","kid":"r","typ":null}"#, F::Type),
+        (r#"{"alg":"RS256","kid":"r","typ":"JWT "}"#, F::Type),
+        (r#"{"alg":"RS256","kid":"r","typ":"id_token"}"#, F::Type),
+        (r#"{"alg":"RS256","kid":"r","typ":"dpop+jwt"}"#, F::Type),
+        (r#"{"alg":"RS256","kid":"r","typ":"application/application/jwt"}"#, F::Type),
+        (r#"{"alg":"RS256","kid":"r","kid":"e"}"#, F::Malformed("the header is no plain JSON object")),
+        (r#"{"alg":"RS256","kid":"r","jwk":{"kty":1,"kty":2}}"#, F::Malformed("the header is no plain JSON object")),
         (r#"{"alg":"ES256","kid":"r"}"#, F::Algorithm),
         (r#"{"alg":"RS256","kid":"e"}"#, F::Algorithm),
         (r#"{"alg":"RS256","kid":"unknown"}"#, F::UnknownKey),
@@ -156,11 +192,28 @@ fn claims_that_must_be_refused() {
         ("aud", json!(["orders", 1]), F::Audience),
         ("aud", Value::Null, F::Audience),
         ("aud", json!("orders other"), F::Audience),
+        ("aud", json!("Orders"), F::Audience),
+        ("aud", json!("orders "), F::Audience),
+        ("aud", json!(""), F::Audience),
+        ("aud", json!(true), F::Audience),
+        ("aud", json!([null]), F::Audience),
+        ("aud", json!("*"), F::Audience),
         ("exp", json!(NOW_S - 61), F::Expired),
         ("exp", json!(NOW_S - 60), F::Expired),
         ("exp", json!((NOW_S + 300).to_string()), F::ClaimForm("exp")),
         ("exp", json!(-1), F::ClaimForm("exp")),
         ("exp", json!(1e300), F::ClaimForm("exp")),
+        ("exp", json!(-1e300), F::ClaimForm("exp")),
+        ("exp", json!(u64::MAX), F::ClaimForm("exp")),
+        ("exp", json!(i64::MIN), F::ClaimForm("exp")),
+        ("exp", json!(253_402_300_800_i64), F::ClaimForm("exp")),
+        ("exp", json!(0), F::Expired),
+        ("exp", json!(0.0), F::Expired),
+        ("exp", json!(-0.5), F::ClaimForm("exp")),
+        ("exp", json!("2099-01-01T00:00:00Z"), F::ClaimForm("exp")),
+        ("exp", json!({}), F::ClaimForm("exp")),
+        ("nbf", json!(-1), F::ClaimForm("nbf")),
+        ("nbf", json!(u64::MAX), F::ClaimForm("nbf")),
         ("exp", json!([NOW_S + 300]), F::ClaimForm("exp")),
         ("exp", Value::Null, F::ClaimForm("exp")),
         ("exp", json!(true), F::ClaimForm("exp")),
@@ -227,6 +280,8 @@ fn forms_that_must_be_refused() {
         world.sign(r#"{"alg":"RS256","kid":"r"}"#, "[]"),
         world.sign(r#"{"alg":"RS256","kid":"r"}"#, "null"),
         format!(r#"{{"payload":"{payload}","signatures":[{{"protected":"{header}","signature":"{signature}"}}]}}"#),
+        format!(r#"{{"payload":"{payload}","protected":"{header}","signature":"{signature}"}}"#),
+        format!("{header}.{payload}.{signature}.{header}.{payload}.{signature}"),
         world.sign(
             r#"{"alg":"RS256","kid":"r"}"#,
             &json!({ "iss": ISSUER, "pad": "x".repeat(MAX_TOKEN_BYTES) }).to_string(),
@@ -264,6 +319,30 @@ fn without_keys_only_a_token_of_the_issuer_waits_for_them() {
     let fault = |token: &str| verify(token, &rules, None, UnixMs::from_seconds(NOW_S)).err();
     assert_eq!(fault(&own), Some(TokenFault::KeyUnavailable));
     assert_eq!(fault(&foreign), Some(TokenFault::Issuer));
+}
+
+/// Whatever else is wrong with it: it is for another alternative to judge.
+#[test]
+fn a_token_of_another_issuer_has_no_other_fault() {
+    let world = World::new();
+    let mut foreign = claims();
+    foreign["iss"] = json!("https://other.example.com");
+    foreign["exp"] = json!(1);
+    for header in [
+        r#"{"alg":"none"}"#,
+        r#"{"alg":"HS256","kid":"s"}"#,
+        r#"{"alg":"PS512","kid":"r"}"#,
+        r#"{"alg":"RS256","kid":"r","typ":"id_token"}"#,
+        r#"{"alg":"RS256","kid":"r","crit":["exp"]}"#,
+        r#"{"alg":"RS256","kid":7}"#,
+        r#"{"alg":"RS256","kid":"unknown"}"#,
+        "{",
+    ] {
+        let token = world.sign(header, &foreign.to_string());
+        assert_eq!(judge(&world, &token).err(), Some(TokenFault::Issuer), "{header}");
+        let unsigned = format!("{}.%", token.rsplit_once('.').unwrap().0);
+        assert_eq!(judge(&world, &unsigned).err(), Some(TokenFault::Issuer), "{header}");
+    }
 }
 
 #[test]

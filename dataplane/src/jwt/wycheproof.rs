@@ -68,7 +68,11 @@ fn key_ring(group: &Value) -> Result<KeyRing, KeySetFault> {
 
 fn holds(group: &Value, token: &str) -> Result<(), String> {
     let keys = key_ring(group).map_err(|fault| fault.to_string())?;
-    Opened::read(token, &rules()).and_then(|opened| opened.verify(&keys)).map_err(|fault| fault.to_string())
+    let verified = Parts::split(token).and_then(|parts| {
+        decode(parts.payload)?;
+        Seal::read(&parts, &rules())?.verify(&keys)
+    });
+    verified.map_err(|fault| fault.to_string())
 }
 
 /// What the header names, read as leniently as can be.

@@ -62,6 +62,7 @@ impl Gateway {
             binding: Binding { ip, port_offset: 0 },
             admin: Some(SocketAddr::from((ip, 0))),
             environment: Environment::Standalone,
+            api_server: None,
         };
         let (reports, reported) = mpsc::unbounded_channel();
         let access_log = AccessLog::to(Memory(Arc::clone(&log))).unwrap();
