@@ -21,7 +21,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::pipeline::tokens::Tokens;
 use crate::runtime::Runtime;
-use crate::runtime::store::Store;
+use crate::runtime::store::{Refused, Store};
 use crate::server::admin;
 use crate::server::descriptors::Descriptors;
 use crate::server::socket::bind_all;
@@ -39,6 +39,8 @@ pub struct DataPlane {
 
 struct State {
     store: Store,
+    /// What was sent under a name that is none here, until it comes again or goes.
+    nameless: Vec<v1::Rejected>,
     bound: BTreeSet<u16>,
 }
 
@@ -78,7 +80,7 @@ impl DataPlane {
             Some(address) => Some(admin::start(address, Arc::clone(&shared)).await?),
             None => None,
         };
-        let state = Mutex::new(State { store: Store::new(issuers), bound: BTreeSet::new() });
+        let state = Mutex::new(State { store: Store::new(issuers), nameless: Vec::new(), bound: BTreeSet::new() });
         Ok(Self { settings, shared, workers, state, admin })
     }
 
@@ -87,20 +89,23 @@ impl DataPlane {
         self.admin
     }
 
-    /// Puts an update in force as a whole; what of it could not be built or bound is named in the answer.
+    /// Puts an update in force as a whole. The answer names all that is then not in force as it was sent, or not bound.
     pub fn apply(&self, update: &v1::Update) -> v1::Ack {
-        let (difference, mut rejected) = read(update);
+        let Reading { difference, refused, nameless } = read(update);
         let mut state = self.state.lock();
-        let (runtime, unbuilt) = state.store.apply(&difference);
-        rejected.extend(unbuilt);
+        state.nameless.retain(|one| !is_named(update, one.name.as_ref()));
+        state.nameless.extend(nameless);
+        let runtime = state.store.apply(&difference, refused);
         let ports: BTreeSet<u16> = runtime.ports.keys().copied().collect();
         self.shared.metrics.generation.set(i64::try_from(runtime.generation).unwrap_or(i64::MAX));
         self.shared.metrics.certificates.set(state.store.certificate_ends());
         self.shared.runtime.store(Arc::new(runtime));
-        rejected.extend(self.bind(&ports, &mut state.bound));
+        let unbound = self.bind(&ports, &mut state.bound);
+        let rejected = state.store.rejected().into_iter().chain(unbound);
+        let rejected = rejected.map(|(name, why)| v1::Rejected { name: Some(name.to_wire()), why });
+        let rejected: Vec<_> = rejected.chain(state.nameless.iter().cloned()).collect();
         self.shared.metrics.rejected_resources.set(i64::try_from(rejected.len()).unwrap_or(i64::MAX));
-        let rejected = rejected.into_iter().map(|(name, why)| v1::Rejected { name: Some(name.to_wire()), why });
-        v1::Ack { nonce: update.nonce, rejected: rejected.collect() }
+        v1::Ack { nonce: update.nonce, rejected }
     }
 
     /// How long what is under way may take to finish: the longest that any Gateway in force allows.
@@ -165,19 +170,51 @@ impl DataPlane {
     }
 }
 
-/// Reads an update; a resource that has no name or body, or another hash than it says, is named.
-fn read(update: &v1::Update) -> (Difference, Vec<(Name, String)>) {
-    let (mut difference, mut rejected) = (Difference::default(), Vec::new());
-    for changed in &update.changed {
-        let Some(name) = changed.name.as_ref().and_then(Name::from_wire) else { continue };
-        match changed.resource.as_ref().and_then(|resource| resource.body.clone()).map(Versioned::new) {
-            Some(resource) if resource.hash().as_bytes() == changed.hash.as_ref() => {
-                difference.changed.push((name, resource))
-            }
-            Some(_) => rejected.push((name, "its content does not have the hash that it came with".to_owned())),
-            None => rejected.push((name, "it has no body".to_owned())),
-        }
-    }
-    difference.removed = update.removed.iter().filter_map(Name::from_wire).collect();
-    (difference, rejected)
+/// An update, taken apart.
+#[derive(Default)]
+struct Reading {
+    difference: Difference,
+    /// What must not be read.
+    refused: Vec<Refused>,
+    /// What has no name that is known here.
+    nameless: Vec<v1::Rejected>,
 }
+
+/// Reads an update. A resource that has no body, or another hash or kind than it says, is refused; one without a name is told of.
+fn read(update: &v1::Update) -> Reading {
+    let mut reading = Reading::default();
+    for changed in &update.changed {
+        let Some(name) = changed.name.as_ref().and_then(Name::from_wire) else {
+            let why = "its kind is not known here, or its name is empty; use a controller and a data plane that fit"
+                .to_owned();
+            reading.nameless.push(v1::Rejected { name: changed.name.clone(), why });
+            continue;
+        };
+        let body = changed.resource.as_ref().and_then(|resource| resource.body.clone());
+        let Some(resource) = body.map(Versioned::new) else {
+            reading.refused.push(Refused { name, why: "it has no body that is known here".to_owned(), body: None });
+            continue;
+        };
+        let fault = if resource.hash().as_bytes() != changed.hash.as_ref() {
+            "its content does not have the hash that it came with"
+        } else if resource.kind() != name.kind {
+            "its content is of another kind than its name"
+        } else {
+            reading.difference.changed.push((name, resource));
+            continue;
+        };
+        let body = Some(Arc::clone(resource.body()));
+        reading.refused.push(Refused { name, why: fault.to_owned(), body });
+    }
+    reading.difference.removed = update.removed.iter().filter_map(Name::from_wire).collect();
+    reading
+}
+
+/// Whether `update` says anything of `name`.
+fn is_named(update: &v1::Update, name: Option<&v1::ResourceName>) -> bool {
+    let changed = update.changed.iter().map(|changed| changed.name.as_ref());
+    changed.chain(update.removed.iter().map(Some)).any(|one| one == name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,17 @@ impl PreparedRoute {
         (Self { created_ms: route.created_ms, name, attachments: route.attachments.clone(), rules }, problems)
     }
 
+    /// The same matches, none of which is served: nothing looser takes their place.
+    pub fn closed(&self, why: &str) -> Self {
+        let closed = |(rule, matches): &(Arc<Rule>, Vec<v1::Match>)| (Arc::new(rule.closed(why)), matches.clone());
+        Self {
+            created_ms: self.created_ms,
+            name: Arc::clone(&self.name),
+            attachments: self.attachments.clone(),
+            rules: self.rules.iter().map(closed).collect(),
+        }
+    }
+
     /// Names of the listeners it is attached to.
     pub fn listeners(&self) -> impl Iterator<Item = &str> {
         self.attachments.iter().map(|attachment| attachment.listener.as_str())

@@ -133,6 +133,11 @@ impl Versioned {
         self.hash
     }
 
+    /// Which of the messages it is.
+    pub fn kind(&self) -> Kind {
+        kind_of(&self.body)
+    }
+
     /// The content.
     pub fn body(&self) -> &Arc<Body> {
         &self.body

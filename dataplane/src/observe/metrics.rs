@@ -76,8 +76,10 @@ impl Metrics {
         let active = gauge("http_server_active_requests", "Requests under way");
         let generation =
             gauge("sallyport_configuration_generation", "Configuration changes that this process has applied");
-        let rejected_resources =
-            gauge("sallyport_configuration_rejected_resources", "Resources of the last change that could not be built");
+        let rejected_resources = gauge(
+            "sallyport_configuration_rejected_resources",
+            "Resources that are not in force as they were sent, until they change or go",
+        );
         let mut counter = |name, help| registered(&mut registry, name, help, Counter::default());
         let panics = counter("sallyport_panics", "Requests that made the gateway panic");
         let lost_lines = counter(

@@ -74,6 +74,21 @@ impl Rule {
         (prepared, problems.into_iter().map(|problem| format!("rule {}: {problem}", rule.name)).collect())
     }
 
+    /// The same rule, which serves nothing any more.
+    pub(super) fn closed(&self, why: &str) -> Self {
+        let place = format!("{} {}/{}", self.api.kind, self.api.namespace, self.api.name);
+        Self {
+            api: self.api.clone(),
+            name: Arc::clone(&self.name),
+            filters: Vec::new(),
+            request_timeout: None,
+            backend_request_timeout: None,
+            deny: Some(Denial::configuration(&place, why)),
+            backends: Vec::new(),
+            total_weight: 0,
+        }
+    }
+
     /// The backend that a request with this random number falls on. Without any, or with all at weight 0, the rule serves nothing.
     pub fn pick(&self, random: u64) -> Pick {
         let Some(mut at) = random.checked_rem(self.total_weight) else {

@@ -46,4 +46,15 @@ impl Backend {
         };
         (prepared, why)
     }
+
+    /// Stands in for a resource that must not be read.
+    pub fn denied(name: &Arc<str>, why: &str) -> Self {
+        Self {
+            name: Arc::clone(name),
+            target: Err(Denial::configuration(name, why)),
+            channel: Channel::Anonymous,
+            guarded: Vec::new(),
+            key_parameters: Vec::new(),
+        }
+    }
 }

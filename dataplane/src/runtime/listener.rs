@@ -120,6 +120,19 @@ impl Listener {
         Some(Self { name: Arc::clone(name), gateway, port, tls, routes, hostname: listener.hostname.as_str().into() })
     }
 
+    /// The same place with nothing in it: no other listener answers for its host, and handshakes are refused.
+    pub fn closed(&self) -> Self {
+        let tls = self.tls.as_ref().map(|tls| Tls { config: None, certificates: Arc::clone(&tls.certificates) });
+        Self {
+            name: Arc::clone(&self.name),
+            gateway: Arc::clone(&self.gateway),
+            port: self.port,
+            tls,
+            routes: RouteTable::default(),
+            hostname: Arc::clone(&self.hostname),
+        }
+    }
+
     /// Whether a connection made for `other` may carry requests for this listener.
     pub fn shares_connection_with(&self, other: &Self) -> bool {
         match (&self.tls, &other.tls) {
@@ -131,11 +144,21 @@ impl Listener {
 }
 
 impl Gateway {
-    /// Parses the resource called `name`.
-    pub fn build(name: &Arc<str>, gateway: &v1::Gateway) -> Result<Self, String> {
-        let trusted_proxies =
-            IpSet::parse(&gateway.trusted_proxies).map_err(|error| format!("trustedProxies: {error}"))?;
+    /// Parses the resource called `name`. Where something of it does not parse, no client address is known.
+    pub fn build(name: &Arc<str>, gateway: &v1::Gateway) -> (Self, Option<String>) {
+        let parsed = IpSet::parse(&gateway.trusted_proxies).map_err(|error| format!("trustedProxies: {error}"));
         let bounds = gateway.bounds.as_ref().map(Bounds::of_gateway).unwrap_or_default();
-        Ok(Self { name: Arc::clone(name), trusted_proxies, addresses_unknown: gateway.addresses_unknown, bounds })
+        let (trusted_proxies, problem) = match parsed {
+            Ok(trusted) => (trusted, None),
+            Err(why) => (IpSet::default(), Some(why)),
+        };
+        let addresses_unknown = gateway.addresses_unknown || problem.is_some();
+        (Self { name: Arc::clone(name), trusted_proxies, addresses_unknown, bounds }, problem)
+    }
+
+    /// Stands in for a resource that must not be read. Bounds stay what they were; whom it trusts is not known.
+    pub fn unread(name: &Arc<str>, last: Option<&Self>) -> Self {
+        let bounds = last.map(|last| last.bounds.clone()).unwrap_or_default();
+        Self { name: Arc::clone(name), trusted_proxies: IpSet::default(), addresses_unknown: true, bounds }
     }
 }

@@ -1,7 +1,7 @@
 //! Applies updates: builds what changed, shares what did not, and says what could not be built.
 //!
-//! Nothing here can fail as a whole. A resource that cannot be built is named in the result; where it guards something, what
-//! it guards is closed.
+//! Nothing here can fail as a whole. A resource that cannot be built, or that came in a form that must not be read, is told of
+//! until it changes or goes; where it guards something, what it guards is closed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::credential::Credential;
 use crate::issuer::Issuers;
 use crate::observe::metrics::certificates::Ends;
 use crate::route::{PreparedRoute, RouteTable};
-use crate::runtime::Runtime;
 use crate::runtime::backend::Backend;
 use crate::runtime::certificate::{certified_key, server_config};
 use crate::runtime::keys::{Api, Subscription};
 use crate::runtime::listener::{Gateway, Listener, Port, Tls};
-use crate::runtime::policy::Policy;
+use crate::runtime::policy::{Policy, joined};
+use crate::runtime::{Named, Runtime};
 use crate::upstream::target::Parts;
 
 /// What has been received, and the parts that have been built of it.
@@ -32,6 +32,18 @@ pub struct Store {
     subscriptions: HashMap<Arc<str>, Arc<Subscription>>,
     listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     issuers: Arc<Issuers>,
+    /// What came in a form that must not be read.
+    refused: BTreeMap<Name, Refused>,
+    /// What could not be built, and why.
+    unbuilt: BTreeMap<Name, String>,
+}
+
+/// A resource that came in a form that must not be read: no older form of it is served either, which may guard less.
+pub struct Refused {
+    pub name: Name,
+    pub why: String,
+    /// What came, as far as it can be made out. Nobody believes it; the matches of a route in it are closed.
+    pub body: Option<Arc<Body>>,
 }
 
 /// A certificate in force.
@@ -58,6 +70,8 @@ impl Store {
             subscriptions: HashMap::new(),
             listeners: BTreeMap::new(),
             issuers,
+            refused: BTreeMap::new(),
+            unbuilt: BTreeMap::new(),
         }
     }
 
@@ -71,118 +85,161 @@ impl Store {
         self.certificates.iter().map(|(name, certificate)| (Arc::clone(name), certificate.not_after_s)).collect()
     }
 
-    /// Takes `difference` in; the runtime that results, and what could not be built.
-    pub fn apply(&mut self, difference: &Difference) -> (Runtime, Vec<Rejected>) {
-        difference.apply_to(&mut self.received);
-        let mut touched: BTreeMap<Kind, Touched> = BTreeMap::new();
-        let names = difference.changed.iter().map(|(name, _)| name).chain(&difference.removed);
-        for name in names {
-            touched.entry(name.kind).or_default().insert(Arc::clone(&name.name));
-        }
+    /// What is not in force as it was sent.
+    pub fn rejected(&self) -> Vec<Rejected> {
+        let refused = self.refused.values().map(|refused| (&refused.name, &refused.why));
+        refused.chain(&self.unbuilt).map(|(name, why)| (name.clone(), why.clone())).collect()
+    }
+
+    /// Takes in `difference`, and what of it must not be read; the runtime that results.
+    pub fn apply(&mut self, difference: &Difference, refused: Vec<Refused>) -> Runtime {
+        let mut touched = self.take_in(difference, refused);
         let mut take = |kind| touched.remove(&kind).unwrap_or_default();
-        let mut rejected = Vec::new();
         let certificates = take(Kind::Certificate);
         let gateways = take(Kind::Gateway);
         let mut backends = take(Kind::Backend);
         let mut listeners = take(Kind::Listener);
-        self.build_key_sets(&take(Kind::KeySet), &mut rejected);
+        self.build_key_sets(&take(Kind::KeySet));
         self.runtime.key_sets = self.issuers.in_force();
-        self.build_certificates(&certificates, &mut rejected);
-        self.build_gateways(&gateways, &mut rejected);
-        self.build_policies(&take(Kind::Policy), &mut rejected);
-        self.build_credentials(&take(Kind::Credential), &mut rejected);
+        self.build_certificates(&certificates);
+        self.build_gateways(&gateways);
+        self.build_policies(&take(Kind::Policy));
+        self.build_credentials(&take(Kind::Credential));
         backends.extend(self.backends_with(&take(Kind::Endpoints), &certificates));
-        self.build_backends(&backends, &mut rejected);
+        self.build_backends(&backends);
         self.build_products(&take(Kind::Product));
-        self.build_subscriptions(&take(Kind::Subscription), &mut rejected);
-        listeners.extend(self.build_routes(&take(Kind::Route), &mut rejected));
+        self.build_subscriptions(&take(Kind::Subscription));
+        listeners.extend(self.build_routes(&take(Kind::Route)));
         listeners.extend(self.listeners_with(&gateways, &certificates));
-        self.build_listeners(&listeners, &mut rejected);
+        self.build_listeners(&listeners);
         self.runtime.generation += 1;
-        (self.runtime.clone(), rejected)
+        self.runtime.clone()
+    }
+
+    /// Names that have to be built anew. Of what is refused the last form is forgotten, but for certificates: it protects no less.
+    fn take_in(&mut self, difference: &Difference, refused: Vec<Refused>) -> BTreeMap<Kind, Touched> {
+        let is_replaced = |refused: &&Refused| refused.name.kind != Kind::Certificate;
+        let forgotten = refused.iter().filter(is_replaced).map(|refused| refused.name.clone()).collect();
+        difference.apply_to(&mut self.received);
+        Difference { changed: Vec::new(), removed: forgotten }.apply_to(&mut self.received);
+        let mut touched: BTreeMap<Kind, Touched> = BTreeMap::new();
+        let names = difference.changed.iter().map(|(name, _)| name).chain(&difference.removed);
+        for name in names.chain(refused.iter().map(|refused| &refused.name)) {
+            self.refused.remove(name);
+            self.unbuilt.remove(name);
+            touched.entry(name.kind).or_default().insert(Arc::clone(&name.name));
+        }
+        self.refused.extend(refused.into_iter().map(|refused| (refused.name.clone(), refused)));
+        touched
     }
 
     fn body(&self, kind: Kind, name: &Arc<str>) -> Option<Arc<Body>> {
         self.received.find(&Name::new(kind, Arc::clone(name))).map(|resource| Arc::clone(resource.body()))
     }
 
-    fn build_key_sets(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    fn refused(&self, kind: Kind, name: &Arc<str>) -> Option<&Refused> {
+        self.refused.get(&Name::new(kind, Arc::clone(name)))
+    }
+
+    /// Keeps in mind what came of building a resource.
+    fn note(&mut self, kind: Kind, name: &Arc<str>, problem: Option<String>) {
+        let name = Name::new(kind, Arc::clone(name));
+        match problem {
+            Some(why) => drop(self.unbuilt.insert(name, why)),
+            None => drop(self.unbuilt.remove(&name)),
+        }
+    }
+
+    /// A set that cannot be used is none; those who ask for it are told why.
+    fn build_key_sets(&mut self, touched: &Touched) {
         for name in touched {
-            let built = match self.body(Kind::KeySet, name).as_deref() {
-                Some(Body::KeySet(set)) => self.issuers.insert(name, set).map_err(Some),
-                _ => Err(None),
+            let problem = match self.body(Kind::KeySet, name).as_deref() {
+                Some(Body::KeySet(set)) => {
+                    let problem = self.issuers.insert(name, set).err();
+                    self.note(Kind::KeySet, name, problem.clone());
+                    problem.map(Some)
+                }
+                _ => Some(self.refused(Kind::KeySet, name).map(|refused| refused.why.clone())),
             };
             let unusable = Arc::make_mut(&mut self.runtime.unusable_key_sets);
             unusable.remove(name);
-            if let Err(why) = built {
+            if let Some(why) = problem {
                 self.issuers.remove(name);
-                if let Some(why) = why {
-                    unusable.insert(Arc::clone(name), why.clone());
-                    rejected.push((Name::new(Kind::KeySet, Arc::clone(name)), why));
-                }
+                unusable.extend(why.map(|why| (Arc::clone(name), why)));
             }
         }
     }
 
     /// A certificate that cannot be used leaves the one before it in force: it protects no less.
-    fn build_certificates(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    fn build_certificates(&mut self, touched: &Touched) {
         for name in touched {
             match self.body(Kind::Certificate, name).as_deref() {
-                Some(Body::Certificate(certificate)) => match certified_key(certificate) {
-                    Ok(key) => {
-                        let held = Certificate { key: Arc::new(key), not_after_s: certificate.not_after_s };
-                        self.certificates.insert(Arc::clone(name), held);
-                    }
-                    Err(why) => rejected.push((Name::new(Kind::Certificate, Arc::clone(name)), why)),
-                },
+                Some(Body::Certificate(certificate)) => {
+                    let problem = match certified_key(certificate) {
+                        Ok(key) => {
+                            let held = Certificate { key: Arc::new(key), not_after_s: certificate.not_after_s };
+                            self.certificates.insert(Arc::clone(name), held);
+                            None
+                        }
+                        Err(why) => Some(why),
+                    };
+                    self.note(Kind::Certificate, name, problem);
+                }
                 _ => drop(self.certificates.remove(name)),
             }
         }
     }
 
-    fn build_gateways(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    /// A Gateway that cannot be read as it was meant keeps its listeners, and knows no client address.
+    fn build_gateways(&mut self, touched: &Touched) {
         for name in touched {
-            match self.body(Kind::Gateway, name).as_deref() {
-                Some(Body::Gateway(gateway)) => match Gateway::build(name, gateway) {
-                    Ok(gateway) => drop(self.gateways.insert(Arc::clone(name), Arc::new(gateway))),
-                    Err(why) => rejected.push((Name::new(Kind::Gateway, Arc::clone(name)), why)),
-                },
-                _ => drop(self.gateways.remove(name)),
+            let built = match self.body(Kind::Gateway, name).as_deref() {
+                Some(Body::Gateway(gateway)) => {
+                    let (built, problem) = Gateway::build(name, gateway);
+                    self.note(Kind::Gateway, name, problem);
+                    Some(built)
+                }
+                _ => self
+                    .refused(Kind::Gateway, name)
+                    .map(|_| Gateway::unread(name, self.gateways.get(name).map(AsRef::as_ref))),
+            };
+            match built {
+                Some(gateway) => drop(self.gateways.insert(Arc::clone(name), Arc::new(gateway))),
+                None => drop(self.gateways.remove(name)),
             }
         }
     }
 
-    fn build_policies(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    fn build_policies(&mut self, touched: &Touched) {
         for name in touched {
-            let key = Name::new(Kind::Policy, Arc::clone(name));
-            let resource = self.received.find(&key);
-            let policies = Arc::make_mut(&mut self.runtime.policies);
-            match resource.map(|resource| (resource.hash(), resource.body().as_ref())) {
+            let resource = self.received.find(&Name::new(Kind::Policy, Arc::clone(name)));
+            let resource = resource.map(|resource| (resource.hash(), Arc::clone(resource.body())));
+            let built = match resource.as_ref().map(|(hash, body)| (*hash, body.as_ref())) {
                 Some((hash, Body::Policy(policy))) => {
                     let (built, problem) = Policy::build(name, hash, policy);
-                    rejected.extend(problem.map(|why| (key, why)));
-                    policies.insert(Arc::clone(name), Arc::new(built));
+                    self.note(Kind::Policy, name, problem);
+                    Some(built)
                 }
-                _ => drop(policies.remove(name)),
-            }
+                _ => self.refused(Kind::Policy, name).map(|refused| Policy::denied(name, &refused.why)),
+            };
+            put(&mut self.runtime.policies, name, built);
         }
     }
 
-    fn build_credentials(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    fn build_credentials(&mut self, touched: &Touched) {
         for name in touched {
-            let body = self.body(Kind::Credential, name);
-            let credentials = Arc::make_mut(&mut self.runtime.credentials);
-            match body.as_deref() {
+            let built = match self.body(Kind::Credential, name).as_deref() {
                 Some(Body::Credential(credential)) => {
-                    let built = Credential::build(name, credential).unwrap_or_else(|why| {
-                        let unavailable = Credential::unavailable(name, &why);
-                        rejected.push((Name::new(Kind::Credential, Arc::clone(name)), why));
-                        unavailable
-                    });
-                    credentials.insert(Arc::clone(name), Arc::new(built));
+                    let (built, problem) = match Credential::build(name, credential) {
+                        Ok(built) => (built, None),
+                        Err(why) => (Credential::unavailable(name, &why), Some(why)),
+                    };
+                    self.note(Kind::Credential, name, problem);
+                    Some(built)
                 }
-                _ => drop(credentials.remove(name)),
-            }
+                _ => self.refused(Kind::Credential, name).map(|refused| Credential::unavailable(name, &refused.why)),
+            };
+            put(&mut self.runtime.credentials, name, built);
         }
     }
 
@@ -206,25 +263,23 @@ impl Store {
         backends.map(|(name, _)| Arc::clone(&name.name)).collect()
     }
 
-    fn build_backends(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    fn build_backends(&mut self, touched: &Touched) {
         for name in touched {
-            let key = Name::new(Kind::Backend, Arc::clone(name));
-            let resource = self.received.find(&key).map(|resource| (resource.hash(), Arc::clone(resource.body())));
+            let resource = self.received.find(&Name::new(Kind::Backend, Arc::clone(name)));
+            let resource = resource.map(|resource| (resource.hash(), Arc::clone(resource.body())));
             let built = match resource.as_ref().map(|(hash, body)| (*hash, body.as_ref())) {
-                Some((hash, Body::Backend(backend))) => Some(Backend::build(name, backend, hash, &self.received)),
-                _ => None,
-            };
-            let backends = Arc::make_mut(&mut self.runtime.backends);
-            match built {
-                Some((backend, why)) => {
-                    rejected.extend(why.map(|why| (key, why)));
-                    backends.insert(Arc::clone(name), Arc::new(backend));
+                Some((hash, Body::Backend(backend))) => {
+                    let (built, problem) = Backend::build(name, backend, hash, &self.received);
+                    self.note(Kind::Backend, name, problem);
+                    Some(built)
                 }
-                None => drop(backends.remove(name)),
-            }
+                _ => self.refused(Kind::Backend, name).map(|refused| Backend::denied(name, &refused.why)),
+            };
+            put(&mut self.runtime.backends, name, built);
         }
     }
 
+    /// A Product that is refused is none: its subscriptions open nothing.
     fn build_products(&mut self, touched: &Touched) {
         for name in touched {
             let body = self.body(Kind::Product, name);
@@ -238,7 +293,8 @@ impl Store {
         }
     }
 
-    fn build_subscriptions(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    /// A Subscription that cannot be read has no keys.
+    fn build_subscriptions(&mut self, touched: &Touched) {
         for name in touched {
             if let Some(old) = self.subscriptions.remove(name) {
                 self.runtime.keys.remove(&old);
@@ -247,31 +303,38 @@ impl Store {
         // Old keys are gone before new ones come, so that a key can move between two subscriptions of one update.
         for name in touched {
             if let Some(Body::Subscription(subscription)) = self.body(Kind::Subscription, name).as_deref() {
-                match Subscription::build(name, subscription).map(Arc::new) {
+                let problem = match Subscription::build(name, subscription).map(Arc::new) {
                     Ok(subscription) => {
                         self.runtime.keys.insert(&subscription);
                         self.subscriptions.insert(Arc::clone(name), subscription);
+                        None
                     }
-                    Err(why) => rejected.push((Name::new(Kind::Subscription, Arc::clone(name)), why)),
-                }
+                    Err(why) => Some(why),
+                };
+                self.note(Kind::Subscription, name, problem);
             }
         }
     }
 
-    /// Returns the listeners whose tables have to be built anew.
-    fn build_routes(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) -> Touched {
+    /// Returns the listeners whose tables have to be built anew. A route that is refused closes what it matched before; one that
+    /// is new, what it says that it matches.
+    fn build_routes(&mut self, touched: &Touched) -> Touched {
         let mut listeners = Touched::new();
         for name in touched {
-            if let Some(old) = self.routes.remove(name) {
-                listeners.extend(old.listeners().map(Arc::from));
-            }
-            if let Some(Body::Route(route)) = self.body(Kind::Route, name).as_deref() {
-                let (prepared, problems) = PreparedRoute::new(route);
-                listeners.extend(prepared.listeners().map(Arc::from));
-                self.routes.insert(Arc::clone(name), Arc::new(prepared));
-                if !problems.is_empty() {
-                    rejected.push((Name::new(Kind::Route, Arc::clone(name)), problems.join("; ")));
+            let last = self.routes.remove(name);
+            let prepared = match (self.body(Kind::Route, name).as_deref(), self.refused(Kind::Route, name)) {
+                (Some(Body::Route(route)), _) => {
+                    let (prepared, problems) = PreparedRoute::new(route);
+                    self.note(Kind::Route, name, joined(&problems));
+                    Some(Arc::new(prepared))
                 }
+                (_, Some(refused)) => closed(last.as_deref(), refused).map(Arc::new),
+                _ => None,
+            };
+            let both = last.iter().chain(&prepared);
+            listeners.extend(both.flat_map(|route| route.listeners()).map(Arc::from));
+            if let Some(prepared) = prepared {
+                self.routes.insert(Arc::clone(name), prepared);
             }
         }
         listeners
@@ -290,14 +353,23 @@ impl Store {
         listeners.map(|(name, _)| Arc::clone(&name.name)).collect()
     }
 
-    fn build_listeners(&mut self, touched: &Touched, rejected: &mut Vec<Rejected>) {
+    fn build_listeners(&mut self, touched: &Touched) {
         for name in touched {
-            self.listeners.remove(name);
-            if let Some(Body::Listener(listener)) = self.body(Kind::Listener, name).as_deref() {
-                match self.build_listener(name, listener) {
-                    Ok(listener) => drop(self.listeners.insert(Arc::clone(name), Arc::new(listener))),
-                    Err(why) => rejected.push((Name::new(Kind::Listener, Arc::clone(name)), why)),
+            let last = self.listeners.remove(name);
+            let built = match self.body(Kind::Listener, name).as_deref() {
+                Some(Body::Listener(listener)) => {
+                    let (built, problem) = match self.build_listener(name, listener) {
+                        Ok(built) => (Some(built), None),
+                        Err(why) => (None, Some(why)),
+                    };
+                    self.note(Kind::Listener, name, problem);
+                    built
                 }
+                // Where it stood nothing is served: no other listener gets what was for it.
+                _ => self.refused(Kind::Listener, name).and(last).map(|last| last.closed()),
+            };
+            if let Some(listener) = built {
+                self.listeners.insert(Arc::clone(name), Arc::new(listener));
             }
         }
         if touched.is_empty() {
@@ -331,6 +403,24 @@ impl Store {
     }
 }
 
+/// Puts what was built under `name`, or takes away what stood there.
+fn put<T>(parts: &mut Named<T>, name: &Arc<str>, built: Option<T>) {
+    let parts = Arc::make_mut(parts);
+    match built {
+        Some(part) => drop(parts.insert(Arc::clone(name), Arc::new(part))),
+        None => drop(parts.remove(name)),
+    }
+}
+
+/// What a route that is refused leaves behind.
+fn closed(last: Option<&PreparedRoute>, refused: &Refused) -> Option<PreparedRoute> {
+    match (last, refused.body.as_deref()) {
+        (Some(last), _) => Some(last.closed(&refused.why)),
+        (None, Some(Body::Route(route))) => Some(PreparedRoute::new(route).0.closed(&refused.why)),
+        (None, _) => None,
+    }
+}
+
 impl Parts for Snapshot {
     fn endpoints(&self, name: &str) -> Option<&v1::Endpoints> {
         match self.find(&Name::new(Kind::Endpoints, name))?.body().as_ref() {
@@ -346,3 +436,6 @@ impl Parts for Snapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
