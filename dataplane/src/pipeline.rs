@@ -72,6 +72,8 @@ async fn handle(
         .and_then(|port| port.listener(&arrival.destination.host))
         .ok_or_else(no_route)?;
     connection.may_carry(listener)?;
+    let address = arrival.client_address(connection, listener, request.headers());
+    record.came_from(address);
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
     let query = Query(arrival.query.as_deref());
@@ -84,9 +86,8 @@ async fn handle(
     };
     let found = listener.routes.find(&asked).ok_or_else(no_route)?;
     judge_parameters(listener, &asked, &found)?;
-    let address = arrival.client_address(connection, listener, request.headers());
     let policy = runtime.policy(&found.policy);
-    record.matched(&found, &policy, address);
+    record.matched(&found, &policy);
     if let Some(deny) = &found.rule.deny {
         return Err(deny.rejection());
     }

@@ -4,6 +4,7 @@
 
 mod kit;
 
+mod addresses;
 mod alternatives;
 mod attack_http1;
 mod attack_http2;

@@ -325,10 +325,13 @@ impl Record {
         }
     }
 
-    pub(super) fn matched(&mut self, found: &Found, policy: &Arc<Policy>, address: Option<IpAddr>) {
+    pub(super) fn came_from(&mut self, address: Option<IpAddr>) {
+        self.line.client = address;
+    }
+
+    pub(super) fn matched(&mut self, found: &Found, policy: &Arc<Policy>) {
         self.line.rule = Some(Arc::clone(&found.rule));
         self.line.policy = Some(Arc::clone(policy));
-        self.line.client = address;
     }
 
     pub(super) fn admitted(&mut self, permit: &Permit) {

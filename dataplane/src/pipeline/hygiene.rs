@@ -60,7 +60,9 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
     // Most name a field of the connection, which goes anyway, or none.
     let others = members(headers, &header::CONNECTION).filter(|name| !is_option(name));
-    let named: SmallVec<[HeaderName; 4]> = others.filter_map(|name| name.parse().ok()).collect();
+    // Where a request came from is told to more than the next hop, and was judged: nobody takes it away by naming it.
+    let named = others.filter_map(|name| name.parse().ok()).filter(|name| !FORWARDED.contains(name));
+    let named: SmallVec<[HeaderName; 4]> = named.collect();
     let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case("trailers"));
     for name in named.iter().chain(&own) {
         headers.remove(name);
@@ -163,6 +165,16 @@ mod tests {
         let mut found = headers(&[("connection", "close, X-One"), ("x-one", "1"), ("x-two", "2"), ("keep-alive", "5")]);
         remove_hop_by_hop(&mut found);
         assert_eq!(found, headers(&[("x-two", "2")]));
+    }
+
+    #[test]
+    fn connection_takes_nothing_away_that_tells_where_a_request_came_from() {
+        let told = headers(&[("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1")]);
+        let mut found = told.clone();
+        found.insert("connection", HeaderValue::from_static("X-Forwarded-For, Forwarded, X-One"));
+        found.insert("x-one", HeaderValue::from_static("1"));
+        remove_hop_by_hop(&mut found);
+        assert_eq!(found, told);
     }
 
     #[test]
