@@ -46,6 +46,12 @@ impl Rejection {
         Self { origin: Origin { message: message.into(), ..Origin::default() }, ..Self::plain(reason) }
     }
 
+    /// `Authorization` stands in a request more than once (RFC 6750, 3.1).
+    pub fn of_two_authorizations(message: impl Into<String>) -> Self {
+        let invalid = HeaderValue::from_static(r#"Bearer error="invalid_request""#);
+        Self { challenges: vec![invalid], ..Self::because(Reason::CredentialAmbiguous, message) }
+    }
+
     /// A refusal that `origin` decided.
     pub fn decided_by(origin: Origin, reason: Reason) -> Self {
         Self { origin, ..Self::plain(reason) }
@@ -139,7 +145,7 @@ reasons! {
     /// An `ipFilter` does not let the client address pass, or the address cannot be read.
     AddressDenied => FORBIDDEN, "address-denied", "Address not allowed",
         "Requests from this address are not allowed.";
-    /// The same kind of credential stands in two places.
+    /// The same kind of credential stands in two places (RFC 6750 `invalid_request`).
     CredentialAmbiguous => BAD_REQUEST, "credential-ambiguous", "Ambiguous credential",
         "The same kind of credential was sent in more than one place. Send it once.";
     /// No credential was sent.

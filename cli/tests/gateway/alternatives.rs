@@ -1,9 +1,13 @@
-//! Which alternative speaks where none holds.
+//! Which alternative speaks where none holds, and what is answered to credentials that are ambiguous.
 
-use crate::kit::caller::{Answer, get, send};
+use bytes::Bytes;
+use http_body_util::Empty;
+use tokio::net::TcpStream;
+
+use crate::kit::caller::{Answer, HOST, get, get_http2, http2, raw, read, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::issuer::Issuer;
-use crate::kit::manifest::{GATEWAY, backend, policy, route, subscription};
+use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route, subscription};
 use crate::kit::service::Service;
 
 const KEY: &str = "sp_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -58,4 +62,67 @@ async fn a_token_without_its_key_is_told_of_the_key_and_not_of_the_token() {
             );
         }
     }
+}
+
+async fn open_to_all(service: &Service) -> Gateway {
+    let manifests = [GATEWAY, &route("orders", "shop"), &backend("shop", service.address, ""), &policy("orders", OPEN)];
+    Gateway::start(&manifests.concat()).await
+}
+
+#[tokio::test]
+async fn two_authorizations_are_an_invalid_request_in_http_1() {
+    let service = Service::start().await;
+    let gateway = open_to_all(&service).await;
+    for lines in
+        ["Authorization: Bearer a\r\nAuthorization: Bearer b", "authorization: Bearer a\r\nAUTHORIZATION: Basic b"]
+    {
+        let heard =
+            raw(gateway.http(), format!("GET /orders HTTP/1.1\r\nHost: {HOST}\r\n{lines}\r\n\r\n").as_bytes()).await;
+        assert_eq!((heard.statuses(), heard.closed), (vec![400], true), "{heard:?}");
+        let challenge = heard.text.lines().filter(|line| line.starts_with("www-authenticate:"));
+        assert_eq!(challenge.collect::<Vec<_>>(), [r#"www-authenticate: Bearer error="invalid_request""#]);
+        assert!(heard.text.contains(r#""reason":"credential-ambiguous""#), "{heard:?}");
+    }
+    assert_eq!(service.count(), 0);
+}
+
+#[tokio::test]
+async fn two_authorizations_are_an_invalid_request_in_http_2() {
+    let service = Service::start().await;
+    let gateway = open_to_all(&service).await;
+    let mut caller = http2::<Empty<Bytes>>(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let twice = [("authorization", "Bearer a"), ("authorization", "Bearer b")];
+    let answer = read(caller.send_request(get_http2("http", HOST, "/orders", &twice)).await.unwrap()).await;
+    assert_eq!(answer.verdict(), "400 credential-ambiguous");
+    assert_eq!(challenges(&answer), [r#"Bearer error="invalid_request""#]);
+    assert_eq!(service.count(), 0);
+}
+
+#[tokio::test]
+async fn a_key_in_two_places_is_an_invalid_request() {
+    let service = Service::start().await;
+    let spec =
+        "authentication: [{name: customers, subscriptionKey: {headers: [Sallyport-Key], queryParameters: [key]}}]";
+    let manifests = [
+        GATEWAY,
+        &route("orders", "shop"),
+        &backend("shop", service.address, ""),
+        &policy("orders", spec),
+        &subscription("acme", "{apis: [{kind: HTTPRoute, name: orders}]}", &format!("{{primary: {KEY}}}")),
+    ];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let in_query = format!("/orders?key={KEY}");
+    let twice_in_query = format!("/orders?key={KEY}&key={KEY}");
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)]);
+    let cases: [Case<'_>; 3] = [
+        ("/orders", &[("sallyport-key", KEY), ("sallyport-key", KEY)]),
+        (&in_query, &[("sallyport-key", KEY)]),
+        (&twice_in_query, &[]),
+    ];
+    for (target, headers) in cases {
+        let answer = send(gateway.http(), get(target, headers)).await;
+        assert_eq!(answer.verdict(), "400 credential-ambiguous", "{target}");
+        assert_eq!(challenges(&answer), [r#"Sallyport-Key error="invalid_request""#], "{target}");
+    }
+    assert_eq!(service.count(), 0);
 }

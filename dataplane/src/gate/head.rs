@@ -218,7 +218,7 @@ impl Seen {
             }
             13 if name.eq_ignore_ascii_case(b"authorization") => {
                 self.authorizations += 1;
-                if self.authorizations > 1 { Err(malformed("there are two Authorization fields")) } else { Ok(()) }
+                if self.authorizations > 1 { Err(TWO_AUTHORIZATIONS) } else { Ok(()) }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.note_length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.note_coding(value),
@@ -279,6 +279,8 @@ fn judge_expectation(value: &[u8]) -> Result<(), Refusal> {
 fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
+
+const TWO_AUTHORIZATIONS: Refusal = Refusal::new(Reason::CredentialAmbiguous, "there are two Authorization fields");
 
 const fn malformed(detail: &'static str) -> Refusal {
     Refusal::new(Reason::Malformed, detail)

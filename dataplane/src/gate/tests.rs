@@ -105,7 +105,7 @@ fn ambiguous_requests() -> Vec<(String, Reason)> {
         (get("Host: b"), R::Malformed),
         ("GET / HTTP/1.1\r\n\r\n".into(), R::Malformed),
         ("GET / HTTP/1.1\r\nHost: \r\n\r\n".into(), R::Malformed),
-        (get("Authorization: a\r\nAuthorization: a"), R::Malformed),
+        (get("Authorization: a\r\nAuthorization: a"), R::CredentialAmbiguous),
         (get("X: a\r\n b"), R::Malformed),
         (get(" X: a"), R::Malformed),
         (get("X a"), R::Malformed),

@@ -267,7 +267,10 @@ fn hold_key(
         return Err(fail(Progress::Absent, Reason::CredentialMissing, "no subscription key was sent"));
     };
     if sent.next().is_some() {
-        return Err(fail(Progress::Unjudged, Reason::CredentialAmbiguous, "the key stands in more than one place"));
+        let mut failure =
+            fail(Progress::Unjudged, Reason::CredentialAmbiguous, "the key stands in more than one place");
+        failure.rejection.challenges.push(HeaderValue::from_static(r#"Sallyport-Key error="invalid_request""#));
+        return Err(failure);
     }
     let hash = digest_of(&key);
     let Some(subscription) = caller.keys.find(&hash) else {

@@ -67,7 +67,7 @@ impl Arrival {
 /// The checks that the gate makes of HTTP/1, where HTTP/2's own framing does not make them.
 fn judge_http2(headers: &HeaderMap) -> Result<(), Rejection> {
     if headers.get_all(header::AUTHORIZATION).into_iter().count() > 1 {
-        return Err(malformed("there are two Authorization fields".to_owned()));
+        return Err(Rejection::of_two_authorizations("there are two Authorization fields"));
     }
     if headers.get_all(header::HOST).into_iter().count() > 1 {
         return Err(malformed("there are two Host fields".to_owned()));

@@ -96,11 +96,14 @@ impl Connection {
 
     /// What the gate has refused.
     pub(crate) fn refusal(&self) -> Rejection {
-        let refusal = self.gate.as_ref().and_then(|gate| gate.refusal());
-        refusal.map_or_else(
-            || Rejection::plain(Reason::Malformed),
-            |refusal| Rejection::because(refusal.reason, refusal.detail),
-        )
+        match self.gate.as_ref().and_then(|gate| gate.refusal()) {
+            // The gate knows no other credential.
+            Some(refusal) if refusal.reason == Reason::CredentialAmbiguous => {
+                Rejection::of_two_authorizations(refusal.detail)
+            }
+            Some(refusal) => Rejection::because(refusal.reason, refusal.detail),
+            None => Rejection::plain(Reason::Malformed),
+        }
     }
 
     pub(crate) fn begin_request(&self) {
