@@ -4,13 +4,14 @@ mod guards;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sallyport_api::policy::TargetKind;
 use sallyport_snapshot::v1::{self, resource::Body};
 use sallyport_snapshot::{Name, Snapshot};
 
 use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
-use crate::graph::policy::PolicyNode;
+use crate::graph::policy::{PolicyNode, Targets};
 use crate::graph::route::{RouteId, RouteNode};
 use crate::graph::rule::BackendTarget;
 use crate::graph::service::{self, Slices};
@@ -68,8 +69,15 @@ impl Compiled {
 }
 
 fn gateways(graph: &Graph, compiled: &mut Compiled) {
+    let floors = floor_filters(graph);
     for (name, gateway) in &graph.gateways {
-        compiled.put("Gateway", name, name.to_string(), Body::Gateway(gateway.message.clone()));
+        let floors = floors.get(name).map(Vec::as_slice).unwrap_or_default();
+        let floor_filters = floors.iter().map(|(_, filter)| (*filter).clone()).collect();
+        let message = v1::Gateway { floor_filters, ..gateway.message.clone() };
+        compiled.put("Gateway", name, name.to_string(), Body::Gateway(message));
+        for (policy, _) in floors {
+            compiled.owe("ApiPolicy", policy, &Name::new(v1::Kind::Gateway, name.to_string()));
+        }
         for listener in gateway.listeners.iter().filter(|listener| !listener.conflicted) {
             let tls = listener
                 .tls
@@ -87,6 +95,20 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
             compiled.put("Gateway", name, format!("{name}/{}", listener.name), Body::Listener(message));
         }
     }
+}
+
+/// Address filters of enforced Floors on whole Gateways, by Gateway, in the order of the policies' names.
+fn floor_filters(graph: &Graph) -> BTreeMap<ObjectName, Vec<(&ObjectName, &v1::IpFilter)>> {
+    let mut filters = BTreeMap::<_, Vec<_>>::new();
+    for (name, policy) in graph.policies.iter().filter(|(_, policy)| policy.is_floor && !policy.is_report) {
+        let (Some(filter), Targets::Named(targets)) = (&policy.sections.ip_filter, &policy.targets) else { continue };
+        let whole = targets.iter().filter(|target| target.kind == TargetKind::Gateway && target.section.is_none());
+        let gateways: BTreeSet<_> = whole.map(|target| ObjectName::new(&name.namespace, &target.name)).collect();
+        for gateway in gateways {
+            filters.entry(gateway).or_default().push((name, filter));
+        }
+    }
+    filters
 }
 
 fn route(

@@ -74,6 +74,7 @@ async fn handle(
     connection.may_carry(listener)?;
     let address = arrival.client_address(connection, listener, request.headers());
     record.came_from(address);
+    permit::admit_to_gateway(&listener.gateway, address)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
     let query = Query(arrival.query.as_deref());

@@ -83,7 +83,7 @@ impl PreparedRoute {
 
     /// The same matches, none of which is served: nothing looser takes their place.
     pub fn closed(&self, why: &str) -> Self {
-        let closed = |(rule, matches): &(Arc<Rule>, Vec<v1::Match>)| (Arc::new(rule.closed(why)), matches.clone());
+        let closed = |(rule, matches): &(Arc<Rule>, Vec<Arc<Match>>)| (Arc::new(rule.closed(why)), matches.clone());
         Self {
             created_ms: self.created_ms,
             name: Arc::clone(&self.name),

@@ -136,6 +136,7 @@ fn node(
         trusted_proxies: trusted(&of_class, &own, &mut problems),
         bounds: own.bounds.or(of_class.bounds).map(|bounds| message_of(&bounds)),
         addresses_unknown: unknown,
+        floor_filters: vec![],
     };
     let listeners = gateway.spec.listeners.iter().enumerate();
     let listeners = listeners.map(|(at, listener)| self::listener(cluster, name, at, listener)).collect();

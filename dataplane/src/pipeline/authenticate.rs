@@ -100,21 +100,17 @@ pub async fn hold(authentication: &Authentication, caller: &Caller<'_>) -> Resul
 }
 
 /// Whether a filter lets the client address pass; one that cannot be read passes nowhere.
-pub fn admits(filter: &IpFilter, caller: &Caller<'_>) -> Result<(), Rejection> {
+pub fn admits(filter: &IpFilter, address: Option<IpAddr>) -> Result<(), Rejection> {
     if let Some(denial) = &filter.unavailable {
         return Err(denial.rejection());
     }
     let refuse =
         |message: String| Err(Rejection::decided_by(filter.origin.with_message(message), Reason::AddressDenied));
-    let Some(address) = caller.address else {
-        return refuse("the client address cannot be read".to_owned());
-    };
-    if filter.deny.contains(address) {
-        return refuse(format!("{address} is in deny"));
-    }
-    match &filter.allow {
-        Some(allow) if !allow.contains(address) => refuse(format!("{address} is not in allow")),
-        _ => Ok(()),
+    match address {
+        None => refuse("the client address cannot be read".to_owned()),
+        Some(address) if filter.admits(address) => Ok(()),
+        Some(address) if filter.deny.contains(address) => refuse(format!("{address} is in deny")),
+        Some(address) => refuse(format!("{address} is not in allow")),
     }
 }
 

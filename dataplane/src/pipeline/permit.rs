@@ -1,5 +1,6 @@
 //! The proof that a request may be forwarded. Only [`authorise`] makes one; forwarding consumes it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -11,6 +12,7 @@ use crate::pipeline::authenticate::{self, Caller, Held};
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
 use crate::runtime::keys::{Digest, Subscription};
+use crate::runtime::listener::Gateway;
 use crate::runtime::policy::{Demand, Policy};
 
 /// A request that every level of its policy admits.
@@ -60,12 +62,18 @@ pub async fn rehearse(policy: &Policy, caller: &Caller<'_>) -> Result<(), Reject
     Ok(())
 }
 
+/// Who may ask anything of a Gateway: whoever the address filters of its Floors let pass. Judged before the route is matched, so that
+/// nobody else learns what there is.
+pub fn admit_to_gateway(gateway: &Gateway, address: Option<IpAddr>) -> Result<(), Rejection> {
+    gateway.floor_filters.iter().try_for_each(|filter| authenticate::admits(filter, address))
+}
+
 /// Who may be redirected: whoever the address filters let pass. A route that nobody has spoken about may redirect, since nothing
 /// is forwarded; one that is not configured correctly may not.
 pub fn admit_to_redirect(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
     match &policy.deny {
         Some(denial) if denial.is_unprotected() => {
-            policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller))
+            policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller.address))
         }
         _ => admit_address(policy, caller),
     }
@@ -75,7 +83,7 @@ fn admit_address(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> 
     if let Some(denial) = &policy.deny {
         return Err(denial.rejection());
     }
-    policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller))
+    policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller.address))
 }
 
 impl Permit {

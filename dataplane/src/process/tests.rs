@@ -15,6 +15,7 @@ async fn plane() -> (DataPlane, mpsc::UnboundedReceiver<v1::Report>) {
         binding: Binding { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port_offset: 0 },
         admin: None,
         environment: Environment::Standalone,
+        api_server: None,
     };
     let (reports, receiver) = mpsc::unbounded_channel();
     let (clock, access_log, traces) = (Clock::default(), AccessLog::off(), Traces::off());

@@ -1,5 +1,6 @@
 //! Ports with their listeners, and which of them a server name or host belongs to.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -8,6 +9,7 @@ use sallyport_snapshot::v1;
 use crate::ip_set::IpSet;
 use crate::map::Map;
 use crate::route::RouteTable;
+use crate::runtime::policy::{IpFilter, joined};
 use crate::settings::Bounds;
 
 /// One port: either all its listeners speak TLS, or none does.
@@ -16,6 +18,7 @@ pub struct Port {
     pub is_tls: bool,
     /// The loosest bounds of the Gateways that share the port: what can be told before a host is known.
     pub bounds: Bounds,
+    gateways: Vec<Arc<Gateway>>,
     exact: Map<Arc<str>, Arc<Listener>>,
     /// By what follows the asterisk, e.g. ".example.com".
     wildcards: Map<Arc<str>, Arc<Listener>>,
@@ -42,6 +45,8 @@ pub struct Gateway {
     pub trusted_proxies: IpSet,
     /// Which proxies are trusted cannot be told: no client address is known.
     pub addresses_unknown: bool,
+    /// Of Floors on the whole Gateway: each has to let the client address pass, whatever is asked for.
+    pub floor_filters: Arc<[IpFilter]>,
     pub bounds: Bounds,
 }
 
@@ -60,6 +65,7 @@ impl Port {
         let mut port = Self {
             is_tls: false,
             bounds: Bounds::default(),
+            gateways: Vec::new(),
             exact: Map::default(),
             wildcards: Map::default(),
             any: None,
@@ -72,6 +78,11 @@ impl Port {
         }
         port.bounds = bounds.unwrap_or_default();
         port
+    }
+
+    /// Whether all Gateways of the port bar `peer`: there is nothing here that it could ask for.
+    pub fn bars(&self, peer: IpAddr) -> bool {
+        !self.gateways.is_empty() && self.gateways.iter().all(|gateway| gateway.bars(peer))
     }
 
     /// The listener with the most specific hostname that covers `host` (lower case): itself, then the longest wildcard, then
@@ -87,6 +98,9 @@ impl Port {
 
     fn add(&mut self, listener: Arc<Listener>) {
         self.is_tls |= listener.tls.is_some();
+        if self.gateways.iter().all(|gateway| gateway.name != listener.gateway.name) {
+            self.gateways.push(Arc::clone(&listener.gateway));
+        }
         let hostname = Arc::clone(&listener.hostname);
         if hostname.is_empty() {
             self.any.get_or_insert(listener);
@@ -152,13 +166,32 @@ impl Gateway {
             Ok(trusted) => (trusted, None),
             Err(why) => (IpSet::default(), Some(why)),
         };
-        let addresses_unknown = gateway.addresses_unknown || problem.is_some();
-        (Self { name: Arc::clone(name), trusted_proxies, addresses_unknown, bounds }, problem)
+        let mut problems: Vec<_> = problem.into_iter().collect();
+        let filters = gateway.floor_filters.iter().map(|filter| {
+            IpFilter::build(filter).unwrap_or_else(|why| {
+                let unavailable = IpFilter::unavailable(&filter.object, &why);
+                problems.push(why);
+                unavailable
+            })
+        });
+        let floor_filters = filters.collect();
+        let addresses_unknown = gateway.addresses_unknown || !problems.is_empty();
+        (Self { name: Arc::clone(name), trusted_proxies, addresses_unknown, floor_filters, bounds }, joined(&problems))
     }
 
     /// Stands in for a resource that must not be read. Bounds stay what they were; whom it trusts is not known.
     pub fn unread(name: &Arc<str>, last: Option<&Self>) -> Self {
         let bounds = last.map(|last| last.bounds.clone()).unwrap_or_default();
-        Self { name: Arc::clone(name), trusted_proxies: IpSet::default(), addresses_unknown: true, bounds }
+        let floor_filters = last.map(|last| Arc::clone(&last.floor_filters)).unwrap_or_default();
+        let trusted_proxies = IpSet::default();
+        Self { name: Arc::clone(name), trusted_proxies, addresses_unknown: true, floor_filters, bounds }
+    }
+
+    /// Whether a Floor lets nothing pass that comes from `peer`. A trusted proxy speaks for others, and may be one wherever nobody
+    /// knows which they are; a filter that cannot be had is told of when a request asks.
+    fn bars(&self, peer: IpAddr) -> bool {
+        !self.addresses_unknown
+            && !self.trusted_proxies.contains(peer)
+            && self.floor_filters.iter().any(|filter| filter.unavailable.is_none() && !filter.admits(peer))
     }
 }

@@ -1,5 +1,6 @@
 //! The executable form of a `Policy` resource: everything that can fail to parse has been parsed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
@@ -198,6 +199,18 @@ impl Policy {
 }
 
 impl IpFilter {
+    /// Stands in for one that does not parse.
+    pub(super) fn unavailable(object: &str, why: &str) -> Self {
+        let origin = Origin { object: object.into(), section: "ipFilter", ..Origin::default() };
+        let unavailable = Some(Denial::configuration(object, why));
+        Self { origin, allow: None, deny: IpSet::default(), unavailable }
+    }
+
+    /// Whether `address` passes.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        !self.deny.contains(address) && self.allow.as_ref().is_none_or(|allow| allow.contains(address))
+    }
+
     /// Parses a filter.
     pub(super) fn build(filter: &v1::IpFilter) -> Result<Self, String> {
         let set = |field: &str, entries: &[String]| {

@@ -145,6 +145,10 @@ pub(super) fn shed(stream: TcpStream, is_tls: bool) {
 pub(super) async fn serve(worker: Rc<Worker>, port: u16, stream: TcpStream, peer: SocketAddr) {
     let runtime = worker.runtime();
     let Some(entry) = runtime.ports.get(&port) else { return };
+    if entry.bars(peer.ip()) {
+        tracing::debug!(%peer, port, "a Floor bars the peer from all that is served here");
+        return;
+    }
     let bounds = entry.bounds.clone();
     let Some(_guard) = worker.admit_connection(bounds.max_connections) else {
         return shed(stream, entry.is_tls);

@@ -72,6 +72,19 @@ pub async fn get_from(source: Ipv4Addr, gateway: SocketAddr, target: &str, heade
     over(socket.connect(gateway).await.unwrap(), get(target, headers)).await
 }
 
+/// What comes on a connection from `source`: nothing but its end where it is refused as a whole.
+pub async fn connect_from(source: Ipv4Addr, gateway: SocketAddr) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((source, 0))).unwrap();
+    let mut stream = socket.connect(gateway).await.unwrap();
+    let asked = format!("GET /nowhere HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    let mut heard = String::new();
+    // It may be closed before it has been written to.
+    let _closed = stream.write_all(asked.as_bytes()).await;
+    let _closed = stream.read_to_string(&mut heard).await;
+    heard
+}
+
 /// Sends over `stream` with HTTP/1.1.
 pub async fn over<B>(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, request: Request<B>) -> Answer
 where

@@ -191,6 +191,25 @@ async fn a_gateway_that_must_not_be_read_knows_no_address_and_keeps_its_listener
 }
 
 #[tokio::test]
+async fn a_floor_of_a_gateway_that_does_not_parse_lets_nobody_pass() {
+    let mut world = World::in_force();
+    let filter =
+        v1::IpFilter { object: "ApiPolicy shop/floor".into(), deny: vec!["all".into()], ..v1::IpFilter::default() };
+    let broken = Body::Gateway(v1::Gateway { floor_filters: vec![filter], ..v1::Gateway::default() });
+    let runtime = world.send(vec![(GATEWAY, broken)]);
+    let listener = listener_for(&runtime, "api.example.com");
+    assert!(listener.gateway.addresses_unknown);
+    let peer = std::net::IpAddr::from([192, 0, 2, 1]);
+    let refused = crate::pipeline::permit::admit_to_gateway(&listener.gateway, Some(peer)).unwrap_err();
+    assert_eq!(
+        (refused.reason, &*refused.origin.object),
+        (crate::rejection::Reason::Configuration, "ApiPolicy shop/floor")
+    );
+    assert!(!runtime.ports[&8080].bars(peer), "it is told why");
+    assert!(world.rejected()[0].contains("ipFilter.deny"), "{:?}", world.rejected());
+}
+
+#[tokio::test]
 async fn a_gateway_that_was_never_good_serves_and_knows_no_address() {
     let mut world = World::new();
     let runtime = world.send(vec![(GATEWAY, gateway(&["everybody"])), (LISTENER, listener(""))]);
