@@ -258,7 +258,8 @@ async fn a_clock_that_is_set_back_judges_tokens_by_what_it_says() {
     let orders = Orders::behind(&issuer.name(), "").await;
     let now = orders.gateway.clock.now().seconds();
     let fresh = issuer.token_with("orders-api", &json!({ "nbf": now - 60, "exp": now + 600 }));
-    let expired = issuer.token_with("orders-api", &json!({ "nbf": now - 90_000, "exp": now - 3600, "jti": "old" }));
+    let dates = json!({ "iat": now - 90_000, "nbf": now - 90_000, "exp": now - 3600, "jti": "old" });
+    let expired = issuer.token_with("orders-api", &dates);
     orders.served(&fresh).await;
     assert_eq!(orders.verdict(&expired).await, "401 token-invalid");
     orders.gateway.clock.set_back(Duration::from_secs(2 * 3600));
