@@ -1,5 +1,6 @@
 //! A feature is a folder, a case a file whose name is a sentence; beside it stands what came out. `UPDATE_GOLDEN=1` writes that anew.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,14 @@ fn every_case_gives_what_stands_beside_it_in_any_order() {
     assert!(cases.len() >= 60, "{} cases", cases.len());
     let wrong: Vec<_> = cases.iter().filter_map(|case| check(case)).collect();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_output_has_its_case() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let cases: BTreeSet<_> = cases(&root).iter().map(|case| case.with_extension("out.yaml")).collect();
+    let orphans: Vec<_> = files(&root).filter(|path| is_output(path) && !cases.contains(path)).collect();
+    assert!(orphans.is_empty(), "no case leads to {orphans:#?}; remove them");
 }
 
 fn check(case: &Path) -> Option<String> {
@@ -34,16 +43,24 @@ fn check(case: &Path) -> Option<String> {
 }
 
 fn cases(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let list = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
-    for feature in list(root).into_iter().filter(|path| path.is_dir()) {
-        found.extend(list(&feature).into_iter().filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.ends_with(".yaml") && !name.ends_with(".out.yaml") && name != "base.yaml"
-        }));
-    }
+    let is_case = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "yaml")
+            && !is_output(path)
+            && !path.ends_with("base.yaml")
+    };
+    let mut found: Vec<_> = files(root).filter(is_case).collect();
     found.sort();
     found
+}
+
+/// All files in the folders of features.
+fn files(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let list = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    list(root).into_iter().filter(|path| path.is_dir()).flat_map(move |feature| list(&feature))
+}
+
+fn is_output(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.ends_with(".out.yaml"))
 }
 
 /// The documents in another order; which one depends on the seed only.
