@@ -22,6 +22,11 @@ use crate::status::Status;
     category = "sallyport",
     status = "Status",
     derive = "PartialEq",
+    printcolumn(
+        name = "Target",
+        type_ = "string",
+        json_path = ".spec.endpoints[0]['service','host','address']['name','ip']"
+    ),
     printcolumn(name = "Protocol", type_ = "string", json_path = ".spec.protocol"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),

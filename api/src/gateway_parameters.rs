@@ -23,6 +23,7 @@ use crate::status::Status;
     derive = "Default",
     printcolumn(name = "Unprotected", type_ = "string", json_path = ".spec.unprotectedRoutes"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 pub struct GatewayParametersSpec {
@@ -30,10 +31,11 @@ pub struct GatewayParametersSpec {
     /// Allow: a Gateway's own Allow is ignored and reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unprotected_routes: Option<UnprotectedRoutes>,
-    /// Whose word about the client address is believed. A Gateway's replaces the class's only with a part of it.
+    /// Whose word about the client address is believed. A Gateway's replaces the class's only with a part of it: networks that lie
+    /// within the class's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<TrustedProxies>,
-    /// Bounds of a data plane.
+    /// Bounds of a data plane. A Gateway's beat the class's, field by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
 }
@@ -52,7 +54,8 @@ pub enum UnprotectedRoutes {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct TrustedProxies {
-    /// Addresses or networks (CIDR) of the proxies. At most 256. Empty: the peer address is the client address.
+    /// Addresses, networks (CIDR, RFC 4632) or ranges (`first-last`) of the proxies. At most 256. Empty: the peer address is the
+    /// client address. While one cannot be read, no client address is known, and no address filter lets anybody pass.
     #[serde(default)]
     #[schemars(length(max = 256), inner(length(min = 2, max = 96)))]
     pub cidrs: Vec<String>,

@@ -51,7 +51,8 @@ pub struct ApiPolicySpec {
     /// `Default`: a nearer level may state another. `Floor`: holds in addition to whatever nearer levels state.
     #[serde(default)]
     pub enforcement: Enforcement,
-    /// `Enforce`, or `Report`: evaluated beside the effective policy and told in log and metrics, never part of it.
+    /// `Enforce`, or `Report`: evaluated beside the effective policy and told in log and metrics, never part of it; the status says
+    /// that it only reports.
     #[serde(default)]
     pub mode: Mode,
     /// Client addresses that may call.
@@ -70,7 +71,7 @@ pub struct ApiPolicySpec {
     /// What the service is shown; beats the Backend's. Goes only to backends of the policy's own namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
-    /// How long-lived requests end.
+    /// How long-lived requests end. Of what the nearest level and all Floors state the strictest holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<Streams>,
 }
@@ -172,8 +173,12 @@ pub struct Alternative {
 /// A JSON Web Token, checked as RFC 8725 and RFC 9068 advise.
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(has(self.audiences) && self.audiences.size() > 0) != has(self.audienceCheck)")
-    .message("list the audiences that the API goes by; or state audienceCheck: None if tokens for anybody may pass"))]
+#[x_kube(
+    validation = Rule::new("(has(self.audiences) && self.audiences.size() > 0) != has(self.audienceCheck)")
+        .message("list the audiences that the API goes by; or state audienceCheck: None if tokens for anybody may pass"),
+    validation = Rule::new("!has(self.caCertificateRefs) || self.caCertificateRefs.size() == 0 || !has(self.keys) || has(self.keys.jwks)")
+        .message("caCertificateRefs are for keys that are fetched, and these are not; leave them out, or state keys.jwks")
+)]
 pub struct Jwt {
     /// Equal to the claim `iss`, byte for byte. Without `keys`, its keys are found by OpenID Connect Discovery, or RFC 8414.
     #[schemars(length(min = 1, max = 512))]
@@ -189,14 +194,15 @@ pub struct Jwt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256), regex(pattern = r#"^[\x21\x23-\x5b\x5d-\x7e]+$"#)))]
     pub scopes: Vec<String>,
-    /// What other claims have to hold. At most 16.
+    /// What other claims have to hold. At most 16, one for each claim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub claims: Vec<ClaimRule>,
     /// Where the keys are, if not by discovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
-    /// The only certificate authorities that are trusted when keys are fetched. Default: the system's.
+    /// The only certificate authorities that are trusted when keys are fetched. Default: the system's. Not beside keys that are
+    /// stated inline or in a ConfigMap or Secret: nothing is fetched for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub ca_certificate_refs: Vec<CaCertificateReference>,

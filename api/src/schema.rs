@@ -9,7 +9,7 @@ use crate::{ApiPolicy, Backend, GatewayParameters, Product, Subscription};
 /// The CRDs of our own kinds, as they are installed.
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
     let crds = [ApiPolicy::crd(), Backend::crd(), GatewayParameters::crd(), Product::crd(), Subscription::crd()];
-    crds.into_iter().map(with_unseen_status).collect()
+    crds.into_iter().map(with_unseen_status).map(with_own_text).collect()
 }
 
 /// `openAPIV3Schema` of a kind of ours or of Gateway API; `None` for any other.
@@ -26,6 +26,18 @@ fn with_unseen_status(mut crd: CustomResourceDefinition) -> CustomResourceDefini
             let unseen = json!({ "observedGeneration": -1 });
             status.default = Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSON(unseen));
         }
+    }
+    crd
+}
+
+/// `kubectl explain` says first what the kind is: by the text of its spec, in place of the derive's own.
+fn with_own_text(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else {
+            continue;
+        };
+        let spec = schema.properties.as_ref().and_then(|fields| fields.get("spec"));
+        schema.description = spec.and_then(|spec| spec.description.clone());
     }
     crd
 }
@@ -101,6 +113,43 @@ mod tests {
             let schema = own_schema(&crd.spec.names.kind).unwrap();
             assert_eq!(schema["properties"]["status"]["default"]["observedGeneration"], -1, "{}", crd.spec.names.kind);
         }
+    }
+
+    #[test]
+    fn every_kind_says_what_it_is() {
+        for crd in custom_resource_definitions() {
+            let schema = own_schema(&crd.spec.names.kind).unwrap();
+            let text = schema["description"].as_str().unwrap_or_default();
+            assert!(!text.is_empty() && !text.contains("derived"), "{}: {text}", crd.spec.names.kind);
+        }
+    }
+
+    /// What it targets, whether it is live, why not; at most six columns fit a terminal.
+    #[test]
+    fn every_kind_lists_whether_it_is_live_and_why_not() {
+        for crd in custom_resource_definitions() {
+            let columns = crd.spec.versions[0].additional_printer_columns.clone().unwrap();
+            let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+            assert!(names.len() <= 6, "{names:?}");
+            assert!(names.ends_with(&["Ready", "Reason", "Age"]), "{names:?}");
+            assert!(names.len() > 3, "{names:?} say nothing of what it is about");
+        }
+    }
+
+    #[test]
+    fn named_things_are_maps_by_name() {
+        let mut found = Vec::new();
+        for (kind, spec) in specs() {
+            walk(&spec, &kind, &mut |path, schema| {
+                let items = &schema["items"];
+                let required = items["required"].as_array().into_iter().flatten().any(|one| one == "name");
+                let is_reference = items["properties"].get("kind").is_some();
+                if required && !is_reference && schema["x-kubernetes-list-map-keys"][0] != "name" {
+                    found.push(path.to_owned());
+                }
+            });
+        }
+        assert!(found.is_empty(), "{found:#?}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::reference::{RouteReference, SecretReference};
     category = "sallyport",
     status = "SubscriptionStatus",
     derive = "PartialEq",
-    printcolumn(name = "Product", type_ = "string", json_path = ".spec.scope.product.name"),
+    printcolumn(name = "Scope", type_ = "string", json_path = ".spec.scope..name"),
     printcolumn(name = "State", type_ = "string", json_path = ".spec.state"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expires"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),

@@ -34,8 +34,13 @@ fn fields() -> anyhow::Result<String> {
         let kind = &crd.spec.names.kind;
         let schema = open_api_schema(kind).context("a CRD without a schema")?;
         let spec = &schema["properties"]["spec"];
-        let text = schema["description"].as_str().or(spec["description"].as_str()).unwrap_or_default();
-        write!(page, "\n## {kind}\n\n{}\n\n| field | type | meaning |\n|---|---|---|\n", text.replace('\n', " "))?;
+        let text: Vec<_> = schema["description"].as_str().unwrap_or_default().split_whitespace().collect();
+        write!(page, "\n## {kind}\n\n{}\n", text.join(" "))?;
+        for rule in rules(spec) {
+            write!(page, "\n- {rule}")?;
+        }
+        let separator = if rules(spec).is_empty() { "" } else { "\n" };
+        write!(page, "{separator}\n| field | type | bounds | default | meaning |\n|---|---|---|---|---|\n")?;
         rows(&mut page, "spec", spec)?;
     }
     Ok(page)
@@ -44,9 +49,16 @@ fn fields() -> anyhow::Result<String> {
 fn rows(page: &mut String, path: &str, schema: &Value) -> anyhow::Result<()> {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
-        let text = field["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
         let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
-        writeln!(page, "| `{path}` | {}{} | {text} |", kind_of(field), if required { ", required" } else { "" })?;
+        let cells = [
+            format!("`{path}`"),
+            kind_of(field) + if required { ", required" } else { "" },
+            bounds(field).join("; "),
+            default_of(field),
+            meaning(field),
+        ];
+        let cells = cells.map(|cell| cell.replace('\n', " ").replace('|', "\\|"));
+        writeln!(page, "| {} |", cells.join(" | "))?;
         rows(page, &path, field)?;
         if field["items"].is_object() {
             rows(page, &format!("{path}[]"), &field["items"])?;
@@ -65,6 +77,54 @@ fn kind_of(field: &Value) -> String {
         Some(other) => other.to_owned(),
         None => "any".to_owned(),
     }
+}
+
+/// What a value has to be, and each entry of a list.
+fn bounds(field: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for (least, most, unit) in
+        [("minLength", "maxLength", "characters"), ("minItems", "maxItems", "entries"), ("minimum", "maximum", "")]
+    {
+        let text = match (field[least].as_f64(), field[most].as_f64()) {
+            (Some(least), Some(most)) if (least - most).abs() < f64::EPSILON => format!("{most} {unit}"),
+            (Some(least), Some(most)) => format!("{least} to {most} {unit}"),
+            (Some(least), None) => format!("at least {least} {unit}"),
+            (None, Some(most)) => format!("at most {most} {unit}"),
+            (None, None) => continue,
+        };
+        found.push(text.trim_end().to_owned());
+    }
+    found.extend(field["pattern"].as_str().map(|pattern| format!("`{pattern}`")));
+    found.extend(field["format"].as_str().map(str::to_owned));
+    if let Some(keys) = field["x-kubernetes-list-map-keys"].as_array() {
+        let keys: Vec<_> = keys.iter().filter_map(Value::as_str).collect();
+        found.push(format!("no two of one {}", keys.join(", ")));
+    }
+    if field["items"].is_object() {
+        found.extend(bounds(&field["items"]).into_iter().map(|bound| format!("each {bound}")));
+    }
+    found
+}
+
+fn default_of(field: &Value) -> String {
+    match &field["default"] {
+        Value::Null => String::new(),
+        Value::String(text) => format!("`{text}`"),
+        other => format!("`{other}`"),
+    }
+}
+
+/// The text, and what the rules of the field and of its entries say where they are broken.
+fn meaning(field: &Value) -> String {
+    let text = field["description"].as_str().map(str::to_owned);
+    let rules = rules(field).into_iter().chain(rules(&field["items"])).map(|rule| format!("*{rule}.*"));
+    text.into_iter().chain(rules).collect::<Vec<_>>().join(" ")
+}
+
+/// Messages of the CEL rules.
+fn rules(schema: &Value) -> Vec<&str> {
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    rules.filter_map(|rule| rule["message"].as_str()).collect()
 }
 
 fn conditions() -> String {
