@@ -3,6 +3,7 @@
 //! Configuration and status both come from these nodes; nothing else decides what is valid. What cannot be resolved is a node
 //! that denies, never one that is left out.
 
+pub mod address;
 pub mod backend;
 pub mod certificate;
 pub mod class;

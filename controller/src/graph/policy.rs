@@ -8,6 +8,7 @@ use sallyport_api::policy::{Algorithm, Alternative, Enforcement, IpFilter, Jwt, 
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
+use super::address::{AddressRange, complaint};
 use super::gateway::GatewayNode;
 use super::guarded::{Guarded, KEY_HEADER};
 use super::route::{RouteId, RouteNode};
@@ -225,24 +226,15 @@ fn lenient_target(reference: &Value) -> Option<Target> {
 fn ip_filter(label: &str, filter: &IpFilter, problems: &mut Vec<Problem>) -> v1::IpFilter {
     let mut unavailable = None;
     for (field, entries) in [("allow", &filter.allow), ("deny", &filter.deny)] {
-        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| !is_address_entry(entry)) {
-            let message = format!("{entry:?} is no address, network (CIDR) or range (first-last); correct it");
-            let problem = Problem::new(format!("spec.ipFilter.{field}[{at}]"), Reason::Invalid, message);
+        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| AddressRange::parse(entry).is_none()) {
+            let problem = Problem::new(format!("spec.ipFilter.{field}[{at}]"), Reason::Invalid, complaint(entry));
             unavailable.get_or_insert_with(|| denial(label, &problem));
             problems.push(problem);
         }
     }
-    let usable = |entries: &[String]| entries.iter().filter(|entry| is_address_entry(entry)).cloned().collect();
+    let usable =
+        |entries: &[String]| entries.iter().filter(|entry| AddressRange::parse(entry).is_some()).cloned().collect();
     v1::IpFilter { object: label.to_owned(), allow: usable(&filter.allow), deny: usable(&filter.deny), unavailable }
-}
-
-fn is_address_entry(entry: &str) -> bool {
-    use std::net::IpAddr;
-    if let Some((first, last)) = entry.split_once('-') {
-        let ends = (first.trim().parse::<IpAddr>(), last.trim().parse::<IpAddr>());
-        return matches!(ends, (Ok(first), Ok(last)) if first.is_ipv4() == last.is_ipv4() && first <= last);
-    }
-    entry.parse::<IpAddr>().is_ok() || entry.parse::<ipnet::IpNet>().is_ok()
 }
 
 /// Parses the alternatives of one policy.
