@@ -4,6 +4,7 @@
 //! that denies, never one that is left out.
 
 pub mod address;
+pub mod address;
 pub mod backend;
 pub mod certificate;
 pub mod class;
@@ -14,6 +15,7 @@ pub mod gateway;
 pub mod grant;
 pub mod guarded;
 pub mod key_source;
+pub mod outgoing;
 pub mod policy;
 pub mod route;
 pub mod rule;

@@ -9,6 +9,7 @@ use sallyport_api::{BackendEndpoint, BackendTls, Protocol};
 use sallyport_snapshot::v1::{self, endpoint_source::Source};
 
 use super::grant::End;
+use super::outgoing::AddressRules;
 use super::{Environment, certificate, credential, service};
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::problem::{Problem, denial};
@@ -28,10 +29,11 @@ pub struct BackendNode {
 
 /// All Backends. What cannot be resolved of one denies every request to it.
 pub fn all(cluster: &ClusterState, environment: Environment) -> BTreeMap<ObjectName, BackendNode> {
-    cluster.backends.iter().map(|(name, backend)| (name.clone(), node(cluster, environment, name, backend))).collect()
+    let rules = AddressRules::of(cluster, environment);
+    cluster.backends.iter().map(|(name, backend)| (name.clone(), node(cluster, &rules, name, backend))).collect()
 }
 
-fn node(cluster: &ClusterState, environment: Environment, name: &ObjectName, backend: &Stored<Backend>) -> BackendNode {
+fn node(cluster: &ClusterState, rules: &AddressRules, name: &ObjectName, backend: &Stored<Backend>) -> BackendNode {
     let label = format!("Backend {name}");
     let object =
         Some(v1::ObjectRef { kind: "Backend".into(), namespace: name.namespace.clone(), name: name.name.clone() });
@@ -46,7 +48,7 @@ fn node(cluster: &ClusterState, environment: Environment, name: &ObjectName, bac
                 services: vec![],
                 problems: vec![],
             };
-            node.filled(cluster, environment, name, &label, &backend.spec)
+            node.filled(cluster, rules, name, &label, &backend.spec)
         }
         Stored::Undecodable(backend) => {
             let problem =
@@ -68,13 +70,13 @@ impl BackendNode {
     fn filled(
         mut self,
         cluster: &ClusterState,
-        environment: Environment,
+        rules: &AddressRules,
         name: &ObjectName,
         label: &str,
         spec: &sallyport_api::BackendSpec,
     ) -> Self {
         for (at, endpoint) in spec.endpoints.iter().enumerate() {
-            match self.endpoint(cluster, environment, name, endpoint, &format!("spec.endpoints[{at}]")) {
+            match self.endpoint(cluster, rules, name, endpoint, &format!("spec.endpoints[{at}]")) {
                 Ok(source) => {
                     let source = v1::EndpointSource {
                         source: Some(source),
@@ -87,7 +89,7 @@ impl BackendNode {
             }
         }
         let plain = spec.endpoints.iter().enumerate().filter(|_| spec.tls.is_none());
-        self.problems.extend(plain.filter_map(|(at, endpoint)| judge_plaintext(environment, endpoint, at)));
+        self.problems.extend(plain.filter_map(|(at, endpoint)| judge_plaintext(rules.environment, endpoint, at)));
         if let Some(tls) = &spec.tls {
             match self.tls(cluster, name, tls) {
                 Ok(tls) => self.message.tls = Some(tls),
@@ -114,7 +116,7 @@ impl BackendNode {
     fn endpoint(
         &mut self,
         cluster: &ClusterState,
-        environment: Environment,
+        rules: &AddressRules,
         name: &ObjectName,
         endpoint: &BackendEndpoint,
         field: &str,
@@ -127,7 +129,7 @@ impl BackendNode {
             return Ok(Source::Endpoints(resource));
         }
         if let Some(one) = &endpoint.address {
-            judge_address(environment, &one.ip, &format!("{field}.address.ip"))?;
+            judge_address(rules, &one.ip, &format!("{field}.address.ip"))?;
             return Ok(Source::Address(v1::Address { ip: one.ip.clone(), port: one.port }));
         }
         match &endpoint.host {
@@ -185,20 +187,11 @@ fn judge_plaintext(environment: Environment, endpoint: &BackendEndpoint, at: usi
 }
 
 /// What a data plane would refuse to call is said here already.
-fn judge_address(environment: Environment, ip: &str, field: &str) -> Result<(), Problem> {
-    let invalid = |why: &str| Err(Problem::new(field, Reason::Invalid, format!("{ip}: {why}; name another address")));
-    let Ok(address) = ip.parse::<IpAddr>() else { return invalid("this is no IP address") };
-    let link_local = match address.to_canonical() {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local() || address.segments().starts_with(&[0xfd00, 0x0ec2]),
+fn judge_address(rules: &AddressRules, ip: &str, field: &str) -> Result<(), Problem> {
+    let why = match ip.parse::<IpAddr>() {
+        Ok(address) => rules.refusal(address),
+        Err(_) => Some("this is no IP address"),
     };
-    let address = address.to_canonical();
-    match () {
-        () if link_local => invalid("link-local and metadata addresses are refused"),
-        () if address.is_unspecified() || address.is_multicast() => invalid("this address names no single service"),
-        () if address.is_loopback() && environment == Environment::Cluster => {
-            invalid("loopback is refused in a cluster")
-        }
-        () => Ok(()),
-    }
+    let problem = |why| Problem::new(field, Reason::Invalid, format!("{ip}: {why}; name another address"));
+    why.map_or(Ok(()), |why| Err(problem(why)))
 }
