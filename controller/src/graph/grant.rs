@@ -1,6 +1,6 @@
 //! References into other namespaces (GEP-709): judged by what the namespace of the target grants.
 
-use crate::cluster::{ClusterState, Stored};
+use crate::cluster::{ClusterState, ObjectName, Stored};
 
 /// One end of a reference.
 #[derive(Clone, Copy)]
@@ -15,12 +15,14 @@ pub fn permits(cluster: &ClusterState, from: End<'_>, to: End<'_>, name: &str) -
     if from.namespace == to.namespace {
         return true;
     }
-    let grants = cluster.reference_grants.iter().filter(|(grant, _)| grant.namespace == to.namespace);
-    let decoded = grants.filter_map(|(_, grant)| match grant {
+    // Objects stand in the order of their namespaces: those of one are found without a look at all others.
+    let grants = cluster.reference_grants.range(ObjectName::new(to.namespace, "")..);
+    let there = grants.take_while(|(grant, _)| grant.namespace == to.namespace);
+    let mut decoded = there.filter_map(|(_, grant)| match grant {
         Stored::Decoded(grant) => Some(grant),
         Stored::Undecodable(_) => None,
     });
-    decoded.into_iter().any(|grant| {
+    decoded.any(|grant| {
         let from_fits = grant
             .spec
             .from
