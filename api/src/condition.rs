@@ -58,6 +58,8 @@ words! {
         Stalled = "Stalled",
         /// Policies take effect on the object; the message names them.
         ApiPolicyAffected = "sallyport.dev/ApiPolicyAffected",
+        /// No policy says who may call the route; absent where one does.
+        Unprotected = "sallyport.dev/Unprotected",
     }
 }
 
@@ -96,6 +98,8 @@ words! {
         BackendNotFound = "BackendNotFound",
         /// A value is valid, and not supported by this release.
         UnsupportedValue = "UnsupportedValue",
+        /// Addresses of a Gateway cannot be chosen.
+        UnsupportedAddress = "UnsupportedAddress",
         /// A protocol is not supported.
         UnsupportedProtocol = "UnsupportedProtocol",
         /// No parent of the route allows it.
@@ -128,6 +132,10 @@ words! {
         IssuerUnreached = "IssuerUnreached",
         /// Policies take effect.
         Affected = "Affected",
+        /// No policy says who may call: every request is answered with 500, reason `unprotected`.
+        Unprotected = "Unprotected",
+        /// No policy says who may call, and the class's GatewayParameters let anybody in.
+        LeftOpen = "LeftOpen",
         /// There is nothing to say against it.
         NoConflicts = "NoConflicts",
     }

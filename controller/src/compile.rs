@@ -1,9 +1,11 @@
 //! From the graph to what a data plane is told. Pure: the same graph gives the same snapshot, byte for byte.
 
+mod closed;
 mod guards;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sallyport_api::UnprotectedRoutes;
 use sallyport_api::policy::TargetKind;
 use sallyport_snapshot::v1::{self, resource::Body};
 use sallyport_snapshot::{Name, Snapshot};
@@ -11,9 +13,10 @@ use sallyport_snapshot::{Name, Snapshot};
 use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
+use crate::graph::gateway::{ListenerNode, Standing};
 use crate::graph::policy::{PolicyNode, Targets};
 use crate::graph::route::{RouteId, RouteNode};
-use crate::graph::rule::BackendTarget;
+use crate::graph::rule::{BackendTarget, RuleNode};
 use crate::graph::service::{self, Slices};
 use guards::Guards;
 
@@ -26,6 +29,8 @@ pub struct Compiled {
     pub conflicts: Vec<Conflict>,
     /// Policies in effect on each route.
     pub affected: BTreeMap<RouteId, BTreeSet<ObjectName>>,
+    /// Routes about which no policy says who may call, by Gateway, and what becomes of them there.
+    pub unprotected: BTreeMap<RouteId, BTreeMap<ObjectName, UnprotectedRoutes>>,
 }
 
 /// Compiles `graph`.
@@ -78,14 +83,13 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
         for (policy, _) in floors {
             compiled.owe("ApiPolicy", policy, &Name::new(v1::Kind::Gateway, name.to_string()));
         }
-        for listener in gateway.listeners.iter().filter(|listener| !listener.conflicted) {
-            let tls = listener
-                .tls
-                .as_ref()
-                .map(|certificates| v1::ListenerTls { certificates: certificates.keys().cloned().collect() });
-            for (certificate, message) in listener.tls.iter().flatten() {
-                compiled.put("Gateway", name, certificate.clone(), Body::Certificate(message.clone()));
-            }
+        for listener in &gateway.listeners {
+            let tls = match listener.standing {
+                Standing::Serves => tls(name, listener, compiled),
+                // Without a certificate, and without routes: nothing is served there.
+                Standing::Holds { is_tls } => is_tls.then(v1::ListenerTls::default),
+                Standing::SetAside => continue,
+            };
             let message = v1::Listener {
                 gateway: name.to_string(),
                 port: listener.port,
@@ -111,6 +115,15 @@ fn floor_filters(graph: &Graph) -> BTreeMap<ObjectName, Vec<(&ObjectName, &v1::I
     filters
 }
 
+/// The certificates of a listener, each a resource.
+fn tls(gateway: &ObjectName, listener: &ListenerNode, compiled: &mut Compiled) -> Option<v1::ListenerTls> {
+    let certificates = listener.tls.as_ref()?;
+    for (certificate, message) in certificates {
+        compiled.put("Gateway", gateway, certificate.clone(), Body::Certificate(message.clone()));
+    }
+    Some(v1::ListenerTls { certificates: certificates.keys().cloned().collect() })
+}
+
 fn route(
     graph: &Graph,
     policies: &Index<'_>,
@@ -122,7 +135,7 @@ fn route(
     let mut attachments = Vec::new();
     for parent in &route.parents {
         let Some(gateway) = graph.gateways.get(&parent.gateway) else { continue };
-        let serving = |listener: &str| gateway.listeners.iter().any(|one| one.name == listener && !one.conflicted);
+        let serving = |listener: &str| gateway.listeners.iter().any(|one| one.name == listener && one.serves());
         for attachment in parent.attachments.iter().filter(|attachment| serving(&attachment.listener)) {
             let mut names = Vec::new();
             for (at, rule) in route.rules.iter().enumerate() {
@@ -139,16 +152,34 @@ fn route(
                     credentials(graph, message, &rule.backends, effective.credential.as_ref());
                 }
                 names.push(effective.name.clone());
+                if effective.is_unprotected && needs_protection(rule) {
+                    let told = compiled.unprotected.entry(id.clone()).or_default();
+                    told.insert(parent.gateway.clone(), gateway.unprotected);
+                }
                 take_part(id, effective, compiled);
             }
             let listener = format!("{}/{}", parent.gateway, attachment.listener);
             attachments.push(v1::Attachment { listener, hostnames: attachment.hostnames.clone(), policies: names });
         }
     }
-    let object =
-        Some(v1::ObjectRef { kind: id.kind.into(), namespace: id.name.namespace.clone(), name: id.name.name.clone() });
-    let message = v1::Route { object, created_ms: route.created_ms, attachments, rules };
-    compiled.put(id.kind, &id.name, format!("{}/{}", id.kind, id.name), Body::Route(message));
+    let attached = attachments.iter().map(|attachment| attachment.listener.clone()).collect();
+    // Where nothing is served, nothing need be known of what would have been.
+    if !attachments.is_empty() {
+        let object = Some(object_of(id));
+        let message = v1::Route { object, created_ms: route.created_ms, attachments, rules };
+        compiled.put(id.kind, &id.name, format!("{}/{}", id.kind, id.name), Body::Route(message));
+    }
+    closed::route(graph, policies, (id, route), &attached, compiled);
+}
+
+fn object_of(id: &RouteId) -> v1::ObjectRef {
+    v1::ObjectRef { kind: id.kind.into(), namespace: id.name.namespace.clone(), name: id.name.name.clone() }
+}
+
+/// A rule that only redirects forwards nothing, and one that denies lets nobody in.
+fn needs_protection(rule: &RuleNode) -> bool {
+    let redirects = |filter: &v1::Filter| matches!(filter.filter, Some(v1::filter::Filter::Redirect(_)));
+    rule.message.deny.is_none() && !rule.message.filters.iter().any(redirects)
 }
 
 /// Writes the effective policy, which every policy in it has a share in.

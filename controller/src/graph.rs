@@ -4,7 +4,6 @@
 //! that denies, never one that is left out.
 
 pub mod address;
-pub mod address;
 pub mod backend;
 pub mod certificate;
 pub mod class;
@@ -16,15 +15,18 @@ pub mod grant;
 pub mod guarded;
 pub mod key_source;
 pub mod outgoing;
+pub mod parameters;
 pub mod policy;
 pub mod route;
 pub mod rule;
+pub mod selector;
 pub mod service;
 pub mod subscription;
 
 use std::collections::BTreeMap;
 
 use crate::cluster::{ClusterState, ObjectName};
+use crate::problem::Problem;
 use backend::BackendNode;
 use class::ClassNode;
 use gateway::GatewayNode;
@@ -46,6 +48,8 @@ pub struct Graph {
     pub classes: BTreeMap<ObjectName, ClassNode>,
     pub parameters: BTreeMap<ObjectName, ClassNode>,
     pub gateways: BTreeMap<ObjectName, GatewayNode>,
+    /// What is to be said of Gateways of classes that are not there.
+    pub unclaimed: BTreeMap<ObjectName, Problem>,
     pub routes: BTreeMap<RouteId, RouteNode>,
     pub policies: BTreeMap<ObjectName, PolicyNode>,
     pub backends: BTreeMap<ObjectName, BackendNode>,
@@ -66,6 +70,7 @@ impl Graph {
         let subscriptions = subscription::subscriptions(cluster, &products, &gateways, &routes);
         let backends = backend::all(cluster, environment);
         let (classes, parameters) = (class::classes(cluster), class::parameters(cluster));
-        Self { classes, parameters, gateways, routes, policies, backends, products, subscriptions }
+        let unclaimed = gateway::unclaimed(cluster);
+        Self { classes, parameters, gateways, unclaimed, routes, policies, backends, products, subscriptions }
     }
 }

@@ -11,6 +11,7 @@ mod route;
 mod subscription;
 
 use sallyport_api::condition::{ConditionType, Reason};
+use sallyport_api::reference::SecretReference;
 use serde::Serialize;
 
 use crate::cluster::ObjectName;
@@ -22,7 +23,7 @@ pub use condition::Condition;
 use condition::{condition, of_problems, programmed, summed_up};
 pub use gateway::ListenerStatus;
 pub use policy::AncestorStatus;
-pub use route::ParentStatus;
+pub use route::{LEFT_OPEN, ParentStatus, UNPROTECTED};
 
 /// The status of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -34,6 +35,9 @@ pub struct ObjectStatus {
     pub observed_generation: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<&'static str>,
+    /// Of Subscriptions: the Secret that holds the keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Of Gateways.
@@ -66,7 +70,10 @@ impl ObjectStatus {
             Some(sum) => sum.status,
             None => conditions.iter().filter(|one| one.is_good_when_true()).all(|one| one.status),
         };
-        holds(&self.conditions) && self.parents.iter().all(|parent| holds(&parent.conditions))
+        let refused = |parent: &ParentStatus| {
+            parent.conditions.iter().any(|one| one.status && one.reason == Reason::Unprotected.as_str())
+        };
+        holds(&self.conditions) && self.parents.iter().all(|parent| holds(&parent.conditions) && !refused(parent))
     }
 }
 
@@ -74,9 +81,10 @@ impl ObjectStatus {
 pub fn plan(view: View<'_>) -> Vec<ObjectStatus> {
     let View { graph, .. } = view;
     let mut plans = Vec::new();
+    let attached = gateway::attached_routes(graph);
     plans.extend(graph.classes.iter().map(|(name, class)| gateway::class(name, class)));
     plans.extend(graph.parameters.iter().map(|(name, node)| gateway::parameters(name, node)));
-    plans.extend(graph.gateways.iter().map(|(name, node)| gateway::plan(view, name, node)));
+    plans.extend(graph.gateways.iter().map(|(name, node)| gateway::plan(view, &attached, name, node)));
     plans.extend(graph.routes.iter().map(|(id, node)| route::plan(view, id, node)));
     plans.extend(graph.policies.iter().map(|(name, node)| policy::plan(view, name, node)));
     for (name, backend) in &graph.backends {

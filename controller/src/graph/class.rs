@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sallyport_api::CONTROLLER_NAME;
 use sallyport_api::condition::Reason;
 
+use super::parameters::judge;
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::problem::Problem;
 
@@ -28,7 +29,9 @@ pub fn classes(cluster: &ClusterState) -> BTreeMap<ObjectName, ClassNode> {
                 _ if reference.kind != "GatewayParameters" => {
                     invalid(format!("parameters of kind {} are not known; name a GatewayParameters", reference.kind))
                 }
-                Some(Stored::Decoded(_)) => None,
+                Some(Stored::Decoded(parameters)) => judge(&parameters.spec).first().and_then(|problem| {
+                    invalid(format!("GatewayParameters {place}, {}: {}", problem.field, problem.message))
+                }),
                 Some(Stored::Undecodable(_)) => {
                     invalid(format!("GatewayParameters {place} cannot be decoded; correct it"))
                 }
@@ -44,7 +47,9 @@ pub fn classes(cluster: &ClusterState) -> BTreeMap<ObjectName, ClassNode> {
 /// All GatewayParameters.
 pub fn parameters(cluster: &ClusterState) -> BTreeMap<ObjectName, ClassNode> {
     let node = |stored: &Stored<sallyport_api::GatewayParameters>| match stored {
-        Stored::Decoded(parameters) => ClassNode { generation: parameters.metadata.generation, problems: vec![] },
+        Stored::Decoded(parameters) => {
+            ClassNode { generation: parameters.metadata.generation, problems: judge(&parameters.spec) }
+        }
         Stored::Undecodable(parameters) => {
             let message = "it cannot be decoded; address filters of Gateways that refer to it let nobody pass";
             let problems = vec![Problem::new("spec", Reason::Undecodable, message)];

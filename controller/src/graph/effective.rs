@@ -1,6 +1,7 @@
 //! What holds at one place: levels, ages and floors combined, section by section.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::policy::TargetKind;
@@ -34,6 +35,8 @@ pub enum Level {
 pub struct Effective {
     pub name: String,
     pub message: v1::Policy,
+    /// Nobody has said who may call: what becomes of the place is the Gateway's setting.
+    pub is_unprotected: bool,
     /// The policy whose credential beats the Backend's.
     pub credential: Option<ObjectName>,
     /// All that take part, those that only report included.
@@ -55,6 +58,14 @@ pub struct Conflict {
     pub loser: ObjectName,
     pub winner: ObjectName,
     pub section: &'static str,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { winner, section, .. } = self;
+        let place = format!("ApiPolicy {winner} on the same target");
+        write!(f, "{place} is older and states {section} too; take it out of one of them")
+    }
 }
 
 /// Policies by what they are attached to: a place asks for its own instead of going through all.
@@ -81,8 +92,11 @@ impl<'a> Index<'a> {
                 index.by_target.entry((kind_name(target.kind), place)).or_default().insert(name, policy);
             }
         }
-        // Somebody has said that the route is to be guarded; what it matched cannot be told any more.
-        let guarded = routes.iter().filter(|(id, _)| index.by_target.contains_key(&(id.kind, id.name.clone())));
+        // Somebody has said that the route is to be guarded, itself or by its Gateway; which that was, and what it matched there,
+        // cannot be told any more.
+        let on_gateways = index.by_target.keys().any(|(kind, _)| *kind == "Gateway") || !index.unreadable.is_empty();
+        let guarded =
+            routes.iter().filter(|(id, _)| on_gateways || index.by_target.contains_key(&(id.kind, id.name.clone())));
         let closing = guarded.filter_map(|(id, route)| Some((id, route.closes_namespace.as_ref()?)));
         index.closed = closing.map(|(id, deny)| (id.name.namespace.as_str(), (id, deny))).collect();
         index
@@ -93,6 +107,13 @@ impl<'a> Index<'a> {
         let gateways = route.parents.iter().map(|parent| ("Gateway", parent.gateway.clone()));
         let targets = gateways.chain([(id.kind, id.name.clone())]);
         targets.filter_map(|target| self.by_target.get(&target)).flat_map(BTreeMap::values).copied()
+    }
+
+    /// Whether anything is enforced on a route, or would be: at any level, or by policies whose targets cannot be read.
+    pub fn guards(&self, id: &RouteId, route: &RouteNode) -> bool {
+        let gateways = route.parents.iter().map(|parent| parent.gateway.namespace.as_str());
+        let mut namespaces = gateways.chain([id.name.namespace.as_str()]);
+        namespaces.any(|namespace| self.unreadable.contains_key(namespace)) || self.of_route(id, route).next().is_some()
     }
 
     fn near(&self, place: Place<'_>) -> Policies<'a> {
@@ -121,17 +142,17 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     message.ip_filters = ip_filters(&defaults, &floors);
     message.floors = floors.iter().filter_map(|one| one.policy.sections.authentication.clone()).collect();
     message.authentication = authentication(&defaults, conflicts);
+    let is_unprotected = message.authentication.is_none() && message.floors.is_empty() && message.deny.is_none();
     settle_unprotected(&mut message, place);
     message.request_headers = request_headers(&defaults, &floors, conflicts);
-    message.streams = nearest(&defaults, "streams", conflicts, |one| one.policy.sections.streams.as_ref())
-        .map(|(_, streams)| *streams);
+    message.streams = streams(&defaults, &floors, conflicts);
     message.rehearsals = reports.iter().map(|one| rehearsal(one)).collect();
     let routes: Vec<_> = defaults.iter().copied().filter(|one| one.level >= Level::Route).collect();
     let credential = nearest(&routes, "credential", conflicts, |one| one.policy.sections.credential.as_ref())
         .map(|(one, _)| one.name.clone());
     let participants = reaching.iter().map(|one| one.name.clone()).collect();
     let by = closed.map(|(id, _)| format!("|by {id}")).unwrap_or_default();
-    Effective { name: name_of(&reaching, place) + &by, message, credential, participants }
+    Effective { name: name_of(&reaching, place) + &by, message, is_unprotected, credential, participants }
 }
 
 fn reach<'a>(name: &'a ObjectName, policy: &'a PolicyNode, place: Place<'_>) -> Option<Reaching<'a>> {
@@ -198,6 +219,14 @@ fn ip_filters(defaults: &[&Reaching<'_>], floors: &[&Reaching<'_>]) -> Vec<v1::I
     let level = stating.first().map(|(level, _)| *level);
     let own = stating.into_iter().filter(|(one, _)| Some(*one) == level).map(|(_, filter)| filter);
     own.chain(floors.iter().filter_map(|one| one.policy.sections.ip_filter.clone())).collect()
+}
+
+/// Of the nearest level's word and those of all floors the strictest.
+fn streams(defaults: &[&Reaching<'_>], floors: &[&Reaching<'_>], conflicts: &mut Vec<Conflict>) -> Option<v1::Streams> {
+    let own = nearest(defaults, "streams", conflicts, |one| one.policy.sections.streams.as_ref());
+    let own = own.map(|(_, streams)| *streams);
+    let stated = own.into_iter().chain(floors.iter().filter_map(|one| one.policy.sections.streams));
+    stated.max_by_key(|streams| streams.end_on_expiry)
 }
 
 /// The older of the nearest level, but `public` loses to anything else.

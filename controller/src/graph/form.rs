@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cluster::Undecodable;
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteForm {
@@ -113,13 +115,33 @@ pub struct TimeoutsForm {
 }
 
 /// What of an undecodable route can still be told: whom it is attached to, for which hosts, and what it matches. `None` if any of
-/// that cannot be read.
-pub fn lenient(raw: &Value) -> Option<RouteForm> {
-    let spec = &raw["spec"];
+/// that cannot be read, or may be what is wrong: a misspelt field looks like one that is absent, and stands for its default.
+pub fn lenient(route: &Undecodable) -> Option<RouteForm> {
+    let spec = &route.raw["spec"];
     let parent_refs: Vec<_> = each(&spec["parentRefs"])?;
     let whole = RouteForm { parent_refs, hostnames: each(&spec["hostnames"])?, rules: each(&spec["rules"])? };
-    (!whole.parent_refs.is_empty()).then_some(whole)
+    let is_doubtful = route.problems.iter().any(|problem| tells_where(&problem.field, &whole));
+    (!whole.parent_refs.is_empty() && !whole.rules.is_empty() && !is_doubtful).then_some(whole)
 }
+
+/// Whether something wrong with `field` leaves open where the route is and what it matches.
+fn tells_where(field: &str, route: &RouteForm) -> bool {
+    let within =
+        |whole: &str| field.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    let of_rule = field.strip_prefix("spec.rules[").and_then(|rest| rest.split_once(']'));
+    let Some((at, rest)) = of_rule else {
+        return ["spec", "spec.rules"].contains(&field) || within("spec.parentRefs") || within("spec.hostnames");
+    };
+    let rest = rest.trim_start_matches('.');
+    let name = rest.split(['.', '[']).next().unwrap_or_default();
+    let rule = at.parse::<usize>().ok().and_then(|at| route.rules.get(at));
+    // Beside matches that can be read, another field is not a misspelt list of them.
+    let matches_are_told = rule.is_some_and(|rule| !rule.matches.is_empty());
+    name == "matches" || !(matches_are_told || BESIDE_MATCHES.contains(&name))
+}
+
+/// Fields of a rule, those of Gateway API's experimental channel included, that say nothing about what it matches.
+const BESIDE_MATCHES: [&str; 6] = ["name", "filters", "backendRefs", "timeouts", "retry", "sessionPersistence"];
 
 /// All entries of a list, which may be absent.
 fn each<T: serde::de::DeserializeOwned>(list: &Value) -> Option<Vec<T>> {
@@ -127,5 +149,51 @@ fn each<T: serde::de::DeserializeOwned>(list: &Value) -> Option<Vec<T>> {
         Value::Null => Some(vec![]),
         Value::Array(entries) => entries.iter().map(|entry| serde_json::from_value(entry.clone()).ok()).collect(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::FieldProblem;
+
+    fn told(field: &str, matches: &Value) -> bool {
+        let raw = json!({"spec": {"parentRefs": [{"name": "public"}], "rules": [{"matches": matches}]}});
+        let problems = vec![FieldProblem { field: field.to_owned(), message: String::new() }];
+        lenient(&Undecodable { created_ms: None, generation: None, labels: [].into(), raw, problems }).is_some()
+    }
+
+    #[test]
+    fn what_may_hide_a_parent_a_host_or_a_match_leaves_nothing_told() {
+        let matches = json!([{"path": {"value": "/admin"}}]);
+        for field in [
+            "spec",
+            "spec.rules",
+            "spec.parentRefs",
+            "spec.parentRefs[0].nmae",
+            "spec.hostnames[1]",
+            "spec.rules[0].matches",
+            "spec.rules[0].matches[0].pth",
+        ] {
+            assert!(!told(field, &matches), "{field}");
+        }
+        for field in ["spec.rules[0].match", "spec.rules[0]", "spec.rules[9].match"] {
+            assert!(!told(field, &json!([])), "{field}");
+        }
+    }
+
+    #[test]
+    fn anything_else_leaves_it_told() {
+        let matches = json!([{"path": {"value": "/admin"}}]);
+        for field in
+            ["", "spec.nonsense", "spec.parentRefsX", "spec.rules[0].nonsense", "spec.rules[0].filters[0].type"]
+        {
+            assert!(told(field, &matches), "{field}");
+        }
+        for field in ["spec.rules[0].backendRefs[0].port", "spec.rules[0].retry"] {
+            assert!(told(field, &json!([])), "{field}");
+        }
     }
 }

@@ -1,17 +1,21 @@
 //! Gateways with their listeners, and what their classes say.
 
+mod listener;
+mod unsupported;
+
 use std::collections::BTreeMap;
 
 use sallyport_api::condition::Reason;
 use sallyport_api::gateway_api;
-use sallyport_api::{CONTROLLER_NAME, GatewayParameters, UnprotectedRoutes};
+use sallyport_api::{CONTROLLER_NAME, UnprotectedRoutes};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
-use super::certificate;
-use super::grant::{End, permits};
+use super::parameters::{self, Settings};
+use super::selector::{is_known, selects};
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
 use crate::problem::Problem;
+use unsupported::Demands;
 
 /// A Gateway of a class of ours.
 pub struct GatewayNode {
@@ -34,9 +38,20 @@ pub struct ListenerNode {
     /// Kinds of routes that may attach.
     pub kinds: Vec<&'static str>,
     pub namespaces: Namespaces,
-    /// Another listener has its place: it serves nothing.
-    pub conflicted: bool,
+    pub standing: Standing,
     pub problems: Vec<Problem>,
+}
+
+/// What a listener is to its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Serves,
+    /// It serves nothing, and keeps its hostname: a broader listener of the port does not take its requests over.
+    Holds {
+        is_tls: bool,
+    },
+    /// Another listener has its place, or nobody else is on its port.
+    SetAside,
 }
 
 /// Whose routes may attach.
@@ -45,8 +60,6 @@ pub enum Namespaces {
     All,
     Selected(Value),
 }
-
-const ROUTE_KINDS: [&str; 2] = ["HTTPRoute", "GRPCRoute"];
 
 /// All Gateways of our classes. One that cannot be decoded has no listener, and serves nothing.
 pub fn all(cluster: &ClusterState) -> BTreeMap<ObjectName, GatewayNode> {
@@ -59,30 +72,63 @@ pub fn all(cluster: &ClusterState) -> BTreeMap<ObjectName, GatewayNode> {
     nodes
 }
 
+/// Gateways of classes that are not there: in a cluster another controller may be about to bring them.
+pub fn unclaimed(cluster: &ClusterState) -> BTreeMap<ObjectName, Problem> {
+    let decoded = cluster.gateways.iter().filter_map(|(name, gateway)| match gateway {
+        Stored::Decoded(gateway) => Some((name, &gateway.spec.gateway_class_name)),
+        Stored::Undecodable(_) => None,
+    });
+    let missing = decoded.filter(|(_, class)| !cluster.gateway_classes.contains_key(&ObjectName::new("", *class)));
+    let problem = |class: &str| {
+        let message = format!("GatewayClass {class} does not exist; create it, or correct the name. Nothing is served");
+        Problem::new("spec.gatewayClassName", Reason::TargetNotFound, message)
+    };
+    missing.map(|(name, class)| (name.clone(), problem(class))).collect()
+}
+
+/// Hostnames of a port, and whether it speaks TLS.
+type Taken = BTreeMap<u32, (bool, Vec<String>)>;
+
 /// Of listeners with one port, those with the protocol and hostname of an earlier one are set aside. Age, then name decides between Gateways.
 pub fn settle_conflicts(gateways: &mut BTreeMap<ObjectName, GatewayNode>) {
     let mut order: Vec<_> = gateways.iter().map(|(name, gateway)| (gateway.created_ms, name.clone())).collect();
     order.sort();
-    let mut taken = BTreeMap::<u32, (bool, Vec<String>)>::new();
-    for (_, name) in order {
-        let Some(gateway) = gateways.get_mut(&name) else { continue };
-        for (at, listener) in gateway.listeners.iter_mut().enumerate() {
-            let (is_tls, hostnames) = taken.entry(listener.port).or_insert((listener.tls.is_some(), vec![]));
-            let field = format!("spec.listeners[{at}]");
-            if *is_tls != listener.tls.is_some() {
-                listener.conflicted = true;
-                let message =
-                    format!("port {} is taken by a listener with another protocol; choose another port", listener.port);
-                listener.problems.push(Problem::new(format!("{field}.protocol"), Reason::ProtocolConflict, message));
-            } else if hostnames.contains(&listener.hostname) {
-                listener.conflicted = true;
-                let message =
-                    format!("port {} has a listener with this hostname already; choose another", listener.port);
-                listener.problems.push(Problem::new(format!("{field}.hostname"), Reason::HostnameConflict, message));
-            } else {
-                hostnames.push(listener.hostname.clone());
-            }
+    let mut taken = Taken::new();
+    for (_, name) in &order {
+        let Some(gateway) = gateways.get_mut(name) else { continue };
+        for (at, listener) in gateway.listeners.iter_mut().enumerate().filter(|(_, listener)| listener.serves()) {
+            settle(at, listener, &mut taken);
         }
+    }
+    for (_, name) in &order {
+        let Some(gateway) = gateways.get_mut(name) else { continue };
+        gateway.listeners.iter_mut().filter(|listener| !listener.serves()).for_each(|one| keep_host(one, &mut taken));
+    }
+}
+
+fn settle(at: usize, listener: &mut ListenerNode, taken: &mut Taken) {
+    let (is_tls, hostnames) = taken.entry(listener.port).or_insert((listener.tls.is_some(), vec![]));
+    let (field, port) = (format!("spec.listeners[{at}]"), listener.port);
+    let conflict = if *is_tls != listener.tls.is_some() {
+        let message = format!("port {port} is taken by a listener with another protocol; choose another port");
+        Problem::new(format!("{field}.protocol"), Reason::ProtocolConflict, message)
+    } else if hostnames.contains(&listener.hostname) {
+        let message = format!("port {port} has a listener with this hostname already; choose another");
+        Problem::new(format!("{field}.hostname"), Reason::HostnameConflict, message)
+    } else {
+        hostnames.push(listener.hostname.clone());
+        return;
+    };
+    listener.standing = Standing::SetAside;
+    listener.problems.push(conflict);
+}
+
+/// What was asked for at the hostname of a listener that cannot serve is not what a broader listener gives.
+fn keep_host(listener: &mut ListenerNode, taken: &mut Taken) {
+    let Some((is_tls, hostnames)) = taken.get_mut(&listener.port) else { return };
+    if !listener.hostname.is_empty() && !hostnames.contains(&listener.hostname) {
+        hostnames.push(listener.hostname.clone());
+        listener.standing = Standing::Holds { is_tls: *is_tls };
     }
 }
 
@@ -100,46 +146,12 @@ fn node(
     gateway: &gateway_api::Gateway,
     class: &gateway_api::GatewayClass,
 ) -> GatewayNode {
-    let mut problems = Vec::new();
-    let of_class = class.spec.parameters_ref.as_ref().map(|reference| {
-        let place = ObjectName::new(reference.namespace.clone().unwrap_or_default(), &reference.name);
-        parameters(cluster, &place, &reference.kind, "spec.gatewayClassName")
-    });
-    let own =
-        gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref()).map(
-            |reference| {
-                let place = ObjectName::new(&name.namespace, &reference.name);
-                parameters(cluster, &place, &reference.kind, "spec.infrastructure.parametersRef")
-            },
-        );
-    let mut settled = |found: Option<Result<GatewayParameters, Problem>>| match found {
-        Some(Err(problem)) => {
-            problems.push(problem);
-            None
-        }
-        Some(Ok(parameters)) => Some(parameters.spec),
-        None => None,
-    };
-    let (of_class, own) = (settled(of_class).unwrap_or_default(), settled(own).unwrap_or_default());
-    let unknown = !problems.is_empty();
-    if own.unprotected_routes == Some(UnprotectedRoutes::Allow)
-        && of_class.unprotected_routes != Some(UnprotectedRoutes::Allow)
-    {
-        let message = "unprotectedRoutes: Allow is ignored: only the class's GatewayParameters can say it";
-        problems.push(Problem::new("spec.infrastructure.parametersRef", Reason::InvalidParameters, message));
-    }
-    let unprotected = match (of_class.unprotected_routes, own.unprotected_routes) {
-        (Some(UnprotectedRoutes::Allow), None | Some(UnprotectedRoutes::Allow)) if !unknown => UnprotectedRoutes::Allow,
-        _ => UnprotectedRoutes::Deny,
-    };
-    let message = v1::Gateway {
-        trusted_proxies: trusted(&of_class, &own, &mut problems),
-        bounds: own.bounds.or(of_class.bounds).map(|bounds| message_of(&bounds)),
-        addresses_unknown: unknown,
-        floor_filters: vec![],
-    };
+    let demands = Demands::of(&gateway.spec);
+    let mut problems = unsupported::of_gateway(&gateway.spec);
+    problems.extend(demands.problems().cloned());
+    let Settings { unprotected, message } = parameters::settle(cluster, name, gateway, class, &mut problems);
     let listeners = gateway.spec.listeners.iter().enumerate();
-    let listeners = listeners.map(|(at, listener)| self::listener(cluster, name, at, listener)).collect();
+    let listeners = listeners.map(|(at, one)| listener::node(cluster, name, &demands, at, one)).collect();
     GatewayNode {
         created_ms: created_ms(gateway),
         generation: gateway.metadata.generation,
@@ -150,193 +162,12 @@ fn node(
     }
 }
 
-/// Parameters that cannot be read may have been tighter than what holds without them.
-const UNTIL_THEN: &str = "Until then no address filter lets anybody pass, and routes without a policy are refused";
-
-fn parameters(
-    cluster: &ClusterState,
-    name: &ObjectName,
-    kind: &str,
-    field: &str,
-) -> Result<GatewayParameters, Problem> {
-    let invalid = |why: String| Err(Problem::new(field, Reason::InvalidParameters, why));
-    match cluster.gateway_parameters.get(name) {
-        _ if kind != "GatewayParameters" => {
-            invalid(format!("parameters of kind {kind} are not known; name a GatewayParameters"))
-        }
-        Some(Stored::Decoded(parameters)) => Ok(GatewayParameters::clone(parameters)),
-        Some(Stored::Undecodable(_)) => {
-            invalid(format!("GatewayParameters {name} cannot be decoded; correct it. {UNTIL_THEN}"))
-        }
-        None => invalid(format!("GatewayParameters {name} does not exist; create it. {UNTIL_THEN}")),
-    }
-}
-
-/// The class's proxies, or a part of them: a Gateway can believe fewer, not more.
-fn trusted(
-    of_class: &sallyport_api::GatewayParametersSpec,
-    own: &sallyport_api::GatewayParametersSpec,
-    problems: &mut Vec<Problem>,
-) -> Vec<String> {
-    let all = of_class.trusted_proxies.as_ref().map(|proxies| proxies.cidrs.clone()).unwrap_or_default();
-    let Some(own) = &own.trusted_proxies else { return all };
-    let (kept, looser): (Vec<_>, Vec<_>) = own.cidrs.iter().cloned().partition(|cidr| all.contains(cidr));
-    if !looser.is_empty() {
-        let message =
-            format!("trustedProxies {} are ignored: the class's GatewayParameters do not name them", looser.join(", "));
-        problems.push(Problem::new("spec.infrastructure.parametersRef", Reason::InvalidParameters, message));
-    }
-    kept
-}
-
-fn message_of(bounds: &sallyport_api::Bounds) -> v1::Bounds {
-    let time = |time: &Option<sallyport_api::duration::Duration>| {
-        let length = time.as_ref().and_then(|time| time.parse().ok());
-        length.and_then(|length| u32::try_from(length.as_millis()).ok()).unwrap_or_default()
-    };
-    v1::Bounds {
-        max_connections: bounds.max_connections.unwrap_or_default(),
-        max_header_bytes: bounds.max_header_bytes.unwrap_or_default(),
-        max_headers: bounds.max_headers.unwrap_or_default(),
-        header_timeout_ms: time(&bounds.header_timeout),
-        idle_timeout_ms: time(&bounds.idle_timeout),
-        max_concurrent_streams: bounds.max_concurrent_streams.unwrap_or_default(),
-        drain_timeout_ms: time(&bounds.drain_timeout),
-        body_timeout_ms: time(&bounds.body_timeout),
-        tunnel_idle_timeout_ms: time(&bounds.tunnel_idle_timeout),
-        max_requests_in_flight: bounds.max_requests_in_flight.unwrap_or_default().into(),
-    }
-}
-
-fn listener(
-    cluster: &ClusterState,
-    gateway: &ObjectName,
-    at: usize,
-    listener: &gateway_api::gateways::GatewayListeners,
-) -> ListenerNode {
-    let field = format!("spec.listeners[{at}]");
-    let mut problems = Vec::new();
-    let tls = match listener.protocol.as_str() {
-        "HTTP" => None,
-        "HTTPS" => Some(certificates(cluster, gateway, listener, &field, &mut problems)),
-        other => {
-            let message = format!("protocol {other} is not supported; use HTTP or HTTPS");
-            problems.push(Problem::new(format!("{field}.protocol"), Reason::UnsupportedProtocol, message));
-            None
-        }
-    };
-    let unsupported = problems.iter().any(|problem| problem.reason == Reason::UnsupportedProtocol);
-    let (kinds, namespaces) = allowed(listener, &field, &mut problems);
-    let kinds = if unsupported { vec![] } else { kinds };
-    ListenerNode {
-        name: listener.name.clone(),
-        port: u32::try_from(listener.port).unwrap_or_default(),
-        hostname: listener.hostname.clone().unwrap_or_default().to_ascii_lowercase(),
-        tls,
-        kinds,
-        namespaces,
-        conflicted: unsupported,
-        problems,
-    }
-}
-
-fn certificates(
-    cluster: &ClusterState,
-    gateway: &ObjectName,
-    listener: &gateway_api::gateways::GatewayListeners,
-    field: &str,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, v1::Certificate> {
-    let tls = listener.tls.as_ref().map(|tls| serde_json::to_value(tls).unwrap_or_default()).unwrap_or_default();
-    if tls["mode"] == "Passthrough" {
-        problems.push(Problem::new(
-            format!("{field}.tls.mode"),
-            Reason::UnsupportedValue,
-            "mode Passthrough is not supported for HTTPS; use Terminate",
-        ));
-    }
-    let references = tls["certificateRefs"].as_array().cloned().unwrap_or_default();
-    if references.is_empty() {
-        problems.push(Problem::new(
-            format!("{field}.tls.certificateRefs"),
-            Reason::InvalidCertificateRef,
-            "an HTTPS listener needs a certificate; name a Secret of type kubernetes.io/tls",
-        ));
-    }
-    let mut found = BTreeMap::new();
-    for (at, reference) in references.iter().enumerate() {
-        let field = format!("{field}.tls.certificateRefs[{at}]");
-        let text = |name: &str| reference[name].as_str().unwrap_or_default();
-        let namespace = reference["namespace"].as_str().unwrap_or(&gateway.namespace);
-        let name = ObjectName::new(namespace, text("name"));
-        if !matches!((text("group"), text("kind")), ("", "Secret" | "")) {
-            problems.push(Problem::new(
-                field,
-                Reason::InvalidCertificateRef,
-                format!("kind {} holds no certificate; name a Secret", text("kind")),
-            ));
-            continue;
-        }
-        let from = End { group: gateway_api::GROUP, kind: "Gateway", namespace: &gateway.namespace };
-        if !permits(cluster, from, End { group: "", kind: "Secret", namespace }, &name.name) {
-            let message =
-                format!("Secret {name} is of another namespace, where no ReferenceGrant allows this; add one there");
-            problems.push(Problem::new(field, Reason::RefNotPermitted, message));
-            continue;
-        }
-        match certificate::certificate(cluster, &name, &field) {
-            Ok(certificate) => drop(found.insert(name.to_string(), certificate)),
-            Err(problem) => {
-                let kept = certificate::unusable(&problem, cluster, &name).map(|kept| (name.to_string(), kept));
-                found.extend(kept);
-                problems.push(Problem { reason: Reason::InvalidCertificateRef, ..problem });
-            }
-        }
-    }
-    found
-}
-
-fn allowed(
-    listener: &gateway_api::gateways::GatewayListeners,
-    field: &str,
-    problems: &mut Vec<Problem>,
-) -> (Vec<&'static str>, Namespaces) {
-    let allowed = listener
-        .allowed_routes
-        .as_ref()
-        .map(|allowed| serde_json::to_value(allowed).unwrap_or_default())
-        .unwrap_or_default();
-    let named = allowed["kinds"].as_array().cloned().unwrap_or_default();
-    let mut kinds = Vec::new();
-    for (at, kind) in named.iter().enumerate() {
-        let own_group = kind["group"].as_str().is_none_or(|group| group == gateway_api::GROUP);
-        match ROUTE_KINDS.iter().find(|one| own_group && kind["kind"] == **one) {
-            Some(one) => kinds.push(*one),
-            None => {
-                let message = format!(
-                    "routes of kind {} are not supported; use HTTPRoute or GRPCRoute",
-                    kind["kind"].as_str().unwrap_or_default()
-                );
-                problems.push(Problem::new(
-                    format!("{field}.allowedRoutes.kinds[{at}]"),
-                    Reason::InvalidRouteKinds,
-                    message,
-                ));
-            }
-        }
-    }
-    if named.is_empty() {
-        kinds = ROUTE_KINDS.to_vec();
-    }
-    let namespaces = match allowed["namespaces"]["from"].as_str() {
-        Some("All") => Namespaces::All,
-        Some("Selector") => Namespaces::Selected(allowed["namespaces"]["selector"].clone()),
-        _ => Namespaces::Same,
-    };
-    (kinds, namespaces)
-}
-
 impl ListenerNode {
+    /// Whether it is there for its routes.
+    pub fn serves(&self) -> bool {
+        self.standing == Standing::Serves
+    }
+
     /// Whether routes of `namespace` may attach.
     pub fn takes(&self, cluster: &ClusterState, gateway: &ObjectName, namespace: &str) -> bool {
         match &self.namespaces {
@@ -345,31 +176,10 @@ impl ListenerNode {
             Namespaces::Selected(selector) => selects(cluster, selector, namespace),
         }
     }
-}
 
-/// Whether a label selector takes a namespace. A namespace that is not there has no labels.
-pub fn selects(cluster: &ClusterState, selector: &Value, namespace: &str) -> bool {
-    let mut labels = match cluster.namespaces.get(&ObjectName::new("", namespace)) {
-        Some(Stored::Decoded(namespace)) => namespace.metadata.labels.clone().unwrap_or_default(),
-        _ => BTreeMap::new(),
-    };
-    labels.entry("kubernetes.io/metadata.name".into()).or_insert_with(|| namespace.to_owned());
-    let exact = selector["matchLabels"].as_object().into_iter().flatten();
-    let expressions = selector["matchExpressions"].as_array().into_iter().flatten();
-    exact.into_iter().all(|(name, value)| labels.get(name).map(String::as_str) == value.as_str())
-        && expressions.into_iter().all(|expression| holds(expression, &labels))
-}
-
-fn holds(expression: &Value, labels: &BTreeMap<String, String>) -> bool {
-    let label = expression["key"].as_str().and_then(|key| labels.get(key));
-    let listed = || {
-        expression["values"].as_array().into_iter().flatten().any(|value| value.as_str() == label.map(String::as_str))
-    };
-    match expression["operator"].as_str() {
-        Some("In") => label.is_some() && listed(),
-        Some("NotIn") => label.is_none() || !listed(),
-        Some("Exists") => label.is_some(),
-        Some("DoesNotExist") => label.is_none(),
-        _ => false,
+    /// Whether routes of `namespace` may have been taken: its labels would say, and cannot be told.
+    pub fn may_take(&self, cluster: &ClusterState, gateway: &ObjectName, namespace: &str) -> bool {
+        let untold = matches!(&self.namespaces, Namespaces::Selected(_)) && !is_known(cluster, namespace);
+        untold || self.takes(cluster, gateway, namespace)
     }
 }

@@ -34,8 +34,10 @@ pub struct RouteNode {
     pub generation: Option<i64>,
     pub parents: Vec<ParentNode>,
     pub rules: Vec<RuleNode>,
-    /// It cannot even be read what it matches: if a policy guards it, every route of its namespace denies.
+    /// It cannot even be read where it is and what it matches: if a policy may guard it, every route of its namespace denies.
     pub closes_namespace: Option<v1::Deny>,
+    /// Parent references to Gateways that are not there: in a cluster another controller may be about to bring them.
+    pub orphaned: Vec<Problem>,
     pub problems: Vec<Problem>,
 }
 
@@ -44,6 +46,9 @@ pub struct ParentNode {
     pub gateway: ObjectName,
     pub reference: ParentForm,
     pub attachments: Vec<AttachmentNode>,
+    /// Where it would be attached, were a broken reference or a namespace that is not known not in the way: if a policy guards the
+    /// route, what it matches there denies.
+    pub closed: Vec<AttachmentNode>,
     /// Why it is not attached, or not everywhere.
     pub problems: Vec<Problem>,
 }
@@ -133,7 +138,7 @@ fn read<K: ResourceExt, S: Serialize>(route: &Stored<K>, spec: impl Fn(&K) -> &S
             Read {
                 created_ms: route.created_ms.unwrap_or_default(),
                 generation: route.generation,
-                form: lenient(&route.raw),
+                form: lenient(route),
                 undecodable: Some(problems.join("; ")),
             }
         }
@@ -144,8 +149,11 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     let Read { created_ms, generation, form, undecodable } = read;
     let mut problems = Vec::new();
     let problem = undecodable.map(|why| {
-        let reach =
-            if form.is_some() { "what it matches" } else { "every route of its namespace if a policy names it" };
+        let reach = if form.is_some() {
+            "what it matches"
+        } else {
+            "every route of its namespace if a policy is on it or on a Gateway"
+        };
         let message = format!("the route cannot be decoded, and closes {reach}: {why}");
         Problem::new("spec", Reason::Undecodable, message)
     });
@@ -158,56 +166,98 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
         None => rule::node(cluster, id, at, form, &mut problems),
     });
     let rules = rules.collect();
-    let parents = form
-        .parent_refs
-        .iter()
-        .enumerate()
-        .filter_map(|(at, parent)| attach(cluster, gateways, id, at, parent, &form.hostnames));
-    RouteNode { created_ms, generation, parents: parents.collect(), rules, closes_namespace, problems }
+    let attach = Attach { cluster, gateways, id, hostnames: &form.hostnames };
+    let parent_refs = || form.parent_refs.iter().enumerate();
+    let parents = parent_refs().filter_map(|(at, parent)| attach.to(at, parent)).collect();
+    let orphaned = parent_refs().filter_map(|(at, parent)| attach.orphaned(at, parent)).collect();
+    RouteNode { created_ms, generation, parents, rules, closes_namespace, orphaned, problems }
 }
 
-fn attach(
-    cluster: &ClusterState,
-    gateways: &BTreeMap<ObjectName, GatewayNode>,
-    id: &RouteId,
-    at: usize,
-    parent: &ParentForm,
-    hostnames: &[String],
-) -> Option<ParentNode> {
-    let is_gateway = parent.group.as_deref().is_none_or(|group| group == gateway_api::GROUP)
-        && parent.kind.as_deref().is_none_or(|kind| kind == "Gateway");
-    let name = ObjectName::new(parent.namespace.as_deref().unwrap_or(&id.name.namespace), &parent.name);
-    let gateway = gateways.get(&name).filter(|_| is_gateway)?;
-    let named = |listener: &&ListenerNode| {
-        parent.section_name.as_ref().is_none_or(|section| *section == listener.name)
-            && parent.port.is_none_or(|port| port == listener.port)
-    };
-    let mut refusal = Problem::new(
-        format!("spec.parentRefs[{at}]"),
-        Reason::NoMatchingParent,
-        format!("Gateway {name} has no such listener; correct sectionName or port"),
-    );
-    let mut attachments = Vec::new();
-    for listener in gateway.listeners.iter().filter(named) {
-        if !listener.kinds.contains(&id.kind) || !listener.takes(cluster, &name, &id.name.namespace) {
-            let message = format!(
-                "Gateway {name} does not take this kind of route from this namespace; change its allowedRoutes"
-            );
-            refusal = Problem::new(format!("spec.parentRefs[{at}]"), Reason::NotAllowedByListeners, message);
-            continue;
-        }
-        match intersection(&listener.hostname, hostnames) {
-            Some(hostnames) => {
-                attachments.push(AttachmentNode { listener: listener.name.clone(), port: listener.port, hostnames })
-            }
-            None => {
+/// Attaches one route to its parents.
+#[derive(Clone, Copy)]
+struct Attach<'a> {
+    cluster: &'a ClusterState,
+    gateways: &'a BTreeMap<ObjectName, GatewayNode>,
+    id: &'a RouteId,
+    hostnames: &'a [String],
+}
+
+impl Attach<'_> {
+    fn to(self, at: usize, parent: &ParentForm) -> Option<ParentNode> {
+        let name = self.gateway(parent)?;
+        let gateway = self.gateways.get(&name)?;
+        let named: Vec<_> = gateway.listeners.iter().filter(|listener| is_named(parent, listener)).collect();
+        let field = format!("spec.parentRefs[{at}]");
+        let message = format!("Gateway {name} has no such listener; correct sectionName or port");
+        let mut refusal = Problem::new(&field, Reason::NoMatchingParent, message);
+        let (mut attachments, mut closed) = (Vec::new(), Vec::new());
+        for listener in &named {
+            let attached = self.on(listener);
+            if !self.is_taken(listener, &name) {
+                let is_untold = self.may_be_taken(listener, &name);
+                refusal = Problem::new(&field, Reason::NotAllowedByListeners, self.not_taken(&name, is_untold));
+                closed.extend(attached.filter(|_| is_untold));
+            } else if let Some(attached) = attached {
+                attachments.push(attached);
+            } else {
                 let message = format!("no hostname fits a listener of Gateway {name}; use one below the listener's");
                 refusal = Problem::new("spec.hostnames", Reason::NoMatchingListenerHostname, message);
             }
         }
+        if named.is_empty() {
+            let may_take = gateway.listeners.iter().filter(|listener| self.may_be_taken(listener, &name));
+            closed.extend(may_take.filter_map(|listener| self.on(listener)));
+        }
+        let problems = if attachments.is_empty() { vec![refusal] } else { vec![] };
+        Some(ParentNode { gateway: name, reference: parent.clone(), attachments, closed, problems })
     }
-    let problems = if attachments.is_empty() { vec![refusal] } else { vec![] };
-    Some(ParentNode { gateway: name, reference: parent.clone(), attachments, problems })
+
+    /// What is wrong with a parent that names a Gateway that is not there.
+    fn orphaned(self, at: usize, parent: &ParentForm) -> Option<Problem> {
+        let name = self.gateway(parent).filter(|name| !self.cluster.gateways.contains_key(name))?;
+        let message = format!("Gateway {name} does not exist; create it, or correct the name. Nothing is served there");
+        Some(Problem::new(format!("spec.parentRefs[{at}]"), Reason::NoMatchingParent, message))
+    }
+
+    /// The Gateway that a parent reference names; `None` if it names something else.
+    fn gateway(self, parent: &ParentForm) -> Option<ObjectName> {
+        let is_gateway = parent.group.as_deref().is_none_or(|group| group == gateway_api::GROUP)
+            && parent.kind.as_deref().is_none_or(|kind| kind == "Gateway");
+        let namespace = parent.namespace.as_deref().unwrap_or(&self.id.name.namespace);
+        is_gateway.then(|| ObjectName::new(namespace, &parent.name))
+    }
+
+    fn not_taken(self, gateway: &ObjectName, is_untold: bool) -> String {
+        let namespace = &self.id.name.namespace;
+        if is_untold {
+            return format!(
+                "Gateway {gateway} goes by labels of Namespace {namespace}, which is not there or cannot be decoded; correct it"
+            );
+        }
+        format!(
+            "Gateway {gateway} does not take this kind of route from namespace {namespace}; change its allowedRoutes"
+        )
+    }
+
+    fn is_taken(self, listener: &ListenerNode, gateway: &ObjectName) -> bool {
+        listener.kinds.contains(&self.id.kind) && listener.takes(self.cluster, gateway, &self.id.name.namespace)
+    }
+
+    fn may_be_taken(self, listener: &ListenerNode, gateway: &ObjectName) -> bool {
+        listener.kinds.contains(&self.id.kind) && listener.may_take(self.cluster, gateway, &self.id.name.namespace)
+    }
+
+    /// The route on a listener; `None` if no host is of both.
+    fn on(self, listener: &ListenerNode) -> Option<AttachmentNode> {
+        let hostnames = intersection(&listener.hostname, self.hostnames)?;
+        Some(AttachmentNode { listener: listener.name.clone(), port: listener.port, hostnames })
+    }
+}
+
+/// Whether a parent reference means the listener.
+fn is_named(parent: &ParentForm, listener: &ListenerNode) -> bool {
+    parent.section_name.as_ref().is_none_or(|section| *section == listener.name)
+        && parent.port.is_none_or(|port| port == listener.port)
 }
 
 /// Hostnames that both take; `None` if there is none, an empty list if every host.

@@ -1,22 +1,26 @@
 //! Products and Subscriptions: who has keys, and to what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sallyport_api::condition::Reason;
 use sallyport_api::reference::RouteReference;
-use sallyport_api::{NamespacesFrom, State, Subscription};
+use sallyport_api::{NamespacesFrom, State, Subscription, SubscriptionKeys};
 use sallyport_snapshot::v1::{self, subscription::Scope};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::certificate::secret;
-use super::gateway::{GatewayNode, selects};
+use super::gateway::GatewayNode;
 use super::route::{RouteId, RouteNode};
+use super::selector::selects;
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
 use crate::problem::Problem;
 
 /// The shortest key that is taken from a Secret.
 const MIN_KEY_CHARACTERS: usize = 32;
+/// SHA-256.
+const DIGEST_BYTES: usize = 32;
 
 /// A Product.
 pub struct ProductNode {
@@ -30,6 +34,10 @@ pub struct SubscriptionNode {
     pub generation: Option<i64>,
     pub created_ms: i64,
     pub message: Option<v1::Subscription>,
+    /// The Secret that it names for its keys.
+    pub secret: Option<String>,
+    /// Digests of its keys, as far as they can be told: it holds them, whether it opens anything or not.
+    held: Vec<Bytes>,
     pub problems: Vec<Problem>,
 }
 
@@ -56,7 +64,7 @@ pub fn products(cluster: &ClusterState, routes: &BTreeMap<RouteId, RouteNode>) -
     cluster.products.iter().map(node).collect()
 }
 
-/// All Subscriptions. Of two with the same key the older has it.
+/// All Subscriptions. Of two with the same key the older has it, also while it is broken.
 pub fn subscriptions(
     cluster: &ClusterState,
     products: &BTreeMap<ObjectName, ProductNode>,
@@ -76,24 +84,21 @@ pub fn subscriptions(
 fn refuse_duplicates(nodes: &mut BTreeMap<ObjectName, SubscriptionNode>) {
     let mut order: Vec<_> = nodes.iter().map(|(name, node)| (node.created_ms, name.clone())).collect();
     order.sort();
-    let mut held = BTreeMap::<Bytes, ObjectName>::new();
+    let mut held = BTreeSet::<Bytes>::new();
     for (_, name) in order {
-        let Some(SubscriptionNode { message: Some(message), problems, .. }) = nodes.get_mut(&name) else { continue };
-        for (field, digest) in [("primary", &mut message.primary_sha256), ("secondary", &mut message.secondary_sha256)]
-        {
-            match held.get(digest) {
-                _ if digest.is_empty() => {}
-                Some(holder) if *holder != name => {
-                    problems.push(Problem::new(
-                        "spec.keys",
-                        Reason::DuplicateKey,
-                        format!("another Subscription, which is older, has the {field} key; make a new one"),
-                    ));
-                    *digest = Bytes::new();
-                }
-                _ => drop(held.insert(digest.clone(), name.clone())),
-            }
+        let Some(node) = nodes.get_mut(&name) else { continue };
+        let digests = node.message.iter_mut().flat_map(|message| {
+            [("primary", &mut message.primary_sha256), ("secondary", &mut message.secondary_sha256)]
+        });
+        for (field, digest) in digests.filter(|(_, digest)| held.contains(&**digest)) {
+            node.problems.push(Problem::new(
+                "spec.keys",
+                Reason::DuplicateKey,
+                format!("another Subscription, which is older, has the {field} key; make a new one"),
+            ));
+            *digest = Bytes::new();
         }
+        held.extend(node.held.iter().cloned());
     }
 }
 
@@ -131,12 +136,17 @@ impl World<'_> {
         match subscription {
             Stored::Decoded(subscription) => {
                 let mut problems = Vec::new();
-                let message = self.message(name, subscription, &mut problems);
+                let digests = self.digests(name, &subscription.spec.keys, &mut problems);
+                let held = digests.iter().flat_map(|(primary, secondary)| [primary.clone(), secondary.clone()]);
+                let held = held.filter(|digest| !digest.is_empty()).collect();
+                let message = digests.and_then(|digests| self.message(name, subscription, digests, &mut problems));
                 let message = message.map_err(|problem| problems.push(problem)).ok();
                 SubscriptionNode {
                     generation: subscription.metadata.generation,
                     created_ms: created_ms(subscription.as_ref()),
                     message,
+                    secret: subscription.spec.keys.secret_name.clone(),
+                    held,
                     problems,
                 }
             }
@@ -150,20 +160,35 @@ impl World<'_> {
                     generation: subscription.generation,
                     created_ms: subscription.created_ms.unwrap_or_default(),
                     message: None,
+                    secret: None,
+                    held: self.held_by_undecodable(name, &subscription.raw["spec"]["keys"]),
                     problems: vec![problem],
                 }
             }
         }
     }
 
+    /// Keys of a Subscription that cannot be decoded, as far as they can be read. Where neither a digest nor the name of a Secret
+    /// that is there can be, nobody knows what it held: a younger one with the same key has it then.
+    fn held_by_undecodable(&self, name: &ObjectName, keys: &Value) -> Vec<Bytes> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let digest = |entry: &str| text(&keys["sha256"][entry]).filter(|text| text.len() == 2 * DIGEST_BYTES);
+        let stated = ["primary", "secondary"].into_iter().filter_map(digest).filter_map(|text| from_hex(&text));
+        let of_secret =
+            text(&keys["secretName"]).map(|secret| SubscriptionKeys { secret_name: Some(secret), sha256: None });
+        let of_secret = of_secret.and_then(|keys| self.digests(name, &keys, &mut vec![]).ok());
+        let of_secret = of_secret.into_iter().flat_map(|(primary, secondary)| [primary, secondary]);
+        stated.chain(of_secret).filter(|digest| !digest.is_empty()).collect()
+    }
+
     fn message(
         &self,
         name: &ObjectName,
         subscription: &Subscription,
+        (primary_sha256, secondary_sha256): (Bytes, Bytes),
         problems: &mut Vec<Problem>,
     ) -> Result<v1::Subscription, Problem> {
         let spec = &subscription.spec;
-        let (primary_sha256, secondary_sha256) = self.digests(name, subscription, problems)?;
         let state = match spec.state {
             State::Active => v1::subscription::State::Active,
             State::Suspended => v1::subscription::State::Suspended,
@@ -239,7 +264,7 @@ impl World<'_> {
             NamespacesFrom::All => true,
             NamespacesFrom::Selector => {
                 let selector = serde_json::to_value(&namespaces.selector).unwrap_or_default();
-                selector.is_object() && selects(self.cluster, &selector, &name.namespace)
+                selects(self.cluster, &selector, &name.namespace)
             }
         };
         let message = || {
@@ -254,10 +279,9 @@ impl World<'_> {
     fn digests(
         &self,
         name: &ObjectName,
-        subscription: &Subscription,
+        keys: &SubscriptionKeys,
         problems: &mut Vec<Problem>,
     ) -> Result<(Bytes, Bytes), Problem> {
-        let keys = &subscription.spec.keys;
         if let Some(digests) = &keys.sha256 {
             let read = |text: &Option<String>| text.as_deref().and_then(from_hex).unwrap_or_default();
             return Ok((read(&digests.primary), read(&digests.secondary)));

@@ -1,6 +1,7 @@
 //! Conditions, made here only.
 
 use sallyport_api::condition::{ConditionType, Reason};
+use sallyport_snapshot::Name;
 use serde::Serialize;
 
 use super::View;
@@ -25,7 +26,7 @@ impl Condition {
     /// Whether true is what one hopes for.
     pub(super) fn is_good_when_true(&self) -> bool {
         use ConditionType as T;
-        ![T::Conflicted, T::Reconciling, T::Stalled, T::ApiPolicyAffected]
+        ![T::Conflicted, T::Reconciling, T::Stalled, T::ApiPolicyAffected, T::Unprotected]
             .iter()
             .any(|kind| kind.as_str() == self.r#type)
     }
@@ -56,12 +57,17 @@ pub(super) fn first_of(kind: ConditionType, fine: Reason, problems: &[&Problem])
 
 /// True only when every data plane has acknowledged every resource that the object has a share in.
 pub(super) fn programmed(view: View<'_>, kind: &str, name: &ObjectName) -> Condition {
+    let resources = view.compiled.provenance.get(&(kind.to_owned(), name.clone()));
+    acknowledged(view, || resources.into_iter().flatten())
+}
+
+/// True only when every data plane has acknowledged each of `resources`.
+pub(super) fn acknowledged<'a, R: Iterator<Item = &'a Name>>(view: View<'_>, resources: impl Fn() -> R) -> Condition {
     let View { compiled, replicas, .. } = view;
-    let resources = compiled.provenance.get(&(kind.to_owned(), name.clone()));
     let (mut waiting, mut rejected) = (0, Vec::new());
     for replica in replicas {
         let mut behind = false;
-        for resource in resources.into_iter().flatten() {
+        for resource in resources() {
             match replica.enforces(&compiled.snapshot, resource) {
                 Enforced::Yes => {}
                 Enforced::NotYet => behind = true,
@@ -70,11 +76,11 @@ pub(super) fn programmed(view: View<'_>, kind: &str, name: &ObjectName) -> Condi
         }
         waiting += usize::from(behind);
     }
-    let acknowledged = format!("acknowledged by {} of {} replicas", replicas.len() - waiting, replicas.len());
+    let message = format!("acknowledged by {} of {} replicas", replicas.len() - waiting, replicas.len());
     match (rejected.is_empty(), waiting == 0 && !replicas.is_empty()) {
         (false, _) => condition(ConditionType::Programmed, false, Reason::Rejected, &rejected.join("; ")),
-        (true, false) => condition(ConditionType::Programmed, false, Reason::Pending, &acknowledged),
-        (true, true) => condition(ConditionType::Programmed, true, Reason::Programmed, &acknowledged),
+        (true, false) => condition(ConditionType::Programmed, false, Reason::Pending, &message),
+        (true, true) => condition(ConditionType::Programmed, true, Reason::Programmed, &message),
     }
 }
 

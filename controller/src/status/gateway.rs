@@ -1,12 +1,16 @@
 //! GatewayClass, GatewayParameters, and Gateway with its listeners.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sallyport_api::condition::{ConditionType, Reason};
+use sallyport_snapshot::{Name, v1::Kind};
 use serde::Serialize;
 
-use super::condition::{Condition, condition, first_of, of_problems, programmed, summed_up};
+use super::condition::{Condition, acknowledged, condition, first_of, of_problems, programmed, summed_up};
 use super::policy::affected;
 use super::{ObjectStatus, View, named};
 use crate::cluster::ObjectName;
+use crate::graph::Graph;
 use crate::graph::class::ClassNode;
 use crate::graph::gateway::{GatewayNode, ListenerNode};
 use crate::graph::policy::Targets;
@@ -34,22 +38,44 @@ pub(super) fn parameters(name: &ObjectName, node: &ClassNode) -> ObjectStatus {
     ObjectStatus { conditions: summed_up(vec![accepted]), ..named("GatewayParameters", name, node.generation) }
 }
 
-pub(super) fn plan(view: View<'_>, name: &ObjectName, gateway: &GatewayNode) -> ObjectStatus {
-    let listeners: Vec<_> = gateway.listeners.iter().map(|one| listener(view, name, one)).collect();
+/// How many routes each listener has, by Gateway and listener.
+pub(super) type AttachedRoutes<'a> = BTreeMap<(&'a ObjectName, &'a str), usize>;
+
+/// Counted once for all listeners: a route counts once on a listener, by however many references it is there.
+pub(super) fn attached_routes(graph: &Graph) -> AttachedRoutes<'_> {
+    let mut counts = AttachedRoutes::new();
+    for route in graph.routes.values() {
+        let attachments = route.parents.iter().flat_map(|parent| {
+            parent.attachments.iter().map(|attachment| (&parent.gateway, attachment.listener.as_str()))
+        });
+        for place in attachments.collect::<BTreeSet<_>>() {
+            *counts.entry(place).or_default() += 1;
+        }
+    }
+    counts
+}
+
+pub(super) fn plan(
+    view: View<'_>,
+    attached: &AttachedRoutes<'_>,
+    name: &ObjectName,
+    gateway: &GatewayNode,
+) -> ObjectStatus {
+    let listeners: Vec<_> = gateway.listeners.iter().map(|one| listener(view, attached, name, one)).collect();
     let programmed = programmed(view, "Gateway", name);
     let conditions = [accepted(gateway), programmed].into_iter().chain(policies_on(view, name)).collect();
     ObjectStatus { conditions, listeners, ..named("Gateway", name, gateway.generation) }
 }
 
-/// False only where no listener serves; what is ignored of the parameters is said beside it.
+/// False where something that it asks for is not done, and where no listener serves.
 fn accepted(gateway: &GatewayNode) -> Condition {
     let problems: Vec<_> = gateway.problems.iter().collect();
-    let of_parameters = first_of(ConditionType::Accepted, Reason::Accepted, &problems);
+    let of_itself = first_of(ConditionType::Accepted, Reason::Accepted, &problems);
     let broken = gateway.listeners.iter().filter(|listener| !listener.problems.is_empty()).count();
-    let serving = gateway.listeners.iter().any(|listener| !listener.conflicted);
-    match (of_parameters.status, broken) {
-        (false, _) => of_parameters,
-        (true, 0) => of_parameters,
+    let is_closed = |one: &ListenerNode| one.tls.as_ref().is_some_and(BTreeMap::is_empty);
+    let serving = gateway.listeners.iter().any(|one| one.serves() && !is_closed(one));
+    match (of_itself.status, broken) {
+        (false, _) | (true, 0) => of_itself,
         (true, _) => {
             let message =
                 format!("{broken} of {} listeners are not valid; see their conditions", gateway.listeners.len());
@@ -65,27 +91,27 @@ fn policies_on(view: View<'_>, name: &ObjectName) -> Option<Condition> {
             .any(|target| target.kind == sallyport_api::policy::TargetKind::Gateway && target.name == name.name),
         Targets::Unreadable => true,
     };
-    let policies = view.graph.policies.iter();
-    affected(
-        policies
-            .filter(|(policy, node)| policy.namespace == name.namespace && on_it(&node.targets))
-            .map(|(name, _)| name),
-    )
+    // They stand in the order of their namespaces.
+    let policies = view.graph.policies.range(ObjectName::new(&name.namespace, "")..);
+    let there = policies.take_while(|(policy, _)| policy.namespace == name.namespace);
+    affected(there.filter(|(_, node)| on_it(&node.targets)).map(|(name, _)| name))
 }
 
-fn listener(view: View<'_>, gateway: &ObjectName, listener: &ListenerNode) -> ListenerStatus {
-    let attached = view.graph.routes.values().flat_map(|route| &route.parents).filter(|parent| {
-        parent.gateway == *gateway && parent.attachments.iter().any(|attachment| attachment.listener == listener.name)
-    });
+fn listener(
+    view: View<'_>,
+    attached: &AttachedRoutes<'_>,
+    gateway: &ObjectName,
+    listener: &ListenerNode,
+) -> ListenerStatus {
     ListenerStatus {
         name: listener.name.clone(),
-        attached_routes: attached.count(),
+        attached_routes: attached.get(&(gateway, listener.name.as_str())).copied().unwrap_or_default(),
         supported_kinds: listener.kinds.clone(),
-        conditions: conditions(listener),
+        conditions: conditions(view, gateway, listener),
     }
 }
 
-fn conditions(listener: &ListenerNode) -> Vec<Condition> {
+fn conditions(view: View<'_>, gateway: &ObjectName, listener: &ListenerNode) -> Vec<Condition> {
     let of = |reasons: &[Reason]| -> Vec<&Problem> {
         listener.problems.iter().filter(|problem| reasons.contains(&problem.reason)).collect()
     };
@@ -94,9 +120,14 @@ fn conditions(listener: &ListenerNode) -> Vec<Condition> {
     let others: Vec<_> = listener.problems.iter().filter(|problem| !references.contains(problem)).collect();
     let conflicted = first_of(ConditionType::Conflicted, Reason::NoConflicts, &conflicts);
     let conflicted = Condition { status: !conflicted.status, ..conflicted };
+    let certificates = listener.tls.iter().flat_map(BTreeMap::keys);
+    let resources: Vec<_> = certificates
+        .map(|name| Name::new(Kind::Certificate, name.as_str()))
+        .chain([Name::new(Kind::Listener, format!("{gateway}/{}", listener.name))])
+        .collect();
     let programmed = match listener.problems.first() {
         Some(_) => condition(ConditionType::Programmed, false, Reason::Invalid, "see the other conditions"),
-        None => condition(ConditionType::Programmed, true, Reason::Programmed, ""),
+        None => acknowledged(view, || resources.iter()),
     };
     vec![
         first_of(ConditionType::Accepted, Reason::Accepted, &others),

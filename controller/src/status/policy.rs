@@ -24,6 +24,7 @@ pub struct AncestorStatus {
 
 pub(super) fn plan(view: View<'_>, name: &ObjectName, policy: &PolicyNode) -> ObjectStatus {
     let [accepted, resolved] = of_problems(&policy.problems);
+    let accepted = if policy.is_report && accepted.status { only_reported(accepted) } else { accepted };
     let conditions =
         [accepted, resolved, programmed(view, "ApiPolicy", name)].into_iter().chain(conflicted(view, name));
     let conditions: Vec<_> = conditions.collect();
@@ -37,6 +38,11 @@ pub(super) fn plan(view: View<'_>, name: &ObjectName, policy: &PolicyNode) -> Ob
     ObjectStatus { conditions, ancestors, ..named("ApiPolicy", name, policy.generation) }
 }
 
+/// Whoever reads that a policy is accepted takes it for enforced.
+fn only_reported(accepted: Condition) -> Condition {
+    Condition { message: "mode: Report: it only reports, and refuses nothing".to_owned(), ..accepted }
+}
+
 /// Names the policies in effect on a target; absent where there is none.
 pub(super) fn affected<'a>(policies: impl Iterator<Item = &'a ObjectName>) -> Option<Condition> {
     let names: Vec<_> = policies.map(ToString::to_string).collect();
@@ -47,15 +53,11 @@ pub(super) fn affected<'a>(policies: impl Iterator<Item = &'a ObjectName>) -> Op
 
 /// What it lost to a policy of the same target.
 fn conflicted(view: View<'_>, name: &ObjectName) -> Option<Condition> {
-    let lost = view.compiled.conflicts.iter().filter(|conflict| conflict.loser == *name);
-    let texts: Vec<_> = lost
-        .map(|conflict| {
-            format!(
-                "spec.{0}: ApiPolicy {1} on the same target is older and states {0} too; take it out of one of them",
-                conflict.section, conflict.winner
-            )
-        })
-        .collect();
+    // They are sorted by who lost.
+    let conflicts = &view.compiled.conflicts;
+    let first = conflicts.partition_point(|conflict| conflict.loser < *name);
+    let lost = conflicts.iter().skip(first).take_while(|conflict| conflict.loser == *name);
+    let texts: Vec<_> = lost.map(|conflict| format!("spec.{}: {conflict}", conflict.section)).collect();
     (!texts.is_empty()).then(|| condition(ConditionType::Conflicted, true, Reason::Conflicted, &texts.join("; ")))
 }
 

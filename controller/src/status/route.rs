@@ -2,11 +2,20 @@
 
 use serde::Serialize;
 
-use super::condition::{Condition, of_problems};
+use sallyport_api::UnprotectedRoutes;
+use sallyport_api::condition::{ConditionType, Reason};
+
+use super::condition::{Condition, condition, of_problems};
 use super::policy::affected;
 use super::{ObjectStatus, View, named};
+use crate::cluster::ObjectName;
 use crate::graph::route::{ParentNode, RouteId, RouteNode};
 use crate::problem::Problem;
+
+/// What is said of a route that nobody has spoken about, where those are refused.
+pub const UNPROTECTED: &str = "no policy says who may call it; attach an ApiPolicy with authentication to it or to its Gateway. Until then it answers 500";
+/// And where they are not.
+pub const LEFT_OPEN: &str = "no policy says who may call it, and the class's GatewayParameters let anybody in; attach an ApiPolicy with authentication";
 
 /// What a route is told about one parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +39,15 @@ fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) 
     let port = parent.reference.port.iter().map(|port| format!(" {port}"));
     ParentStatus {
         parent: format!("{}{}", parent.gateway, section.chain(port).collect::<String>()),
-        conditions: conditions.chain(affected(policies)).collect(),
+        conditions: conditions.chain(affected(policies)).chain(unprotected(view, id, &parent.gateway)).collect(),
     }
+}
+
+/// Said where no policy says who may call: absent everywhere else.
+fn unprotected(view: View<'_>, id: &RouteId, gateway: &ObjectName) -> Option<Condition> {
+    let (reason, message) = match view.compiled.unprotected.get(id)?.get(gateway)? {
+        UnprotectedRoutes::Deny => (Reason::Unprotected, UNPROTECTED),
+        UnprotectedRoutes::Allow => (Reason::LeftOpen, LEFT_OPEN),
+    };
+    Some(condition(ConditionType::Unprotected, true, reason, message))
 }

@@ -1,6 +1,7 @@
 //! Subscription: a phase beside the conditions.
 
 use sallyport_api::Phase;
+use sallyport_api::reference::SecretReference;
 use sallyport_snapshot::v1::{self, subscription::State};
 
 use super::{ObjectStatus, View, own};
@@ -11,6 +12,7 @@ pub(super) fn plan(view: View<'_>, name: &ObjectName, subscription: &Subscriptio
     let phase = subscription.message.as_ref().map_or(Phase::Rejected, |message| phase(message, view.now_s));
     ObjectStatus {
         phase: Some(phase.as_str()),
+        secret_ref: subscription.secret.clone().map(|name| SecretReference { name }),
         ..own(view, "Subscription", name, subscription.generation, &subscription.problems)
     }
 }

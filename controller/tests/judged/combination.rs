@@ -141,6 +141,23 @@ fn request_headers(#[case] policies: &[Given], #[case] set: &[(&str, &str)], #[c
     assert_eq!(edit.remove, removed);
 }
 
+const ENDING: &str = "streams: {endOnExpiry: true}";
+const UNENDING: &str = "streams: {endOnExpiry: false}";
+const FLOOR_ENDING: &str = "enforcement: Floor, streams: {endOnExpiry: true}";
+const FLOOR_UNENDING: &str = "enforcement: Floor, streams: {endOnExpiry: false}";
+
+#[rstest]
+#[case::nobody(&[], None)]
+#[case::nearest(&[("p", 0, "gateway", ENDING), ("q", 1, "route", UNENDING)], Some(false))]
+#[case::a_floor_beats_what_is_nearer(&[("p", 0, "gateway", FLOOR_ENDING), ("q", 1, "route", UNENDING)], Some(true))]
+#[case::a_floor_loosens_nothing(&[("p", 0, "gateway", FLOOR_UNENDING), ("q", 1, "route", ENDING)], Some(true))]
+#[case::of_floors_the_strictest(&[("p", 0, "gateway", FLOOR_UNENDING), ("q", 1, "listener", FLOOR_ENDING)], Some(true))]
+#[case::a_floor_alone(&[("p", 0, "gateway", FLOOR_UNENDING)], Some(false))]
+#[case::a_report_not(&[("p", 0, "gateway", "mode: Report, enforcement: Floor, streams: {endOnExpiry: true}"), ("q", 1, "route", UNENDING)], Some(false))]
+fn streams(#[case] policies: &[Given], #[case] ends: Option<bool>) {
+    assert_eq!(effective(&world(policies)).streams.map(|streams| streams.end_on_expiry), ends);
+}
+
 #[rstest]
 #[case::of_the_route(&[("p", 0, "route", "credential: {none: {}}")], "ApiPolicy/shop/p")]
 #[case::of_the_rule(&[("p", 0, "route", "credential: {none: {}}"), ("q", 1, "rule", "credential: {passThrough: {}}")], "ApiPolicy/shop/q")]

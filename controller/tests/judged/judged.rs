@@ -8,7 +8,7 @@ use sallyport_controller::graph::{Environment, Graph};
 use sallyport_controller::manifest::{self, SourceFile};
 use sallyport_controller::publish::Replica;
 use sallyport_controller::status::{self, ObjectStatus, View};
-use sallyport_snapshot::{DESCRIPTORS, v1};
+use sallyport_snapshot::{DESCRIPTORS, check, v1};
 use serde_json::{Map, Value, json};
 
 /// 2026-11-24: statuses speak of this moment.
@@ -34,6 +34,7 @@ pub fn judge(manifests: &str) -> Judged {
     }
     let graph = Graph::build(&cluster, Environment::Cluster);
     let compiled = compile(&graph, &cluster);
+    assert_eq!(check::dangling(&compiled.snapshot), vec![], "of {manifests}");
     let mut replica = Replica::default();
     let update = replica.update(&compiled.snapshot).expect("the first update");
     replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: vec![] });

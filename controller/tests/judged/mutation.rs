@@ -2,6 +2,7 @@
 //!
 //! Who comes in is told by an oracle that reads the snapshot by the words of the contract, and shares no code with the data plane.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -13,10 +14,35 @@ use sha2::{Digest as _, Sha256};
 use crate::judged::judge;
 
 const VALID: &str = include_str!("mutation.yaml");
-const KEYS: [&str; 2] = ["sp_acme_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "sp_other_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"];
-const PATHS: [&str; 7] = ["/orders", "/orders/admin", "/reports", "/open", "/floor", "/filtered", UNSPOKEN];
-/// Asked at a Gateway of its own, where no other route takes it.
-const UNSPOKEN: &str = "/unspoken";
+/// Of acme, other, older and younger, guests, younger.
+const KEYS: [&str; 5] = [
+    "sp_acme_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "sp_other_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+    "sp_third_cccccccccccccccccccccccccccccccc",
+    "sp_guest_dddddddddddddddddddddddddddddddd",
+    "sp_fourth_eeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+];
+/// Port, host and path of a request.
+type Probe = (u32, &'static str, &'static str);
+const PROBES: [Probe; 15] = [
+    (80, ANY, "/orders"),
+    (80, ANY, "/orders/admin"),
+    (80, ANY, "/reports"),
+    (80, ANY, "/open"),
+    (80, ANY, "/floor"),
+    (80, ANY, "/filtered"),
+    (80, ANY, "/lent"),
+    (80, "grpc.example.com", "/shop.Orders/Place"),
+    (81, ANY, "/unspoken"),
+    (82, ANY, "/selected"),
+    (82, ANY, "/sectioned"),
+    (82, ANY, "/guests"),
+    (443, "secure.example.com", "/secure"),
+    (443, "secure.example.com", "/open"),
+    (443, ANY, "/secure"),
+];
+/// A host that nobody names.
+const ANY: &str = "any.example.com";
 /// Where all callers are, by the word of a proxy in 10.0.0.0/8; one policy denies it.
 const CLIENT: &str = "203.0.113.66";
 
@@ -30,19 +56,20 @@ enum Shown {
     TokenAndKey(usize),
 }
 
-/// A request that came in, and with what the service was met.
-type Admitted = (&'static str, Shown, String);
+/// A request that came in, and which service it met with what.
+type Admitted = (Probe, Shown, String);
 
 fn admitted(snapshot: &Snapshot) -> BTreeSet<Admitted> {
-    let shown =
-        [Shown::Nothing, Shown::Key(0), Shown::Key(1), Shown::Token, Shown::TokenAndKey(0), Shown::TokenAndKey(1)];
-    let probes = PATHS.iter().flat_map(|path| shown.iter().map(move |shown| (*path, *shown)));
-    probes.filter_map(|(path, shown)| Some((path, shown, enter(snapshot, path, shown)?))).collect()
+    let keys = 0..KEYS.len();
+    let shown = [Shown::Nothing, Shown::Token].into_iter().chain(keys.clone().map(Shown::Key));
+    let shown: Vec<_> = shown.chain(keys.map(Shown::TokenAndKey)).collect();
+    let probes = PROBES.iter().flat_map(|probe| shown.iter().map(move |shown| (*probe, *shown)));
+    probes.filter_map(|(probe, shown)| Some((probe, shown, enter(snapshot, probe, shown)?))).collect()
 }
 
-/// The credential that the service gets, if the request comes in and is sent anywhere.
-fn enter(snapshot: &Snapshot, path: &str, shown: Shown) -> Option<String> {
-    let (route, rule, policy) = find(snapshot, path)?;
+/// The service and the credential that it gets, if the request comes in and is sent anywhere.
+fn enter(snapshot: &Snapshot, probe: Probe, shown: Shown) -> Option<String> {
+    let (route, rule, policy) = find(snapshot, probe)?;
     if rule.deny.is_some() {
         return None;
     }
@@ -71,12 +98,12 @@ fn enter(snapshot: &Snapshot, path: &str, shown: Shown) -> Option<String> {
         return None;
     }
     if backend.credential.is_empty() {
-        return Some("nothing stated".into());
+        return Some(format!("{name} with nothing stated"));
     }
     match body(snapshot, Kind::Credential, &backend.credential)? {
         Body::Credential(credential) => match credential.kind.as_ref()? {
             v1::credential::Kind::Unavailable(_) => None,
-            _ => Some(backend.credential.clone()),
+            _ => Some(format!("{name} with {}", backend.credential)),
         },
         _ => None,
     }
@@ -94,26 +121,57 @@ fn body<'a>(snapshot: &'a Snapshot, kind: Kind, name: &str) -> Option<&'a Body> 
     Some(snapshot.find(&Name::new(kind, name))?.body().as_ref())
 }
 
-/// The rule with the longest prefix, and its policy.
-fn find<'a>(snapshot: &'a Snapshot, path: &str) -> Option<(&'a v1::Route, &'a v1::Rule, Option<&'a v1::Policy>)> {
-    let mut best: Option<(usize, &v1::Route, &v1::Rule, Option<&v1::Policy>)> = None;
+/// The name of the listener of `port` that is nearest to `host`, if it takes connections.
+fn listener<'a>(snapshot: &'a Snapshot, port: u32, host: &str) -> Option<&'a str> {
+    let of_port = snapshot.iter().filter_map(|(name, resource)| match resource.body().as_ref() {
+        Body::Listener(listener) if listener.port == port => Some((name, listener)),
+        _ => None,
+    });
+    let (name, listener) = of_port
+        .filter_map(|(name, listener)| Some((nearness(&listener.hostname, host)?, name, listener)))
+        .max_by_key(|(nearness, ..)| *nearness)
+        .map(|(_, name, listener)| (name, listener))?;
+    let shows = |name: &String| matches!(body(snapshot, Kind::Certificate, name), Some(Body::Certificate(one)) if one.unusable.is_empty());
+    listener.tls.as_ref().is_none_or(|tls| tls.certificates.iter().any(shows)).then_some(name.name.as_ref())
+}
+
+/// How near a hostname is to `host`; `None` if it is another's.
+fn nearness(hostname: &str, host: &str) -> Option<usize> {
+    match hostname.strip_prefix('*') {
+        Some(suffix) => host.ends_with(suffix).then_some(suffix.len()),
+        None if hostname.is_empty() => Some(0),
+        None => (hostname == host).then_some(usize::MAX),
+    }
+}
+
+/// How near the host is, how long the prefix, how old the route.
+type Rank = (usize, usize, Reverse<i64>);
+type Found<'a> = (&'a v1::Route, &'a v1::Rule, Option<&'a v1::Policy>);
+
+/// The rule of the nearest host, there the longest prefix, there the oldest route; and its policy.
+fn find<'a>(snapshot: &'a Snapshot, (port, host, path): Probe) -> Option<Found<'a>> {
+    let listener = listener(snapshot, port, host)?;
+    let mut best: Option<(Rank, Found<'a>)> = None;
     for (_, resource) in snapshot.iter() {
         let Body::Route(route) = resource.body().as_ref() else { continue };
-        let listener = if path == UNSPOKEN { "shop/other/http" } else { "shop/public/http" };
         for attachment in route.attachments.iter().filter(|attachment| attachment.listener == listener) {
+            let any = [String::new()];
+            let hostnames = if attachment.hostnames.is_empty() { &any[..] } else { &attachment.hostnames };
+            let Some(near) = hostnames.iter().filter_map(|one| nearness(one, host)).max() else { continue };
             for (at, rule) in route.rules.iter().enumerate() {
-                let length = rule.matches.iter().filter_map(|one| prefix(one, path)).max();
+                let Some(length) = rule.matches.iter().filter_map(|one| prefix(one, path)).max() else { continue };
                 let policy = attachment.policies.get(at).and_then(|name| match body(snapshot, Kind::Policy, name) {
                     Some(Body::Policy(policy)) => Some(policy),
                     _ => None,
                 });
-                if length.is_some_and(|length| best.is_none_or(|(other, ..)| other < length)) {
-                    best = Some((length.unwrap_or_default(), route, rule, policy));
+                let rank = (near, length, Reverse(route.created_ms));
+                if best.as_ref().is_none_or(|(other, _)| *other < rank) {
+                    best = Some((rank, (route, rule, policy)));
                 }
             }
         }
     }
-    best.map(|(_, route, rule, policy)| (route, rule, policy))
+    best.map(|(_, found)| found)
 }
 
 fn prefix(one: &v1::Match, path: &str) -> Option<usize> {
@@ -199,36 +257,83 @@ enum Breakage {
     Misspell,
     /// Of a Gateway or a class to its GatewayParameters.
     MisspellParameters,
+    /// Of a route to a listener, or of a policy to a listener or a rule.
+    MisspellSection,
+    /// The field in which a route names its Gateway.
+    MisspellField,
     EmptySecret,
+    /// What refers to a listener by its name does not find it any more.
+    RenameListeners,
+    /// The listener with a hostname of its own is of a protocol that nobody speaks.
+    UnknownProtocol,
 }
 
-const BREAKAGES: [Breakage; 7] = [
+const BREAKAGES: [Breakage; 11] = [
     Breakage::Delete,
     Breakage::UnknownField,
     Breakage::NumberForObject,
     Breakage::NoSpec,
     Breakage::Misspell,
     Breakage::MisspellParameters,
+    Breakage::MisspellSection,
+    Breakage::MisspellField,
     Breakage::EmptySecret,
+    Breakage::RenameListeners,
+    Breakage::UnknownProtocol,
 ];
 
-/// Objects whose going opens nothing. A policy, a route or a Floor that is *deleted* is no longer said: nothing of it can hold.
+/// A policy, a route or a Floor that is *deleted* is no longer said: nothing of it can hold. So it is with the older of two
+/// Subscriptions with one key, also where nothing is left that tells its key.
 fn is_said_by_being_there(document: &Value) -> bool {
-    matches!(document["kind"].as_str(), Some("ApiPolicy" | "HTTPRoute"))
+    matches!(document["kind"].as_str(), Some("ApiPolicy" | "HTTPRoute" | "GRPCRoute"))
+}
+
+fn is_older_of_two(document: &Value) -> bool {
+    document["kind"] == "Subscription" && document["metadata"]["name"] == "older"
+}
+
+/// Of a route without a readable spec nobody knows where it was and what it matched: routes of its own namespace deny, those of
+/// others go on (ADR 8).
+fn leaves_to_other_namespaces(document: &Value, breakage: Breakage) -> bool {
+    let is_route = matches!(document["kind"].as_str(), Some("HTTPRoute" | "GRPCRoute"));
+    is_route && matches!(breakage, Breakage::NumberForObject | Breakage::NoSpec | Breakage::MisspellField)
+}
+
+/// Whether the lobby's open route has taken it.
+fn is_in_the_lobby(admitted: &Admitted) -> bool {
+    admitted.2 == "Backend/lobby/open with nothing stated"
 }
 
 fn break_one(documents: &mut Vec<Value>, at: usize, breakage: Breakage) -> bool {
     let Some(document) = documents.get_mut(at) else { return false };
     match breakage {
         Breakage::Delete if is_said_by_being_there(document) => return false,
+        Breakage::Delete | Breakage::NumberForObject | Breakage::NoSpec if is_older_of_two(document) => return false,
         Breakage::Delete => drop(documents.remove(at)),
         Breakage::UnknownField if document["spec"].is_object() => document["spec"]["nonsense"] = 1.into(),
         Breakage::NumberForObject if document["spec"].is_object() => document["spec"] = 7.into(),
         Breakage::NoSpec if document["spec"].is_object() => drop(document.as_object_mut().unwrap().remove("spec")),
         Breakage::Misspell => return misspell(document, &REFERENCES),
         Breakage::MisspellParameters => return misspell(document, &REFERENCES_TO_PARAMETERS),
+        Breakage::MisspellSection => return misspell(document, &REFERENCES_TO_SECTIONS),
+        Breakage::MisspellField if document["spec"]["parentRefs"][0].is_object() => {
+            let parent = document["spec"]["parentRefs"][0].as_object_mut().unwrap();
+            let name = parent.remove("name").unwrap_or_default();
+            parent.insert("nmae".into(), name);
+        }
         Breakage::EmptySecret if document["kind"] == "Secret" => {
             drop(document.as_object_mut().unwrap().remove("stringData"));
+        }
+        Breakage::RenameListeners if document["kind"] == "Gateway" => {
+            let listeners = document["spec"]["listeners"].as_array_mut();
+            listeners
+                .into_iter()
+                .flatten()
+                .enumerate()
+                .for_each(|(at, one)| one["name"] = format!("renamed-{at}").into());
+        }
+        Breakage::UnknownProtocol if document["spec"]["listeners"][1].is_object() => {
+            document["spec"]["listeners"][1]["protocol"] = "example.com/OTHER".into();
         }
         _ => return false,
     }
@@ -236,16 +341,19 @@ fn break_one(documents: &mut Vec<Value>, at: usize, breakage: Breakage) -> bool 
 }
 
 /// The Backend of a route, the Secret of a credential, the Product of a Subscription.
-const REFERENCES: [&str; 7] = [
+const REFERENCES: [&str; 9] = [
     "/spec/rules/0/backendRefs/0/name",
     "/spec/credential/basic/secretRef/name",
     "/spec/keys/secretName",
     "/spec/scope/product/name",
+    "/spec/scope/apis/0/name",
     "/spec/apis/0/name",
+    "/spec/to/0/name",
     "/spec/gatewayClassName",
     "/spec/authentication/0/jwt/keys/configMapRef/name",
 ];
 const REFERENCES_TO_PARAMETERS: [&str; 2] = ["/spec/infrastructure/parametersRef/name", "/spec/parametersRef/name"];
+const REFERENCES_TO_SECTIONS: [&str; 2] = ["/spec/parentRefs/0/sectionName", "/spec/targetRefs/0/sectionName"];
 
 /// Changes what the object refers to.
 fn misspell(document: &mut Value, references: &[&str]) -> bool {
@@ -258,13 +366,39 @@ fn misspell(document: &mut Value, references: &[&str]) -> bool {
 #[test]
 fn the_oracle_admits_who_should_come_in() {
     let admitted = admitted(&judge(VALID).compiled.snapshot);
-    let who = |path: &str| admitted.iter().filter(|one| one.0 == path).map(|one| one.1).collect::<Vec<_>>();
-    assert_eq!(who("/orders"), [Shown::Token, Shown::TokenAndKey(0), Shown::TokenAndKey(1)]);
-    assert_eq!(who("/orders/admin"), [Shown::TokenAndKey(0)]);
-    assert_eq!(who("/reports"), [Shown::Key(0), Shown::TokenAndKey(0)]);
-    assert_eq!(who("/open").len(), 6);
-    assert_eq!(who("/floor"), [Shown::Key(0), Shown::TokenAndKey(0)]);
-    assert_eq!((who("/filtered"), who(UNSPOKEN)), (vec![], vec![]));
+    let who = |port: u32, host: &str, path: &str| {
+        admitted.iter().filter(|one| one.0 == (port, host, path)).map(|one| one.1).collect::<Vec<_>>()
+    };
+    let everybody = 2 + 2 * KEYS.len();
+    let with_token = [Shown::Token].into_iter().chain((0..KEYS.len()).map(Shown::TokenAndKey)).collect::<Vec<_>>();
+    let with_key = |key: usize| vec![Shown::Key(key), Shown::TokenAndKey(key)];
+    assert_eq!(who(80, ANY, "/orders"), with_token);
+    assert_eq!(who(80, ANY, "/orders/admin"), [Shown::TokenAndKey(0)]);
+    assert_eq!(who(80, ANY, "/reports"), with_key(0));
+    assert_eq!(who(80, ANY, "/open").len(), everybody);
+    assert_eq!(who(80, ANY, "/floor"), with_key(0));
+    assert_eq!((who(80, ANY, "/filtered"), who(81, ANY, "/unspoken")), (vec![], vec![]));
+    assert_eq!(who(80, ANY, "/lent"), with_key(4));
+    assert_eq!(who(80, "grpc.example.com", "/shop.Orders/Place"), with_key(4));
+    assert_eq!(who(82, ANY, "/selected"), with_key(4));
+    assert_eq!(who(82, ANY, "/sectioned"), with_key(2), "the older has the key that the younger has as well");
+    assert_eq!(who(82, ANY, "/guests").len(), everybody, "in the lobby");
+    assert_eq!(who(443, "secure.example.com", "/secure"), with_key(4));
+    assert_eq!(who(443, "secure.example.com", "/open"), with_key(1), "the listener has a Floor");
+    assert_eq!(who(443, ANY, "/secure").len(), everybody);
+}
+
+/// A route that names a Gateway that is not there is somebody else's, or will be: what it matched is left to what others open
+/// (ADR 8). Its own service is not reached.
+#[test]
+fn a_route_that_names_another_gateway_leaves_its_requests_to_others() {
+    let before = admitted(&judge(VALID).compiled.snapshot);
+    let mut changed = documents();
+    let is_sectioned = |one: &&mut Value| one["kind"] == "HTTPRoute" && one["metadata"]["name"] == "sectioned";
+    assert!(changed.iter_mut().find(is_sectioned).is_some_and(|route| misspell(route, &["/spec/parentRefs/0/name"])));
+    let after = admitted(&judge(&written(&changed)).compiled.snapshot);
+    let new: Vec<_> = after.difference(&before).collect();
+    assert!(!new.is_empty() && new.iter().all(|one| is_in_the_lobby(one)), "{new:?}");
 }
 
 #[test]
@@ -277,7 +411,9 @@ fn every_single_breakage_only_shrinks_what_is_admitted() {
             if break_one(&mut changed, at, breakage) {
                 broken += 1;
                 let after = admitted(&judge(&written(&changed)).compiled.snapshot);
-                let new: Vec<_> = after.difference(&before).collect();
+                let to_others = leaves_to_other_namespaces(&documents()[at], breakage);
+                let new: Vec<_> =
+                    after.difference(&before).filter(|one| !(to_others && is_in_the_lobby(one))).collect();
                 assert!(
                     new.is_empty(),
                     "{breakage:?} of {} {} admits {new:?}",
@@ -287,32 +423,33 @@ fn every_single_breakage_only_shrinks_what_is_admitted() {
             }
         }
     }
-    assert!(broken > 50, "{broken}");
+    assert!(broken > 150, "{broken}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn several_breakages_only_shrink_what_is_admitted(breakages in prop::collection::vec((0..48_usize, 0..BREAKAGES.len()), 1..5)) {
+    fn several_breakages_only_shrink_what_is_admitted(breakages in prop::collection::vec((0..documents().len(), 0..BREAKAGES.len()), 1..5)) {
         let before = admitted(&judge(VALID).compiled.snapshot);
         let mut changed = documents();
+        let mut to_others = false;
         for (at, breakage) in breakages {
-            break_one(&mut changed, at, BREAKAGES[breakage]);
+            let broken = changed.get(at).cloned().unwrap_or_default();
+            to_others |= break_one(&mut changed, at, BREAKAGES[breakage]) && leaves_to_other_namespaces(&broken, BREAKAGES[breakage]);
         }
         let after = admitted(&judge(&written(&changed)).compiled.snapshot);
-        let new: Vec<_> = after.difference(&before).collect();
+        let new: Vec<_> = after.difference(&before).filter(|one| !(to_others && is_in_the_lobby(one))).collect();
         prop_assert!(new.is_empty(), "{new:?}");
     }
 
     /// Any value anywhere: whatever comes of it, it is judged.
     #[test]
-    fn nothing_panics(at in 0..48_usize, pointer in any::<prop::sample::Index>(), value in prop_oneof![
+    fn nothing_panics(at in 0..documents().len(), pointer in any::<prop::sample::Index>(), value in prop_oneof![
         Just(Value::Null), Just(Value::from(-1)), Just(Value::from(u64::MAX)), Just(Value::from("")), Just(Value::from("ü\u{0}%/..")),
         Just(Value::from(1.5)), Just(serde_json::json!([])), Just(serde_json::json!({})), Just(serde_json::json!([[null]])), Just(Value::from("x".repeat(5000))),
     ]) {
         let mut changed = documents();
-        let at = at % changed.len();
         let mut found = Vec::new();
         pointers(&changed[at], "", &mut found);
         let pointer: &String = pointer.get(&found);

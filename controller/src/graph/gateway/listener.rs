@@ -1,0 +1,156 @@
+//! One listener: its protocol, certificates, and the routes that it takes.
+
+use std::collections::BTreeMap;
+
+use sallyport_api::condition::Reason;
+use sallyport_api::gateway_api::{self, gateways::GatewayListeners};
+use sallyport_snapshot::v1;
+use serde_json::Value;
+
+use super::unsupported::{self, Demands};
+use super::{ListenerNode, Namespaces, Standing};
+use crate::cluster::{ClusterState, ObjectName};
+use crate::graph::certificate;
+use crate::graph::grant::{End, permits};
+use crate::problem::Problem;
+
+const ROUTE_KINDS: [&str; 2] = ["HTTPRoute", "GRPCRoute"];
+
+pub(super) fn node(
+    cluster: &ClusterState,
+    gateway: &ObjectName,
+    demands: &Demands,
+    at: usize,
+    listener: &GatewayListeners,
+) -> ListenerNode {
+    let field = format!("spec.listeners[{at}]");
+    let mut problems = Vec::new();
+    let tls = match listener.protocol.as_str() {
+        "HTTP" => None,
+        "HTTPS" => Some(certificates(cluster, gateway, listener, &field, &mut problems)),
+        other => {
+            let message = format!("protocol {other} is not supported; use HTTP or HTTPS");
+            problems.push(Problem::new(format!("{field}.protocol"), Reason::UnsupportedProtocol, message));
+            None
+        }
+    };
+    let unsupported = problems.iter().any(|problem| problem.reason == Reason::UnsupportedProtocol);
+    // What it asks for beyond a server's certificate is not done: then it shows none, and refuses handshakes.
+    let refused: Vec<_> =
+        unsupported::of_listener(listener, &field).into_iter().chain(demands.on(listener.port).cloned()).collect();
+    let tls = tls.map(|certificates| if refused.is_empty() { certificates } else { BTreeMap::new() });
+    problems.extend(refused.into_iter().filter(|_| tls.is_some()));
+    let (kinds, namespaces) = allowed(listener, &field, &mut problems);
+    ListenerNode {
+        name: listener.name.clone(),
+        port: u32::try_from(listener.port).unwrap_or_default(),
+        hostname: listener.hostname.clone().unwrap_or_default().to_ascii_lowercase(),
+        tls,
+        kinds: if unsupported { vec![] } else { kinds },
+        namespaces,
+        standing: if unsupported { Standing::SetAside } else { Standing::Serves },
+        problems,
+    }
+}
+
+fn certificates(
+    cluster: &ClusterState,
+    gateway: &ObjectName,
+    listener: &GatewayListeners,
+    field: &str,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, v1::Certificate> {
+    let tls = listener.tls.as_ref().map(|tls| serde_json::to_value(tls).unwrap_or_default()).unwrap_or_default();
+    if tls["mode"] == "Passthrough" {
+        problems.push(Problem::new(
+            format!("{field}.tls.mode"),
+            Reason::UnsupportedValue,
+            "mode Passthrough is not supported for HTTPS; use Terminate",
+        ));
+    }
+    let references = tls["certificateRefs"].as_array().cloned().unwrap_or_default();
+    if references.is_empty() {
+        problems.push(Problem::new(
+            format!("{field}.tls.certificateRefs"),
+            Reason::InvalidCertificateRef,
+            "an HTTPS listener needs a certificate; name a Secret of type kubernetes.io/tls",
+        ));
+    }
+    let mut found = BTreeMap::new();
+    for (at, reference) in references.iter().enumerate() {
+        let field = format!("{field}.tls.certificateRefs[{at}]");
+        let text = |name: &str| reference[name].as_str().unwrap_or_default();
+        let namespace = reference["namespace"].as_str().unwrap_or(&gateway.namespace);
+        let name = ObjectName::new(namespace, text("name"));
+        if !matches!((text("group"), text("kind")), ("", "Secret" | "")) {
+            problems.push(Problem::new(
+                field,
+                Reason::InvalidCertificateRef,
+                format!("kind {} holds no certificate; name a Secret", text("kind")),
+            ));
+            continue;
+        }
+        let from = End { group: gateway_api::GROUP, kind: "Gateway", namespace: &gateway.namespace };
+        if !permits(cluster, from, End { group: "", kind: "Secret", namespace }, &name.name) {
+            let message =
+                format!("Secret {name} is of another namespace, where no ReferenceGrant allows this; add one there");
+            problems.push(Problem::new(field, Reason::RefNotPermitted, message));
+            continue;
+        }
+        match certificate::certificate(cluster, &name, &field) {
+            Ok(certificate) => drop(found.insert(name.to_string(), certificate)),
+            Err(problem) => {
+                let kept = certificate::unusable(&problem, cluster, &name).map(|kept| (name.to_string(), kept));
+                found.extend(kept);
+                problems.push(Problem { reason: Reason::InvalidCertificateRef, ..problem });
+            }
+        }
+    }
+    found
+}
+
+fn allowed(listener: &GatewayListeners, field: &str, problems: &mut Vec<Problem>) -> (Vec<&'static str>, Namespaces) {
+    let allowed = listener
+        .allowed_routes
+        .as_ref()
+        .map(|allowed| serde_json::to_value(allowed).unwrap_or_default())
+        .unwrap_or_default();
+    let named = allowed["kinds"].as_array().cloned().unwrap_or_default();
+    let mut kinds = Vec::new();
+    for (at, kind) in named.iter().enumerate() {
+        let own_group = kind["group"].as_str().is_none_or(|group| group == gateway_api::GROUP);
+        match ROUTE_KINDS.iter().find(|one| own_group && kind["kind"] == **one) {
+            Some(one) => kinds.push(*one),
+            None => {
+                let message = format!(
+                    "routes of kind {} are not supported; use HTTPRoute or GRPCRoute",
+                    kind["kind"].as_str().unwrap_or_default()
+                );
+                problems.push(Problem::new(
+                    format!("{field}.allowedRoutes.kinds[{at}]"),
+                    Reason::InvalidRouteKinds,
+                    message,
+                ));
+            }
+        }
+    }
+    if named.is_empty() {
+        kinds = ROUTE_KINDS.to_vec();
+    }
+    (kinds, namespaces(&allowed["namespaces"], field, problems))
+}
+
+fn namespaces(allowed: &Value, field: &str, problems: &mut Vec<Problem>) -> Namespaces {
+    match allowed["from"].as_str() {
+        Some("All") => Namespaces::All,
+        Some("Selector") => {
+            if !allowed["selector"].is_object() {
+                let message = "from: Selector needs a selector; state one. Until then no namespace is selected";
+                let field = format!("{field}.allowedRoutes.namespaces.selector");
+                problems.push(Problem::new(field, Reason::Invalid, message));
+            }
+            Namespaces::Selected(allowed["selector"].clone())
+        }
+        _ => Namespaces::Same,
+    }
+}

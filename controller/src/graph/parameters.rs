@@ -1,0 +1,165 @@
+//! GatewayParameters of a class and of a Gateway, put together.
+
+use sallyport_api::condition::Reason;
+use sallyport_api::duration::Duration;
+use sallyport_api::gateway_api::{Gateway, GatewayClass};
+use sallyport_api::{Bounds, GatewayParameters, GatewayParametersSpec, UnprotectedRoutes};
+use sallyport_snapshot::v1;
+
+use super::address::{AddressRange, complaint};
+use crate::cluster::{ClusterState, ObjectName, Stored};
+use crate::problem::Problem;
+
+/// Where a Gateway names its class, and with it the class's parameters.
+const OF_CLASS: &str = "spec.gatewayClassName";
+/// Where a Gateway names its own.
+const OWN: &str = "spec.infrastructure.parametersRef";
+/// Parameters that cannot be read may have been tighter than what holds without them.
+const UNTIL_THEN: &str = "Until then no address filter lets anybody pass, and routes without a policy are refused";
+
+/// What holds for a Gateway.
+pub struct Settings {
+    pub unprotected: UnprotectedRoutes,
+    pub message: v1::Gateway,
+}
+
+/// What is wrong with parameters by themselves.
+pub fn judge(spec: &GatewayParametersSpec) -> Vec<Problem> {
+    let cidrs = spec.trusted_proxies.iter().flat_map(|proxies| &proxies.cidrs).enumerate();
+    let unreadable = cidrs.filter(|(_, cidr)| AddressRange::parse(cidr).is_none());
+    let problem = |(at, cidr): (usize, &String)| {
+        let message = format!("{}. Until then no address filter lets anybody pass", complaint(cidr));
+        Problem::new(format!("spec.trustedProxies.cidrs[{at}]"), Reason::Invalid, message)
+    };
+    unreadable.map(problem).collect()
+}
+
+/// What the class says, and the Gateway's own where that is allowed.
+pub fn settle(
+    cluster: &ClusterState,
+    name: &ObjectName,
+    gateway: &Gateway,
+    class: &GatewayClass,
+    problems: &mut Vec<Problem>,
+) -> Settings {
+    let of_class = class.spec.parameters_ref.as_ref().map(|reference| {
+        let place = ObjectName::new(reference.namespace.clone().unwrap_or_default(), &reference.name);
+        find(cluster, &place, &reference.kind, OF_CLASS)
+    });
+    let reference = gateway.spec.infrastructure.as_ref().and_then(|one| one.parameters_ref.as_ref());
+    let own = reference
+        .map(|reference| find(cluster, &ObjectName::new(&name.namespace, &reference.name), &reference.kind, OWN));
+    let before = problems.len();
+    let mut settled = |found: Option<Result<GatewayParameters, Problem>>| match found {
+        Some(Err(problem)) => {
+            problems.push(problem);
+            None
+        }
+        Some(Ok(parameters)) => Some(parameters.spec),
+        None => None,
+    };
+    let (of_class, own) = (settled(of_class).unwrap_or_default(), settled(own).unwrap_or_default());
+    let unknown = problems.len() > before;
+    let unreadable: Vec<_> = [(OF_CLASS, &of_class), (OWN, &own)]
+        .into_iter()
+        .flat_map(|(field, spec)| judge(spec).into_iter().map(move |problem| passed_on(field, &problem)))
+        .collect();
+    let addresses_unknown = unknown || !unreadable.is_empty();
+    problems.extend(unreadable);
+    Settings {
+        unprotected: unprotected(&of_class, &own, unknown, problems),
+        message: v1::Gateway {
+            trusted_proxies: trusted(&of_class, &own, problems),
+            bounds: bounds(own.bounds.as_ref(), of_class.bounds.as_ref()),
+            addresses_unknown,
+            floor_filters: vec![],
+        },
+    }
+}
+
+/// What is wrong with parameters, as the Gateway is told that they are parameters of.
+fn passed_on(field: &str, problem: &Problem) -> Problem {
+    let message = format!("of its GatewayParameters, {}: {}", problem.field, problem.message);
+    Problem::new(field, Reason::InvalidParameters, message)
+}
+
+fn find(cluster: &ClusterState, name: &ObjectName, kind: &str, field: &str) -> Result<GatewayParameters, Problem> {
+    let invalid = |why: String| Err(Problem::new(field, Reason::InvalidParameters, why));
+    match cluster.gateway_parameters.get(name) {
+        _ if kind != "GatewayParameters" => {
+            invalid(format!("parameters of kind {kind} are not known; name a GatewayParameters"))
+        }
+        Some(Stored::Decoded(parameters)) => Ok(GatewayParameters::clone(parameters)),
+        Some(Stored::Undecodable(_)) => {
+            invalid(format!("GatewayParameters {name} cannot be decoded; correct it. {UNTIL_THEN}"))
+        }
+        None => invalid(format!("GatewayParameters {name} does not exist; create it. {UNTIL_THEN}")),
+    }
+}
+
+/// Only a class can leave routes open, and a Gateway of it can close them again.
+fn unprotected(
+    of_class: &GatewayParametersSpec,
+    own: &GatewayParametersSpec,
+    unknown: bool,
+    problems: &mut Vec<Problem>,
+) -> UnprotectedRoutes {
+    use UnprotectedRoutes::{Allow, Deny};
+    if own.unprotected_routes == Some(Allow) && of_class.unprotected_routes != Some(Allow) {
+        let message = "unprotectedRoutes: Allow is ignored: only the class's GatewayParameters can say it";
+        problems.push(Problem::new(OWN, Reason::InvalidParameters, message));
+    }
+    match (of_class.unprotected_routes, own.unprotected_routes) {
+        (Some(Allow), None | Some(Allow)) if !unknown => Allow,
+        _ => Deny,
+    }
+}
+
+/// The class's proxies, or a part of them: a Gateway can believe fewer, not more. What cannot be read is left out.
+fn trusted(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec, problems: &mut Vec<Problem>) -> Vec<String> {
+    let readable = |spec: &GatewayParametersSpec| -> Vec<(String, AddressRange)> {
+        let cidrs = spec.trusted_proxies.iter().flat_map(|proxies| &proxies.cidrs);
+        cidrs.filter_map(|cidr| Some((cidr.clone(), AddressRange::parse(cidr)?))).collect()
+    };
+    let texts = |entries: Vec<(String, AddressRange)>| entries.into_iter().map(|(text, _)| text).collect::<Vec<_>>();
+    let all = readable(of_class);
+    if own.trusted_proxies.is_none() {
+        return texts(all);
+    }
+    let within = |(_, part): &(String, AddressRange)| all.iter().any(|(_, whole)| whole.holds(part));
+    let (kept, looser): (Vec<_>, Vec<_>) = readable(own).into_iter().partition(within);
+    if !looser.is_empty() {
+        let message = format!(
+            "trustedProxies {} are ignored: they are no part of those in the class's GatewayParameters",
+            texts(looser).join(", ")
+        );
+        problems.push(Problem::new(OWN, Reason::InvalidParameters, message));
+    }
+    texts(kept)
+}
+
+/// Field by field the Gateway's own, else the class's, else the data plane's default. `None` where neither says anything.
+fn bounds(own: Option<&Bounds>, of_class: Option<&Bounds>) -> Option<v1::Bounds> {
+    let (own, of_class) = match (own, of_class) {
+        (None, None) => return None,
+        (own, of_class) => (own.cloned().unwrap_or_default(), of_class.cloned().unwrap_or_default()),
+    };
+    let count = |own: Option<u32>, of_class: Option<u32>| own.or(of_class).unwrap_or_default();
+    Some(v1::Bounds {
+        max_connections: count(own.max_connections, of_class.max_connections),
+        max_header_bytes: count(own.max_header_bytes, of_class.max_header_bytes),
+        max_headers: count(own.max_headers, of_class.max_headers),
+        header_timeout_ms: time_ms(own.header_timeout.or(of_class.header_timeout)),
+        idle_timeout_ms: time_ms(own.idle_timeout.or(of_class.idle_timeout)),
+        max_concurrent_streams: count(own.max_concurrent_streams, of_class.max_concurrent_streams),
+        drain_timeout_ms: time_ms(own.drain_timeout.or(of_class.drain_timeout)),
+        body_timeout_ms: time_ms(own.drain_timeout.or(of_class.body_timeout)),
+        tunnel_idle_timeout_ms: time_ms(own.drain_timeout.or(of_class.tunnel_idle_timeout)),
+        max_requests_in_flight: count(own.max_requests_in_flight, of_class.max_requests_in_flight).into(),
+    })
+}
+
+fn time_ms(time: Option<Duration>) -> u32 {
+    let length = time.and_then(|time| time.parse().ok());
+    length.and_then(|length| u32::try_from(length.as_millis()).ok()).unwrap_or_default()
+}
