@@ -1,17 +1,20 @@
 //! Files in, configuration out: controller and data plane joined in one process, by the path that a cluster uses as well.
 
+mod findings;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_controller::cluster::{ClusterState, Object, ObjectKind, ObjectName};
 use sallyport_controller::compile::{Compiled, compile};
 use sallyport_controller::graph::{Environment, Graph};
 use sallyport_controller::manifest::{self, Diagnostic, LoadedObject, SourceFile};
-use sallyport_controller::problem::Problem;
 use sallyport_controller::publish::Replica;
 use sallyport_controller::status::{self, ObjectStatus, View};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::process::DataPlane;
 use sallyport_snapshot::v1;
+
+use findings::findings;
 
 /// Everything that the files say, as far as it is good; and what it has led to.
 #[derive(Default)]
@@ -72,7 +75,7 @@ impl State {
     pub fn judge(&self) -> Vec<Diagnostic> {
         let cluster = self.cluster();
         let graph = Graph::build(&cluster, Environment::Standalone);
-        self.diagnose(&graph)
+        findings(&self.diagnosers, &graph, &compile(&graph, &cluster))
     }
 
     /// Brings a data plane to what the files say, and says what is wrong and where each object stands.
@@ -84,7 +87,7 @@ impl State {
             let ack = data_plane.apply(&update);
             self.replica.acknowledge(&ack);
         }
-        let diagnostics = self.diagnose(&graph);
+        let diagnostics = findings(&self.diagnosers, &graph, &compiled);
         self.diagnosers.values_mut().for_each(LoadedObject::forget_places);
         self.in_force = Some((graph, compiled));
         (diagnostics, self.statuses())
@@ -109,45 +112,6 @@ impl State {
         }
         cluster
     }
-
-    fn diagnose(&self, graph: &Graph) -> Vec<Diagnostic> {
-        let mut diagnostics = Vec::new();
-        let mut say = |kind: ObjectKind, name: &ObjectName, problems: &mut dyn Iterator<Item = &Problem>| {
-            if let Some(object) = self.diagnosers.get(&(kind, name.clone())) {
-                // What made an object undecodable has been said where it was read.
-                let news = problems.filter(|problem| problem.reason != sallyport_api::condition::Reason::Undecodable);
-                diagnostics.extend(news.map(|problem| object.diagnostic(&problem.field, &problem.message)));
-            }
-        };
-        for (name, gateway) in &graph.gateways {
-            say(
-                ObjectKind::Gateway,
-                name,
-                &mut gateway.problems.iter().chain(gateway.listeners.iter().flat_map(|listener| &listener.problems)),
-            );
-        }
-        for (id, route) in &graph.routes {
-            let kind = if id.kind == "GRPCRoute" { ObjectKind::GRPCRoute } else { ObjectKind::HTTPRoute };
-            say(
-                kind,
-                &id.name,
-                &mut route.problems.iter().chain(route.parents.iter().flat_map(|parent| &parent.problems)),
-            );
-        }
-        for (name, policy) in &graph.policies {
-            say(ObjectKind::ApiPolicy, name, &mut policy.problems.iter());
-        }
-        for (name, backend) in &graph.backends {
-            say(ObjectKind::Backend, name, &mut backend.problems.iter());
-        }
-        for (name, product) in &graph.products {
-            say(ObjectKind::Product, name, &mut product.problems.iter());
-        }
-        for (name, subscription) in &graph.subscriptions {
-            say(ObjectKind::Subscription, name, &mut subscription.problems.iter());
-        }
-        diagnostics
-    }
 }
 
 fn kept_file(file: &str, objects: usize) -> Option<Diagnostic> {
@@ -160,6 +124,7 @@ fn kept_file(file: &str, objects: usize) -> Option<Diagnostic> {
         object: String::new(),
         field: String::new(),
         severity,
+        reason: None,
         message,
     })
 }

@@ -35,6 +35,9 @@ pub struct Diagnostic {
     /// E.g. `spec.authentication[0].jwt`.
     pub field: String,
     pub severity: Severity,
+    /// The stable code of a condition that says the same, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
     /// What is wrong, and the cure.
     pub message: String,
 }
@@ -116,6 +119,7 @@ impl Source {
             object: object.to_owned(),
             field: field.to_owned(),
             severity: Severity::Error,
+            reason: None,
             message: message.into(),
         }
     }

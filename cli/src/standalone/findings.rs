@@ -1,0 +1,191 @@
+//! What the graph has found, said at the places of the files that it is about.
+
+use std::collections::BTreeMap;
+
+use sallyport_api::UnprotectedRoutes;
+use sallyport_api::condition::Reason;
+use sallyport_controller::cluster::{ObjectKind, ObjectName};
+use sallyport_controller::compile::Compiled;
+use sallyport_controller::graph::Graph;
+use sallyport_controller::graph::route::{RouteId, RouteNode};
+use sallyport_controller::manifest::{Diagnostic, LoadedObject, Severity};
+use sallyport_controller::problem::Problem;
+use sallyport_controller::status::{LEFT_OPEN, UNPROTECTED};
+
+/// Objects with the places that they came from.
+pub(super) type Objects = BTreeMap<(ObjectKind, ObjectName), LoadedObject>;
+
+/// Everything that only shows when objects are seen together. Files are all there is: what names nothing among them leads nowhere,
+/// while in a cluster another controller may be about to bring it.
+pub(super) fn findings(objects: &Objects, graph: &Graph, compiled: &Compiled) -> Vec<Diagnostic> {
+    let mut findings = Findings { objects, said: Vec::new() };
+    for (name, class) in &graph.classes {
+        findings.say(ObjectKind::GatewayClass, name, &class.problems);
+    }
+    for (name, parameters) in &graph.parameters {
+        findings.say(ObjectKind::GatewayParameters, name, &parameters.problems);
+    }
+    for (name, problem) in &graph.unclaimed {
+        findings.say(ObjectKind::Gateway, name, [problem]);
+    }
+    for (name, gateway) in &graph.gateways {
+        findings.say(ObjectKind::Gateway, name, &gateway.problems);
+        findings.say(ObjectKind::Gateway, name, gateway.listeners.iter().flat_map(|listener| &listener.problems));
+    }
+    for (id, route) in &graph.routes {
+        findings.route(id, route, compiled);
+    }
+    for (name, policy) in &graph.policies {
+        findings.say(ObjectKind::ApiPolicy, name, &policy.problems);
+    }
+    for conflict in &compiled.conflicts {
+        let problem = Problem::new(format!("spec.{}", conflict.section), Reason::Conflicted, conflict.to_string());
+        findings.say(ObjectKind::ApiPolicy, &conflict.loser, [&problem]);
+    }
+    for (name, backend) in &graph.backends {
+        findings.say(ObjectKind::Backend, name, &backend.problems);
+    }
+    for (name, product) in &graph.products {
+        findings.say(ObjectKind::Product, name, &product.problems);
+    }
+    for (name, subscription) in &graph.subscriptions {
+        findings.say(ObjectKind::Subscription, name, &subscription.problems);
+    }
+    findings.said
+}
+
+struct Findings<'a> {
+    objects: &'a Objects,
+    said: Vec<Diagnostic>,
+}
+
+impl Findings<'_> {
+    fn say<'p>(&mut self, kind: ObjectKind, name: &ObjectName, problems: impl IntoIterator<Item = &'p Problem>) {
+        let Some(object) = self.objects.get(&(kind, name.clone())) else { return };
+        // What made an object undecodable has been said where it was read.
+        let news = problems.into_iter().filter(|problem| problem.reason != Reason::Undecodable);
+        self.said.extend(news.map(|problem| Diagnostic {
+            reason: Some(problem.reason.as_str()),
+            ..object.diagnostic(&problem.field, &problem.message)
+        }));
+    }
+
+    fn route(&mut self, id: &RouteId, route: &RouteNode, compiled: &Compiled) {
+        let kind = if id.kind == "GRPCRoute" { ObjectKind::GRPCRoute } else { ObjectKind::HTTPRoute };
+        self.say(kind, &id.name, &route.problems);
+        self.say(kind, &id.name, route.parents.iter().flat_map(|parent| &parent.problems));
+        self.say(kind, &id.name, &route.orphaned);
+        for (gateway, becomes) in compiled.unprotected.get(id).into_iter().flatten() {
+            let (severity, reason, text) = match becomes {
+                UnprotectedRoutes::Deny => (Severity::Error, Reason::Unprotected, UNPROTECTED),
+                UnprotectedRoutes::Allow => (Severity::Note, Reason::LeftOpen, LEFT_OPEN),
+            };
+            let before = self.said.len();
+            self.say(kind, &id.name, [&Problem::new("", reason, format!("at Gateway {gateway} {text}"))]);
+            self.said.iter_mut().skip(before).for_each(|one| one.severity = severity);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_controller::manifest::{Severity, SourceFile};
+
+    use crate::standalone::State;
+
+    const WORLD: &str = "
+{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: sallyport}, spec: {controllerName: sallyport.dev/gateway-controller}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: another}, spec: {controllerName: example.com/controller}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: public}, spec: {gatewayClassName: sallyport, listeners: [{name: http, port: 80, protocol: HTTP}]}}
+---
+{apiVersion: sallyport.dev/v1alpha1, kind: Backend, metadata: {name: orders}, spec: {endpoints: [{address: {ip: 127.0.0.1, port: 9000}}]}}
+";
+    const OPEN: &str = "
+---
+{apiVersion: sallyport.dev/v1alpha1, kind: ApiPolicy, metadata: {name: open}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: public}], authentication: [{name: open, public: {}}]}}
+";
+
+    fn gateway(class: &str) -> String {
+        format!(
+            "---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: extra}}, spec: {{gatewayClassName: {class}, listeners: [{{name: http, port: 81, protocol: HTTP}}]}}}}\n"
+        )
+    }
+
+    fn route(parent: &str, rule: &str) -> String {
+        format!(
+            "---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: orders}}, spec: {{parentRefs: [{{{parent}}}], rules: [{rule}]}}}}\n"
+        )
+    }
+
+    fn policy(name: &str, spec: &str) -> String {
+        format!(
+            "---\n{{apiVersion: sallyport.dev/v1alpha1, kind: ApiPolicy, metadata: {{name: {name}}}, spec: {{targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: orders}}], {spec}}}}}\n"
+        )
+    }
+
+    /// Object, field, reason and severity of everything that is found in the world with `more` in it.
+    fn found(more: &[&str]) -> Vec<(String, String, &'static str, Severity)> {
+        let text = [WORLD, &more.concat()].concat();
+        let mut state = State::default();
+        let said = state.load(&[SourceFile { path: "world.yaml".into(), text }]);
+        assert!(said.is_empty(), "{said:#?}");
+        let findings = state.judge();
+        assert!(findings.iter().all(|one| one.line > 0 && !one.message.is_empty()), "{findings:#?}");
+        findings.into_iter().map(|one| (one.object, one.field, one.reason.unwrap_or_default(), one.severity)).collect()
+    }
+
+    fn error(object: &str, field: &str, reason: &'static str) -> Vec<(String, String, &'static str, Severity)> {
+        vec![(object.into(), field.into(), reason, Severity::Error)]
+    }
+
+    const TO_ORDERS: &str = "{backendRefs: [{group: sallyport.dev, kind: Backend, name: orders}]}";
+
+    #[test]
+    fn what_is_in_order_is_not_found() {
+        assert_eq!(found(&[OPEN, &route("name: public", TO_ORDERS)]), vec![]);
+        assert_eq!(found(&[OPEN, &gateway("another"), &route("name: extra", TO_ORDERS)]), vec![], "somebody else's");
+        let redirect = "{filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]}";
+        assert_eq!(found(&[&route("name: public", redirect)]), vec![], "nothing is forwarded");
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_found() {
+        let class = error("Gateway default/extra", "spec.gatewayClassName", "TargetNotFound");
+        assert_eq!(found(&[&gateway("nowhere")]), class);
+        let parent = error("HTTPRoute default/orders", "spec.parentRefs[0]", "NoMatchingParent");
+        assert_eq!(found(&[OPEN, &route("name: nowhere", TO_ORDERS)]), parent);
+        assert_eq!(found(&[OPEN, &route("name: public, sectionName: nowhere", TO_ORDERS)]), parent);
+    }
+
+    #[test]
+    fn a_route_that_no_policy_protects_is_found() {
+        let unprotected = error("HTTPRoute default/orders", "", "Unprotected");
+        assert_eq!(found(&[&route("name: public", TO_ORDERS)]), unprotected);
+        let filter = policy("filter", "ipFilter: {allow: [10.0.0.0/8]}");
+        assert_eq!(found(&[&route("name: public", TO_ORDERS), &filter]), unprotected, "an address is nobody");
+    }
+
+    #[test]
+    fn what_is_left_open_on_purpose_is_a_note() {
+        let class = "---\n{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: lenient}, spec: {controllerName: sallyport.dev/gateway-controller, parametersRef: {group: sallyport.dev, kind: GatewayParameters, name: lenient, namespace: default}}}\n---\n{apiVersion: sallyport.dev/v1alpha1, kind: GatewayParameters, metadata: {name: lenient}, spec: {unprotectedRoutes: Allow}}\n";
+        let left_open = vec![("HTTPRoute default/orders".into(), String::new(), "LeftOpen", Severity::Note)];
+        assert_eq!(found(&[class, &gateway("lenient"), &route("name: extra", TO_ORDERS)]), left_open);
+    }
+
+    #[test]
+    fn what_a_policy_loses_to_another_is_found() {
+        let key = "authentication: [{name: customers, subscriptionKey: {}}]";
+        let policies = [policy("a", key), policy("b", key)].concat();
+        let lost = error("ApiPolicy default/b", "spec.authentication", "Conflicted");
+        assert_eq!(found(&[&route("name: public", TO_ORDERS), &policies]), lost);
+    }
+
+    #[test]
+    fn parameters_are_found_where_they_stand() {
+        let parameters = "---\n{apiVersion: sallyport.dev/v1alpha1, kind: GatewayParameters, metadata: {name: p}, spec: {trustedProxies: {cidrs: [10.0.0.0/33]}}}\n";
+        let unreadable = error("GatewayParameters default/p", "spec.trustedProxies.cidrs[0]", "Invalid");
+        assert_eq!(found(&[OPEN, parameters]), unreadable);
+    }
+}
