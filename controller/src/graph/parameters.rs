@@ -153,8 +153,8 @@ fn bounds(own: Option<&Bounds>, of_class: Option<&Bounds>) -> Option<v1::Bounds>
         idle_timeout_ms: time_ms(own.idle_timeout.or(of_class.idle_timeout)),
         max_concurrent_streams: count(own.max_concurrent_streams, of_class.max_concurrent_streams),
         drain_timeout_ms: time_ms(own.drain_timeout.or(of_class.drain_timeout)),
-        body_timeout_ms: time_ms(own.drain_timeout.or(of_class.body_timeout)),
-        tunnel_idle_timeout_ms: time_ms(own.drain_timeout.or(of_class.tunnel_idle_timeout)),
+        body_timeout_ms: time_ms(own.body_timeout.or(of_class.body_timeout)),
+        tunnel_idle_timeout_ms: time_ms(own.tunnel_idle_timeout.or(of_class.tunnel_idle_timeout)),
         max_requests_in_flight: count(own.max_requests_in_flight, of_class.max_requests_in_flight).into(),
     })
 }
