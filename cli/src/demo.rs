@@ -67,7 +67,7 @@ pub(crate) async fn demo(arguments: Arguments) -> anyhow::Result<Outcome> {
 async fn start(stage: &Stage, files: &[std::path::PathBuf]) -> anyhow::Result<sallyport_dataplane::process::DataPlane> {
     let data_plane = run::start_for_demo().await?;
     let mut state = standalone::State::default();
-    run::reload(&mut state, files, &data_plane)?;
+    run::reload(&mut state, files, &data_plane);
     let deadline = Instant::now() + START_TIMEOUT;
     while get(stage.gateway, "/orders", &[("authorization", &format!("Bearer {}", stage.token))])
         .await

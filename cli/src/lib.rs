@@ -32,7 +32,7 @@ enum Verb {
     Demo(demo::Arguments),
     /// Says all that is wrong with manifests: file, line, column, field and cure
     Validate {
-        /// A file, or a folder that is searched for *.yaml, *.yml and *.json
+        /// A file, a folder that is searched for *.yaml, *.yml and *.json, or - for standard input
         #[arg(short, long = "filename", required = true)]
         files: Vec<PathBuf>,
         /// How findings are printed

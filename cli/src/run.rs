@@ -1,16 +1,16 @@
 //! `sallyport run`: a gateway from files, in one process, without a cluster.
 
+mod quiet;
 mod unreached;
+mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-use notify::{RecursiveMode, Watcher as _};
+use anyhow::{Context as _, bail};
 use sallyport_api::condition::Reason;
-use sallyport_controller::manifest::{self, Diagnostic, SourceFile, files};
+use sallyport_controller::manifest::{self, Diagnostic, Severity, files};
 use sallyport_controller::status::{Condition, ObjectStatus};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
@@ -22,13 +22,13 @@ use sallyport_dataplane::settings::{Environment, Settings};
 use sallyport_snapshot::v1;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::exit::Outcome;
+use crate::run::quiet::Quiet;
 use crate::run::unreached::Unreached;
+use crate::run::watch::Watch;
 use crate::standalone::State;
-
-/// A writer saves a file in several steps: changes within this time are taken up together.
-const QUIET: Duration = Duration::from_millis(50);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -63,24 +63,22 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let (reports, mut reported) = mpsc::unbounded_channel();
     let data_plane = start(&arguments, reports).await?;
     let (changes, mut changed) = mpsc::unbounded_channel();
-    let _watcher = watch(&arguments.files, changes)?;
-    let mut state = State::default();
-    reload(&mut state, &arguments.files, &data_plane).context("the manifests cannot be read")?;
-    let mut unreached = Unreached::default();
+    // What changes while files are read for the first time is heard of afterwards.
+    let mut watch = Watch::start(&arguments.files, changes)?;
+    let mut state = begin(&arguments.files, &data_plane)?;
+    let (mut unreached, mut quiet) = (Unreached::default(), Quiet::default());
     tracing::info!(bind = %arguments.bind, admin = ?data_plane.admin(), "ready");
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            Some(()) = changed.recv() => {
-                tokio::time::sleep(QUIET).await;
-                while changed.try_recv().is_ok() {}
-                match reload(&mut state, &arguments.files, &data_plane) {
-                    Ok(statuses) => unreached.tell(&statuses),
-                    Err(error) => {
-                        tracing::error!(error = format!("{error:#}"), "the manifests cannot be read; what was in force stays");
-                    }
+            Some(change) = changed.recv() => quiet.hear(change, Instant::now()),
+            () = quiet.over() => {
+                quiet = Quiet::default();
+                if let Err(error) = watch.renew() {
+                    tracing::error!(error = format!("{error:#}"), "some changes of files may go unnoticed");
                 }
+                unreached.tell(&reload(&mut state, &arguments.files, &data_plane));
             }
             Some(report) = reported.recv() => {
                 state.hear(report);
@@ -145,38 +143,25 @@ async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>
         .with_context(|| format!("the gateway cannot start with --admin {}", arguments.admin))
 }
 
-fn watch(paths: &[PathBuf], changes: mpsc::UnboundedSender<()>) -> anyhow::Result<notify::RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading a file is an event as well, and would never end.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
-            let _ended = changes.send(());
-        }
-    })?;
-    for path in paths {
-        // A file is replaced rather than written by most editors: its folder sees both.
-        let watched = if path.is_dir() {
-            path.as_path()
-        } else {
-            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-        };
-        watcher
-            .watch(watched, RecursiveMode::Recursive)
-            .with_context(|| format!("{} cannot be watched", path.display()))?;
+/// Reads everything for the first time. A file that cannot be read may hold what guards the rest: nothing is served without it.
+fn begin(paths: &[PathBuf], data_plane: &DataPlane) -> anyhow::Result<State> {
+    let mut state = State::default();
+    let diagnostics = state.load_found(files::read(paths));
+    if let Some(path) = state.unreadable().first() {
+        diagnostics.iter().for_each(report);
+        bail!("{path} cannot be read, and what it holds may guard the rest; correct it, or leave it out");
     }
-    Ok(watcher)
+    enforce(&mut state, diagnostics, data_plane);
+    Ok(state)
 }
 
 /// Reads everything anew and enforces it; where each object stands then.
-pub(crate) fn reload(
-    state: &mut State,
-    paths: &[PathBuf],
-    data_plane: &DataPlane,
-) -> anyhow::Result<Vec<ObjectStatus>> {
-    let mut sources: Vec<SourceFile> = Vec::new();
-    for path in paths {
-        sources.extend(files::read(path).with_context(|| path.display().to_string())?);
-    }
-    let mut diagnostics = state.load(&sources);
+pub(crate) fn reload(state: &mut State, paths: &[PathBuf], data_plane: &DataPlane) -> Vec<ObjectStatus> {
+    let diagnostics = state.load_found(files::read(paths));
+    enforce(state, diagnostics, data_plane)
+}
+
+fn enforce(state: &mut State, mut diagnostics: Vec<Diagnostic>, data_plane: &DataPlane) -> Vec<ObjectStatus> {
     manifest::forget_schemas();
     let (more, statuses) = state.enforce(data_plane);
     diagnostics.extend(more);
@@ -186,7 +171,7 @@ pub(crate) fn reload(
     statuses.iter().for_each(report_rejection);
     let ready = statuses.iter().filter(|status| status.is_ready()).count();
     tracing::info!(objects = statuses.len(), ready, problems = diagnostics.len(), "configuration in force");
-    Ok(statuses)
+    statuses
 }
 
 /// What of an object the data plane would not take.
@@ -202,5 +187,9 @@ fn report_rejection(status: &ObjectStatus) {
 }
 
 fn report(diagnostic: &Diagnostic) {
-    tracing::warn!("{diagnostic}");
+    let (place, text) = (diagnostic.place(), diagnostic.text());
+    match diagnostic.severity {
+        Severity::Error => tracing::warn!("{place}: {text}"),
+        Severity::Note => tracing::info!("{place}: {text}"),
+    }
 }

@@ -2,72 +2,84 @@
 
 mod findings;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use sallyport_controller::cluster::{ClusterState, Object, ObjectKind, ObjectName};
+use sallyport_controller::cluster::{ClusterState, ObjectKind, ObjectName};
 use sallyport_controller::compile::{Compiled, compile};
 use sallyport_controller::graph::{Environment, Graph};
-use sallyport_controller::manifest::{self, Diagnostic, LoadedObject, SourceFile};
+use sallyport_controller::manifest::files::Found;
+use sallyport_controller::manifest::{self, Diagnostic, Loaded, LoadedObject, Severity, SourceFile};
 use sallyport_controller::publish::Replica;
 use sallyport_controller::status::{self, ObjectStatus, View};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::process::DataPlane;
 use sallyport_snapshot::v1;
 
-use findings::findings;
+use findings::{Objects, findings};
 
 /// Everything that the files say, as far as it is good; and what it has led to.
 #[derive(Default)]
 pub struct State {
-    by_file: BTreeMap<String, Vec<Held>>,
-    diagnosers: BTreeMap<(ObjectKind, ObjectName), LoadedObject>,
+    /// Objects as they are in force.
+    by_file: BTreeMap<String, Vec<LoadedObject>>,
+    /// Files and folders that could not be read the last time.
+    unreadable: BTreeSet<String>,
     replica: Replica,
     /// What was enforced last.
     in_force: Option<(Graph, Compiled)>,
 }
 
-/// An object as it is in force.
-struct Held {
-    kind: ObjectKind,
-    name: ObjectName,
-    object: Object,
-}
+/// Objects as they were in force before, by kind and name.
+type Before<'a> = BTreeMap<(ObjectKind, &'a ObjectName), &'a LoadedObject>;
+
+/// Why a file keeps what it held.
+const UNREADABLE: &str = "the file cannot be read";
+const EMPTY: &str = "the file is empty, as one is while it is written (to take its objects away, delete it, or say `kind: List` with `items: []`)";
 
 impl State {
-    /// Takes the files in. A file that is no YAML keeps what it held; an object that is not valid keeps the one before it, and if
-    /// there was none closes what it guards. All of that is said.
-    pub fn load(&mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
-        let loaded = manifest::load(files);
+    /// Takes the files in. A file of which not every object can be told, and one that is suddenly empty, keeps what it held; an
+    /// object that is not valid keeps the form before it, and if there was none closes what it guards. All of that is said.
+    pub fn load<F: Borrow<SourceFile>>(&mut self, files: impl IntoIterator<Item = F>) -> Vec<Diagnostic> {
+        self.take(manifest::load(files), BTreeSet::new())
+    }
+
+    /// Takes in what was found; what cannot be read keeps what it held.
+    pub fn load_found(&mut self, found: Found) -> Vec<Diagnostic> {
+        let unreadable = found.unreadable.iter().map(|diagnostic| diagnostic.file.clone()).collect();
+        let mut diagnostics = found.unreadable;
+        diagnostics.extend(self.take(manifest::load(found.files), unreadable));
+        diagnostics
+    }
+
+    /// Files and folders of which it is not known what they hold.
+    pub fn unreadable(&self) -> &BTreeSet<String> {
+        &self.unreadable
+    }
+
+    fn take(&mut self, loaded: Loaded, mut unreadable: BTreeSet<String>) -> Vec<Diagnostic> {
         let mut diagnostics = loaded.diagnostics;
-        let mut before: BTreeMap<_, _> = std::mem::take(&mut self.by_file);
-        let good = |held: &Held| held.object.problems().is_empty();
-        let known: BTreeMap<_, _> = before
-            .values()
-            .flatten()
-            .filter(|held| good(held))
-            .map(|held| ((held.kind, held.name.clone()), held.object.clone()))
-            .collect();
-        for file in &loaded.unreadable {
-            let kept = before.remove(file).unwrap_or_default();
-            diagnostics.extend(kept_file(file, kept.len()));
-            self.by_file.insert(file.clone(), kept);
-        }
-        let kept: BTreeSet<_> = self.by_file.values().flatten().map(|held| (held.kind, held.name.clone())).collect();
-        self.diagnosers.retain(|key, _| kept.contains(key));
-        for loaded in loaded.objects {
-            let key = (loaded.kind, loaded.name.clone());
-            let mut object = loaded.object.clone();
-            if let Some(last_good) = known.get(&key).filter(|_| !object.problems().is_empty()) {
-                diagnostics.push(loaded.diagnostic("", "it is not valid; the last valid form stays in force"));
-                object = last_good.clone();
+        unreadable.extend(loaded.unreadable);
+        let mut before = std::mem::take(&mut self.by_file);
+        let mut kept = Vec::new();
+        for file in before.keys() {
+            let is_lost = unreadable.iter().any(|path| Path::new(file).starts_with(path));
+            if is_lost || loaded.empty.contains(file) {
+                kept.push((file.clone(), if is_lost { UNREADABLE } else { EMPTY }));
             }
-            self.by_file.entry(loaded.file().to_owned()).or_default().push(Held {
-                kind: loaded.kind,
-                name: loaded.name.clone(),
-                object,
-            });
-            self.diagnosers.insert(key, loaded);
         }
+        let objects = settle(loaded.objects, &before, &kept, &mut diagnostics);
+        for (file, why) in kept {
+            let held = before.remove(&file).unwrap_or_default();
+            let message = format!("{why}; the {} objects that it held stay in force", held.len());
+            diagnostics.push(Diagnostic::of_file(&file, Severity::Error, message));
+            self.by_file.insert(file, held);
+        }
+        for object in objects {
+            self.by_file.entry(object.file().to_owned()).or_default().push(object);
+        }
+        self.unreadable = unreadable;
         diagnostics
     }
 
@@ -75,7 +87,7 @@ impl State {
     pub fn judge(&self) -> Vec<Diagnostic> {
         let cluster = self.cluster();
         let graph = Graph::build(&cluster, Environment::Standalone);
-        findings(&self.diagnosers, &graph, &compile(&graph, &cluster))
+        findings(&self.objects(), &graph, &compile(&graph, &cluster))
     }
 
     /// Brings a data plane to what the files say, and says what is wrong and where each object stands.
@@ -87,8 +99,8 @@ impl State {
             let ack = data_plane.apply(&update);
             self.replica.acknowledge(&ack);
         }
-        let diagnostics = findings(&self.diagnosers, &graph, &compiled);
-        self.diagnosers.values_mut().for_each(LoadedObject::forget_places);
+        let diagnostics = findings(&self.objects(), &graph, &compiled);
+        self.by_file.values_mut().flatten().for_each(LoadedObject::forget_places);
         self.in_force = Some((graph, compiled));
         (diagnostics, self.statuses())
     }
@@ -112,19 +124,54 @@ impl State {
         }
         cluster
     }
+
+    fn objects(&self) -> Objects<'_> {
+        self.by_file.values().flatten().map(|object| ((object.kind, &object.name), object)).collect()
+    }
 }
 
-fn kept_file(file: &str, objects: usize) -> Option<Diagnostic> {
-    let message = format!("the file cannot be read as YAML; the {objects} objects that it held stay in force");
-    let severity = manifest::Severity::Error;
-    (objects > 0).then(|| Diagnostic {
-        file: file.to_owned(),
-        line: 0,
-        column: 0,
-        object: String::new(),
-        field: String::new(),
-        severity,
-        reason: None,
-        message,
-    })
+/// What comes in force of each object: the form that was read, or the one before it.
+fn settle(
+    objects: Vec<LoadedObject>,
+    before: &BTreeMap<String, Vec<LoadedObject>>,
+    kept: &[(String, &str)],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<LoadedObject> {
+    let is_good = |held: &&LoadedObject| held.object.problems().is_empty();
+    let known: Before<'_> =
+        before.values().flatten().filter(is_good).map(|held| ((held.kind, &held.name), held)).collect();
+    let held: Before<'_> = kept
+        .iter()
+        .flat_map(|(file, _)| before.get(file).into_iter().flatten())
+        .map(|held| ((held.kind, &held.name), held))
+        .collect();
+    let mut settled = Vec::with_capacity(objects.len());
+    for mut object in objects {
+        if let Some(stands) = held.get(&(object.kind, &object.name)) {
+            let message = format!("the form that {} held before stays in force instead of this one", stands.file());
+            diagnostics.push(object.diagnostic("metadata.name", message));
+            settled.extend(object.closing_beside(&stands.object, "not in force"));
+            continue;
+        }
+        let Some(last_good) = known.get(&(object.kind, &object.name)) else {
+            settled.push(object);
+            continue;
+        };
+        let refused = object.refused_after(&last_good.object);
+        let is_refused = !refused.is_empty();
+        diagnostics.extend(refused);
+        if is_refused || !object.object.problems().is_empty() {
+            let closing = object.closing_beside(&last_good.object, "not valid");
+            let reach = if closing.is_some() { "; what only the new form speaks of is closed" } else { "" };
+            let message = format!("it is not valid; the last valid form stays in force{reach}");
+            diagnostics.push(object.diagnostic("", message));
+            settled.extend(closing);
+            object.object = last_good.object.clone();
+        }
+        settled.push(object);
+    }
+    settled
 }
+
+#[cfg(test)]
+mod tests;

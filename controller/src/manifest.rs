@@ -1,20 +1,25 @@
 //! Objects from files, in the forms that `kubectl apply` takes, judged as an API server would: structure, defaults, CEL rules.
 //!
 //! YAML is read by version 1.2; where kubectl reads `yes` and `on` as true, they are texts here, and a field that wants true or
-//! false refuses them. What does not pass becomes an undecodable object, which closes what it guards; nothing is dropped.
+//! false refuses them. What does not pass becomes an undecodable object, which closes what it guards. Where not even the object's
+//! kind and name can be told, the whole file counts as unreadable, so that whoever reloads keeps what it held.
 
+mod closing;
 mod core;
 pub mod files;
+mod identity;
 mod located;
 mod schema;
+mod transition;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use serde_json::Value;
-
-use crate::cluster::{FieldProblem, Object, ObjectKind, ObjectName, Scope};
-use located::{Document, Place};
+use crate::cluster::{Object, ObjectKind, ObjectName};
+use identity::{Identity, identify};
+use located::{Document, Place, Places, Refusal};
 
 /// A file as it was read.
 pub struct SourceFile {
@@ -27,9 +32,9 @@ pub struct SourceFile {
 pub struct Diagnostic {
     pub file: String,
     /// From 1; 0 where the file as a whole is meant.
-    pub line: usize,
-    /// From 1.
-    pub column: usize,
+    pub line: u32,
+    /// From 1; 0 where the file as a whole is meant.
+    pub column: u32,
     /// E.g. "ApiPolicy shop/orders"; empty where no object could be told.
     pub object: String,
     /// E.g. `spec.authentication[0].jwt`.
@@ -50,15 +55,39 @@ pub enum Severity {
     Note,
 }
 
+impl Severity {
+    /// As it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Note => "note",
+        }
+    }
+}
+
+impl Diagnostic {
+    /// About a file as a whole.
+    pub fn of_file(file: impl Into<String>, severity: Severity, message: impl Into<String>) -> Self {
+        let (object, field) = (String::new(), String::new());
+        Self { file: file.into(), line: 0, column: 0, object, field, severity, reason: None, message: message.into() }
+    }
+
+    /// Where it is: the file, with line and column where there are any.
+    pub fn place(&self) -> String {
+        if self.line == 0 { self.file.clone() } else { format!("{}:{}:{}", self.file, self.line, self.column) }
+    }
+
+    /// Which object, which field, and what.
+    pub fn text(&self) -> String {
+        let parts = [&self.object, &self.field, &self.message];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
+        parts.join(": ")
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
-        for part in [&self.object, &self.field] {
-            if !part.is_empty() {
-                write!(f, "{part}: ")?;
-            }
-        }
-        f.write_str(&self.message)
+        write!(f, "{}: {}: {}", self.place(), self.severity.as_str(), self.text())
     }
 }
 
@@ -70,9 +99,11 @@ pub struct LoadedObject {
     source: Source,
 }
 
+/// Where in a file an object stands.
+#[derive(Clone)]
 struct Source {
-    file: String,
-    places: BTreeMap<String, Place>,
+    file: Arc<str>,
+    places: Places,
     start: Place,
 }
 
@@ -81,8 +112,10 @@ struct Source {
 pub struct Loaded {
     pub objects: Vec<LoadedObject>,
     pub diagnostics: Vec<Diagnostic>,
-    /// Files that are no YAML at all: whoever reloads keeps what they held before.
+    /// Files of which not all objects can be told: nothing of them is in `objects`, and whoever reloads keeps what they held before.
     pub unreadable: Vec<String>,
+    /// Files without a document, as one is while it is written: whoever reloads keeps what they held before.
+    pub empty: Vec<String>,
 }
 
 impl LoadedObject {
@@ -91,14 +124,38 @@ impl LoadedObject {
         &self.source.file
     }
 
+    /// E.g. "ApiPolicy shop/orders".
+    pub fn label(&self) -> String {
+        format!("{} {}", self.kind.as_str(), self.name)
+    }
+
     /// Gives back the memory that holds where each field stood; what is said from now on is said of the object as a whole.
     pub fn forget_places(&mut self) {
-        self.source.places = BTreeMap::new();
+        self.source.places = Places::new();
     }
 
     /// A diagnostic at `field` of this object, or at the nearest field around it.
     pub fn diagnostic(&self, field: &str, message: impl Into<String>) -> Diagnostic {
-        self.source.diagnostic(&format!("{} {}", self.kind.as_str(), self.name), field, message)
+        self.source.diagnostic(&self.label(), field, message)
+    }
+
+    /// What of this object's reach `stands` does not have, as an object that closes it: where another form stands in its place,
+    /// what only this form speaks of must not be left to looser objects. `suffix` makes its name one that no manifest can state.
+    pub fn closing_beside(&self, stands: &Object, suffix: &str) -> Option<Self> {
+        let name = ObjectName::new(&self.name.namespace, format!("{} ({suffix})", self.name.name));
+        let object = closing::beyond(stands, &self.object)?;
+        Some(Self { kind: self.kind, name, object, source: self.source.clone() })
+    }
+
+    /// What an API server would refuse of this form because of the one before it.
+    pub fn refused_after(&self, before: &Object) -> Vec<Diagnostic> {
+        let problems = transition::refused(before, &self.object);
+        problems.iter().map(|problem| self.diagnostic(&problem.field, &problem.message)).collect()
+    }
+
+    /// Whether both say the same.
+    pub fn says_as(&self, other: &Object) -> bool {
+        closing::same(&self.object, other)
     }
 }
 
@@ -113,7 +170,7 @@ impl Source {
             }
         };
         Diagnostic {
-            file: self.file.clone(),
+            file: self.file.to_string(),
             line: place.line,
             column: place.column,
             object: object.to_owned(),
@@ -130,110 +187,132 @@ pub fn forget_schemas() {
     schema::forget();
 }
 
-/// Reads all objects of `files`. Of two objects with one name the first stands.
-pub fn load(files: &[SourceFile]) -> Loaded {
+/// Reads all objects of `files`. Of two objects with one name the first stands; what only the second would have guarded is closed.
+/// Files that are handed over by value are dropped one by one.
+pub fn load<F: Borrow<SourceFile>>(files: impl IntoIterator<Item = F>) -> Loaded {
     let mut loaded = Loaded::default();
-    let mut seen = BTreeMap::<(ObjectKind, ObjectName), String>::new();
+    let mut first = BTreeMap::new();
     for file in files {
-        match located::documents(&file.text) {
-            Ok(documents) => {
-                for document in documents.into_iter().flat_map(located::items) {
-                    loaded.take(&file.path, document, &mut seen);
-                }
-            }
-            Err((place, message)) => {
-                loaded.unreadable.push(file.path.clone());
-                let source = Source { file: file.path.clone(), places: BTreeMap::new(), start: place };
-                loaded.diagnostics.push(source.diagnostic("", "", message));
-            }
+        let file = file.borrow();
+        let mut reading = Reading::of(&file.path);
+        match reading.all(&file.text) {
+            Ok(()) => {}
+            Err(refusal) => reading.refuse(&refusal),
         }
+        loaded.take(reading, &mut first);
     }
     loaded
 }
 
-impl Loaded {
-    fn take(&mut self, file: &str, document: Document, seen: &mut BTreeMap<(ObjectKind, ObjectName), String>) {
-        let Document { mut value, places, start } = document;
-        if value.is_null() {
-            return;
+/// One file while it is read.
+struct Reading {
+    file: Arc<str>,
+    objects: Vec<LoadedObject>,
+    diagnostics: Vec<Diagnostic>,
+    is_empty: bool,
+    is_unreadable: bool,
+}
+
+impl Reading {
+    fn of(path: &str) -> Self {
+        Self { file: path.into(), objects: vec![], diagnostics: vec![], is_empty: true, is_unreadable: false }
+    }
+
+    fn all(&mut self, text: &str) -> Result<(), Refusal> {
+        for document in located::documents(text) {
+            let document = document?;
+            // Between two `---`, there may be nothing.
+            if document.value.is_null() {
+                continue;
+            }
+            self.is_empty = false;
+            located::items(document)?.into_iter().for_each(|item| self.object(item));
         }
-        let source = Source { file: file.to_owned(), places, start };
-        let (version, kind_name) =
-            (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str().unwrap_or_default());
-        let Some(kind) = ObjectKind::find(version, kind_name) else {
-            self.diagnostics.push(unknown(&source, version, kind_name));
-            return;
+        Ok(())
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.is_unreadable = true;
+        let source = Source { file: Arc::clone(&self.file), places: Places::new(), start: refusal.place };
+        self.diagnostics.push(source.diagnostic("", "", &refusal.message));
+    }
+
+    fn object(&mut self, document: Document) {
+        let Document { mut value, places, start } = document;
+        let source = Source { file: Arc::clone(&self.file), places, start };
+        let (kind, name, mut problems) = match identify(&mut value) {
+            Identity::Known { kind, name, problems } => (kind, name, problems),
+            Identity::Foreign { label, message } => {
+                let note = source.diagnostic(&label, "kind", message);
+                self.diagnostics.push(Diagnostic { severity: Severity::Note, ..note });
+                return;
+            }
+            Identity::Unclear { label, problems } => {
+                self.is_unreadable = true;
+                let said = problems.iter().map(|problem| source.diagnostic(&label, &problem.field, &problem.message));
+                self.diagnostics.extend(said);
+                return;
+            }
         };
-        let (name, mut problems) = name_of(kind, &mut value);
         problems.extend(match schema::of(kind) {
             Some(schema) => schema.complete(&mut value),
             None => core::complete(kind, &mut value),
         });
-        let label = format!("{} {name}", kind.as_str());
-        self.diagnostics
-            .extend(problems.iter().map(|problem| source.diagnostic(&label, &problem.field, &problem.message)));
-        if let Some(first) = seen.get(&(kind, name.clone())) {
-            let message =
-                format!("{first} has an object of that kind and name already; it stands. Remove one of the two");
-            self.diagnostics.push(source.diagnostic(&label, "metadata.name", message));
-            return;
-        }
-        let told = problems.len();
         let object = Object::decode(kind, value, problems);
-        let untold = object.problems().iter().skip(told);
-        self.diagnostics.extend(untold.map(|problem| source.diagnostic(&label, &problem.field, &problem.message)));
-        seen.insert((kind, name.clone()), file.to_owned());
+        let label = format!("{} {name}", kind.as_str());
+        let said = object.problems().iter().map(|problem| source.diagnostic(&label, &problem.field, &problem.message));
+        self.diagnostics.extend(said);
         self.objects.push(LoadedObject { kind, name, object, source });
     }
 }
 
-/// A kind that is not read: a note where an API server would take it, an error where it belongs to an API of ours.
-fn unknown(source: &Source, version: &str, kind: &str) -> Diagnostic {
-    let known: Vec<_> = ObjectKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    let known = known.join(", ");
-    let ours = ["sallyport.dev/", "gateway.networking.k8s.io/"].iter().any(|group| version.starts_with(group));
-    let nameless = version.is_empty() || kind.is_empty();
-    let message = if nameless {
-        "apiVersion and kind are missing; every object states both".to_owned()
-    } else {
-        format!("{version} {kind} is not read here; known are {known}")
-    };
-    let severity = if nameless || ours { Severity::Error } else { Severity::Note };
-    let field = if version.is_empty() { "apiVersion" } else { "kind" };
-    Diagnostic { severity, ..source.diagnostic(&format!("{version} {kind}"), field, message) }
-}
-
-/// The object's name, with the namespace `default` where none is stated; what is wrong with either.
-fn name_of(kind: ObjectKind, value: &mut Value) -> (ObjectName, Vec<FieldProblem>) {
-    let mut problems = Vec::new();
-    if kind.scope() == Scope::Namespaced && value["metadata"]["namespace"].is_null() && value["metadata"].is_object() {
-        value["metadata"]["namespace"] = "default".into();
-    }
-    let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default().to_owned();
-    let name = match kind.scope() {
-        Scope::Namespaced => ObjectName::new(text("namespace"), text("name")),
-        Scope::Cluster => ObjectName::new("", text("name")),
-    };
-    let parts = [("metadata.name", &name.name, 253), ("metadata.namespace", &name.namespace, 63)];
-    for (field, part, max) in parts.into_iter().filter(|(field, part, _)| *field == "metadata.name" || !part.is_empty())
-    {
-        if !is_dns_name(part, max) {
-            let message = format!("{part:?} is no name; use lower-case letters, digits, - and ., at most {max}");
-            problems.push(FieldProblem { field: field.to_owned(), message });
+impl Loaded {
+    fn take(&mut self, reading: Reading, first: &mut BTreeMap<(ObjectKind, ObjectName), usize>) {
+        self.diagnostics.extend(reading.diagnostics);
+        if reading.is_unreadable {
+            self.unreadable.push(reading.file.to_string());
+            return;
+        }
+        if reading.is_empty {
+            let note = Diagnostic::of_file(&*reading.file, Severity::Note, "the file holds no object");
+            self.diagnostics.push(note);
+            self.empty.push(reading.file.to_string());
+        }
+        for mut object in reading.objects {
+            let key = (object.kind, object.name.clone());
+            match first.get(&key).and_then(|at| self.objects.get(*at)) {
+                Some(stands) => {
+                    let (message, closing) = second(&object, stands, self.objects.len());
+                    self.diagnostics.push(object.diagnostic("metadata.name", message));
+                    self.objects.extend(closing);
+                }
+                None => {
+                    first.insert(key, self.objects.len());
+                    // Nothing is said of these later, when objects are seen together.
+                    if schema::of(object.kind).is_none() {
+                        object.forget_places();
+                    }
+                    self.objects.push(object);
+                }
+            }
         }
     }
-    (name, problems)
 }
 
-/// RFC 1123, as Kubernetes names are.
-fn is_dns_name(name: &str, max: usize) -> bool {
-    let is_label = |label: &str| {
-        let edge =
-            |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
-        let inner = label.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
-        inner && edge(label.chars().next()) && edge(label.chars().last())
-    };
-    name.len() <= max && name.split('.').all(is_label)
+/// What is said of an object under a name that is taken, and what closes that which only it speaks of. `number` tells closing
+/// objects apart.
+fn second(object: &LoadedObject, stands: &LoadedObject, number: usize) -> (String, Option<LoadedObject>) {
+    let place = format!("{}:{}", stands.file(), stands.source.start.line);
+    if object.says_as(&stands.object) {
+        let message =
+            format!("{place} says the same of an object of that kind and name already; remove one of the two");
+        return (message, None);
+    }
+    let closing = object.closing_beside(&stands.object, &format!("second form, {number}"));
+    let reach = if closing.is_some() { "; what only this one speaks of is closed" } else { "" };
+    let message =
+        format!("{place} has an object of that kind and name already; it stands{reach}. Remove one of the two");
+    (message, closing)
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use sallyport_controller::problem::Problem;
 use sallyport_controller::status::{LEFT_OPEN, UNPROTECTED};
 
 /// Objects with the places that they came from.
-pub(super) type Objects = BTreeMap<(ObjectKind, ObjectName), LoadedObject>;
+pub(super) type Objects<'a> = BTreeMap<(ObjectKind, &'a ObjectName), &'a LoadedObject>;
 
 /// Everything that only shows when objects are seen together. Files are all there is: what names nothing among them leads nowhere,
 /// while in a cluster another controller may be about to bring it.
-pub(super) fn findings(objects: &Objects, graph: &Graph, compiled: &Compiled) -> Vec<Diagnostic> {
+pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled) -> Vec<Diagnostic> {
     let mut findings = Findings { objects, said: Vec::new() };
     for (name, class) in &graph.classes {
         findings.say(ObjectKind::GatewayClass, name, &class.problems);
@@ -55,13 +55,13 @@ pub(super) fn findings(objects: &Objects, graph: &Graph, compiled: &Compiled) ->
 }
 
 struct Findings<'a> {
-    objects: &'a Objects,
+    objects: &'a Objects<'a>,
     said: Vec<Diagnostic>,
 }
 
 impl Findings<'_> {
     fn say<'p>(&mut self, kind: ObjectKind, name: &ObjectName, problems: impl IntoIterator<Item = &'p Problem>) {
-        let Some(object) = self.objects.get(&(kind, name.clone())) else { return };
+        let Some(object) = self.objects.get(&(kind, name)) else { return };
         // What made an object undecodable has been said where it was read.
         let news = problems.into_iter().filter(|problem| problem.reason != Reason::Undecodable);
         self.said.extend(news.map(|problem| Diagnostic {

@@ -1,120 +1,120 @@
 //! YAML with the place of every field.
 
+mod tree;
+
 use std::collections::BTreeMap;
 
-use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
-use serde_json::{Map, Value};
+use saphyr_parser::{Parser, StrInput};
+use serde_json::Value;
+
+use tree::Tree;
 
 /// The largest file: an API server takes objects of 1.5 MB.
-const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
-/// Nesting beyond this is no manifest.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Line and column, both from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) line: usize,
-    pub(super) column: usize,
+    pub(super) line: u32,
+    pub(super) column: u32,
 }
+
+/// Where each field stands, by its path.
+pub(super) type Places = BTreeMap<String, Place>;
 
 /// One document, or one item of a list.
 pub(super) struct Document {
     pub(super) value: Value,
-    /// By field path.
-    pub(super) places: BTreeMap<String, Place>,
+    pub(super) places: Places,
     pub(super) start: Place,
 }
 
-/// The documents of a file, or where and why it is no YAML.
-pub(super) fn documents(text: &str) -> Result<Vec<Document>, (Place, String)> {
-    let at_start = Place { line: 1, column: 1 };
-    if text.len() > MAX_FILE_BYTES {
-        return Err((at_start, format!("the file is larger than {MAX_FILE_BYTES} bytes; split it")));
-    }
-    let nodes = MarkedYaml::load_from_str(text).map_err(|error| {
-        let place = Place { line: error.marker().line(), column: error.marker().col() + 1 };
-        (place, format!("this is no YAML: {}", error.info()))
-    })?;
-    nodes.iter().map(document).collect()
+/// Where and why a file is no YAML, or none that could be a manifest.
+pub(super) struct Refusal {
+    pub(super) place: Place,
+    pub(super) message: String,
 }
 
-/// The items of a `kind: List`, or the document itself.
-pub(super) fn items(document: Document) -> Vec<Document> {
-    let is_list = document.value["kind"] == "List" && document.value["apiVersion"] == "v1";
-    let Some(items) = document.value.get("items").and_then(Value::as_array).filter(|_| is_list) else {
-        return vec![document];
-    };
-    let item = |(at, value): (usize, &Value)| {
-        let prefix = format!("items[{at}]");
-        let start = document.places.get(&prefix).copied().unwrap_or(document.start);
-        let inside = document
-            .places
-            .iter()
-            .filter_map(|(path, place)| Some((path.strip_prefix(&prefix)?.strip_prefix('.')?.to_owned(), *place)));
-        Document { value: value.clone(), places: inside.collect(), start }
-    };
-    items.iter().enumerate().map(item).collect()
+/// The documents of a file one by one, so that no more than one is held; after a refusal there are no more.
+pub(super) struct Documents<'text> {
+    parser: Option<Parser<'text, StrInput<'text>>>,
+    tree: Tree,
+    too_large: bool,
 }
 
-fn document(node: &MarkedYaml<'_>) -> Result<Document, (Place, String)> {
-    let mut places = BTreeMap::new();
-    let start = place(node);
-    let value = convert(node, "", 0, &mut places)?;
-    Ok(Document { value, places, start })
+pub(super) fn documents(text: &str) -> Documents<'_> {
+    // Editors of some systems begin a file with a byte order mark; it says nothing about UTF-8.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let too_large = text.len() > MAX_FILE_BYTES;
+    Documents { parser: Some(Parser::new_from_str(text)), tree: Tree::default(), too_large }
 }
 
-fn convert(
-    node: &MarkedYaml<'_>,
-    path: &str,
-    depth: usize,
-    places: &mut BTreeMap<String, Place>,
-) -> Result<Value, (Place, String)> {
-    let refuse = |message: &str| Err((place(node), message.to_owned()));
-    if depth > MAX_DEPTH {
-        return refuse("this nests too deeply");
-    }
-    places.entry(path.to_owned()).or_insert_with(|| place(node));
-    match &node.data {
-        YamlData::Value(scalar) => Ok(scalar_value(scalar)),
-        YamlData::Sequence(items) => {
-            let items =
-                items.iter().enumerate().map(|(at, item)| convert(item, &format!("{path}[{at}]"), depth + 1, places));
-            Ok(Value::Array(items.collect::<Result<_, _>>()?))
+impl Iterator for Documents<'_> {
+    type Item = Result<Document, Refusal>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let read = self.read();
+        if !matches!(read, Some(Ok(_))) {
+            self.parser = None;
         }
-        YamlData::Mapping(members) => {
-            let mut object = Map::new();
-            for (key, member) in members {
-                let YamlData::Value(key_scalar) = &key.data else { return refuse("a key is no plain text") };
-                let name = key_text(key_scalar);
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                places.insert(path.clone(), place(key));
-                object.insert(name, convert(member, &path, depth + 1, places)?);
+        read
+    }
+}
+
+impl Documents<'_> {
+    fn read(&mut self) -> Option<Result<Document, Refusal>> {
+        let parser = self.parser.as_mut()?;
+        if self.too_large {
+            let message = format!("the file is larger than {MAX_FILE_BYTES} bytes; split it");
+            return Some(Err(Refusal { place: Place { line: 1, column: 1 }, message }));
+        }
+        // The parser is asked for one event at a time: by itself it would call itself once for each level of nesting.
+        while let Some(event) = parser.next_event() {
+            let heard = match event {
+                Ok((event, span)) => self.tree.hear(event, place(span.start)),
+                Err(error) => {
+                    let message = format!("this is no YAML: {}", error.info());
+                    return Some(Err(Refusal { place: place(*error.marker()), message }));
+                }
+            };
+            match heard {
+                Ok(None) => {}
+                Ok(Some(document)) => return Some(Ok(document)),
+                Err(refusal) => return Some(Err(refusal)),
             }
-            Ok(Value::Object(object))
         }
-        YamlData::Tagged(_, inner) => convert(inner, path, depth + 1, places),
-        YamlData::Representation(text, ..) => Ok(Value::from(text.as_ref())),
-        YamlData::Alias(_) | YamlData::BadValue => refuse("this cannot be read; write the value out"),
+        None
     }
 }
 
-fn scalar_value(scalar: &Scalar<'_>) -> Value {
-    match scalar {
-        Scalar::Null => Value::Null,
-        Scalar::Boolean(value) => Value::from(*value),
-        Scalar::Integer(value) => Value::from(*value),
-        Scalar::FloatingPoint(value) => Value::from(value.into_inner()),
-        Scalar::String(text) => Value::from(text.as_ref()),
+/// The items of a list, be it `kind: List` or the list of one kind; or the document itself.
+pub(super) fn items(mut document: Document) -> Result<Vec<Document>, Refusal> {
+    let text = |field: &str| document.value[field].as_str().unwrap_or_default().to_owned();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let Some(item_kind) = kind.strip_suffix("List") else { return Ok(vec![document]) };
+    let Value::Array(items) = document.value["items"].take() else {
+        let place = document.places.get("items").or(document.places.get("kind")).copied().unwrap_or(document.start);
+        let message = format!("{kind} has no list `items`; a list without objects says `items: []`");
+        return Err(Refusal { place, message });
+    };
+    let mut found = Vec::new();
+    for (at, mut value) in items.into_iter().enumerate() {
+        // Items of a list of one kind need not repeat what the list says.
+        if !item_kind.is_empty() && value.is_object() && value["kind"].is_null() && value["apiVersion"].is_null() {
+            value["apiVersion"] = version.clone().into();
+            value["kind"] = item_kind.into();
+        }
+        let prefix = format!("items[{at}]");
+        let inside = document.places.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
+        let inside = inside
+            .filter_map(|(path, place)| Some((path.strip_prefix(&prefix)?.strip_prefix('.')?.to_owned(), *place)));
+        let start = document.places.get(&prefix).copied().unwrap_or(document.start);
+        found.extend(self::items(Document { value, places: inside.collect(), start })?);
     }
+    Ok(found)
 }
 
-fn key_text(scalar: &Scalar<'_>) -> String {
-    match scalar {
-        Scalar::String(text) => text.to_string(),
-        other => scalar_value(other).to_string(),
-    }
-}
-
-fn place(node: &MarkedYaml<'_>) -> Place {
-    Place { line: node.span.start.line(), column: node.span.start.col() + 1 }
+fn place(marker: saphyr_parser::Marker) -> Place {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Place { line: count(marker.line()), column: count(marker.col() + 1) }
 }

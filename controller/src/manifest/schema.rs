@@ -1,6 +1,8 @@
 //! Structural schemas, as an API server enforces them on custom resources.
 
-use std::collections::BTreeMap;
+mod sentence;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jsonschema::{Draft, Validator};
@@ -27,6 +29,9 @@ const METADATA: [&str; 15] = [
     "selfLink",
     "uid",
 ];
+
+/// Of one object, no more than this is told: a list of a million wrong entries is one mistake.
+const MAX_PROBLEMS: usize = 100;
 
 /// Prepared when a kind is first met: rules take a while to compile.
 static SCHEMAS: Mutex<BTreeMap<ObjectKind, Option<Arc<Schema>>>> = Mutex::new(BTreeMap::new());
@@ -62,12 +67,8 @@ impl Schema {
         let status = value.as_object_mut().and_then(|object| object.remove("status"));
         *value = kube_cel::apply_defaults(&self.schema, value);
         let mut problems = Vec::new();
-        unknown_metadata(value, &mut problems);
         walk(&self.schema, value, "", &mut problems);
-        problems.extend(self.structure.iter_errors(value).map(|error| FieldProblem {
-            field: field_path(error.instance_path().as_str()),
-            message: error.to_string(),
-        }));
+        problems.extend(self.structure.iter_errors(value).take(MAX_PROBLEMS).map(|error| sentence::problem(&error)));
         // Rules may take for granted what the structure says.
         if problems.is_empty() {
             problems.extend(self.broken_rules(value));
@@ -77,13 +78,17 @@ impl Schema {
         }
         problems.sort();
         problems.dedup();
+        problems.truncate(MAX_PROBLEMS);
         problems
     }
 
     fn broken_rules(&self, value: &Value) -> Vec<FieldProblem> {
-        let judged = kube_cel::Validator::new().validate_compiled(&self.rules, value, None);
-        let errors = judged.err().map(kube_cel::ValidationErrors::into_vec).unwrap_or_default();
-        errors.into_iter().map(|error| FieldProblem { field: error.field_path, message: error.message }).collect()
+        field_problems(kube_cel::validate_compiled(&self.rules, value, None))
+    }
+
+    /// What rules about changes say of `value` in place of `before`.
+    pub(super) fn broken_transition(&self, before: &Value, value: &Value) -> Vec<FieldProblem> {
+        field_problems(kube_cel::validate_compiled(&self.rules, value, Some(before)))
     }
 
     /// Rules that cannot be evaluated here, for the test that there are none.
@@ -91,6 +96,11 @@ impl Schema {
     pub(super) fn unusable_rules(&self) -> Vec<String> {
         self.rules.compilation_errors().iter().map(ToString::to_string).collect()
     }
+}
+
+fn field_problems(judged: Result<(), kube_cel::ValidationErrors>) -> Vec<FieldProblem> {
+    let errors = judged.err().map(kube_cel::ValidationErrors::into_vec).unwrap_or_default();
+    errors.into_iter().map(|error| FieldProblem { field: error.field_path, message: error.message }).collect()
 }
 
 /// A member that is null is one that is not there.
@@ -150,10 +160,12 @@ fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<FieldProbl
 
 fn same_keys(schema: &Value, items: &[Value], path: &str, problems: &mut Vec<FieldProblem>) {
     let Some(keys) = schema["x-kubernetes-list-map-keys"].as_array() else { return };
-    let key =
-        |item: &Value| -> Vec<Value> { keys.iter().filter_map(Value::as_str).map(|key| item[key].clone()).collect() };
+    let key = |item: &Value| -> Vec<String> {
+        keys.iter().filter_map(Value::as_str).map(|key| item[key].to_string()).collect()
+    };
+    let mut seen = BTreeSet::new();
     for (at, item) in items.iter().enumerate() {
-        if items.iter().take(at).any(|earlier| key(earlier) == key(item)) {
+        if !seen.insert(key(item)) {
             let message = "an earlier entry has the same key; entries of this list have to differ in it".to_owned();
             problems.push(FieldProblem { field: format!("{path}[{at}]"), message });
         }

@@ -9,6 +9,10 @@ fn load_text(text: &str) -> Loaded {
     load(&[SourceFile { path: "a.yaml".into(), text: text.into() }])
 }
 
+fn names(loaded: &Loaded) -> Vec<String> {
+    loaded.objects.iter().map(LoadedObject::label).collect()
+}
+
 fn said(text: &str) -> Vec<String> {
     load_text(text).diagnostics.iter().map(ToString::to_string).collect()
 }
@@ -76,7 +80,6 @@ fn what_an_api_server_would_refuse_is_said_with_its_place() {
 ("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  gatewayClassName: c\n  listeners:\n  - {name: a, port: 80, protocol: HTTP}\n  - {name: a, port: 81, protocol: HTTP}\n".into(), "a.yaml:", "same key"),
         ("apiVersion: sallyport.dev/v1alpha1\nkind: Subscription\nmetadata: {name: s}\nspec: {scope: {}, keys: {secretName: x}}\n".into(), "a.yaml:4:", "exactly one of"),
         ("apiVersion: sallyport.dev/v1alpha1\nkind: Backend\nmetadata: {name: b}\nspec: {endpoints: [{host: {name: a, port: 70000}}]}\n".into(), "a.yaml:4:", "70000"),
-        ("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {key: \"***\"}\n".into(), "a.yaml:4:", "base64"),
         ("apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {portz: []}\nx: 1\n".into(), "a.yaml:5:1", "no such field"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: UPPER}\n".into(), "a.yaml:3:", "no name"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, label: {}}\n".into(), "a.yaml:3:", "no such field"),
@@ -104,6 +107,210 @@ fn a_kind_of_somebody_else_is_only_noted() {
     let loaded = load_text("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n");
     assert_eq!(loaded.diagnostics[0].severity, Severity::Note);
     assert!(loaded.objects.is_empty());
+}
+
+#[test]
+fn places_are_kept_only_as_long_as_something_may_be_said() {
+    let mut loaded = load_text(&format!(
+        "{ROUTE}spec: {{rules: 7}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{a: b}}\n"
+    ));
+    assert!(loaded.objects[1].source.places.is_empty(), "nothing is said of a Secret once it has been read");
+    assert_eq!(loaded.objects[0].diagnostic("spec.rules", "").column, 8);
+    loaded.objects[0].forget_places();
+    assert_eq!((loaded.objects[0].diagnostic("spec.rules", "").line, loaded.objects[0].source.places.len()), (1, 0));
+}
+
+#[test]
+fn rules_about_changes_are_those_that_are_judged() {
+    let with_such_rules = |kind: &&ObjectKind| {
+        sallyport_api::schema::open_api_schema(kind.as_str())
+            .is_some_and(|schema| schema.to_string().contains("oldSelf"))
+    };
+    let kinds: Vec<_> = ObjectKind::ALL.iter().filter(with_such_rules).collect();
+    assert_eq!(
+        kinds,
+        [&ObjectKind::GatewayClass, &ObjectKind::Subscription],
+        "a further kind belongs into `transition::refused`"
+    );
+}
+
+#[test]
+fn a_file_of_which_not_every_object_can_be_told_is_unreadable_as_a_whole() {
+    let good = "apiVersion: v1\nkind: Namespace\nmetadata: {name: good}\n---\n";
+    let policy = "apiVersion: sallyport.dev/v1alpha1\nkind: ApiPolicy\n";
+    for (bad, word) in [
+        ("kind: ApiPolicy\nmetadata: {name: a}\n".to_owned(), "apiVersion: it is missing"),
+        ("apiVersion: v1\nmetadata: {name: a}\n".to_owned(), "kind: it is missing"),
+        ("apiVersion: v1\nkind: [Secret]\nmetadata: {name: a}\n".to_owned(), "kind: it is missing"),
+        ("apiVersion: sallyport.dev/v1alpha1\nkind: ApiPolcy\nmetadata: {name: a}\n".to_owned(), "not read here"),
+        ("apiVersion: sallyport.dev/v1alpha\nkind: ApiPolicy\nmetadata: {name: a}\n".to_owned(), "not read here"),
+        ("apiVersion: gateway.networking.k8s.io/v1\nkind: HTPRoute\nmetadata: {name: a}\n".to_owned(), "not read here"),
+        (format!("{policy}metdata: {{name: a}}\n"), "metadata: it is missing"),
+        (format!("{policy}metadata: []\n"), "metadata: it is missing"),
+        (format!("{policy}metadata: {{name: 7}}\n"), "metadata.name: it is missing, or no text"),
+        (format!("{policy}metadata: {{name: \"\"}}\n"), "metadata.name: it is missing, or no text"),
+        (format!("{policy}metadata: {{name: a, namespace: [shop]}}\n"), "metadata.namespace: it is no text"),
+        (format!("{policy}metadata: {{name: a, namespcae: shop}}\n"), "metadata.namespcae: there is no such field"),
+        (format!("{policy}metadata: {{generateName: a-}}\n"), "metadata.generateName: names are not made up"),
+        ("just a text\n".to_owned(), "this is no object"),
+        ("[]\n".to_owned(), "this is no object"),
+        ("apiVersion: v1\nkind: List\n".to_owned(), "List has no list `items`"),
+        ("apiVersion: v1\nkind: List\nitems:\n".to_owned(), "List has no list `items`"),
+        ("apiVersion: v1\nkind: List\nitems: [{kind: Secret}]\n".to_owned(), "apiVersion: it is missing"),
+        ("a: [\n".to_owned(), "this is no YAML"),
+        ("a: 1\na: 2\n".to_owned(), "duplicated key \"a\""),
+        ("a:\n\tb: 1\n".to_owned(), "this is no YAML"),
+        ("a: .inf\n".to_owned(), "this cannot be read"),
+        ("a: !!binary aGk=\n".to_owned(), "this cannot be read"),
+        ("? [a]\n: b\n".to_owned(), "a key is no plain text"),
+    ] {
+        let loaded = load_text(&format!("{good}{bad}"));
+        let said: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        assert!(said.iter().any(|line| line.contains(word) && line.contains(": error: ")), "{bad}: {said:#?}");
+        assert_eq!((&*loaded.unreadable, names(&loaded)), (&["a.yaml".to_owned()][..], vec![]), "{bad}");
+    }
+}
+
+#[test]
+fn a_file_without_a_document_is_empty_and_one_with_an_empty_list_is_not() {
+    let list = "apiVersion: v1\nkind: List\nitems: []\n";
+    for (text, is_empty) in [
+        ("", true),
+        ("# nothing\n", true),
+        ("---\n# nothing\n---\n...\n", true),
+        ("\u{feff}", true),
+        (list, false),
+        ("apiVersion: sallyport.dev/v1alpha1\nkind: ApiPolicyList\nitems: []\n", false),
+        ("{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": []}", false),
+    ] {
+        let loaded = load_text(text);
+        assert_eq!((loaded.empty.len() == 1, loaded.unreadable.len()), (is_empty, 0), "{text:?}");
+        assert!(loaded.diagnostics.iter().all(|one| one.severity == Severity::Note), "{text:?}");
+    }
+}
+
+#[test]
+fn spellings_that_kubectl_takes() {
+    let (two, json) =
+        (["Namespace a", "Namespace b"], "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":");
+    let namespace = |name: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n");
+    let (a, b) = (namespace("a"), namespace("b"));
+    for text in [
+        format!("{a}---\n{b}"),
+        format!("{a}...\n---\n{b}...\n"),
+        format!("\u{feff}{a}---\n{b}"),
+        format!("{a}---\n{b}").replace('\n', "\r\n"),
+        format!("{json}\"a\"}}}}\n---\n{json}\"b\"}}}}\n"),
+        format!("{{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"List\",\n\t\"items\": [\n\t\t{json}\"a\"}}}},\n\t\t{json}\"\\u0062\"}}}}\n\t]\n}}\n"),
+        "apiVersion: v1\nkind: NamespaceList\nitems:\n- metadata: {name: a}\n- {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n".into(),
+        "apiVersion: v1\nkind: List\nmetadata: {resourceVersion: \"\"}\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n- apiVersion: v1\n  kind: List\n  items: [{apiVersion: v1, kind: Namespace, metadata: {name: b}}]\n".into(),
+        "a: &a {apiVersion: v1, kind: Namespace}\nkind: List\napiVersion: v1\nitems:\n- {<<: *a, metadata: {name: a}}\n- {metadata: {name: b}, <<: [*a, {kind: Secret}]}\n".into(),
+    ] {
+        let loaded = load_text(&text);
+        assert_eq!((names(&loaded), &*loaded.diagnostics), (two.map(str::to_owned).to_vec(), &[][..]), "{text:?}");
+    }
+}
+
+#[test]
+fn what_stands_in_a_list_is_told_with_its_place() {
+    let items: String =
+        (0..12).map(|at| format!("- apiVersion: v1\n  kind: ConfigMap\n  metadata: {{name: c{at}}}\n")).collect();
+    let text = format!("apiVersion: v1\nkind: List\nitems:\n{items}  data: {{a: 7}}\n");
+    assert_eq!(said(&text), ["a.yaml:40:10: error: ConfigMap default/c11: data.a: this is no text; put it in quotes"]);
+}
+
+#[test]
+fn aliases_stand_for_what_they_name() {
+    let loaded = load_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: &name c, labels: {app: *name}}\ndata: {a: &a one, b: *a}\n",
+    );
+    let Object::ConfigMap(Stored::Decoded(map)) = &loaded.objects[0].object else { panic!("{:?}", loaded.diagnostics) };
+    assert_eq!(map.data.as_ref().unwrap()["b"], "one");
+    assert_eq!(map.metadata.labels.as_ref().unwrap()["app"], "c");
+    for (text, word) in [
+        ("a: *nobody\n", "this is no YAML"),
+        ("a: &a [*a]\n", "refers to nothing that is whole"),
+        ("a: &a x\n---\nb: *a\n", "refers to nothing that is whole"),
+        ("a: &a x\n*a : y\n", "a key is no plain text"),
+        ("a: {<<: 7}\n", "<< takes an object"),
+        ("a: {<<: []}\n", "<< takes an object"),
+        ("a: {<<: {x: 1}, <<: {y: 1}}\n", "duplicated key"),
+    ] {
+        assert!(said(text).iter().any(|line| line.contains(word)), "{text}: {:?}", said(text));
+    }
+}
+
+#[test]
+fn aliases_of_aliases_end_before_the_memory_does() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let inner = vec![format!("*a{}", level - 1); 10].join(", ");
+        text += &format!("a{level}: &a{level} [{inner}]\n");
+    }
+    assert!(said(&text)[0].contains("aliases add more than"), "{:?}", said(&text));
+    let long: String = (0..1000).map(|_| "- *a\n").collect();
+    assert!(said(&format!("- &a {}\n{long}", "x".repeat(1 << 20)))[0].contains("aliases add more than"));
+    let mut deep = "a0: &a0 [x]\n".to_owned();
+    for level in 1..100 {
+        deep += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
+    }
+    assert!(said(&deep)[0].contains("nests deeper"), "{:?}", said(&deep));
+}
+
+#[test]
+fn nesting_ends_before_the_stack_does() {
+    for opening in ["- ", "[", "{a: ", "{a: [", "? ", "- - ? "] {
+        let said = said(&opening.repeat(100_000));
+        assert!(
+            said[0].contains("nests deeper") || said[0].contains("no YAML") || said[0].contains("a key is"),
+            "{opening}: {said:?}"
+        );
+    }
+    let indented: String = (0..70).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    assert!(said(&indented)[0].contains("nests deeper than 64 levels"));
+}
+
+#[test]
+fn a_second_form_under_a_taken_name_opens_nothing_and_closes_what_only_it_speaks_of() {
+    let on = |targets: &str, rest: &str| {
+        let policy = POLICY.split("  targetRefs").next().unwrap();
+        let target = |name: &str| format!("{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {name}}}");
+        let targets: Vec<_> = targets.split(' ').map(target).collect();
+        format!("{policy}  targetRefs: [{}]\n{rest}", targets.join(", "))
+    };
+    let route = |path: &str| {
+        format!("{ROUTE}spec: {{parentRefs: [{{name: g}}], rules: [{{matches: [{{path: {{value: {path}}}}}]}}]}}\n")
+    };
+    let public = "  authentication: [{name: a, public: {}}]\n";
+    for (first, second, closed) in [
+        (on("orders", ""), on("orders", ""), None),
+        (on("orders", ""), on("orders", public), None),
+        (on("orders", ""), on("orders admin", public), Some("admin")),
+        (on("orders", ""), on("orders admin", "  typo: 1\n"), Some("admin")),
+        (on("orders", ""), POLICY.replace("targetRefs", "targets"), Some("targets")),
+        (route("/orders"), route("/orders"), None),
+        (route("/orders"), route("/admin"), Some("/admin")),
+        (route("/orders"), route("/orders").replace("rules", "hostnames: [a.example], rules"), None),
+        (route("/orders").replace("rules", "hostnames: [a.example], rules"), route("/orders"), Some("/orders")),
+        (route("/orders"), route("/orders").replace("name: g", "name: h"), Some("name\":\"h")),
+        (route("/orders"), route("/orders").replace("[{path", "7, x: [{path"), Some("7")),
+    ] {
+        let loaded = load(&[
+            SourceFile { path: "a.yaml".into(), text: first.clone() },
+            SourceFile { path: "b.yaml".into(), text: second.clone() },
+        ]);
+        let said = loaded.diagnostics.iter().any(|one| one.file == "b.yaml" && one.message.contains("a.yaml:1"));
+        assert!(said, "{:?}", loaded.diagnostics);
+        assert!(loaded.objects[0].object.problems().is_empty());
+        let raw = loaded.objects.get(1).map(|second| match &second.object {
+            Object::ApiPolicy(Stored::Undecodable(object)) => object.raw["spec"].to_string(),
+            Object::HTTPRoute(Stored::Undecodable(object)) => object.raw["spec"].to_string(),
+            _ => panic!("{}", second.name),
+        });
+        assert_eq!(raw.is_some(), closed.is_some(), "{second}");
+        let (raw, closed) = (raw.unwrap_or_default(), closed.unwrap_or_default());
+        assert!(raw.contains(closed) && !(closed == "admin" && raw.contains("orders")), "{second}: {raw}");
+    }
 }
 
 proptest! {

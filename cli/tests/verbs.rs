@@ -1,0 +1,125 @@
+//! The verbs that print: what they say, and their exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// Exit code, standard output, standard error.
+fn sallyport(arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sallyport"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+const FINE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
+const FINDING: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {port: 80}\n";
+const FOREIGN: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n";
+
+#[test]
+fn findings_are_told_in_one_order_with_a_count_and_the_same_exit_code_in_both_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("b.yaml", FINDING), ("a.yaml", FOREIGN), ("c.yaml", "a: [\n"), ("d.yaml", FINE)] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let path = folder.path().to_str().unwrap();
+    let (code, said, _) = sallyport(&["validate", "-f", path], "");
+    let lines: Vec<_> = said.lines().map(|line| line.replace(&format!("{path}/"), "")).collect();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        lines[0].starts_with("a.yaml:2:1: note: apps/v1 Deployment: kind: apps/v1 Deployment is not read"),
+        "{said}"
+    );
+    assert_eq!(lines[1], "b.yaml:4:8: error: ConfigMap default/a: data.port: this is no text; put it in quotes");
+    assert!(lines[2].starts_with("c.yaml:2:1: error: this is no YAML"), "{said}");
+    assert_eq!((lines.len(), &*lines[3]), (4, "2 problems found, 1 note"));
+    assert!(!said.contains('\u{1b}'), "no colour but on a terminal");
+    let (code, said, _) = sallyport(&["validate", "-f", path, "-o", "json"], "");
+    let findings: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, findings.as_array().unwrap().len()), (Some(1), 3));
+    assert_eq!(
+        findings[1],
+        serde_json::json!({
+            "file": format!("{path}/b.yaml"), "line": 4, "column": 8, "object": "ConfigMap default/a",
+            "field": "data.port", "severity": "error", "message": "this is no text; put it in quotes"
+        })
+    );
+}
+
+#[test]
+fn each_exit_code_is_that_of_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &[u8]| {
+        fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let (fine, finding) = (file("fine.yaml", FINE.as_bytes()), file("finding.yaml", FINDING.as_bytes()));
+    let (foreign, latin) = (file("foreign.yaml", FOREIGN.as_bytes()), file("latin.yaml", b"a: \xe9"));
+    let (empty, no_yaml) = (file("empty.yaml", b""), file("no.yaml", b"a: ["));
+    let nothing = tempfile::tempdir().unwrap();
+    let nothing = nothing.path().to_str().unwrap();
+    for output in ["table", "json"] {
+        for (path, code) in [
+            (&*fine, 0),
+            (&*foreign, 0),
+            (&*empty, 0),
+            (&*finding, 1),
+            (&*no_yaml, 1),
+            (&*latin, 2),
+            ("/nowhere", 2),
+            (nothing, 2),
+        ] {
+            let (ended, said, _) = sallyport(&["validate", "-f", path, "-o", output], "");
+            assert_eq!(ended, Some(code), "{path} {output}: {said}");
+        }
+        for (input, code) in [(FINE, 0), (FINDING, 1), ("a: [", 1)] {
+            let (ended, said, _) = sallyport(&["validate", "-f", "-", "-o", output], input);
+            assert_eq!(ended, Some(code), "{input} {output}: {said}");
+            assert!(code == 0 || said.contains("standard input"), "{said}");
+        }
+    }
+    for (arguments, code) in [
+        (&["validate"][..], 2),
+        (&["validate", "-f", &fine, "-o", "xml"], 2),
+        (&["run"], 2),
+        (&["run", "-f", "/nowhere", "--admin", "127.0.0.1:0"], 2),
+        (&["run", "-f", &fine, "--bind", "nowhere"], 2),
+        (&["run", "-f", &fine, "--port-offset", "65536"], 2),
+        (&["run", "-f", &fine, "--workers", "0"], 2),
+        (&["crds"], 0),
+        (&["crds", "more"], 2),
+        (&["completions", "bash"], 0),
+        (&["completions", "zsh"], 0),
+        (&["completions", "fish"], 0),
+        (&["completions", "cmd.exe"], 2),
+        (&["--version"], 0),
+        (&[], 2),
+        (&["nonsense"], 2),
+    ] {
+        let (ended, said, error) = sallyport(arguments, "");
+        assert_eq!(ended, Some(code), "{arguments:?}: {said} {error}");
+        assert!(code == 0 || !error.is_empty(), "{arguments:?} says why");
+    }
+}
+
+#[test]
+fn help_tells_each_option_and_the_exit_codes() {
+    let (code, said, _) = sallyport(&["--help"], "");
+    assert_eq!(code, Some(0));
+    for word in ["run", "demo", "validate", "crds", "completions", "Exit codes", "0 fine, 1 findings, 2 wrong usage"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let of_run = ["--filename", "--bind", "--port-offset", "--admin", "--workers", "--access-log", "--otlp-endpoint"];
+    for (verb, options) in [("run", &of_run[..]), ("validate", &["--filename", "--output", "standard input"])] {
+        let (code, said, _) = sallyport(&[verb, "--help"], "");
+        assert_eq!(code, Some(0));
+        for option in options {
+            assert!(said.contains(option), "{verb} {option}: {said}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What one form of an object reaches and another does not. Where the other stands in its place, the rest has to be closed: what
+//! somebody has put under a policy or behind a route must not be left to a looser one, just because a name was taken or a word misspelt.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{FieldProblem, Object, ObjectKind, Stored};
+
+/// Later than all others: a closing route yields to the one beside it where both match alike.
+const NEWEST: &str = "9999-01-01T00:00:00Z";
+
+/// Whether both say the same, as far as it makes a difference here.
+pub(super) fn same(one: &Object, other: &Object) -> bool {
+    match (reach(one), reach(other)) {
+        (Some((kind, one)), Some((other_kind, other))) => kind == other_kind && one == other,
+        _ => false,
+    }
+}
+
+/// An undecodable object with what `newer` reaches beyond `stands`; nothing if that is nothing, or objects of that kind guard nothing.
+pub(super) fn beyond(stands: &Object, newer: &Object) -> Option<Object> {
+    let (kind, newer_form) = reach(newer)?;
+    let (_, stands) = reach(stands)?;
+    let mut form = newer_form.into_owned();
+    if kind == ObjectKind::ApiPolicy {
+        if let Some(targets) = form.pointer_mut("/spec/targetRefs").and_then(Value::as_array_mut) {
+            targets.retain(|target| !is_target_of(target, &stands));
+            if targets.is_empty() {
+                return None;
+            }
+        }
+    } else if reaches_no_further(&form["spec"], &stands["spec"]) {
+        return None;
+    }
+    form["metadata"]["creationTimestamp"] = NEWEST.into();
+    let message = "another form of it is in force; what only this form speaks of is closed";
+    let problem = FieldProblem { field: String::new(), message: message.to_owned() };
+    Some(Object::decode(kind, form, vec![problem]))
+}
+
+/// Objects that guard something or lead somewhere, as JSON.
+fn reach(object: &Object) -> Option<(ObjectKind, Cow<'_, Value>)> {
+    let json = |form: serde_json::Result<Value>| form.ok().map(Cow::Owned);
+    match object {
+        Object::ApiPolicy(Stored::Decoded(policy)) => {
+            Some((ObjectKind::ApiPolicy, json(serde_json::to_value(policy.as_ref()))?))
+        }
+        Object::HTTPRoute(Stored::Decoded(route)) => {
+            Some((ObjectKind::HTTPRoute, json(serde_json::to_value(route.as_ref()))?))
+        }
+        Object::GRPCRoute(Stored::Decoded(route)) => {
+            Some((ObjectKind::GRPCRoute, json(serde_json::to_value(route.as_ref()))?))
+        }
+        Object::ApiPolicy(Stored::Undecodable(policy)) => Some((ObjectKind::ApiPolicy, Cow::Borrowed(&policy.raw))),
+        Object::HTTPRoute(Stored::Undecodable(route)) => Some((ObjectKind::HTTPRoute, Cow::Borrowed(&route.raw))),
+        Object::GRPCRoute(Stored::Undecodable(route)) => Some((ObjectKind::GRPCRoute, Cow::Borrowed(&route.raw))),
+        Object::Namespace(_)
+        | Object::Service(_)
+        | Object::EndpointSlice(_)
+        | Object::Secret(_)
+        | Object::ConfigMap(_)
+        | Object::GatewayClass(_)
+        | Object::Gateway(_)
+        | Object::ReferenceGrant(_)
+        | Object::Backend(_)
+        | Object::Product(_)
+        | Object::Subscription(_)
+        | Object::GatewayParameters(_) => None,
+    }
+}
+
+/// A target is covered by the same one, and by one without a section.
+fn is_target_of(target: &Value, policy: &Value) -> bool {
+    let text = |target: &Value, field: &str| target[field].as_str().map(str::to_owned);
+    let key = |target: &Value| Some((text(target, "kind")?, text(target, "name")?));
+    let Some(wanted) = key(target) else { return false };
+    policy["spec"]["targetRefs"].as_array().into_iter().flatten().any(|other| {
+        let section = &other["sectionName"];
+        key(other).as_ref() == Some(&wanted) && (section.is_null() || *section == target["sectionName"])
+    })
+}
+
+/// Whether every request that `newer` would match, `stands` matches: told only where each part is one of the other's parts.
+fn reaches_no_further(newer: &Value, stands: &Value) -> bool {
+    let list = |spec: &Value, field: &str| match &spec[field] {
+        Value::Null => Some(vec![]),
+        Value::Array(items) => Some(items.clone()),
+        _ => None,
+    };
+    let within = |newer: &Option<Vec<Value>>, stands: &Option<Vec<Value>>| match (newer, stands) {
+        (Some(newer), Some(stands)) => newer.iter().all(|one| stands.contains(one)),
+        _ => false,
+    };
+    let (parents, hosts) = (list(newer, "parentRefs"), list(newer, "hostnames"));
+    let (stands_parents, stands_hosts) = (list(stands, "parentRefs"), list(stands, "hostnames"));
+    // No host names are all host names.
+    let every_host = stands_hosts.as_ref().is_some_and(Vec::is_empty);
+    let some_hosts = hosts.as_ref().is_some_and(|hosts| !hosts.is_empty());
+    let hosts_within = hosts.is_some() && (every_host || (some_hosts && within(&hosts, &stands_hosts)));
+    within(&parents, &stands_parents) && hosts_within && within(&matches(newer), &matches(stands))
+}
+
+/// What a route matches, rule by rule; a rule that states nothing matches everything. `None` where that cannot be read.
+fn matches(spec: &Value) -> Option<Vec<Value>> {
+    let rules = match &spec["rules"] {
+        Value::Null => return Some(vec![]),
+        rules => rules.as_array()?,
+    };
+    let of = |rule: &Value| match &rule["matches"] {
+        Value::Null if rule.is_object() => Some(vec![json!({})]),
+        Value::Array(matches) if matches.is_empty() => Some(vec![json!({})]),
+        Value::Array(matches) => Some(matches.clone()),
+        _ => None,
+    };
+    rules.iter().map(of).collect::<Option<Vec<_>>>().map(|matches| matches.into_iter().flatten().collect())
+}

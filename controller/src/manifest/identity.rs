@@ -1,0 +1,121 @@
+//! Which object a document is. Whatever cannot be told makes its file unreadable: under a name that is read wrongly, an object would
+//! be another one, and the one that it was before would be gone.
+
+use serde_json::Value;
+
+use super::schema::unknown_metadata;
+use crate::cluster::{FieldProblem, ObjectKind, ObjectName, Scope};
+
+/// API groups whose kinds are all ours to read: an unknown one is a mistake.
+const OUR_GROUPS: [&str; 2] = ["sallyport.dev/", "gateway.networking.k8s.io/"];
+
+/// What a document is.
+pub(super) enum Identity {
+    Known {
+        kind: ObjectKind,
+        name: ObjectName,
+        /// What an API server would refuse about the name.
+        problems: Vec<FieldProblem>,
+    },
+    /// A kind of somebody else.
+    Foreign { label: String, message: String },
+    /// It cannot be told.
+    Unclear { label: String, problems: Vec<FieldProblem> },
+}
+
+/// Which object it is, with the namespace `default` where none is stated.
+pub(super) fn identify(value: &mut Value) -> Identity {
+    if !value.is_object() {
+        let message = "this is no object; every document has apiVersion, kind and metadata";
+        return Identity::Unclear { label: String::new(), problems: vec![problem("", message)] };
+    }
+    let text = |field: &str| value[field].as_str().unwrap_or_default();
+    let (version, kind_name) = (text("apiVersion"), text("kind"));
+    let label = format!("{version} {kind_name}").trim().to_owned();
+    let missing = [("apiVersion", version), ("kind", kind_name)].into_iter().filter(|(_, text)| text.is_empty());
+    let missing: Vec<_> =
+        missing.map(|(field, _)| problem(field, "it is missing, or no text; every object states both")).collect();
+    if !missing.is_empty() {
+        return Identity::Unclear { label, problems: missing };
+    }
+    let Some(kind) = ObjectKind::find(version, kind_name) else {
+        let known: Vec<_> =
+            ObjectKind::ALL.iter().map(|kind| format!("{} {}", kind.api_version(), kind.as_str())).collect();
+        let message = format!("{label} is not read here; known are {}", known.join(", "));
+        return if OUR_GROUPS.iter().any(|group| version.starts_with(group)) {
+            Identity::Unclear { label, problems: vec![problem("kind", &message)] }
+        } else {
+            Identity::Foreign { label, message }
+        };
+    };
+    let unclear = unclear_metadata(value);
+    if !unclear.is_empty() {
+        return Identity::Unclear { label: kind.as_str().to_owned(), problems: unclear };
+    }
+    let name = name(kind, value);
+    let problems = problems_of(&name);
+    Identity::Known { kind, name, problems }
+}
+
+/// What makes a name one that cannot be told.
+fn unclear_metadata(value: &Value) -> Vec<FieldProblem> {
+    let metadata = &value["metadata"];
+    if !metadata.is_object() {
+        return vec![problem("metadata", "it is missing; every object has a metadata.name")];
+    }
+    let mut problems = Vec::new();
+    unknown_metadata(value, &mut problems);
+    let (name, namespace) = (&metadata["name"], &metadata["namespace"]);
+    if name.as_str().is_none_or(str::is_empty) {
+        problems.push(if name.is_null() && metadata["generateName"].is_string() {
+            let message = "names are not made up here, as they would be another at each reload; state metadata.name";
+            problem("metadata.generateName", message)
+        } else {
+            problem("metadata.name", "it is missing, or no text; state a name, in quotes if it is a number")
+        });
+    }
+    if !(namespace.is_null() || namespace.is_string()) {
+        problems.push(problem("metadata.namespace", "it is no text; state a name, in quotes if it is a number"));
+    }
+    problems
+}
+
+fn name(kind: ObjectKind, value: &mut Value) -> ObjectName {
+    let metadata = &mut value["metadata"];
+    // An empty namespace is one that is not stated, as kubectl has it.
+    let unstated = metadata["namespace"].as_str().is_none_or(str::is_empty);
+    if kind.scope() == Scope::Namespaced && unstated {
+        metadata["namespace"] = "default".into();
+    }
+    let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+    match kind.scope() {
+        Scope::Namespaced => ObjectName::new(text("namespace"), text("name")),
+        Scope::Cluster => ObjectName::new("", text("name")),
+    }
+}
+
+fn problems_of(name: &ObjectName) -> Vec<FieldProblem> {
+    let parts = [("metadata.name", &name.name, 253), ("metadata.namespace", &name.namespace, 63)];
+    let stated = parts.into_iter().filter(|(_, part, _)| !part.is_empty());
+    let bad = stated.filter(|(_, part, max)| !is_dns_name(part, *max));
+    bad.map(|(field, part, max)| {
+        let message = format!("{part:?} is no name; use lower-case letters, digits, - and ., at most {max}");
+        problem(field, &message)
+    })
+    .collect()
+}
+
+/// RFC 1123, as Kubernetes names are.
+fn is_dns_name(name: &str, max: usize) -> bool {
+    let is_label = |label: &str| {
+        let edge =
+            |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
+        let inner = label.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
+        inner && edge(label.chars().next()) && edge(label.chars().last())
+    };
+    name.len() <= max && name.split('.').all(is_label)
+}
+
+fn problem(field: &str, message: &str) -> FieldProblem {
+    FieldProblem { field: field.to_owned(), message: message.to_owned() }
+}
