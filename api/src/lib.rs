@@ -3,6 +3,7 @@
 //!
 //! A field that is accepted here works. What the gateway cannot do yet is not in the schema.
 
+#![warn(missing_docs)]
 #![allow(
     clippy::duplicated_attributes,
     reason = "kube's derive takes one `printcolumn(...)` a column; the lint compares their parts"

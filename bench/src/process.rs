@@ -21,6 +21,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts `command` on `core` and waits until `port` takes connections.
+    #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
     pub(crate) fn start(core: usize, port: u16, command: &[String]) -> anyhow::Result<Self> {
         // It ends with this program, however that ends.
         let mut pinned = Command::new("setpriv");

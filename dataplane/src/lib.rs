@@ -3,6 +3,10 @@
 //! A request goes connection -> gate -> canonical path -> route -> policy -> `Permit` -> credential -> upstream -> response.
 //! Any step may end in a `Rejection`, which exactly one table turns into a response.
 
+// Indexing is an unwrap, and a panic here is a request that fails.
+#![warn(clippy::indexing_slicing)]
+
+mod byte_set;
 pub mod clock;
 pub mod credential;
 pub mod egress;

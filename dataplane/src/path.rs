@@ -10,6 +10,7 @@ mod query;
 
 use std::borrow::Cow;
 
+use crate::byte_set::{ByteSet, byte_set};
 pub use authority::{Authority, AuthorityFault};
 pub use query::Query;
 
@@ -93,15 +94,7 @@ const fn is_plain(byte: u8) -> bool {
         )
 }
 
-const PLAIN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = is_plain(byte as u8);
-        byte += 1;
-    }
-    table
-};
+const PLAIN: ByteSet = byte_set!(is_plain);
 
 /// No escapes, no empty segments, and no segment that begins with a dot: nothing to do, and nothing to refuse.
 fn is_canonical(bytes: &[u8]) -> bool {
@@ -109,7 +102,7 @@ fn is_canonical(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| {
         let follows_slash = previous == b'/' && matches!(byte, b'/' | b'.');
         previous = *byte;
-        PLAIN[usize::from(*byte)] && !follows_slash
+        PLAIN.has(*byte) && !follows_slash
     })
 }
 
@@ -123,7 +116,7 @@ fn normalise(bytes: &[u8]) -> Result<String, PathFault> {
                 let digits = (rest.next().copied(), rest.next().copied());
                 push_escape(&mut path, decoded(digits)?, rest.as_slice())?;
             }
-            _ if PLAIN[usize::from(byte)] => path.push(char::from(byte)),
+            _ if PLAIN.has(byte) => path.push(char::from(byte)),
             b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => push_encoded(&mut path, byte),
             _ => return Err(PathFault::Character),
         }

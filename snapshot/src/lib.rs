@@ -4,6 +4,8 @@
 //! The messages are defined in `proto/`; this crate adds the few operations that both sides have to agree on. It knows
 //! neither Kubernetes nor HTTP nor TLS.
 
+#![warn(missing_docs)]
+
 pub mod check;
 mod difference;
 mod resource;

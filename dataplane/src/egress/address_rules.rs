@@ -80,21 +80,21 @@ fn permit_v6(address: Ipv6Addr) -> bool {
 
 /// The IPv4 addresses that `address` may stand for where a translator is in the way.
 fn embedded(address: Ipv6Addr) -> SmallVec<[Ipv4Addr; 4]> {
-    let v4 = |places: [usize; 4]| Ipv4Addr::from(places.map(|at| address.octets()[at]));
-    const LAST: [usize; 4] = [12, 13, 14, 15];
+    let [_, _, o2, o3, o4, o5, o6, o7, _, o9, o10, o11, o12, o13, o14, o15] = address.octets();
+    let last = Ipv4Addr::new(o12, o13, o14, o15);
     match address.segments() {
         // NAT64 (RFC 6052, 2.1), and SIIT (RFC 2765, 2.1).
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => smallvec![v4(LAST)],
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => smallvec![last],
         // NAT64 of the network's own (RFC 8215): it may put the address in any of these places (RFC 6052, 2.2), and zeros elsewhere.
         [0x64, 0xff9b, 1, ..] => {
-            let places = [LAST, [6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12]].map(v4);
+            let places = [last, [o6, o7, o9, o10].into(), [o7, o9, o10, o11].into(), [o9, o10, o11, o12].into()];
             let filled: SmallVec<_> = places.into_iter().filter(|inner| inner.octets()[0] != 0).collect();
-            if filled.is_empty() { smallvec![v4(LAST)] } else { filled }
+            if filled.is_empty() { smallvec![last] } else { filled }
         }
         // 6to4 (RFC 3056, 2).
-        [0x2002, ..] => smallvec![v4([2, 3, 4, 5])],
+        [0x2002, ..] => smallvec![Ipv4Addr::new(o2, o3, o4, o5)],
         // Teredo (RFC 4380, 4): the client's is written inverted.
-        [0x2001, 0, ..] => smallvec![Ipv4Addr::from_bits(!v4(LAST).to_bits())],
+        [0x2001, 0, ..] => smallvec![Ipv4Addr::from_bits(!last.to_bits())],
         _ => SmallVec::new(),
     }
 }

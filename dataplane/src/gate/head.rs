@@ -2,6 +2,7 @@
 
 use memchr::memchr_iter;
 
+use crate::byte_set::{ByteSet, byte_set};
 use crate::rejection::Reason;
 
 /// A method of more bytes is no method in use.
@@ -92,27 +93,8 @@ pub(super) const fn is_field_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= 0x20 && byte != 0x7f)
 }
 
-const TOKEN: [bool; 256] = table(Class::Token);
-const FIELD: [bool; 256] = table(Class::Field);
-
-enum Class {
-    Token,
-    Field,
-}
-
-const fn table(class: Class) -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut at = 0;
-    while at < 256 {
-        let byte = at as u8;
-        table[at] = match class {
-            Class::Token => is_token_byte(byte),
-            Class::Field => is_field_byte(byte),
-        };
-        at += 1;
-    }
-    table
-}
+const TOKEN: ByteSet = byte_set!(is_token_byte);
+const FIELD: ByteSet = byte_set!(is_field_byte);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Version {
@@ -152,7 +134,7 @@ fn judge_request_line(line: &[u8], bounds: &HeadBounds) -> Result<Version, Refus
 }
 
 fn judge_method(method: &[u8]) -> Result<(), Refusal> {
-    let is_token = method.iter().all(|byte| TOKEN[usize::from(*byte)]);
+    let is_token = method.iter().all(|byte| TOKEN.has(*byte));
     if method.is_empty() || method.len() > MAX_METHOD_BYTES || !is_token {
         return Err(malformed("the method is not a token"));
     }
@@ -182,10 +164,10 @@ fn judge_target(method: &[u8], target: &[u8], bounds: &HeadBounds) -> Result<(),
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let colon = memchr::memchr(b':', line).ok_or(malformed("a field has no colon"))?;
     let (name, value) = line.split_at_checked(colon).ok_or(malformed("a field has no colon"))?;
-    if name.is_empty() || !name.iter().all(|byte| TOKEN[usize::from(*byte)]) {
+    if name.is_empty() || !name.iter().all(|byte| TOKEN.has(*byte)) {
         return Err(malformed("a field name is not a token"));
     }
-    if !value.iter().all(|byte| FIELD[usize::from(*byte)]) {
+    if !value.iter().all(|byte| FIELD.has(*byte)) {
         return Err(malformed("a field value holds a control character"));
     }
     Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
