@@ -35,6 +35,32 @@ macro_rules! words {
     };
 }
 
+/// As [`words!`]; each row says as well in which conditions the reason can stand, and what to do about it, if anything.
+macro_rules! reasons {
+    ($(#[$outer:meta])* $name:ident {
+        $($(#[doc = $doc:literal])+ $variant:ident = $text:literal in [$($kind:ident),+] $(, $cure:literal)?;)*
+    }) => {
+        words! { $(#[$outer])* $name { $($(#[doc = $doc])+ $variant = $text,)* } }
+
+        impl $name {
+            /// The conditions whose own reason it can be. `Ready`, `Reconciling` and `Stalled` repeat that of the condition which
+            /// decides them.
+            pub fn conditions(self) -> &'static [ConditionType] {
+                match self {
+                    $(Self::$variant => &[$(ConditionType::$kind),+],)*
+                }
+            }
+
+            /// What to do about it, for the reference page; empty where nothing is wrong.
+            pub fn cure(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($cure)?),)*
+                }
+            }
+        }
+    };
+}
+
 words! {
     /// What a condition speaks about.
     ConditionType {
@@ -63,80 +89,142 @@ words! {
     }
 }
 
-words! {
+reasons! {
     /// Why a condition is as it is.
     Reason {
         /// The object is valid.
-        Accepted = "Accepted",
+        Accepted = "Accepted" in [Accepted];
         /// All references lead somewhere.
-        ResolvedRefs = "ResolvedRefs",
+        ResolvedRefs = "ResolvedRefs" in [ResolvedRefs];
         /// In force at every ready data plane.
-        Programmed = "Programmed",
+        Programmed = "Programmed" in [Programmed];
         /// Not yet acknowledged by every ready data plane.
-        Pending = "Pending",
+        Pending = "Pending" in [Programmed],
+            "Wait. If it stays, look for a data plane that is not ready or cannot be reached.";
         /// A data plane rejected it; the message says why.
-        Rejected = "Rejected",
+        Rejected = "Rejected" in [Programmed],
+            "Correct what the message names. Until then the last good form is in force where that protects no less; else the object denies.";
         /// Everything is as it should be.
-        Ready = "Ready",
+        Ready = "Ready" in [Ready, CredentialReady, Reconciling, Stalled];
         /// A field is not valid; the message names it and the cure.
-        Invalid = "Invalid",
+        Invalid = "Invalid" in [Accepted, CredentialReady, Programmed],
+            "Correct the field that the message names; `sallyport validate` shows its place.";
         /// The object cannot be decoded; what it guards is closed.
-        Undecodable = "Undecodable",
+        Undecodable = "Undecodable" in [Accepted],
+            "Correct the fields that the message names, or restore the form before; what the object guards stays closed until then.";
         /// A target does not exist.
-        TargetNotFound = "TargetNotFound",
+        TargetNotFound = "TargetNotFound" in [Accepted],
+            "Create the object or its section, or correct the name in the reference.";
         /// An older policy on the same target states the same section.
-        Conflicted = "Conflicted",
+        Conflicted = "Conflicted" in [Conflicted],
+            "Take the section out of one of the two policies, or attach them to different targets.";
         /// A Secret or ConfigMap does not exist, or lacks the entry.
-        SecretNotFound = "SecretNotFound",
+        SecretNotFound = "SecretNotFound" in [ResolvedRefs, CredentialReady],
+            "Create the object or add the entry, in the namespace that the message names.";
         /// A Secret or ConfigMap holds something that cannot be used.
-        SecretInvalid = "SecretInvalid",
+        SecretInvalid = "SecretInvalid" in [ResolvedRefs, CredentialReady],
+            "Store what the message asks for, without a line end at its end.";
         /// A reference into another namespace is not granted there.
-        RefNotPermitted = "RefNotPermitted",
+        RefNotPermitted = "RefNotPermitted" in [ResolvedRefs],
+            "Add a ReferenceGrant in the namespace that is referred to, or keep both objects in one namespace.";
         /// A reference is of a kind that is not supported.
-        InvalidKind = "InvalidKind",
+        InvalidKind = "InvalidKind" in [ResolvedRefs], "Name an object of a kind that the message lists.";
         /// A backend does not exist.
-        BackendNotFound = "BackendNotFound",
+        BackendNotFound = "BackendNotFound" in [ResolvedRefs],
+            "Create the Service or Backend, or correct its name or port.";
         /// A value is valid, and not supported by this release.
-        UnsupportedValue = "UnsupportedValue",
+        UnsupportedValue = "UnsupportedValue" in [Accepted],
+            "Remove the value, or use what the message offers in its place.";
         /// Addresses of a Gateway cannot be chosen.
-        UnsupportedAddress = "UnsupportedAddress",
+        UnsupportedAddress = "UnsupportedAddress" in [Accepted], "Remove `spec.addresses`.";
         /// A protocol is not supported.
-        UnsupportedProtocol = "UnsupportedProtocol",
+        UnsupportedProtocol = "UnsupportedProtocol" in [Accepted], "Use HTTP or HTTPS.";
         /// No parent of the route allows it.
-        NotAllowedByListeners = "NotAllowedByListeners",
+        NotAllowedByListeners = "NotAllowedByListeners" in [Accepted],
+            "Let `allowedRoutes` of the listener take the namespace and kind of the route, or attach the route to another.";
         /// No listener matches the parent reference.
-        NoMatchingParent = "NoMatchingParent",
+        NoMatchingParent = "NoMatchingParent" in [Accepted],
+            "Correct `name`, `sectionName` or `port` of the parent reference, or add the listener.";
         /// No hostname of the route matches one of the listener.
-        NoMatchingListenerHostname = "NoMatchingListenerHostname",
+        NoMatchingListenerHostname = "NoMatchingListenerHostname" in [Accepted],
+            "Give the route a hostname that the listener takes, or widen that of the listener.";
         /// A certificate reference leads nowhere or to something unusable.
-        InvalidCertificateRef = "InvalidCertificateRef",
+        InvalidCertificateRef = "InvalidCertificateRef" in [ResolvedRefs],
+            "Name a Secret of type kubernetes.io/tls whose `tls.key` is the key of its `tls.crt`.";
         /// Another listener has the same port and hostname.
-        HostnameConflict = "HostnameConflict",
+        HostnameConflict = "HostnameConflict" in [Accepted, Conflicted],
+            "Give the listener another hostname or another port.";
         /// Another listener has the same port and another protocol.
-        ProtocolConflict = "ProtocolConflict",
+        ProtocolConflict = "ProtocolConflict" in [Accepted, Conflicted], "Give the listener another port.";
         /// A kind of route is not supported by the listener.
-        InvalidRouteKinds = "InvalidRouteKinds",
+        InvalidRouteKinds = "InvalidRouteKinds" in [ResolvedRefs], "List HTTPRoute or GRPCRoute only.";
         /// No listener is in a state to serve.
-        ListenersNotValid = "ListenersNotValid",
+        ListenersNotValid = "ListenersNotValid" in [Accepted], "See the conditions of the listeners.";
         /// A parameters reference leads nowhere or to something invalid.
-        InvalidParameters = "InvalidParameters",
+        InvalidParameters = "InvalidParameters" in [Accepted],
+            "Create or correct the GatewayParameters. Until then no address filter lets anybody pass, and routes without a policy are refused.";
         /// Another Subscription, older, has the same key.
-        DuplicateKey = "DuplicateKey",
+        DuplicateKey = "DuplicateKey" in [Accepted], "Make a new key for this Subscription.";
         /// The Product takes no subscribers from this namespace.
-        NotAllowedByProduct = "NotAllowedByProduct",
+        NotAllowedByProduct = "NotAllowedByProduct" in [Accepted],
+            "Widen `subscribers` of the Product, or subscribe from a namespace that it takes.";
         /// The keys of all issuers are fresh.
-        IssuerHealthy = "IssuerHealthy",
+        IssuerHealthy = "IssuerHealthy" in [IssuerHealthy];
         /// The last look at the issuer failed; the keys that are held go on.
-        IssuerStale = "IssuerStale",
+        IssuerStale = "IssuerStale" in [IssuerHealthy],
+            "Look why the issuer does not answer; the message says what came. Tokens are still checked.";
         /// No key of the issuer is held: it has never been reached, or has discredited those it had. Its tokens are answered with 503.
-        IssuerUnreached = "IssuerUnreached",
+        IssuerUnreached = "IssuerUnreached" in [IssuerHealthy],
+            "Correct `issuer` or `keys`, or let the gateway reach the issuer; the message says what came.";
         /// Policies take effect.
-        Affected = "Affected",
+        Affected = "Affected" in [ApiPolicyAffected];
         /// No policy says who may call: every request is answered with 500, reason `unprotected`.
-        Unprotected = "Unprotected",
+        Unprotected = "Unprotected" in [Unprotected],
+            "Attach an ApiPolicy with `authentication` to the route, its rule, its listener or its Gateway; `public: {}` if anybody may call.";
         /// No policy says who may call, and the class's GatewayParameters let anybody in.
-        LeftOpen = "LeftOpen",
+        LeftOpen = "LeftOpen" in [Unprotected],
+            "Attach an ApiPolicy with `authentication`, or take `unprotectedRoutes: Allow` out of the GatewayParameters of the class.";
         /// There is nothing to say against it.
-        NoConflicts = "NoConflicts",
+        NoConflicts = "NoConflicts" in [Conflicted];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn words_are_unique_and_such_as_a_status_takes() {
+        let reasons: BTreeSet<_> = Reason::ALL.iter().map(|one| one.as_str()).collect();
+        let types: BTreeSet<_> = ConditionType::ALL.iter().map(|one| one.as_str()).collect();
+        assert_eq!((reasons.len(), types.len()), (Reason::ALL.len(), ConditionType::ALL.len()));
+        // metav1.Condition: CamelCase, no dash and no blank.
+        let is_word = |word: &str| {
+            word.starts_with(|first: char| first.is_ascii_uppercase())
+                && word.chars().all(|one| one.is_ascii_alphanumeric())
+        };
+        assert!(reasons.iter().all(|word| is_word(word)), "{reasons:?}");
+        assert!(types.iter().all(|word| is_word(word.trim_start_matches("sallyport.dev/"))), "{types:?}");
+    }
+
+    /// What needs no cure is what one hopes for, or says only who takes part.
+    #[test]
+    fn every_reason_for_which_something_is_wrong_has_a_cure() {
+        use Reason as R;
+        let fine =
+            [R::Accepted, R::ResolvedRefs, R::Programmed, R::Ready, R::IssuerHealthy, R::Affected, R::NoConflicts];
+        for reason in Reason::ALL {
+            assert_eq!(reason.cure().is_empty(), fine.contains(reason), "{reason}");
+            assert!(reason.cure().is_empty() || reason.cure().ends_with('.'), "{reason}: {}", reason.cure());
+        }
+    }
+
+    #[test]
+    fn every_condition_has_a_reason_of_its_own() {
+        for kind in ConditionType::ALL {
+            assert!(Reason::ALL.iter().any(|reason| reason.conditions().contains(kind)), "{kind}");
+        }
     }
 }

@@ -8,18 +8,58 @@ pub(crate) const HELP: &str =
 
 /// How a verb ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
+    /// Everything is as it should be.
     Fine,
+    /// There is something to be corrected.
     Findings,
+    /// Wrong usage, or something that could not be read, bound or reached.
     CannotTell,
+}
+
+impl Outcome {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::Fine, Self::Findings, Self::CannotTell];
+
+    /// What the process ends with.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Findings => 1,
+            Self::CannotTell => 2,
+        }
+    }
+
+    /// What it means, for the reference page.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Fine => "Fine: `validate` found no error (notes are none), `run` was told to stop and has drained.",
+            Self::Findings => {
+                "Findings: `validate` found errors, or `demo --once` was answered otherwise than expected."
+            }
+            Self::CannotTell => {
+                "Wrong usage, or it cannot be told: an option is wrong, a file cannot be read, an address is taken."
+            }
+        }
+    }
 }
 
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Fine => Self::SUCCESS,
-            Outcome::Findings => Self::from(1),
-            Outcome::CannotTell => Self::from(2),
+        Self::from(outcome.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_each_code() {
+        for (at, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(outcome.code()), at);
+            assert!(HELP.contains(&format!(" {} ", outcome.code())), "{outcome:?}");
         }
+        assert!(!HELP.contains(" 3 "));
     }
 }

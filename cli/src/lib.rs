@@ -1,9 +1,9 @@
 //! The verbs of `sallyport`, and controller and data plane joined in one process.
 
+pub mod exit;
 pub mod standalone;
 
 mod demo;
-mod exit;
 mod print;
 mod run;
 mod validate;
@@ -57,6 +57,11 @@ enum Output {
     Json,
 }
 
+/// The command line as it is described, for completions and the reference page.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Does what the command line says; the exit code is one of the table in `--help`.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -66,7 +71,7 @@ pub fn main() -> ExitCode {
         Verb::Validate { files, output } => validate::validate(&files, output),
         Verb::Crds => print::crds(),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "sallyport", &mut std::io::stdout());
+            clap_complete::generate(shell, &mut command(), "sallyport", &mut std::io::stdout());
             Ok(Outcome::Fine)
         }
     };

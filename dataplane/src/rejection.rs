@@ -85,14 +85,18 @@ pub struct Meaning {
     pub title: &'static str,
     /// `detail` of the problem: helps an honest caller, tells an attacker nothing.
     pub detail: &'static str,
+    /// When it is the answer, for the reference page.
+    pub when: &'static str,
+    /// What whoever runs the gateway can do about it, for the reference page.
+    pub cure: &'static str,
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident => $status:ident, $code:literal, $title:literal, $detail:literal;)*) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident => $status:ident, $code:literal, $title:literal, $detail:literal, $cure:literal;)*) => {
         /// Every way in which a request can be refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])+ $variant,)*
         }
 
         impl Reason {
@@ -103,7 +107,8 @@ macro_rules! reasons {
             pub fn meaning(self) -> Meaning {
                 match self {
                     $(Self::$variant => Meaning {
-                        status: StatusCode::$status, code: $code, title: $title, detail: $detail,
+                        status: StatusCode::$status, code: $code, title: $title, detail: $detail, cure: $cure,
+                        when: concat!($($doc),+),
                     },)*
                 }
             }
@@ -114,94 +119,124 @@ macro_rules! reasons {
 reasons! {
     /// The bytes or fields of the request are not what HTTP allows, or can be read in two ways.
     Malformed => BAD_REQUEST, "malformed-request", "Malformed request",
-        "The request is not valid HTTP, or can be read in more than one way.";
+        "The request is not valid HTTP, or can be read in more than one way.",
+        "The log names what was found. A client that sends it has to be mended: the gateway takes no such bytes from anybody.";
     /// A request body broke off or broke its framing.
     BodyBroken => BAD_REQUEST, "request-body-broken", "Request body broken",
-        "The request body ended early or its framing is wrong.";
+        "The request body ended early or its framing is wrong.",
+        "The client or a proxy in front broke off. If it is frequent, look at their time-outs.";
     /// The head did not arrive in time.
     HeadTooSlow => REQUEST_TIMEOUT, "request-head-timeout", "Request head timed out",
-        "The request head did not arrive in time.";
+        "The request head did not arrive in time.",
+        "Raise `bounds.headerTimeout` if honest clients are that slow.";
     /// Nothing of the request body came for too long.
     BodyTooSlow => REQUEST_TIMEOUT, "request-body-timeout", "Request body timed out",
-        "The request body did not arrive in time.";
+        "The request body did not arrive in time.",
+        "Raise `bounds.bodyTimeout` if honest clients pause for longer.";
     /// Over the bound on the request target.
     TargetTooLong => URI_TOO_LONG, "target-too-long", "Request target too long",
-        "The request target is longer than this gateway takes.";
+        "The request target is longer than this gateway takes.",
+        "8 KiB is the bound, and none can be set: what the query holds belongs into a body.";
     /// Over the bounds on header bytes or header count.
     HeadTooLarge => REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "Request head too large",
-        "The request head is larger, or has more fields, than this gateway takes.";
+        "The request head is larger, or has more fields, than this gateway takes.",
+        "Look for cookies that have piled up; or raise `bounds.maxHeaderBytes` or `bounds.maxHeaders`.";
     /// An expectation other than `100-continue`.
     ExpectationUnknown => EXPECTATION_FAILED, "expectation-unknown", "Unknown expectation",
-        "Only the expectation 100-continue is known.";
+        "Only the expectation 100-continue is known.",
+        "The client has to leave `Expect` out.";
     /// A method that this gateway does not serve, such as CONNECT.
     MethodUnsupported => NOT_IMPLEMENTED, "method-unsupported", "Method not supported",
-        "This gateway does not serve the method.";
+        "This gateway does not serve the method.",
+        "CONNECT is not served here; let such clients use a proxy.";
     /// The host belongs to a listener whose TLS settings are not those of the connection (RFC 9110, 15.5.20).
     Misdirected => MISDIRECTED_REQUEST, "misdirected-request", "Misdirected request",
-        "The connection was made for another host. Open a new one.";
+        "The connection was made for another host. Open a new one.",
+        "Nothing: clients open another connection. If it is frequent, one certificate covers hosts of several listeners.";
     /// No rule of any route matches.
     NoRoute => NOT_FOUND, "no-route", "Not found",
-        "Nothing is served here.";
+        "Nothing is served here.",
+        "See whether the route is attached (`Accepted`) and its hostname, path, method, headers and query match.";
     /// An `ipFilter` does not let the client address pass, or the address cannot be read.
     AddressDenied => FORBIDDEN, "address-denied", "Address not allowed",
-        "Requests from this address are not allowed.";
+        "Requests from this address are not allowed.",
+        "The log names the policy and the filter. Behind a proxy, list it in `trustedProxies`.";
     /// The same kind of credential stands in two places (RFC 6750 `invalid_request`).
     CredentialAmbiguous => BAD_REQUEST, "credential-ambiguous", "Ambiguous credential",
-        "The same kind of credential was sent in more than one place. Send it once.";
+        "The same kind of credential was sent in more than one place. Send it once.",
+        "The client has to send the credential once.";
     /// No credential was sent.
     CredentialMissing => UNAUTHORIZED, "credential-missing", "Credential missing",
-        "A credential is required.";
+        "A credential is required.",
+        "The client has to send one of those that `WWW-Authenticate` lists.";
     /// The token is not valid here (RFC 6750 `invalid_token`).
     TokenInvalid => UNAUTHORIZED, "token-invalid", "Token not valid",
-        "The access token is malformed, expired, or not meant for this API.";
+        "The access token is malformed, expired, or not meant for this API.",
+        "The log says which check failed: issuer, audience, time, signature or form.";
     /// The token lacks a scope (RFC 6750 `insufficient_scope`).
     ScopeInsufficient => FORBIDDEN, "scope-insufficient", "Scope not sufficient",
-        "The access token lacks a scope that this API requires.";
+        "The access token lacks a scope that this API requires.",
+        "Let the issuer give the scope, or take it out of the policy; `WWW-Authenticate` names it.";
     /// The token lacks a claim that the policy requires.
     ClaimInsufficient => FORBIDDEN, "claim-insufficient", "Claims not sufficient",
-        "The access token is valid, but does not allow this.";
+        "The access token is valid, but does not allow this.",
+        "The log names the claim. Let the issuer give it, or change `claims` of the policy.";
     /// The key is nobody's.
     KeyUnknown => UNAUTHORIZED, "key-unknown", "Subscription key not known",
-        "The subscription key is not known.";
+        "The subscription key is not known.",
+        "Compare the key with the Secret of the Subscription, and see that the Subscription is `Ready`.";
     /// The key is somebody's, for another API.
     KeyOutOfScope => FORBIDDEN, "key-out-of-scope", "Subscription key not for this API",
-        "The subscription does not include this API.";
+        "The subscription does not include this API.",
+        "Add the API to the Product or the Subscription whose name the log holds.";
     /// Suspended, cancelled, expired or not begun: answered alike.
     SubscriptionInactive => FORBIDDEN, "subscription-inactive", "Subscription not active",
-        "The subscription is not active.";
+        "The subscription is not active.",
+        "The log names the Subscription; see its `state`, `notBefore` and `expires`.";
     /// What admitted the request ended before it was answered: its credential, its subscription, its policy or its route.
     PermitEnded => FORBIDDEN, "permit-ended", "Permission ended",
-        "What this request was admitted by ended before it was answered.";
+        "What this request was admitted by ended before it was answered.",
+        "Nothing, where it was intended; else see `streams.endOnExpiry` and how long tokens live.";
     /// No key is held of the issuer that the token names: most often it has never been reached.
     IssuerUnreached => SERVICE_UNAVAILABLE, "issuer-unreached", "Token cannot be checked",
-        "The access token cannot be checked at the moment. Try again.";
+        "The access token cannot be checked at the moment. Try again.",
+        "See the condition `IssuerHealthy` and the metric `sallyport_issuer_state`; both say why.";
     /// Something that the route needs cannot be resolved.
     Configuration => INTERNAL_SERVER_ERROR, "configuration", "Configuration error",
-        "This route is not configured correctly. Nothing was forwarded.";
+        "This route is not configured correctly. Nothing was forwarded.",
+        "The log and the condition of the object say what cannot be resolved, and the cure.";
     /// No policy speaks about the route.
     Unprotected => INTERNAL_SERVER_ERROR, "unprotected", "Route not protected",
-        "No policy says who may call this route. Nothing was forwarded.";
+        "No policy says who may call this route. Nothing was forwarded.",
+        "Attach an ApiPolicy with `authentication` to the route or to its Gateway; `public: {}` if anybody may call.";
     /// A defect of the gateway itself.
     Internal => INTERNAL_SERVER_ERROR, "internal", "Internal error",
-        "The gateway failed. The instance identifies the occurrence.";
+        "The gateway failed. The instance identifies the occurrence.",
+        "A defect: report it with the line of the access log that `instance` names.";
     /// More work than the gateway takes at once.
     Overloaded => SERVICE_UNAVAILABLE, "overloaded", "Overloaded",
-        "The gateway has too much to do. Try again.";
+        "The gateway has too much to do. Try again.",
+        "Add workers or processes, or raise `bounds.maxRequestsInFlight` or `bounds.maxConnections`.";
     /// No endpoint of the service is ready.
     NoEndpoint => SERVICE_UNAVAILABLE, "no-endpoint", "Service not available",
-        "The service has no endpoint that is ready.";
+        "The service has no endpoint that is ready.",
+        "See whether the Service has ready endpoints, or the Backend any endpoint at all.";
     /// No endpoint could be connected to.
     UpstreamConnect => BAD_GATEWAY, "upstream-connect", "Service not reached",
-        "The service could not be reached.";
+        "The service could not be reached.",
+        "See that the service listens and may be reached from here; the log names its address.";
     /// The TLS handshake with the service failed.
     UpstreamTls => BAD_GATEWAY, "upstream-tls", "Service not trusted",
-        "A secure connection to the service could not be made.";
+        "A secure connection to the service could not be made.",
+        "See `tls.validation` of the Backend: hostname, authorities, and the end of the certificate of the service.";
     /// The service broke off or did not answer in HTTP.
     UpstreamProtocol => BAD_GATEWAY, "upstream-protocol", "Invalid answer of the service",
-        "The service broke off, or its answer is not valid.";
+        "The service broke off, or its answer is not valid.",
+        "The service broke off or sent no valid HTTP; see its own log, and `protocol` of the Backend.";
     /// The service did not answer in time.
     UpstreamTimeout => GATEWAY_TIMEOUT, "upstream-timeout", "Service timed out",
-        "The service did not answer in time.";
+        "The service did not answer in time.",
+        "See why the service is slow, or raise `timeouts` of the rule or the Backend.";
 }
 
 impl Reason {
@@ -239,6 +274,17 @@ mod tests {
         let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), Reason::ALL.len());
         assert!(codes.iter().all(|code| code.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')));
+    }
+
+    /// Whoever is called at night reads these two.
+    #[test]
+    fn every_reason_says_when_and_what_to_do_in_sentences() {
+        for reason in Reason::ALL {
+            let meaning = reason.meaning();
+            for text in [meaning.when.trim(), meaning.cure, meaning.detail] {
+                assert!(text.len() > 10 && text.ends_with('.'), "{}: {text:?}", meaning.code);
+            }
+        }
     }
 
     #[test]

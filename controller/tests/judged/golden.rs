@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sallyport_api::condition::{ConditionType, Reason};
+
 use crate::judged::judge;
 
 /// Orders in which the documents of a case are given; the answer is always the same.
@@ -24,6 +26,40 @@ fn every_output_has_its_case() {
     let cases: BTreeSet<_> = cases(&root).iter().map(|case| case.with_extension("out.yaml")).collect();
     let orphans: Vec<_> = files(&root).filter(|path| is_output(path) && !cases.contains(path)).collect();
     assert!(orphans.is_empty(), "no case leads to {orphans:#?}; remove them");
+}
+
+/// The table in `api/src/condition.rs` says which reasons a condition can have; the reference page is made of it.
+#[test]
+fn every_condition_has_a_reason_that_the_table_gives_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut seen = BTreeSet::new();
+    for path in files(&root).filter(|path| is_output(path)) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (kind, reason) in text.lines().filter_map(condition_of) {
+            assert!(is_of_table(&kind, &reason), "{}: {kind} {reason}", path.display());
+            seen.insert((kind, reason));
+        }
+    }
+    assert!(seen.len() >= 30, "{} pairs of type and reason", seen.len());
+    assert!(!is_of_table("Programmed", "BackendNotFound") && !is_of_table("Accepted", "Nonsense"), "the table refuses");
+}
+
+/// Type and reason of a line such as `- Accepted=true Accepted`.
+fn condition_of(line: &str) -> Option<(String, String)> {
+    let (kind, rest) = line.trim().strip_prefix("- ")?.trim_start_matches(['"', '\'']).split_once('=')?;
+    let (status, rest) = rest.split_once(' ')?;
+    let reason = rest.split(|letter: char| !letter.is_ascii_alphanumeric()).next()?;
+    let is_condition = ["true", "false"].contains(&status) && ConditionType::ALL.iter().any(|one| one.as_str() == kind);
+    is_condition.then(|| (kind.to_owned(), reason.to_owned()))
+}
+
+fn is_of_table(kind: &str, reason: &str) -> bool {
+    use ConditionType as T;
+    let kind = ConditionType::ALL.iter().find(|one| one.as_str() == kind);
+    let reason = Reason::ALL.iter().find(|one| one.as_str() == reason);
+    // These repeat the reason of another condition.
+    let sums = [T::Ready, T::Reconciling, T::Stalled];
+    kind.zip(reason).is_some_and(|(kind, reason)| sums.contains(kind) || reason.conditions().contains(kind))
 }
 
 fn check(case: &Path) -> Option<String> {

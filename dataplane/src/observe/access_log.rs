@@ -1,5 +1,7 @@
 //! One JSON line for each exchange, written by a thread of its own. No worker ever waits for it.
 
+pub mod fields;
+
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 pub mod certificates;
 mod durations;
 mod issuers;
+pub mod table;
 
 use std::sync::Arc;
 
@@ -51,45 +52,18 @@ impl Metrics {
         let certificates = CertificateMetrics::default();
         registry.register_collector(Box::new(certificates.clone()));
         registry.register_collector(Box::new(IssuerMetrics { issuers, clock }));
-        let decisions = family(
-            &mut registry,
-            "sallyport_decisions",
-            "Requests by what was decided: forwarded, or the reason of the refusal",
-        );
-        let rehearsed = family(
-            &mut registry,
-            "sallyport_rehearsed_refusals",
-            "Refusals that policies in Report mode would have made",
-        );
-        let durations = registered(
-            &mut registry,
-            "http_server_request_duration_seconds",
-            "Time from the head of a request to the end of its response",
-            DurationsByRequest::default(),
-        );
-        let upstream_durations = by_class(
-            &mut registry,
-            "http_client_request_duration_seconds",
-            "Time from when a service is asked, connecting included, to the head of its response; those that give none are counted by reason in sallyport_decisions",
-        );
-        let mut gauge = |name, help| registered(&mut registry, name, help, Gauge::default());
-        let active = gauge("http_server_active_requests", "Requests under way");
-        let generation =
-            gauge("sallyport_configuration_generation", "Configuration changes that this process has applied");
-        let rejected_resources = gauge(
-            "sallyport_configuration_rejected_resources",
-            "Resources that are not in force as they were sent, until they change or go",
-        );
-        let mut counter = |name, help| registered(&mut registry, name, help, Counter::default());
-        let panics = counter("sallyport_panics", "Requests that made the gateway panic");
-        let lost_lines = counter(
-            "sallyport_access_log_lost",
-            "Lines of the access log that were lost because their writer was too slow",
-        );
-        let shed_connections = counter(
-            "sallyport_connections_shed",
-            "Connections that were closed at once, since there were too many or descriptors were short",
-        );
+        let decisions = registered(&mut registry, &table::DECISIONS, Family::default());
+        let rehearsed = registered(&mut registry, &table::REHEARSED, Family::default());
+        let durations = registered(&mut registry, &table::SERVER_DURATION, DurationsByRequest::default());
+        let upstream_durations = by_class(&mut registry, &table::CLIENT_DURATION);
+        let mut gauge = |metric| registered(&mut registry, metric, Gauge::default());
+        let active = gauge(&table::ACTIVE);
+        let generation = gauge(&table::GENERATION);
+        let rejected_resources = gauge(&table::REJECTED_RESOURCES);
+        let mut counter = |metric| registered(&mut registry, metric, Counter::default());
+        let panics = counter(&table::PANICS);
+        let lost_lines = counter(&table::LOST_LINES);
+        let shed_connections = counter(&table::SHED_CONNECTIONS);
         Self {
             durations,
             upstream_durations,
@@ -136,21 +110,17 @@ impl Metrics {
     }
 }
 
-fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
-    registry.register(name, help, metric.clone());
+fn registered<M: Metric + Clone>(registry: &mut Registry, described: &table::Metric, metric: M) -> M {
+    registry.register(described.name, described.help, metric.clone());
     metric
-}
-
-fn family(registry: &mut Registry, name: &str, help: &str) -> Family<Label, Counter> {
-    registered(registry, name, help, Family::default())
 }
 
 fn by_reason(family: &Family<Label, Counter>) -> Vec<Counter> {
     Reason::ALL.iter().map(|reason| family.get_or_create(&[("reason", reason.code())]).clone()).collect()
 }
 
-fn by_class(registry: &mut Registry, name: &str, help: &str) -> Vec<Durations> {
-    let family = registered(registry, name, help, Family::<Label, Durations>::default());
+fn by_class(registry: &mut Registry, described: &table::Metric) -> Vec<Durations> {
+    let family = registered(registry, described, Family::<Label, Durations>::default());
     CLASSES.iter().map(|class| family.get_or_create(&[("http_response_status_class", *class)]).clone()).collect()
 }
 

@@ -10,6 +10,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::table;
+
 /// Ends of certificates, in seconds since 1970 UTC, by the name of the resource: "namespace/secret".
 pub type Ends = BTreeMap<Arc<str>, i64>;
 
@@ -24,9 +26,7 @@ impl CertificateMetrics {
 
 impl Collector for CertificateMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let name = "sallyport_certificate_not_after_timestamp_seconds";
-        let help =
-            "When the certificate in force ends, in seconds since 1970 UTC: shown by a listener, or to a service";
+        let table::Metric { name, help, .. } = table::CERTIFICATE_END;
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (certificate, end) in self.0.load().iter() {
             let labels = [("certificate", &**certificate)];

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use sallyport_snapshot::v1::issuer_health::State;
 
+use super::table;
 use crate::clock::Clock;
 use crate::issuer::Issuers;
 use crate::issuer::health::{Outcome, Reading};
@@ -49,9 +50,16 @@ fn labels_with<'a>(reading: &'a Reading, name: &'static str, value: &'a str) -> 
     [issuer, key_set, (name, value)]
 }
 
+fn described<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    described: &table::Metric,
+    kind: MetricType,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    encoder.encode_descriptor(described.name, described.help, None, kind)
+}
+
 fn states(encoder: &mut DescriptorEncoder<'_>, readings: &[Reading]) -> fmt::Result {
-    let help = "1 for the state that the keys of an issuer are in: healthy, stale (the last look failed, those held go on) or unreached (there are none)";
-    let mut metric = encoder.encode_descriptor("sallyport_issuer_state", help, None, MetricType::Gauge)?;
+    let mut metric = described(encoder, &table::ISSUER_STATE, MetricType::Gauge)?;
     for reading in readings {
         for (state, name) in STATES {
             let labels = labels_with(reading, "state", name);
@@ -62,8 +70,7 @@ fn states(encoder: &mut DescriptorEncoder<'_>, readings: &[Reading]) -> fmt::Res
 }
 
 fn ages(encoder: &mut DescriptorEncoder<'_>, readings: &[Reading], clock: &Clock) -> fmt::Result {
-    let help = "Time since the keys in force were had; absent while there are none";
-    let mut metric = encoder.encode_descriptor("sallyport_issuer_keys_age_seconds", help, None, MetricType::Gauge)?;
+    let mut metric = described(encoder, &table::ISSUER_KEYS_AGE, MetricType::Gauge)?;
     for reading in readings {
         if let Some(fetched) = reading.fetched {
             let age = fetched.until(clock.now()).as_secs_f64();
@@ -74,8 +81,7 @@ fn ages(encoder: &mut DescriptorEncoder<'_>, readings: &[Reading], clock: &Clock
 }
 
 fn fetches(encoder: &mut DescriptorEncoder<'_>, readings: &[Reading]) -> fmt::Result {
-    let help = "Looks at an issuer for its keys, by outcome";
-    let mut metric = encoder.encode_descriptor("sallyport_issuer_fetches", help, None, MetricType::Counter)?;
+    let mut metric = described(encoder, &table::ISSUER_FETCHES, MetricType::Counter)?;
     for reading in readings {
         for (outcome, count) in Outcome::ALL.iter().zip(&reading.fetches) {
             let labels = labels_with(reading, "outcome", outcome.as_str());

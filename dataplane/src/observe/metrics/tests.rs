@@ -90,3 +90,54 @@ async fn what_services_take_is_told_apart_from_the_whole() {
         assert!(text.contains(line), "{line}\n{text}");
     }
 }
+
+/// All that a scrape can say, as (name, kind, help).
+async fn described() -> Vec<(String, String, String)> {
+    let clock = Clock::default();
+    let (issuers, mut reports) = issuers(&clock);
+    let metrics = Metrics::new(Arc::clone(&issuers), clock);
+    issuers.insert(&"one".into(), &set("http://127.0.0.1:1", Source::Discovery(v1::Discovery {}))).unwrap();
+    reports.recv().await.unwrap();
+    metrics.count(&Line::default());
+    metrics.certificates.set([("shop/tls".into(), 0)].into());
+    let text = metrics.text();
+    let lines = |word: &'static str| {
+        text.lines().filter_map(move |line| line.strip_prefix("# ")?.strip_prefix(word)?.trim_start().split_once(' '))
+    };
+    let kinds: std::collections::BTreeMap<_, _> = lines("TYPE").collect();
+    lines("HELP").map(|(name, help)| (name.into(), kinds[name].into(), help.trim_end_matches('.').into())).collect()
+}
+
+#[tokio::test]
+async fn a_scrape_says_what_the_table_says_and_nothing_else() {
+    let mut said = described().await;
+    let mut stated: Vec<(String, String, String)> =
+        table::ALL.iter().map(|one| (one.name.into(), one.kind.as_str().into(), one.help.into())).collect();
+    said.sort();
+    stated.sort();
+    assert_eq!(said, stated);
+}
+
+#[test]
+fn the_table_names_every_value_of_a_fixed_label() {
+    let values = |metric: &table::Metric, label: &str| metric.labels.iter().find(|(name, _)| *name == label).unwrap().1;
+    for outcome in crate::issuer::health::Outcome::ALL {
+        let word = format!("`{}`", outcome.as_str());
+        assert!(values(&table::ISSUER_FETCHES, "outcome").contains(&word), "{word}");
+    }
+    for state in ["`healthy`", "`stale`", "`unreached`"] {
+        assert!(values(&table::ISSUER_STATE, "state").contains(state), "{state}");
+    }
+}
+
+/// Prometheus' rules for names, and its base units.
+#[test]
+fn names_are_unique_and_end_with_their_unit() {
+    let names: std::collections::BTreeSet<_> = table::ALL.iter().map(|one| one.name).collect();
+    assert_eq!(names.len(), table::ALL.len());
+    for one in table::ALL {
+        assert!(!one.name.ends_with("_total"), "{}: the library adds it", one.name);
+        assert_eq!(one.unit == "s", one.name.ends_with("_seconds"), "{}", one.name);
+        assert!(one.name.starts_with("sallyport_") != one.convention.is_some(), "{}", one.name);
+    }
+}
