@@ -22,7 +22,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run check test lint unit structure generate identity-provider bench instructions fuzz endure
+.PHONY: help run check test lint unit structure references generate identity-provider bench instructions fuzz endure
 
 help: ## lists the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,17 +42,31 @@ unit: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crat
 	PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail
 	cargo test --workspace --doc --locked
 
+# With the features that `unit` builds with: asked for one crate alone, cargo builds half of the dependencies once more.
+BUILD_ALL := cargo build --workspace --all-targets --locked
+XTASK := "$${CARGO_TARGET_DIR:-target}/debug/xtask"
+# All that `make generate` writes.
+GENERATED := crds docs/reference api/src/gateway_api api/schemas api/gateway-api.lock
+
 structure: $(TOOLS) ## generated files are current, dependencies are allowed, arrows point the right way
-	cargo xtask arrows
-	cargo xtask generate
-	git diff --exit-code -- crds docs/reference || { echo 'generated files differ: run `make generate` and commit'; exit 1; }
+	$(BUILD_ALL)
+	$(XTASK) arrows
+	$(XTASK) recorded
+	$(XTASK) generate
+	git diff --exit-code -- $(GENERATED) || { echo 'generated files differ: run `make references` and commit'; exit 1; }
+	if git status --porcelain --untracked-files=all -- $(GENERATED) | grep '^??'; then echo 'generated files are not under version control: add them'; exit 1; fi
 	PATH="$(TOOLS)/bin:$$PATH" cargo deny --locked check bans licenses sources
 
-generate: ## writes crds/, docs/reference/ and Gateway API's types
+references: ## writes crds/ and docs/reference/ from the code
+	$(BUILD_ALL)
+	$(XTASK) generate
+
+generate: ## the same, after Gateway API's types and schemas; needs Go, and builds kopium
 	test -x $(CACHE)/kopium-$(KOPIUM_VERSION)/bin/kopium || cargo install kopium --version $(KOPIUM_VERSION) --locked --root $(CACHE)/kopium-$(KOPIUM_VERSION)
-	cargo xtask gateway-api --kopium $(CACHE)/kopium-$(KOPIUM_VERSION)/bin/kopium \
+	$(BUILD_ALL)
+	$(XTASK) gateway-api --kopium $(CACHE)/kopium-$(KOPIUM_VERSION)/bin/kopium \
 		--crds "$$(cd xtask && go mod download -json sigs.k8s.io/gateway-api@$(GATEWAY_API_VERSION) | sed -nE 's/.*"Dir": "(.*)".*/\1/p')/config/crd/standard"
-	cargo xtask generate
+	$(MAKE) references
 	cargo fmt --all
 
 # Prebuilt by their authors and carried by a package registry: building them takes longer than all our tests.
