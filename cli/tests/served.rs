@@ -1,0 +1,227 @@
+//! Every example is served by `sallyport run`, and asked for what its use case promises.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+/// What is added to the listeners' ports.
+const OFFSET: u16 = 8000;
+const ADMIN: u16 = 9090;
+/// A process that is not ready by then never will be.
+const LOOKS: u32 = 1500;
+
+const KEY: &str = "change-me-to-32-random-characters-or-more";
+const SECOND_KEY: &str = "change-me-too-to-32-random-characters-or-more";
+
+/// A request, and what comes of it.
+struct Asked {
+    path: &'static str,
+    headers: Vec<(&'static str, String)>,
+    status: u16,
+    /// Stands in the answer: the reason of a refusal, or what the service saw.
+    has: Vec<&'static str>,
+    /// Does not.
+    lacks: Vec<&'static str>,
+}
+
+fn get(path: &'static str, status: u16) -> Asked {
+    Asked { path, headers: vec![], status, has: vec![], lacks: vec![] }
+}
+
+impl Asked {
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    fn has(mut self, text: &'static str) -> Self {
+        self.has.push(text);
+        self
+    }
+
+    fn lacks(mut self, text: &'static str) -> Self {
+        self.lacks.push(text);
+        self
+    }
+}
+
+fn requests(example: &str) -> Vec<Asked> {
+    match example {
+        "addresses" => vec![
+            get("/orders", 403).has("address-denied"),
+            get("/orders", 200).with("x-forwarded-for", "203.0.113.5"),
+            get("/orders", 200).with("x-forwarded-for", "203.0.113.66, 198.51.100.15"),
+            get("/orders", 403).with("x-forwarded-for", "203.0.113.66"),
+            get("/orders", 403).with("x-forwarded-for", "nonsense"),
+        ],
+        "bounds" => {
+            vec![get("/orders", 200), get("/orders", 431).with("x-long", &"x".repeat(5000)).has("head-too-large")]
+        }
+        "credentials" => vec![
+            get("/orders", 200).with("authorization", "Bearer mine").has("x-api-key: change-me").lacks("authorization"),
+            get("/orders", 200).with("x_api_key", "mine").lacks("mine"),
+        ],
+        "first-policy" => vec![
+            get("/orders", 401).has("credential-missing").has("www-authenticate: Sallyport-Key"),
+            get("/orders", 401).with("sallyport-key", "nobody").has("key-unknown"),
+            get("/orders", 200)
+                .with("sallyport-key", KEY)
+                .has("authorization: Basic Z2F0ZXdheTpjaGFuZ2UtbWU=")
+                .lacks(KEY),
+            get("/elsewhere", 404).has("no-route"),
+        ],
+        "headers" => vec![
+            get("/orders", 200).has("x-edge: public"),
+            get("/orders", 200).with("x-edge", "mine").with("x_edge", "mine").with("x-debug", "mine").lacks("mine"),
+        ],
+        "levels" => vec![get("/orders", 200), get("/elsewhere", 404)],
+        "other-namespace" => vec![get("/orders", 200).has("x-api-key: change-me")],
+        "product" => vec![
+            get("/orders", 401).has("credential-missing"),
+            get("/orders", 200).with("sallyport-key", KEY),
+            get("/orders", 200).with("sallyport-key", SECOND_KEY).lacks(SECOND_KEY),
+        ],
+        "rehearsal" => vec![get("/orders", 200)],
+        "routing" => vec![
+            get("/orders/1", 200).has("GET /orders/1 "),
+            get("/ordersx", 404),
+            get("/v1/orders", 404).has("no-route"),
+            get("/old", 301).has("/orders"),
+        ],
+        "token" => vec![
+            get("/orders", 401).has("credential-missing").has("www-authenticate: Bearer"),
+            get("/orders", 401).with("authorization", "Bearer nonsense").has("token-invalid"),
+        ],
+        "token-or-key" => vec![
+            get("/orders", 401).has("Bearer").has("Sallyport-Key"),
+            get("/orders", 200).with("x-api-key", KEY).lacks(KEY),
+            get("/orders?key=change-me-to-32-random-characters-or-more&page=1", 200).has("/orders?page=1 ").lacks(KEY),
+            get("/orders?key=change-me-to-32-random-characters-or-more", 400)
+                .with("x-api-key", KEY)
+                .has("credential-ambiguous"),
+            get("/orders", 401).with("sallyport-key", KEY),
+        ],
+        other => panic!("{other}: what does the example promise?"),
+    }
+}
+
+/// As the example is, but for what lies outside of this machine.
+fn manifests(example: &str, service: SocketAddr) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(format!("examples/{example}/main.yaml"));
+    let text = fs::read_to_string(file).unwrap();
+    text.replace("port: 9000", &format!("port: {}", service.port()))
+        .replace("https://login.example.com", "https://127.0.0.1:1")
+        .replace("10.0.0.0/8", "127.0.0.0/8")
+}
+
+/// A service that answers with the head that it saw.
+fn service() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = vec![0; 16 * 1024];
+            let length = stream.read(&mut head).unwrap();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            // Whoever asked may have gone.
+            let _gone = stream.write_all(answer.as_bytes()).and_then(|()| stream.write_all(&head[..length]));
+        }
+    });
+    address
+}
+
+struct Gateway {
+    child: Child,
+    ip: IpAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Gateway {
+    fn start(number: u8, manifests: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("main.yaml"), manifests).unwrap();
+        // By process and by gateway: tests run beside each other on the same ports.
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let ip = IpAddr::from(Ipv4Addr::new(127, high, low, number));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sallyport"));
+        command.arg("run").arg("-f").arg(folder.path()).args(["--workers", "1", "--bind", &ip.to_string()]);
+        command.args(["--port-offset", &OFFSET.to_string(), "--admin", &format!("{ip}:{ADMIN}")]);
+        command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT").stdin(Stdio::null()).stderr(Stdio::null());
+        let gateway = Self { child: command.spawn().unwrap(), ip, _folder: folder };
+        assert!((0..LOOKS).any(|_| gateway.is_ready()), "not ready in time");
+        gateway
+    }
+
+    fn is_ready(&self) -> bool {
+        let ready =
+            ask((self.ip, ADMIN), &get("/readyz", 200)).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
+        if !ready {
+            thread::sleep(Duration::from_millis(20));
+        }
+        ready
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+/// The whole answer; `None` where nobody answers.
+fn ask(address: (IpAddr, u16), asked: &Asked) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let headers: String = asked.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!("GET {} HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n{headers}\r\n", asked.path);
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    // Of a connection that is reset counts what came before.
+    let _reset = stream.read_to_end(&mut answer);
+    (!answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn examples() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples");
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn every_example_does_what_its_use_case_promises() {
+    let service = service();
+    for (number, example) in (1..).zip(examples()) {
+        let gateway = Gateway::start(number, &manifests(&example, service));
+        for asked in requests(&example) {
+            let answer = ask((gateway.ip, 80 + OFFSET), &asked).unwrap_or_default();
+            let begin = format!("HTTP/1.1 {} ", asked.status);
+            assert!(answer.starts_with(&begin), "{example} {}: {answer}", asked.path);
+            for text in &asked.has {
+                assert!(answer.contains(text), "{example} {} lacks {text}: {answer}", asked.path);
+            }
+            for text in &asked.lacks {
+                assert!(!answer.contains(text), "{example} {} has {text}: {answer}", asked.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rehearsal_is_told_by_the_metrics() {
+    let gateway = Gateway::start(101, &manifests("rehearsal", service()));
+    let refusals = |reason: &str| {
+        let metrics = ask((gateway.ip, ADMIN), &get("/metrics", 200)).unwrap();
+        let begin = format!("sallyport_rehearsed_refusals_total{{reason=\"{reason}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&begin)).unwrap().trim().to_owned()
+    };
+    assert_eq!(refusals("credential-missing"), "0");
+    ask((gateway.ip, 80 + OFFSET), &get("/orders", 200)).unwrap();
+    assert_eq!((refusals("credential-missing").as_str(), refusals("key-unknown").as_str()), ("1", "0"));
+}
