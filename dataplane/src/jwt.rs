@@ -10,6 +10,7 @@ mod cache;
 mod claims;
 mod key_ring;
 mod rules;
+mod signatures;
 mod strict_json;
 
 use base64::Engine as _;
@@ -20,8 +21,9 @@ use crate::clock::UnixMs;
 pub use algorithm::Algorithm;
 pub use cache::{Case, TokenCache};
 pub use claims::Claims;
-pub use key_ring::{Discredited, KeyRing, KeySetFault};
+pub use key_ring::{Discredited, KeyRing, KeySetFault, PublicHalf};
 pub use rules::{InvalidRules, Rules};
+pub use signatures::Signatures;
 
 /// The longest token: fits a header beside cookies, and every token seen in practice.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -69,18 +71,28 @@ pub enum TokenFault {
 ///
 /// Whose token it is comes first: to a policy that takes tokens of several issuers, one of another issuer has no other fault.
 pub fn verify(token: &str, rules: &Rules, keys: Option<&KeyRing>, now: UnixMs) -> Result<Claims, TokenFault> {
+    verify_sealed(token, rules, now, |seal| seal.verify(keys.ok_or(TokenFault::KeyUnavailable)?))
+}
+
+/// The same with a look at the seal of the caller's own.
+pub fn verify_sealed(
+    token: &str,
+    rules: &Rules,
+    now: UnixMs,
+    verify: impl FnOnce(&Seal<'_>) -> Result<PublicHalf, TokenFault>,
+) -> Result<Claims, TokenFault> {
     let parts = Parts::split(token)?;
     let payload = strict_json::object(&decode(parts.payload)?)
         .ok_or(TokenFault::Malformed("the claims are no plain JSON object"))?;
     if payload.get("iss").and_then(Value::as_str) != Some(&*rules.issuer) {
         return Err(TokenFault::Issuer);
     }
-    Seal::read(&parts, rules)?.verify(keys.ok_or(TokenFault::KeyUnavailable)?)?;
-    claims::judge(&payload, rules, now)
+    let key = verify(&Seal::read(&parts, rules)?)?;
+    claims::judge(&payload, rules, key, now)
 }
 
 /// What is to vouch for a payload: its form is judged, and the signature is not.
-struct Seal<'a> {
+pub struct Seal<'a> {
     signed: &'a str,
     algorithm: Algorithm,
     key_id: Option<String>,
@@ -96,7 +108,8 @@ impl<'a> Seal<'a> {
         Ok(Self { signed: parts.signed, algorithm, key_id: key_id.map(str::to_owned), signature })
     }
 
-    fn verify(&self, keys: &KeyRing) -> Result<(), TokenFault> {
+    /// The key of `keys` that has made the signature.
+    pub fn verify(&self, keys: &KeyRing) -> Result<PublicHalf, TokenFault> {
         keys.verify(self.key_id.as_deref(), self.algorithm, self.signed.as_bytes(), &self.signature)
     }
 }

@@ -17,6 +17,7 @@ use crate::kit::caller::{HOST, get, hear, http2, open, over, raw, read, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::issuer::Issuer;
 use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route, secret, subscription};
+use crate::kit::orders::Orders;
 use crate::kit::service::Service;
 
 async fn open_gateway(service: &Service, more: &str) -> Gateway {
@@ -90,6 +91,23 @@ async fn a_websocket_ends_when_its_subscription_or_its_policy_changes_and_not_ot
     assert!(!ends_within(&mut by_token, Duration::from_millis(100)).await, "the key is not its credential");
     gateway.write("policy.yaml", &policy("orders", OPEN));
     assert!(ends_within(&mut by_token, Duration::from_millis(1500)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_ends_when_the_issuer_takes_back_the_key_of_its_token() {
+    let issuer = Issuer::start().await;
+    let orders = Orders::behind(&issuer.name(), "").await;
+    let old = issuer.token("orders-api");
+    orders.served(&old).await;
+    let mut websocket = tunnel(&orders.gateway, &[("authorization", &format!("Bearer {old}"))]).await;
+    assert!(!ends_within(&mut websocket, Duration::from_millis(700)).await, "the key is good");
+    issuer.rotate("second");
+    let only_new: Vec<_> = issuer.key_set()["keys"].as_array().unwrap().iter().skip(1).cloned().collect();
+    issuer.publish(&json!({ "keys": only_new }).to_string());
+    // A token of the new key makes the gateway look.
+    orders.served(&issuer.token("orders-api")).await;
+    assert!(ends_within(&mut websocket, Duration::from_millis(1500)).await);
+    assert_eq!(orders.verdict(&old).await, "401 token-invalid");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

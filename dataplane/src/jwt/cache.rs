@@ -48,6 +48,14 @@ impl Weighter<Key, Verdict> for Size {
 /// What a verdict is about: the whole token, the rules, and the keys that were in force.
 pub struct Case(Key);
 
+impl Case {
+    /// What a signature is about: the whole token, and the keys.
+    pub(super) fn sealed(&self) -> ([u8; 32], Hash) {
+        let (token, _, keys) = self.0;
+        (token, keys)
+    }
+}
+
 impl Default for TokenCache {
     fn default() -> Self {
         Self { verdicts: Cache::with_weighter(EXPECTED_VERDICTS, MAX_BYTES, Size) }
@@ -77,19 +85,20 @@ impl TokenCache {
     }
 }
 
+/// Each case is of another token.
+#[cfg(test)]
+pub(super) fn case_of(number: usize) -> Case {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, &number.to_be_bytes()).as_ref());
+    Case((hash, Hash::of_bytes(b"rules"), Hash::of_bytes(b"keys")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::jwt::claims;
 
     const NOW: UnixMs = UnixMs(1_800_000_000_000);
-
-    /// Each case is of another token.
-    fn case(number: usize) -> Case {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, &number.to_be_bytes()).as_ref());
-        Case((hash, Hash::of_bytes(b"rules"), Hash::of_bytes(b"keys")))
-    }
 
     fn claims_of(subject_bytes: usize) -> Arc<Claims> {
         Arc::new(claims::of_subject(&"s".repeat(subject_bytes), NOW))
@@ -100,7 +109,7 @@ mod tests {
         let cache = TokenCache::default();
         let claims = claims_of(MAX_IDENTITY_BYTES - 100);
         for number in 0..60_000 {
-            cache.keep(case(number), &claims, NOW);
+            cache.keep(case_of(number), &claims, NOW);
         }
         assert!(cache.verdicts.weight() <= MAX_BYTES, "{}", cache.verdicts.weight());
         assert!(cache.verdicts.len() < 60_000 && cache.verdicts.len() > 20_000, "{}", cache.verdicts.len());
@@ -112,8 +121,8 @@ mod tests {
         for (number, (bytes, is_kept)) in
             [(10, true), (1900, true), (2100, false), (16_000, false)].into_iter().enumerate()
         {
-            cache.keep(case(number), &claims_of(bytes), NOW);
-            assert_eq!(cache.find(&case(number), NOW).is_some(), is_kept, "{bytes}");
+            cache.keep(case_of(number), &claims_of(bytes), NOW);
+            assert_eq!(cache.find(&case_of(number), NOW).is_some(), is_kept, "{bytes}");
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::TokenFault;
+use super::key_ring::PublicHalf;
 use super::rules::Rules;
 use crate::clock::UnixMs;
 use sallyport_snapshot::v1::ClaimRule;
@@ -16,6 +17,7 @@ pub struct Claims {
     identity: Box<str>,
     expires: UnixMs,
     admitted_until: UnixMs,
+    key: PublicHalf,
 }
 
 impl Claims {
@@ -33,10 +35,20 @@ impl Claims {
     pub fn admitted_until(&self) -> UnixMs {
         self.admitted_until
     }
+
+    /// The key that vouches for them.
+    pub fn key(&self) -> PublicHalf {
+        self.key
+    }
 }
 
-/// Judges the claims; the issuer has been compared before.
-pub(super) fn judge(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<Claims, TokenFault> {
+/// Judges the claims that `key` vouches for; the issuer has been compared before.
+pub(super) fn judge(
+    members: &Map<String, Value>,
+    rules: &Rules,
+    key: PublicHalf,
+    now: UnixMs,
+) -> Result<Claims, TokenFault> {
     let (expires, admitted_until) = judge_dates(members, rules, now)?;
     judge_audience(members, rules)?;
     if members.contains_key("cnf") {
@@ -54,7 +66,7 @@ pub(super) fn judge(members: &Map<String, Value>, rules: &Rules, now: UnixMs) ->
         }
     }
     let identity = format!("jwt:{}:{}:{subject}", rules.issuer.len(), rules.issuer).into();
-    Ok(Claims { identity, expires, admitted_until })
+    Ok(Claims { identity, expires, admitted_until, key })
 }
 
 /// `exp`, without and with the clock skew.
@@ -134,5 +146,5 @@ fn texts(claim: Option<&Value>) -> Option<Vec<&str>> {
 #[cfg(test)]
 pub(super) fn of_subject(subject: &str, now: UnixMs) -> Claims {
     let expires = UnixMs(now.0 + 300_000);
-    Claims { identity: subject.into(), expires, admitted_until: expires }
+    Claims { identity: subject.into(), expires, admitted_until: expires, key: PublicHalf::of_bytes(b"key") }
 }

@@ -11,7 +11,7 @@ use sallyport_snapshot::Hash;
 use super::TokenFault;
 use super::algorithm::Algorithm;
 use key_set::{Entry, Members, Name};
-use public_key::PublicHalf;
+pub use public_key::PublicHalf;
 
 /// Keys of one set: issuers have a handful.
 const MAX_KEYS: usize = 100;
@@ -90,14 +90,19 @@ impl KeyRing {
         self.fingerprint
     }
 
-    /// Whether a key of this ring, of the token's id and algorithm, has made the signature.
+    /// Whether a key with this public half is still among them.
+    pub fn holds(&self, half: PublicHalf) -> bool {
+        self.keys.iter().any(|key| key.half == half)
+    }
+
+    /// The key of this ring, of the token's id and algorithm, that has made the signature.
     pub(super) fn verify(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
         signed: &[u8],
         signature: &[u8],
-    ) -> Result<(), TokenFault> {
+    ) -> Result<PublicHalf, TokenFault> {
         let named: Vec<&Key> = self.keys.iter().filter(|key| id.is_none() || key.id.as_deref() == id).collect();
         if named.is_empty() {
             return Err(TokenFault::UnknownKey);
@@ -106,8 +111,8 @@ impl KeyRing {
         if fitting.is_empty() {
             return Err(TokenFault::Algorithm);
         }
-        let verified = fitting.iter().any(|key| key.public.verify_sig(signed, signature).is_ok());
-        if verified { Ok(()) } else { Err(TokenFault::Signature) }
+        let maker = fitting.iter().find(|key| key.public.verify_sig(signed, signature).is_ok());
+        maker.map(|key| key.half).ok_or(TokenFault::Signature)
     }
 }
 

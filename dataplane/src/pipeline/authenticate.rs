@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::clock::UnixMs;
 use crate::issuer::IssuerKeys;
-use crate::jwt::{Claims, TokenFault};
+use crate::jwt::{Claims, PublicHalf, TokenFault};
 use crate::map::Map;
 use crate::path::Query;
 use crate::pipeline::permit::earliest;
@@ -68,6 +68,8 @@ impl<'a> Caller<'a> {
 pub struct Held {
     pub alternative: Arc<str>,
     pub claims: Option<Arc<Claims>>,
+    /// The key that vouches for the claims, and the set that it is of.
+    pub key: Option<(Arc<str>, PublicHalf)>,
     pub subscription: Option<(Arc<Subscription>, Digest)>,
 }
 
@@ -196,7 +198,9 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
         Demand::Unavailable(denial) => return Err(Failure::denied(denial)),
         Demand::Credentials { jwt, key } => {
             if let Some(jwt) = jwt {
-                held.claims = Some(hold_token(alternative, jwt, caller).await?);
+                let claims = hold_token(alternative, jwt, caller).await?;
+                held.key = Some((Arc::clone(&jwt.key_set), claims.key()));
+                held.claims = Some(claims);
             }
             if let Some(places) = key {
                 let found = hold_key(alternative, places, caller);

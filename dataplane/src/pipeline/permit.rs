@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::clock::UnixMs;
 use crate::credential::CallersToken;
-use crate::jwt::Claims;
+use crate::jwt::{Claims, PublicHalf};
 use crate::pipeline::authenticate::{self, Caller, Held};
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
@@ -29,6 +29,8 @@ pub struct Grounds {
     pub policy: Arc<Policy>,
     /// Subscriptions that held, each with the key that it held by: the nearest level's, then the floors'.
     pub subscriptions: SmallVec<[(Arc<Subscription>, Digest); 1]>,
+    /// Keys that vouch for the tokens that held, each with the set that it is of.
+    pub keys: SmallVec<[(Arc<str>, PublicHalf); 1]>,
     /// The moment at which the first of the credentials ends.
     pub expires: Option<UnixMs>,
 }
@@ -38,17 +40,19 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     admit_address(policy, caller)?;
     let held = authenticate::hold(&policy.authentication, caller).await?;
     let mut expires = held.expires(caller.now);
-    let Held { alternative, claims, subscription } = held;
+    let Held { alternative, claims, key, subscription } = held;
     let mut token_validated = claims.is_some();
     let mut subscriptions: SmallVec<_> = subscription.into_iter().collect();
+    let mut keys: SmallVec<_> = key.into_iter().collect();
     for floor in &policy.floors {
         let below = authenticate::hold(floor, caller).await?;
         expires = earliest(expires, below.expires(caller.now));
         token_validated |= below.claims.is_some();
         subscriptions.extend(below.subscription);
+        keys.extend(below.key);
     }
     let callers_token = callers_token(policy, token_validated);
-    let grounds = Grounds { policy: Arc::clone(policy), subscriptions, expires };
+    let grounds = Grounds { policy: Arc::clone(policy), subscriptions, keys, expires };
     Ok(Permit { grounds, alternative, claims, callers_token })
 }
 

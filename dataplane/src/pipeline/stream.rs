@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::permit::Grounds;
 use super::watch::{Ground, Watch};
 use crate::clock::UnixMs;
+use crate::jwt::PublicHalf;
 use crate::route::Found;
 use crate::runtime::Runtime;
 use crate::runtime::keys::Door;
@@ -49,6 +50,15 @@ impl Standing {
         })
     }
 
+    /// Whether the issuers still have the keys that vouch for what was sent. They may change without a new configuration.
+    fn keys_hold(&self, runtime: &Runtime) -> bool {
+        let holds = |(set, key): &(Arc<str>, PublicHalf)| {
+            let ring = runtime.key_sets.get(set).and_then(|keys| keys.ring());
+            ring.is_some_and(|ring| ring.holds(*key))
+        };
+        self.grounds.keys.iter().all(holds)
+    }
+
     /// Whether the rule is still there, on its listener, under the same policy.
     fn is_attached(&self, runtime: &Runtime) -> bool {
         let listeners = runtime.ports.get(&self.listener.port).into_iter().flat_map(|port| port.listeners());
@@ -68,6 +78,9 @@ impl Ground for Standing {
             return Some("the credential that admitted it has expired");
         }
         let runtime = self.worker.runtime();
+        if !self.keys_hold(&runtime) {
+            return Some("the issuer no longer has the key that vouches for the token that admitted it");
+        }
         if runtime.generation == self.generation {
             return None;
         }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::clock::UnixMs;
 use crate::issuer::IssuerKeys;
-use crate::jwt::{self, Claims, KeyRing, TokenCache, TokenFault};
+use crate::jwt::{self, Claims, KeyRing, Signatures, TokenCache, TokenFault};
 use crate::runtime::policy::Jwt;
 
 /// What verifies tokens in this process.
 #[derive(Default)]
 pub struct Tokens {
     cache: TokenCache,
+    signatures: Signatures,
 }
 
 /// Whether somebody waits for keys that are not there.
@@ -54,14 +55,14 @@ impl Tokens {
     }
 
     fn judge(&self, token: &str, jwt: &Jwt, keys: Option<&KeyRing>, now: UnixMs) -> Result<Arc<Claims>, TokenFault> {
-        let case = keys.map(|keys| TokenCache::case(token, &jwt.rules, keys));
-        if let Some(claims) = case.as_ref().and_then(|case| self.cache.find(case, now)) {
+        let Some(keys) = keys else { return jwt::verify(token, &jwt.rules, None, now).map(Arc::new) };
+        let case = TokenCache::case(token, &jwt.rules, keys);
+        if let Some(claims) = self.cache.find(&case, now) {
             return Ok(claims);
         }
-        let claims = Arc::new(jwt::verify(token, &jwt.rules, keys, now)?);
-        if let Some(case) = case {
-            self.cache.keep(case, &claims, now);
-        }
+        let claims = jwt::verify_sealed(token, &jwt.rules, now, |seal| self.signatures.of(&case, || seal.verify(keys)));
+        let claims = Arc::new(claims?);
+        self.cache.keep(case, &claims, now);
         Ok(claims)
     }
 }

@@ -27,9 +27,15 @@ type Parsed = (Algorithm, ParsedPublicKey);
 /// What all keys with one private half have in common, whatever else is said of them: the modulus, or the first coordinate. (Two
 /// points share that; their private halves differ in the sign alone.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PublicHalf(Hash);
+pub struct PublicHalf(Hash);
 
 impl PublicHalf {
+    /// Of no key in the world.
+    #[cfg(test)]
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Hash::of_bytes(bytes))
+    }
+
     pub(super) fn of(entry: &Members) -> Option<Self> {
         let (family, value) = match entry.text(Name::Kty)? {
             "RSA" => ("RSA", bytes(entry, Name::N)),

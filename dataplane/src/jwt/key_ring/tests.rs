@@ -162,7 +162,7 @@ fn zeros_in_front_of_an_rsa_key_change_nothing() {
     for zeros in 0..3 {
         let padded = |value: &[u8]| [&vec![0; zeros], value].concat();
         let ring = parse(&[rsa(&padded(modulus), &padded(exponent))]).unwrap();
-        assert_eq!(ring.verify(Some("one"), Algorithm::RS256, b"text", &signature), Ok(()), "{zeros}");
+        assert!(ring.verify(Some("one"), Algorithm::RS256, b"text", &signature).is_ok(), "{zeros}");
     }
 }
 
