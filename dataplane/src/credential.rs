@@ -1,5 +1,6 @@
 //! What a service is shown: prepared from the resource off the request path, put into a request that has been stripped.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -24,12 +25,37 @@ pub enum Credential {
     Unavailable(Denial),
 }
 
+/// The shortest secret that is looked for by itself; a shorter one would be found in what has nothing to do with it.
+const MIN_TELLING_BYTES: usize = 8;
+
 /// A query parameter ready to be written.
 pub struct QueryParameter {
     /// As it is compared with the caller's parameters.
     pub name: Arc<str>,
     /// `name=value`, percent-encoded.
     pub pair: Zeroizing<String>,
+    /// What gives it away, decoded: the value, or with its name where it is short.
+    telling: Zeroizing<Vec<u8>>,
+}
+
+impl QueryParameter {
+    /// Prepares the parameter `name` with the secret `value`.
+    pub fn new(name: &str, value: &[u8]) -> Self {
+        let encode =
+            |bytes: &[u8]| percent_encoding::percent_encode(bytes, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let pair = Zeroizing::new(format!("{}={}", encode(name.as_bytes()), *Zeroizing::new(encode(value))));
+        let telling = match value.len() {
+            MIN_TELLING_BYTES.. => value.to_vec(),
+            _ => [name.as_bytes(), b"=", value].concat(),
+        };
+        Self { name: name.into(), pair, telling: Zeroizing::new(telling) }
+    }
+
+    /// Whether `bytes` give the secret away, percent-encoded or not.
+    pub fn is_in(&self, bytes: &[u8]) -> bool {
+        let found = |bytes: &[u8]| memchr::memmem::find(bytes, &self.telling).is_some();
+        found(bytes) || found(&Cow::from(percent_encoding::percent_decode(bytes)))
+    }
 }
 
 impl Credential {
@@ -128,9 +154,7 @@ fn basic_value(name: &str, basic: &v1::Basic) -> Result<HeaderValue, String> {
 
 fn query_parameter(name: &str, shown: &v1::QueryCredential) -> Result<QueryParameter, String> {
     let secret = shown.value.as_ref().ok_or_else(|| format!("{name} queryParameter.value"))?;
-    let encode = |bytes: &[u8]| percent_encoding::percent_encode(bytes, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let pair = Zeroizing::new(format!("{}={}", encode(shown.name.as_bytes()), *Zeroizing::new(encode(&secret.value))));
-    Ok(QueryParameter { name: shown.name.as_str().into(), pair })
+    Ok(QueryParameter::new(&shown.name, &secret.value))
 }
 
 fn sensitive(bytes: &[u8]) -> Option<HeaderValue> {
@@ -208,6 +232,16 @@ mod tests {
         let lost = Credential::unavailable("Backend/shop/legacy", "Secret shop/login does not exist");
         let mut headers = HeaderMap::new();
         assert!(present(Some(&lost), CallersToken::Validated, Channel::Anonymous, &mut headers).is_err());
+    }
+
+    #[test]
+    fn a_short_secret_is_told_by_its_name() {
+        let short = QueryParameter::new("key", b"a1");
+        assert!(short.is_in(b"/?key=a1") && short.is_in(b"/?key=%611"));
+        assert!(!short.is_in(b"/a1"));
+        let long = QueryParameter::new("key", b"0123456789");
+        assert!(long.is_in(b"/0123456789/") && long.is_in(b"/%30123456789/"));
+        assert!(!long.is_in(b"/?key=012345678"));
     }
 
     #[test]

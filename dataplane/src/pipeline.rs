@@ -10,9 +10,11 @@ mod incoming;
 mod isolation;
 pub(crate) mod looks;
 pub mod permit;
+mod reflection;
 mod respond;
 mod stream;
 pub mod tokens;
+pub mod turns;
 mod watch;
 
 use std::pin::pin;
@@ -74,6 +76,7 @@ async fn handle(
     connection.may_carry(listener)?;
     let address = arrival.client_address(connection, listener, request.headers());
     record.came_from(address);
+    worker.shared().mark.refuse_own(request.headers())?;
     permit::admit_to_gateway(&listener.gateway, address)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
@@ -140,12 +143,14 @@ fn answer_redirect(
     matched: usize,
 ) -> Result<Response<Body>, Rejection> {
     permit::admit_to_redirect(policy, caller)?;
+    // Whoever is sent elsewhere gives away there no key that is meant for this gateway.
+    let query = caller.query.without(|name| policy.key_parameters().any(|key| key.as_bytes() == name));
     let origin = filter::Origin {
         scheme: connection.scheme(),
         host: &arrival.destination.host,
         port: connection.public_port(),
         path: &arrival.path,
-        query: arrival.query.as_deref(),
+        query: query.as_deref(),
         matched,
     };
     let location = redirect

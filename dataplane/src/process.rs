@@ -20,6 +20,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::pipeline::tokens::Tokens;
+use crate::pipeline::turns::Mark;
 use crate::runtime::Runtime;
 use crate::runtime::store::{Refused, Store};
 use crate::server::admin;
@@ -71,6 +72,7 @@ impl DataPlane {
             metrics,
             rules,
             descriptors: Descriptors::of_process(),
+            mark: Mark::new(rand::random()),
             draining: AtomicBool::new(false),
         });
         let workers = (0..settings.workers.get())

@@ -153,6 +153,10 @@ reasons! {
     Misdirected => MISDIRECTED_REQUEST, "misdirected-request", "Misdirected request",
         "The connection was made for another host. Open a new one.",
         "Nothing: clients open another connection. If it is frequent, one certificate covers hosts of several listeners.";
+    /// The request has passed this gateway before (RFC 5842, 7.2; RFC 8586).
+    LoopDetected => LOOP_DETECTED, "loop-detected", "Loop detected",
+        "The request came back to where it came from. Nothing was forwarded.",
+        "The service of the route leads back to this gateway: correct the Backend or the Service that the log names as route.";
     /// No rule of any route matches.
     NoRoute => NOT_FOUND, "no-route", "Not found",
         "Nothing is served here.",
@@ -233,6 +237,10 @@ reasons! {
     UpstreamProtocol => BAD_GATEWAY, "upstream-protocol", "Invalid answer of the service",
         "The service broke off, or its answer is not valid.",
         "The service broke off or sent no valid HTTP; see its own log, and `protocol` of the Backend.";
+    /// The service's answer repeats the secret that it was shown in the query.
+    CredentialReflected => BAD_GATEWAY, "credential-reflected", "Answer withheld",
+        "The service's answer cannot be passed on.",
+        "The log names the field. Let the service not repeat its query there, or show the credential in a header.";
     /// The service did not answer in time.
     UpstreamTimeout => GATEWAY_TIMEOUT, "upstream-timeout", "Service timed out",
         "The service did not answer in time.",

@@ -25,5 +25,6 @@ mod metrics;
 mod observed;
 mod outer_door;
 mod pauses;
+mod returned;
 mod standing;
 mod streams;

@@ -139,6 +139,16 @@ async fn an_upgrade_that_is_not_admitted_is_refused_and_what_follows_is_no_reque
 }
 
 #[tokio::test]
+async fn a_service_that_switches_to_what_nobody_asked_for_is_not_let() {
+    let service = Service::start().await;
+    let gateway = open_gateway(&service, "").await;
+    let mut request = upgrade("/orders", &[]);
+    request.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("chat/2"));
+    let answer = send(gateway.http(), request).await;
+    assert_eq!(answer.verdict(), "502 upstream-protocol", "it switches to websocket");
+}
+
+#[tokio::test]
 async fn h2c_is_no_upgrade() {
     let service = Service::start().await;
     let gateway = open_gateway(&service, "").await;

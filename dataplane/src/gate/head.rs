@@ -133,7 +133,8 @@ fn judge_request_line(line: &[u8], bounds: &HeadBounds) -> Result<Version, Refus
     }
 }
 
-fn judge_method(method: &[u8]) -> Result<(), Refusal> {
+/// A method that is served, in the letters that everybody reads alike.
+pub(crate) fn judge_method(method: &[u8]) -> Result<(), Refusal> {
     let is_token = method.iter().all(|byte| TOKEN.has(*byte));
     if method.is_empty() || method.len() > MAX_METHOD_BYTES || !is_token {
         return Err(malformed("the method is not a token"));
@@ -141,10 +142,20 @@ fn judge_method(method: &[u8]) -> Result<(), Refusal> {
     if method == b"CONNECT" || method == super::REFUSED_METHOD.as_bytes() {
         return Err(Refusal::new(Reason::MethodUnsupported, "the method is not served"));
     }
+    // Methods are case-sensitive (RFC 9110, 9.1), and rules match them so; services exist that take `post` for POST.
+    let in_capitals = |known: &&[u8]| known.eq_ignore_ascii_case(method);
+    if method.iter().any(u8::is_ascii_lowercase) && KNOWN_METHODS.iter().any(in_capitals) {
+        return Err(malformed("the method is a known one in small letters"));
+    }
     Ok(())
 }
 
-fn judge_target(method: &[u8], target: &[u8], bounds: &HeadBounds) -> Result<(), Refusal> {
+/// Methods of RFC 9110, 9, and RFC 5789, that rules may name.
+const KNOWN_METHODS: [&[u8]; 9] =
+    [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
+
+/// A path or an absolute address, of characters that a target may hold.
+pub(crate) fn judge_target(method: &[u8], target: &[u8], bounds: &HeadBounds) -> Result<(), Refusal> {
     if target.len() > bounds.target_bytes {
         return Err(Refusal::new(Reason::TargetTooLong, "the request target is too long"));
     }
@@ -251,7 +262,8 @@ impl Seen {
     }
 }
 
-fn judge_expectation(value: &[u8]) -> Result<(), Refusal> {
+/// The one expectation there is (RFC 9110, 10.1.1).
+pub(crate) fn judge_expectation(value: &[u8]) -> Result<(), Refusal> {
     if value.eq_ignore_ascii_case(b"100-continue") {
         return Ok(());
     }

@@ -29,6 +29,9 @@ use crate::server::pace::upload::{Progress, Upload, UploadFault};
 use crate::server::worker::Worker;
 use crate::upstream::Lease;
 
+/// Of a path, no more is logged.
+const MAX_LOGGED_PATH_BYTES: usize = 1024;
+
 /// A request's body on its way to a service, which ends early when what admitted the request falls.
 pub enum RequestBody {
     Empty,
@@ -321,7 +324,7 @@ impl Record {
 
     pub(super) fn path(&mut self, path: &str) {
         if self.worker.shared().access_log.is_on() {
-            path.clone_into(&mut self.line.path);
+            self.line.path = shortened(path);
         }
     }
 
@@ -376,6 +379,14 @@ impl Record {
         self.line.status = response.status();
         response.body_mut().record = Some(self);
         response
+    }
+}
+
+/// A path as it is logged: lines wait in memory, and whoever asks for nothing but long paths must not fill it.
+fn shortened(path: &str) -> String {
+    match path.get(..MAX_LOGGED_PATH_BYTES) {
+        Some(start) if start.len() < path.len() => format!("{start}…"),
+        _ => path.to_owned(),
     }
 }
 

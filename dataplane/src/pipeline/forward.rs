@@ -19,9 +19,10 @@ use super::hygiene::{self, Peer};
 use super::incoming::{Arrival, FORWARDED_FOR};
 use super::isolation;
 use super::permit::Permit;
+use super::reflection;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
-use crate::credential::{self, QueryParameter};
+use crate::credential::{self, Credential, QueryParameter};
 use crate::path::Query;
 use crate::rejection::{Reason, Rejection};
 use crate::route::filter::{Filter, Rewrite};
@@ -58,27 +59,19 @@ pub(super) async fn forward(
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
     let Admitted { request, arrival, upgrade, found, listener, runtime } = admitted;
-    let (backend, credential, filters) = match found.rule.pick(worker.random()) {
-        Pick::Backend { backend, credential, filters } => (backend, credential, filters),
-        Pick::Denied(denial) => return Err(denial.rejection()),
-    };
-    let missing =
-        |what: &str, name: &str| Rejection::because(Reason::Configuration, format!("{what} {name} is not there"));
-    let backend = Arc::clone(runtime.backends.get(&backend).ok_or_else(|| missing("backend", &backend))?);
+    let Chosen { backend, credential, filters } = choose(worker, &found, &runtime)?;
     let target = backend.target.as_ref().map_err(|denial| denial.rejection())?;
-    let credential = match &credential {
-        None => None,
-        Some(name) => Some(runtime.credentials.get(name).ok_or_else(|| missing("credential", name))?),
-    };
+    let credential = credential.as_deref();
     let (mut head, body) = request.into_parts();
     strip(&mut head.headers, &backend, &permit, credential.and_then(|credential| credential.own_header()));
+    // What filters, the policy and the credential say comes after it: it would take away what it does not know.
+    tell_origin(&mut head.headers, &arrival, connection, &listener);
     let changes = Changes { filters: [&found.rule.filters, &*filters], matched: found.matched };
     let rewritten = changes.request(&arrival, &mut head.headers);
     edit(&mut head.headers, &permit);
-    let shown =
-        credential::present(credential.map(AsRef::as_ref), permit.callers_token(), backend.channel, &mut head.headers);
+    let shown = credential::present(credential, permit.callers_token(), backend.channel, &mut head.headers);
     let shown = shown.map_err(|denial| denial.rejection())?;
-    tell_origin(&mut head.headers, &arrival, connection, &listener);
+    worker.shared().mark.put(&mut head.headers);
     record.hand_trace_on(&mut head.headers);
     hygiene::join_cookies(&mut head.headers);
     head.headers.remove(header::EXPECT);
@@ -108,6 +101,11 @@ pub(super) async fn forward(
     }
     let (mut response, body) = match (upgrade, response.status()) {
         (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => {
+            if !takes_up(&response, &upgrade) {
+                return Err(Rejection::because(Reason::UpstreamProtocol, "the service switched to a protocol unasked"));
+            }
+            let mut response = response;
+            changes.response(response.headers_mut());
             let (response, tunnel) = tunnel(connection, upgrade, response, watch);
             tokio::task::spawn_local(isolation::run(Rc::clone(worker), record.number(), tunnel));
             return Ok(response);
@@ -118,9 +116,35 @@ pub(super) async fn forward(
         _ => split(response),
     };
     hygiene::remove_hop_by_hop(response.headers_mut());
+    if let Some(Credential::QueryParameter(shown)) = credential {
+        reflection::withdraw(response.headers_mut(), shown)?;
+    }
     changes.response(response.headers_mut());
     watch.until(record.deadline(found.rule.request_timeout));
     Ok(response.map(|()| Body::upstream(body, worker, lease, watch)))
+}
+
+/// Who is to be asked, and what it is shown.
+struct Chosen {
+    backend: Arc<Backend>,
+    credential: Option<Arc<Credential>>,
+    filters: Arc<[Filter]>,
+}
+
+fn choose(worker: &Worker, found: &Found, runtime: &Runtime) -> Result<Chosen, Rejection> {
+    let (backend, credential, filters) = match found.rule.pick(worker.random()) {
+        Pick::Backend { backend, credential, filters } => (backend, credential, filters),
+        Pick::Denied(denial) => return Err(denial.rejection()),
+    };
+    let missing =
+        |what: &str, name: &str| Rejection::because(Reason::Configuration, format!("{what} {name} is not there"));
+    let shown =
+        |name: Arc<str>| runtime.credentials.get(&name).map(Arc::clone).ok_or_else(|| missing("credential", &name));
+    Ok(Chosen {
+        backend: Arc::clone(runtime.backends.get(&backend).ok_or_else(|| missing("backend", &backend))?),
+        credential: credential.map(shown).transpose()?,
+        filters,
+    })
 }
 
 /// The service's answer, unless what admitted the request falls first: then the exchange is broken off.
@@ -141,6 +165,16 @@ async fn ask(
             Err(Rejection::because(failure.reason(), chain(&failure)))
         }
     }
+}
+
+/// Whether the service switches to what it was asked for (RFC 9110, 7.8).
+fn takes_up(response: &Response<Incoming>, asked: &Upgrade) -> bool {
+    let members = |line: &'_ HeaderValue| -> Vec<Vec<u8>> {
+        line.as_bytes().split(|byte| *byte == b',').map(|one| one.trim_ascii().to_ascii_lowercase()).collect()
+    };
+    let asked = members(&asked.to);
+    let taken = response.headers().get(header::UPGRADE).map(members).unwrap_or_default();
+    !taken.is_empty() && taken.iter().all(|one| asked.contains(one))
 }
 
 fn split(response: Response<Incoming>) -> (Response<()>, Incoming) {

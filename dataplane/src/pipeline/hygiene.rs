@@ -23,25 +23,61 @@ fn is_option(member: &str) -> bool {
     ["close", "keep-alive"].iter().any(|option| member.eq_ignore_ascii_case(option))
 }
 
-/// Fields that reach no service. In the first a caller sends its key where no policy says otherwise: whoever sends it to a route
-/// that asks for none must not give it away. In the others a proxy in front tells of a client's certificate (RFC 9440; Envoy's
-/// form): believed from nobody here.
-static NEVER_FORWARDED: [HeaderName; 4] = [
-    HeaderName::from_static("sallyport-key"),
-    HeaderName::from_static("client-cert"),
-    HeaderName::from_static("client-cert-chain"),
-    HeaderName::from_static("x-forwarded-client-cert"),
+/// Fields that reach no service.
+static NEVER_FORWARDED: [&str; 18] = [
+    // Where a caller sends its key if no policy says otherwise: whoever sends it to a route that asks for none must not give it away.
+    "sallyport-key",
+    // Which path or method the service is to take instead of those that were judged.
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    // In which a proxy in front tells of a client's certificate (RFC 9440; Envoy's form; nginx's, Apache's and IIS's habits): believed
+    // from nobody here.
+    "client-cert",
+    "client-cert-chain",
+    "ssl-client-cert",
+    "ssl-client-s-dn",
+    "ssl-client-verify",
+    "x-arr-clientcert",
+    "x-client-cert",
+    "x-client-certificate",
+    "x-forwarded-client-cert",
+    "x-ssl-cert",
+    "x-ssl-client-cert",
+    "x-tls-client-cert",
 ];
 
-/// Fields in which proxies tell where a request came from (RFC 7239, and what came before it).
-static FORWARDED: [HeaderName; 6] = [
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
+/// What begins so tells of a client's certificate as well.
+static NEVER_FORWARDED_FAMILIES: [&str; 3] = ["ssl-client-", "x-ssl-client-", "x-client-cert-"];
+
+/// Whether the field called `name` reaches no service, in any spelling that a service may read.
+fn is_never_forwarded(name: &str) -> bool {
+    // Asked for each field of each request: most are told by their first letter.
+    matches!(name.as_bytes().first(), Some(b'c' | b's' | b'x'))
+        && (NEVER_FORWARDED.iter().any(|field| same_variable(name, field))
+            || NEVER_FORWARDED_FAMILIES.iter().any(|family| begins_with(name, family)))
+}
+
+/// Fields in which proxies tell where a request came from (RFC 7239, and what came before it), besides `X-Forwarded-*`.
+static ORIGIN: [&str; 9] = [
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-real-ip",
 ];
+
+/// Whether the field called `name` tells where a request came from, in any spelling that a service may read.
+fn tells_origin(name: &str) -> bool {
+    matches!(name.as_bytes().first(), Some(b'c' | b'f' | b't' | b'x'))
+        && (begins_with(name, "x-forwarded-") || ORIGIN.iter().any(|field| same_variable(name, field)))
+}
 
 /// Whether the peer's word about where a request came from counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +97,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Most name a field of the connection, which goes anyway, or none.
     let others = members(headers, &header::CONNECTION).filter(|name| !is_option(name));
     // Where a request came from is told to more than the next hop, and was judged: nobody takes it away by naming it.
-    let named = others.filter_map(|name| name.parse().ok()).filter(|name| !FORWARDED.contains(name));
+    let named = others.filter_map(|name| name.parse().ok()).filter(|name: &HeaderName| !tells_origin(name.as_str()));
     let named: SmallVec<[HeaderName; 4]> = named.collect();
     let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case("trailers"));
     for name in named.iter().chain(&own) {
@@ -88,8 +124,8 @@ pub fn join_cookies(headers: &mut HeaderMap) {
 ///
 /// CGI and its descendants turn a dash into an underscore, so that `X_User` and `X-User` meet in one variable.
 pub fn remove_claims<'a>(headers: &mut HeaderMap, identity: impl Iterator<Item = &'a HeaderName> + Clone) {
-    let names = || identity.clone().chain(NEVER_FORWARDED.iter());
-    let is_claim = |name: &HeaderName| names().any(|guarded| same_variable(name.as_str(), guarded.as_str()));
+    let is_guarded = |name: &str| identity.clone().any(|guarded| same_variable(name, guarded.as_str()));
+    let is_claim = |name: &HeaderName| is_never_forwarded(name.as_str()) || is_guarded(name.as_str());
     if headers.keys().any(is_claim) {
         let found: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
         for name in found {
@@ -100,10 +136,8 @@ pub fn remove_claims<'a>(headers: &mut HeaderMap, identity: impl Iterator<Item =
 
 /// Removes what a stranger says of where the request came from; of a trusted proxy only odd spellings, which it would not use.
 pub fn remove_origin(headers: &mut HeaderMap, peer: Peer) {
-    let is_origin = |name: &HeaderName| {
-        let told = FORWARDED.iter().find(|field| same_variable(name.as_str(), field.as_str()));
-        told.is_some_and(|field| peer == Peer::Stranger || name != field)
-    };
+    let is_origin =
+        |name: &HeaderName| tells_origin(name.as_str()) && (peer == Peer::Stranger || name.as_str().contains('_'));
     if headers.keys().any(is_origin) {
         let found: Vec<HeaderName> = headers.keys().filter(|name| is_origin(name)).cloned().collect();
         for name in found {
@@ -144,9 +178,14 @@ fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item 
 
 /// Equal once dash and underscore are the same; header names are lower case already.
 fn same_variable(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
     // Most names differ in length.
-    one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(one, other)| fold(one) == fold(other))
+    one.len() == other.len() && begins_with(one, other)
+}
+
+/// Whether `name` begins with `family` once dash and underscore are the same.
+fn begins_with(name: &str, family: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    name.len() >= family.len() && name.bytes().zip(family.bytes()).all(|(one, other)| fold(one) == fold(other))
 }
 
 #[cfg(test)]
@@ -207,13 +246,18 @@ mod tests {
     #[test]
     fn where_a_request_came_from_is_believed_from_trusted_proxies_in_one_spelling() {
         let sent =
-            || headers(&[("forwarded", "for=x"), ("x_forwarded_for", "x"), ("x-real-ip", "x"), ("x-other", "kept")]);
+            || headers(&[("forwarded", "for=x"), ("x_forwarded_for", "x"), ("x-real-ip", "x"), ("x-forward", "kept")]);
         let mut found = sent();
         remove_origin(&mut found, Peer::Stranger);
-        assert_eq!(found, headers(&[("x-other", "kept")]));
+        assert_eq!(found, headers(&[("x-forward", "kept")]));
         let mut found = sent();
         remove_origin(&mut found, Peer::TrustedProxy);
-        assert_eq!(found, headers(&[("forwarded", "for=x"), ("x-real-ip", "x"), ("x-other", "kept")]));
+        assert_eq!(found, headers(&[("forwarded", "for=x"), ("x-real-ip", "x"), ("x-forward", "kept")]));
+        for name in ["X-Forwarded-Prefix", "x-forwarded_ssl", "True-Client-IP", "CF-Connecting-IP", "x_original_host"] {
+            let mut found = headers(&[(name, "x")]);
+            remove_origin(&mut found, Peer::Stranger);
+            assert!(found.is_empty(), "{name}");
+        }
     }
 
     #[test]
@@ -228,10 +272,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_forwarded_certificates_reach_no_service() {
+    fn keys_forwarded_certificates_and_overrides_reach_no_service() {
         for name in [
-            "Sallyport-Key",
-            "sallyport_key",
             "Sallyport-Key",
             "sallyport_key",
             "Client-Cert",
@@ -239,10 +281,22 @@ mod tests {
             "Client-Cert-Chain",
             "X-Forwarded-Client-Cert",
             "x_forwarded_client_cert",
+            "X-ARR-ClientCert",
+            "X-SSL-Client-S-DN",
+            "ssl_client_verify",
+            "X-Client-Cert-Fingerprint",
+            "X-Original-URL",
+            "X-Rewrite-Url",
+            "X-HTTP-Method-Override",
+            "x_http_method_override",
+            "X-Method-Override",
         ] {
             let mut found = headers(&[(name, "x")]);
             remove_claims(&mut found, [].iter());
             assert!(found.is_empty(), "{name}");
         }
+        let mut found = headers(&[("x-client", "1"), ("x-method", "1"), ("client", "1"), ("ssl-client", "1")]);
+        remove_claims(&mut found, [].iter());
+        assert_eq!(found.len(), 4, "{found:?}");
     }
 }

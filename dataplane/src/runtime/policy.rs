@@ -192,6 +192,14 @@ impl Policy {
         std::iter::once(&self.authentication).chain(&self.floors)
     }
 
+    /// Query parameters in which keys are read.
+    pub fn key_parameters(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.demands().flat_map(|demand| match demand {
+            Demand::Credentials { key: Some(places), .. } => places.query_parameters.as_slice(),
+            _ => &[],
+        })
+    }
+
     /// Every credential that any alternative in force reads.
     pub fn demands(&self) -> impl Iterator<Item = &Demand> {
         self.authentications().flat_map(|one| &one.alternatives).map(|alternative| &alternative.demand)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,7 +22,7 @@ use super::pace::exchange::{LastTurn, PacedExchanges};
 use super::pace::socket::PacedSocket;
 use super::tls;
 use super::worker::Worker;
-use crate::gate::{GateBounds, GateControl, GatedIo, HeadBounds, Opening, READ_BYTES, read_opening};
+use crate::gate::{self, GateBounds, GateControl, GatedIo, HeadBounds, Opening, READ_BYTES, Refusal, read_opening};
 use crate::gathered::Gathered;
 use crate::pipeline;
 use crate::rejection::{Reason, Rejection};
@@ -73,17 +73,31 @@ impl Connection {
 
     /// What the gate judges of HTTP/1, for a head that came by HTTP/2.
     pub(crate) fn judge_http2<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
-        let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-        if target_bytes > MAX_TARGET_BYTES {
-            return Err(Rejection::because(Reason::TargetTooLong, "the target is longer than 8 KiB"));
+        let refused = |refusal: Refusal| Rejection::because(refusal.reason, refusal.detail);
+        let method = request.method().as_str().as_bytes();
+        gate::judge_method(method).map_err(refused)?;
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        gate::judge_target(method, target.as_bytes(), &self.head_bounds()).map_err(refused)?;
+        let headers = request.headers();
+        for expectation in headers.get_all(header::EXPECT) {
+            gate::judge_expectation(expectation.as_bytes()).map_err(refused)?;
         }
-        let (headers, max) = (request.headers(), self.bounds.max_headers);
+        self.judge_number(headers)
+    }
+
+    fn judge_number(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+        let max = self.bounds.max_headers;
         // Cookies are one field in as many lines as their sender likes (RFC 9113, 8.2.3).
         if headers.len() > max && headers.len() - headers.get_all(header::COOKIE).iter().count().saturating_sub(1) > max
         {
             return Err(Rejection::because(Reason::HeadTooLarge, "the head has more fields than bounds.maxHeaders"));
         }
         Ok(())
+    }
+
+    fn head_bounds(&self) -> HeadBounds {
+        let bounds = &self.bounds;
+        HeadBounds { bytes: bounds.max_header_bytes, target_bytes: MAX_TARGET_BYTES, fields: bounds.max_headers }
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
@@ -216,8 +230,7 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     begun: BytesMut,
 ) {
     let bounds = &connection.bounds;
-    let head =
-        HeadBounds { bytes: bounds.max_header_bytes, target_bytes: MAX_TARGET_BYTES, fields: bounds.max_headers };
+    let head = connection.head_bounds();
     let gate_bounds = GateBounds { head, head_timeout: bounds.header_timeout, idle_timeout: bounds.idle_timeout };
     let (max_headers, max_bytes) = (bounds.max_headers + 1, bounds.max_header_bytes.max(8192) * 2);
     let (io, gate) = GatedIo::new(stream, begun, gate_bounds);

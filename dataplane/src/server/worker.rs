@@ -26,6 +26,7 @@ use crate::observe::traces::Traces;
 use crate::pipeline::body::RequestBody;
 use crate::pipeline::looks::Looks;
 use crate::pipeline::tokens::Tokens;
+use crate::pipeline::turns::Mark;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::Runtime;
 use crate::server::connection::{self, Connection};
@@ -47,6 +48,8 @@ pub struct Shared {
     pub metrics: Metrics,
     pub rules: AddressRules,
     pub descriptors: Descriptors,
+    /// By which requests that come back are known.
+    pub mark: Mark,
     /// Set once, when the process has been told to stop.
     pub draining: AtomicBool,
 }

@@ -141,7 +141,19 @@ async fn answer(
     if let Some(upgrade) = upgrade {
         return switch(upgrade);
     }
-    behave(&path, body, trailers).await
+    match path.rsplit('/').next() {
+        Some("moved") => repeating(StatusCode::FOUND, header::LOCATION, &head.uri),
+        Some("repeated") => repeating(StatusCode::OK, header::LINK, &head.uri),
+        _ => behave(&path, body, trailers).await,
+    }
+}
+
+/// Says in `name` what it was asked for.
+fn repeating(status: StatusCode, name: header::HeaderName, asked: &http::Uri) -> Response<Body> {
+    let mut response = Response::new(whole(Bytes::new()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(name, HeaderValue::from_str(&asked.to_string()).unwrap());
+    response
 }
 
 async fn read(body: Incoming) -> (Bytes, Option<HeaderMap>) {

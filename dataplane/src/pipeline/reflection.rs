@@ -1,0 +1,90 @@
+//! What no caller may read in an answer: the credential that the service was shown in the query.
+//!
+//! Services that redirect often repeat the query that they were asked with. A credential in a header is repeated by none of their
+//! own accord; bodies are not looked at.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::credential::QueryParameter;
+use crate::path::Query;
+use crate::rejection::{Reason, Rejection};
+
+/// Fields whose value is an address (RFC 9110, 10.2.2 and 8.7).
+static ADDRESSES: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
+
+/// Takes the parameter out of the addresses in `headers`. Where the secret is somewhere else, nothing is answered.
+pub(super) fn withdraw(headers: &mut HeaderMap, shown: &QueryParameter) -> Result<(), Rejection> {
+    for name in &ADDRESSES {
+        let cleaned = headers.get(name).and_then(|value| without(value, shown));
+        if let Some(cleaned) = cleaned {
+            headers.insert(name, cleaned);
+        }
+    }
+    match headers.iter().find(|(_, value)| shown.is_in(value.as_bytes())) {
+        None => Ok(()),
+        Some((name, _)) => Err(Rejection::because(
+            Reason::CredentialReflected,
+            format!("the service's answer repeats in {name} the secret that it was shown in the query"),
+        )),
+    }
+}
+
+/// The address without the parameter; `None` if it does not hold it.
+fn without(value: &HeaderValue, shown: &QueryParameter) -> Option<HeaderValue> {
+    let text = value.to_str().ok()?;
+    let (address, fragment) = text.split_once('#').map_or((text, None), |(address, rest)| (address, Some(rest)));
+    let (path, query) = address.split_once('?')?;
+    let kept = Query(Some(query)).without(|name| name == shown.name.as_bytes());
+    if kept.as_deref() == Some(query) {
+        return None;
+    }
+    let query = kept.map(|kept| format!("?{kept}")).unwrap_or_default();
+    let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+    HeaderValue::try_from(format!("{path}{query}{fragment}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown() -> QueryParameter {
+        QueryParameter::new("api key", b"s&cret/value")
+    }
+
+    fn answered(name: &str, value: &str) -> Result<HeaderMap, Rejection> {
+        let name: HeaderName = name.parse().unwrap();
+        let mut headers = HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]);
+        withdraw(&mut headers, &shown()).map(|()| headers)
+    }
+
+    #[test]
+    fn addresses_lose_the_parameter_and_nothing_else() {
+        for (sent, left) in [
+            ("/dir/?api%20key=s%26cret%2Fvalue", "/dir/"),
+            ("/dir/?a=1&api+key=s%26cret/value&b=%41#top", "/dir/?a=1&b=%41#top"),
+            ("https://a.example.com/?api%20key=other", "https://a.example.com/"),
+            ("/dir/?a=1#api", "/dir/?a=1#api"),
+            ("/dir/", "/dir/"),
+        ] {
+            for name in ["location", "content-location"] {
+                assert_eq!(answered(name, sent).unwrap()[name], left, "{name}: {sent}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_anywhere_else_is_not_answered() {
+        for (name, value) in [
+            ("location", "/s%26cret%2fvalue/"),
+            ("location", "/#api%20key=s%26cret%2Fvalue"),
+            ("link", "</next?api%20key=s%26cret%2Fvalue>; rel=next"),
+            ("refresh", "0; url=/?api key=s&cret/value"),
+            ("x-asked", "%73%26cret%2Fvalue"),
+        ] {
+            let refused = answered(name, value).unwrap_err();
+            assert_eq!(refused.reason, Reason::CredentialReflected, "{name}: {value}");
+            assert!(!refused.origin.message.contains("cret/"), "{}", refused.origin.message);
+        }
+        assert!(answered("link", "</next>; rel=next").is_ok());
+    }
+}
