@@ -1,6 +1,8 @@
 //! Generated files, and the structure that a compiler cannot check. `cargo xtask --help` lists the verbs.
 
 mod arrows;
+#[cfg(test)]
+mod documents;
 mod gateway_api;
 mod generate;
 
