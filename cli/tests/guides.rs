@@ -172,3 +172,25 @@ fn every_command_line_of_a_guide_is_one_of_the_program() {
     }
     assert!(lines >= 5, "{lines} command lines");
 }
+
+#[test]
+fn the_guide_of_parameters_has_a_row_for_each_bound() {
+    let page = fs::read_to_string(root().join("docs/guides/gateway-parameters.md")).unwrap();
+    let schema = sallyport_api::schema::open_api_schema("GatewayParameters").unwrap();
+    let bounds = schema["properties"]["spec"]["properties"]["bounds"]["properties"].as_object().unwrap();
+    assert!(bounds.len() >= 10, "{bounds:?}");
+    for bound in bounds.keys() {
+        assert!(page.contains(&format!("\n| `{bound}` | ")), "{bound}");
+    }
+}
+
+#[test]
+fn the_guide_of_the_inner_door_has_a_row_for_each_credential() {
+    let page = fs::read_to_string(root().join("docs/guides/inner-door.md")).unwrap();
+    let schema = sallyport_api::schema::open_api_schema("Backend").unwrap();
+    let kinds = schema["properties"]["spec"]["properties"]["credential"]["properties"].as_object().unwrap();
+    assert!(kinds.len() >= 5, "{kinds:?}");
+    for kind in kinds.keys() {
+        assert!(page.contains(&format!("\n| `{kind}` | ")), "{kind}");
+    }
+}
