@@ -48,7 +48,7 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
         Err(rejection) => Err(rejection),
     };
     let response = outcome.unwrap_or_else(|rejection| {
-        let response = respond::problem(&rejection, &record.instance());
+        let response = respond::refusal(&rejection, record.speech(), &record.instance());
         record.refused(rejection);
         response
     });
@@ -91,7 +91,7 @@ async fn handle(
     let found = listener.routes.find(&asked).ok_or_else(no_route)?;
     judge_parameters(listener, &asked, &found)?;
     let policy = runtime.policy(&found.policy);
-    record.matched(&found, &policy);
+    record.matched(&found, &policy, request.headers());
     if let Some(deny) = &found.rule.deny {
         return Err(deny.rejection());
     }

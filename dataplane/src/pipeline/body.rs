@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::HeaderName;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::hygiene;
 use super::isolation;
 use super::permit::Permit;
+use super::respond::Speech;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
 use crate::observe::access_log::Line;
@@ -287,6 +288,7 @@ pub(crate) struct Record {
     random: u128,
     /// Of the request's body, which may pause until the response has ended.
     upload: Option<Rc<Progress>>,
+    speech: Speech,
 }
 
 impl Record {
@@ -309,6 +311,7 @@ impl Record {
             line,
             random: worker.random_128(),
             upload: None,
+            speech: Speech::default(),
         })
     }
 
@@ -332,9 +335,18 @@ impl Record {
         self.line.client = address;
     }
 
-    pub(super) fn matched(&mut self, found: &Found, policy: &Arc<Policy>) {
+    /// The rule that serves the request, and the policy in force there.
+    pub(super) fn matched(&mut self, found: &Found, policy: &Arc<Policy>, headers: &HeaderMap) {
+        if found.rule.is_grpc() {
+            self.speech = Speech::of_grpc_route(headers);
+        }
         self.line.rule = Some(Arc::clone(&found.rule));
         self.line.policy = Some(Arc::clone(policy));
+    }
+
+    /// In which protocol the caller reads a refusal.
+    pub(super) fn speech(&self) -> Speech {
+        self.speech
     }
 
     pub(super) fn admitted(&mut self, permit: &Permit) {
@@ -352,7 +364,7 @@ impl Record {
     }
 
     /// Names the span of this exchange to the service.
-    pub(super) fn hand_trace_on(&self, headers: &mut http::HeaderMap) {
+    pub(super) fn hand_trace_on(&self, headers: &mut HeaderMap) {
         if let Some(trace) = &self.line.trace {
             trace.hand_on(headers);
         }

@@ -1,15 +1,42 @@
 //! The one place where a rejection becomes a response: problem JSON (RFC 9457) with the challenges of RFC 9110 and RFC 6750.
+//!
+//! Callers that speak gRPC read the HTTP status of a refusal as well (gRPC's "HTTP to gRPC Status Code Mapping"), 401 as
+//! UNAUTHENTICATED and 503 as UNAVAILABLE. It has no number for a route that leads nowhere: Gateway API asks for UNAVAILABLE there
+//! (GRPCRoute, `backendRefs`), while 500 would be read as UNKNOWN.
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{HeaderName, Response};
 use serde::Serialize;
 
 use super::body::Body;
-use crate::rejection::Rejection;
+use crate::rejection::{Reason, Rejection};
 
 /// Below it stands one page for each reason.
 const TYPE_BASE: &str = "https://sallyport.dev/reasons/";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// gRPC's number for UNAVAILABLE.
+const UNAVAILABLE: HeaderValue = HeaderValue::from_static("14");
+
+/// In which protocol the caller of a route reads answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Speech {
+    #[default]
+    Http,
+    Grpc,
+}
+
+impl Speech {
+    /// Of a caller of a GRPCRoute: gRPC where the content type says so. Its relatives, such as gRPC-Web, are read by others.
+    pub(super) fn of_grpc_route(headers: &HeaderMap) -> Self {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        match kind.strip_prefix("application/grpc") {
+            Some(rest) if rest.is_empty() || rest.starts_with(['+', ';', ' ']) => Self::Grpc,
+            _ => Self::Http,
+        }
+    }
+}
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -22,7 +49,26 @@ struct Problem<'a> {
 }
 
 /// What the caller reads: nothing of the configuration, and the instance under which the operator finds the rest.
-pub(super) fn problem(rejection: &Rejection, instance: &str) -> Response<Body> {
+pub(super) fn refusal(rejection: &Rejection, speech: Speech, instance: &str) -> Response<Body> {
+    match (speech, rejection.reason) {
+        (Speech::Grpc, Reason::Configuration) => unavailable(rejection.reason.meaning().detail, instance),
+        (Speech::Http | Speech::Grpc, _) => problem(rejection, instance),
+    }
+}
+
+/// A response that is nothing but a head, which gRPC calls Trailers-Only.
+fn unavailable(detail: &str, instance: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(GRPC_STATUS, UNAVAILABLE);
+    if let Ok(message) = HeaderValue::from_str(&format!("{detail} Instance {instance}.")) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    response
+}
+
+fn problem(rejection: &Rejection, instance: &str) -> Response<Body> {
     let meaning = rejection.reason.meaning();
     let problem = Problem {
         r#type: format!("{TYPE_BASE}{}", meaning.code),
@@ -54,7 +100,38 @@ pub(super) fn problem(rejection: &Rejection, instance: &str) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rejection::{Origin, Reason};
+    use crate::rejection::Origin;
+
+    #[test]
+    fn only_grpc_itself_is_answered_in_it() {
+        for (kind, speech) in [
+            ("application/grpc", Speech::Grpc),
+            ("application/grpc+proto", Speech::Grpc),
+            ("application/grpc;charset=utf-8", Speech::Grpc),
+            ("application/grpc ; charset=utf-8", Speech::Grpc),
+            ("application/grpc-web", Speech::Http),
+            ("application/grpc-web+proto", Speech::Http),
+            ("application/grpcx", Speech::Http),
+            ("application/json", Speech::Http),
+            ("text/application/grpc", Speech::Http),
+            ("", Speech::Http),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+            assert_eq!(Speech::of_grpc_route(&headers), speech, "{kind}");
+        }
+        assert_eq!(Speech::of_grpc_route(&HeaderMap::new()), Speech::Http);
+    }
+
+    #[test]
+    fn of_all_reasons_grpc_has_another_answer_for_configuration_only() {
+        for reason in Reason::ALL {
+            let response = refusal(&Rejection::plain(*reason), Speech::Grpc, "0123");
+            let is_of_grpc = response.headers().contains_key(GRPC_STATUS);
+            assert_eq!(is_of_grpc, *reason == Reason::Configuration, "{reason:?}");
+            let status = if is_of_grpc { http::StatusCode::OK } else { reason.meaning().status };
+            assert_eq!(response.status(), status, "{reason:?}");
+        }
+    }
 
     #[tokio::test]
     async fn the_caller_reads_nothing_of_the_configuration() {

@@ -107,6 +107,11 @@ impl Rule {
         Pick::Denied(Denial::configuration("", "no backend was chosen"))
     }
 
+    /// Whether it is a GRPCRoute's.
+    pub fn is_grpc(&self) -> bool {
+        &*self.api.kind == "GRPCRoute"
+    }
+
     /// The redirect that the rule answers with, if it does.
     pub fn redirect(&self) -> Option<&super::filter::Redirect> {
         self.filters.iter().find_map(|filter| match filter {
