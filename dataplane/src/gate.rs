@@ -80,7 +80,7 @@ impl<T> GatedIo<T> {
     /// Guards `inner`. `begun` are bytes that were read from it before.
     pub fn new(inner: T, begun: BytesMut, bounds: GateBounds) -> (Self, Arc<GateControl>) {
         let control = Arc::new(GateControl::new());
-        let timer = Box::pin(tokio::time::sleep(bounds.head_timeout));
+        let timer = Box::pin(tokio::time::sleep(bounds.head_timeout.min(bounds.idle_timeout)));
         let head_began = Some(Instant::now());
         let io = Self {
             inner,
@@ -236,7 +236,8 @@ impl<T> GatedIo<T> {
                 (None, None) => now + self.bounds.idle_timeout,
             };
             if deadline > now {
-                self.timer.as_mut().reset(deadline);
+                // A head that is late in coming may be there a moment later, and the connection idle from then on.
+                self.timer.as_mut().reset(deadline.min(now + self.bounds.idle_timeout));
                 continue;
             }
             let began = self.head_began.is_some() && self.validated < self.buffer.len();
