@@ -67,6 +67,15 @@ struct Demand {
     open: bool,
 }
 
+/// What has become of a look that somebody waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The keys are as new as they will be for now.
+    Ended,
+    /// It takes longer than a request waits: nobody can tell yet which keys the issuer has.
+    UnderWay,
+}
+
 impl Issuers {
     /// Fetches by `means`, on the runtime of `control`.
     pub fn new(means: Means, control: Handle) -> Self {
@@ -159,12 +168,15 @@ impl IssuerKeys {
     }
 
     /// Looks again, unless that was asked for a short while ago; one that is under way is waited for.
-    pub async fn look_again(&self) {
+    pub async fn look_again(&self) -> Look {
         let mut looks = self.looks.subscribe();
         looks.mark_unchanged();
-        if self.task.lock().is_some() && self.is_awaited() {
-            // Whoever waits in vain judges by the keys that are there.
-            let _late = tokio::time::timeout(MAX_WAIT, looks.changed()).await;
+        if self.task.lock().is_none() || !self.is_awaited() {
+            return Look::Ended;
+        }
+        match tokio::time::timeout(MAX_WAIT, looks.changed()).await {
+            Ok(_) => Look::Ended,
+            Err(_) => Look::UnderWay,
         }
     }
 

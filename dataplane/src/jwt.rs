@@ -49,6 +49,8 @@ pub enum TokenFault {
     KeyUnavailable,
     #[error("the token names a key that the issuer does not have")]
     UnknownKey,
+    #[error("the token names a key that is not held, and the issuer has been asked for its keys and not answered yet")]
+    KeyAwaited,
     #[error("the signature is not valid")]
     Signature,
     #[error("the token has expired, or its exp is missing or no date")]

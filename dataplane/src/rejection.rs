@@ -201,7 +201,8 @@ reasons! {
     PermitEnded => FORBIDDEN, "permit-ended", "Permission ended",
         "What this request was admitted by ended before it was answered.",
         "Nothing, where it was intended; else see `streams.endOnExpiry` and how long tokens live.";
-    /// No key is held of the issuer that the token names: most often it has never been reached.
+    /// No key is held of the issuer that the token names: most often it has never been reached. Or the token names a new key, and the
+    /// issuer takes its time to tell its keys.
     IssuerUnreached => SERVICE_UNAVAILABLE, "issuer-unreached", "Token cannot be checked",
         "The access token cannot be checked at the moment. Try again.",
         "See the condition `IssuerHealthy` and the metric `sallyport_issuer_state`; both say why.";

@@ -155,7 +155,6 @@ async fn a_redirect_brings_the_callers_nowhere() {
 #[case::html(ok(HTML))]
 #[case::compressed(compressed())]
 #[case::endless_body(endless_body())]
-#[case::silence(Manner::Silence)]
 #[case::no_key(ok("{\"keys\": []}"))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_issuer_that_turns_hostile_loses_no_key_and_is_welcome_back(#[case] manner: Manner) {
@@ -167,6 +166,30 @@ async fn an_issuer_that_turns_hostile_loses_no_key_and_is_welcome_back(#[case] m
     assert_eq!(world.verdict(&world.hostile.token_of_another_key()).await, "401 token-invalid");
     world.orders.gateway.until(POLICY, "IssuerHealthy", "IssuerStale").await;
     world.orders.gateway.until(POLICY, "Ready", "Ready").await;
+    assert_eq!(world.verdict(&world.hostile.token()).await, "200");
+    all_served(traffic).await;
+    world.hostile.behave();
+    world.orders.gateway.until(POLICY, "IssuerHealthy", "IssuerHealthy").await;
+}
+
+/// While it has been asked and says nothing, nobody can tell whether a key is new: its tokens are not called bad.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuer_that_falls_silent_has_no_token_refused_for_good_while_it_is_asked() {
+    let mut world = World::start().await;
+    world.admit_hostile();
+    world.orders.gateway.until(POLICY, "IssuerHealthy", "IssuerHealthy").await;
+    world.hostile.answer(Manner::Silence);
+    let traffic = world.traffic();
+    let of_another_key = world.hostile.token_of_another_key();
+    assert_eq!(world.verdict(&of_another_key).await, "503 issuer-unreached");
+    assert_eq!(world.verdict(&world.hostile.token()).await, "200", "its known keys go on");
+    world.orders.gateway.until(POLICY, "IssuerHealthy", "IssuerStale").await;
+    world.orders.gateway.until(POLICY, "Ready", "Ready").await;
+    assert_eq!(
+        world.verdict(&of_another_key).await,
+        "401 token-invalid",
+        "the look is over, and has found no such key"
+    );
     assert_eq!(world.verdict(&world.hostile.token()).await, "200");
     all_served(traffic).await;
     world.hostile.behave();

@@ -240,7 +240,7 @@ fn judge(fault: &TokenFault) -> (Progress, Reason) {
     match fault {
         F::InsufficientScope { .. } => (Progress::NotEnough, Reason::ScopeInsufficient),
         F::ClaimMismatch { .. } => (Progress::NotEnough, Reason::ClaimInsufficient),
-        F::KeyUnavailable => (Progress::Unknown, Reason::IssuerUnreached),
+        F::KeyUnavailable | F::KeyAwaited => (Progress::Unknown, Reason::IssuerUnreached),
         F::Issuer => (Progress::Foreign, Reason::TokenInvalid),
         _ => (Progress::Invalid, Reason::TokenInvalid),
     }

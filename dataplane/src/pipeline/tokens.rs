@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::UnixMs;
-use crate::issuer::IssuerKeys;
+use crate::issuer::{IssuerKeys, Look};
 use crate::jwt::{self, Claims, KeyRing, Signatures, TokenCache, TokenFault};
 use crate::runtime::policy::Jwt;
 
@@ -41,17 +41,23 @@ impl Tokens {
     ) -> Result<Arc<Claims>, TokenFault> {
         let KeysInReach { keys, patience } = reach;
         let verdict = self.judge(token, jwt, keys.ring().as_deref(), now);
-        match (&verdict, patience) {
+        let look = match (&verdict, patience) {
             (Err(TokenFault::UnknownKey), Patience::Waits) => keys.look_again().await,
-            (Err(TokenFault::KeyUnavailable), Patience::Waits) => keys.first_look().await,
+            (Err(TokenFault::KeyUnavailable), Patience::Waits) => {
+                keys.first_look().await;
+                Look::Ended
+            }
             (Err(TokenFault::UnknownKey), Patience::AsksOnly) => {
                 keys.ask_to_look_again();
                 return verdict;
             }
             _ => return verdict,
-        }
+        };
         // Also where no look was due: one may have ended since the keys were read.
-        self.judge(token, jwt, keys.ring().as_deref(), now)
+        match (self.judge(token, jwt, keys.ring().as_deref(), now), look) {
+            (Err(TokenFault::UnknownKey), Look::UnderWay) => Err(TokenFault::KeyAwaited),
+            (verdict, _) => verdict,
+        }
     }
 
     fn judge(&self, token: &str, jwt: &Jwt, keys: Option<&KeyRing>, now: UnixMs) -> Result<Arc<Claims>, TokenFault> {
