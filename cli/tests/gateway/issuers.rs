@@ -76,3 +76,15 @@ async fn a_flood_of_unknown_keys_costs_the_issuer_one_look() {
     assert!(issuer.fetches.load(Ordering::SeqCst) - before <= 1);
     assert_eq!(orders.service.count(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_names_one_key_and_is_signed_by_another_is_refused() {
+    let issuer = Issuer::start().await;
+    let orders = Orders::behind(&issuer.name(), "").await;
+    orders.served(&issuer.token("orders-api")).await;
+    let first = issuer.header();
+    issuer.rotate("second");
+    assert_eq!(orders.verdict(&issuer.token("orders-api")).await, "200", "both keys are known from here on");
+    let mixed = issuer.sign(&first, &issuer.claims("orders-api"));
+    assert_eq!(orders.verdict(&mixed).await, "401 token-invalid");
+}

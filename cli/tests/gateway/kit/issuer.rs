@@ -85,11 +85,12 @@ impl Issuer {
         format!("http://{}", self.address)
     }
 
-    /// Makes a key, publishes it beside the others, and signs with it.
+    /// Makes a key, publishes it beside the others, and signs with it: nobody gets a token of it before it is published.
     pub fn rotate(&self, kid: &str) {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        self.keys.lock().push((kid.to_owned(), key));
-        *self.published.lock() = self.key_set().to_string();
+        let mut keys = self.keys.lock();
+        keys.push((kid.to_owned(), key));
+        *self.published.lock() = public(&keys).to_string();
     }
 
     /// Publishes `text` instead of a key set.
@@ -99,16 +100,7 @@ impl Issuer {
 
     /// Its public keys.
     pub fn key_set(&self) -> Value {
-        let keys = self.keys.lock();
-        let keys: Vec<_> = keys
-            .iter()
-            .map(|(kid, key)| {
-                let point = key.public_key().as_ref();
-                json!({ "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "alg": "ES256",
-                        "x": encode(&point[1..33]), "y": encode(&point[33..]) })
-            })
-            .collect();
-        json!({ "keys": keys })
+        public(&self.keys.lock())
     }
 
     /// The claims of a good token for `audience`.
@@ -119,17 +111,21 @@ impl Issuer {
 
     /// A good token for `audience`.
     pub fn token(&self, audience: &str) -> String {
-        self.sign(&self.header(), &self.claims(audience))
+        self.token_with(audience, &json!({}))
     }
 
     /// A good token with some claims of its own; `null` takes one away.
     pub fn token_with(&self, audience: &str, changes: &Value) -> String {
-        self.sign(&self.header(), &merged(self.claims(audience), changes))
+        let claims = merged(self.claims(audience), changes);
+        // The key that the header names is the one that signs, also while another thread rotates.
+        let keys = self.keys.lock();
+        let (kid, key) = keys.last().unwrap();
+        sign_with(key, &header_of(kid).to_string(), &claims.to_string())
     }
 
     /// The header of a good token.
     pub fn header(&self) -> Value {
-        json!({ "alg": "ES256", "typ": "at+jwt", "kid": self.keys.lock().last().unwrap().0 })
+        header_of(&self.keys.lock().last().unwrap().0)
     }
 
     /// Signs anything.
@@ -139,11 +135,30 @@ impl Issuer {
 
     /// Signs what may be no JSON.
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
-        let signed = format!("{}.{}", encode(header), encode(claims));
-        let keys = self.keys.lock();
-        let signature = keys.last().unwrap().1.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        format!("{signed}.{}", encode(signature))
+        sign_with(&self.keys.lock().last().unwrap().1, header, claims)
     }
+}
+
+fn public(keys: &[(String, EcdsaKeyPair)]) -> Value {
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|(kid, key)| {
+            let point = key.public_key().as_ref();
+            json!({ "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "alg": "ES256",
+                    "x": encode(&point[1..33]), "y": encode(&point[33..]) })
+        })
+        .collect();
+    json!({ "keys": keys })
+}
+
+fn header_of(kid: &str) -> Value {
+    json!({ "alg": "ES256", "typ": "at+jwt", "kid": kid })
+}
+
+fn sign_with(key: &EcdsaKeyPair, header: &str, claims: &str) -> String {
+    let signed = format!("{}.{}", encode(header), encode(claims));
+    let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+    format!("{signed}.{}", encode(signature))
 }
 
 pub fn encode(bytes: impl AsRef<[u8]>) -> String {
