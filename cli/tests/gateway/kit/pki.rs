@@ -32,9 +32,16 @@ impl Authority {
 
     /// A certificate for `names`.
     pub fn issue(&self, names: &[&str]) -> Identity {
+        self.issue_changed(names, |_| {})
+    }
+
+    /// A certificate for `names` that is not as it should be.
+    pub fn issue_changed(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let key = KeyPair::generate().unwrap();
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.0).unwrap();
         Identity {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
@@ -68,20 +75,21 @@ impl Authority {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
         builder
             .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![identity.der.clone()], identity.key())
+            .with_single_cert(vec![identity.der.clone()], identity.private_key())
             .unwrap()
     }
 }
 
 impl Identity {
-    fn key(&self) -> PrivateKeyDer<'static> {
+    pub fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_der.clone()))
     }
 
     /// A service with this certificate.
     pub fn server(&self, alpn: &[&str]) -> ServerConfig {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-        let mut config = builder.with_no_client_auth().with_single_cert(vec![self.der.clone()], self.key()).unwrap();
+        let mut config =
+            builder.with_no_client_auth().with_single_cert(vec![self.der.clone()], self.private_key()).unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config
     }
