@@ -34,3 +34,4 @@ mod routing_grpc;
 mod services_tls;
 mod standing;
 mod streams;
+mod subscriptions;
