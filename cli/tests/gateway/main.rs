@@ -34,4 +34,5 @@ mod routing_grpc;
 mod services_tls;
 mod standing;
 mod streams;
+mod streams_end;
 mod subscriptions;
