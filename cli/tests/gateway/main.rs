@@ -11,6 +11,7 @@ mod attack_http2;
 mod attack_path;
 mod attack_tls;
 mod availability;
+mod bounds;
 mod changes;
 #[cfg(feature = "endure")]
 mod endure;

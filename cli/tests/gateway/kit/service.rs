@@ -112,7 +112,9 @@ async fn serve(
         let (seen, certificate) = (Arc::clone(&seen), certificate.clone());
         async move { Ok::<_, Infallible>(answer(request, certificate, &seen).await) }
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // More than any gateway lets through.
+    builder.http1().max_headers(2000).http2().max_header_list_size(1 << 20);
     let _ended = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
 
