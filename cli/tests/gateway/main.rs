@@ -13,6 +13,7 @@ mod attack_tls;
 mod availability;
 mod bounds;
 mod changes;
+mod early_answers;
 #[cfg(feature = "endure")]
 mod endure;
 mod exhaustion;

@@ -80,6 +80,8 @@ struct Upstream {
     body: Incoming,
     worker: Rc<Worker>,
     lease: Option<Lease<RequestBody>>,
+    /// Of the request's body, if there is one: the answer may end before it.
+    upload: Option<Rc<Progress>>,
     watch: Watch<Standing>,
 }
 
@@ -135,9 +137,10 @@ impl Body {
         body: Incoming,
         worker: &Rc<Worker>,
         lease: Option<Lease<RequestBody>>,
+        upload: Option<Rc<Progress>>,
         watch: Watch<Standing>,
     ) -> Self {
-        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease, watch };
+        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease, upload, watch };
         if upstream.body.is_end_stream() {
             upstream.give_back();
         }
@@ -146,8 +149,11 @@ impl Body {
 }
 
 impl Upstream {
+    /// Where the request's body is still under way, or broke off, the connection is in the middle of a message: it serves nobody
+    /// else, and ends with the body.
     fn give_back(&mut self) {
-        if let Some(lease) = self.lease.take() {
+        let is_sent = self.upload.as_ref().is_none_or(|upload| upload.is_whole());
+        if let Some(lease) = self.lease.take().filter(|_| is_sent) {
             self.worker.upstreams().give_back(lease);
         }
     }
@@ -162,11 +168,16 @@ impl Upstream {
                 self.give_back();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(frame)) => {
-                if self.body.is_end_stream() && frame.is_ok() {
+            Poll::Ready(Some(Ok(frame))) => {
+                if self.body.is_end_stream() {
                     self.give_back();
                 }
-                Poll::Ready(Some(frame.map_err(BodyFault::Upstream)))
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(fault))) => {
+                // Nobody can say where on the connection the next answer would begin.
+                self.lease = None;
+                Poll::Ready(Some(Err(BodyFault::Upstream(fault))))
             }
             Poll::Pending => self.watch.poll_fall(context).map(|fallen| Some(Err(fallen.into()))),
         }
@@ -377,9 +388,9 @@ impl Record {
     }
 
     /// The response has begun while the request's body may still be under way.
-    pub(super) fn answering(&mut self, upload: Rc<Progress>) {
+    pub(super) fn answering(&mut self, upload: &Rc<Progress>) {
         upload.answering();
-        self.upload = Some(upload);
+        self.upload = Some(Rc::clone(upload));
     }
 
     pub(super) fn refused(&mut self, rejection: Rejection) {

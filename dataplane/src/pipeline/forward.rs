@@ -96,7 +96,7 @@ pub(super) async fn forward(
     let Exchange { response, address, lease } =
         exchange.map_err(|rejection| upload.as_ref().and_then(|upload| upload.refusal()).unwrap_or(rejection))?;
     record.upstream(address, asked);
-    if let Some(upload) = upload {
+    if let Some(upload) = &upload {
         record.answering(upload);
     }
     let (mut response, body) = match (upgrade, response.status()) {
@@ -121,7 +121,7 @@ pub(super) async fn forward(
     }
     changes.response(response.headers_mut());
     watch.until(record.deadline(found.rule.request_timeout));
-    Ok(response.map(|()| Body::upstream(body, worker, lease, watch)))
+    Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch)))
 }
 
 /// Who is to be asked, and what it is shown.

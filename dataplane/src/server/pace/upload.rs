@@ -26,7 +26,19 @@ pub struct Upload<B = Incoming> {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     is_answering: Cell<bool>,
-    has_stalled: Cell<bool>,
+    stage: Cell<Stage>,
+}
+
+/// How far a request's body has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// There may be more.
+    #[default]
+    UnderWay,
+    /// All of it has been handed on.
+    Whole,
+    Stalled,
+    Broken,
 }
 
 impl Progress {
@@ -40,10 +52,19 @@ impl Progress {
         self.is_answering.set(false);
     }
 
+    /// Whether all of the body has been handed on: before that the service's connection is in the middle of a message.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.stage.get() == Stage::Whole
+    }
+
     /// What the caller is told where the exchange has failed because of its body.
     pub(crate) fn refusal(&self) -> Option<Rejection> {
-        let why = || Rejection::because(Reason::BodyTooSlow, "nothing of the body came for bounds.bodyTimeout");
-        self.has_stalled.get().then(why)
+        let (reason, why) = match self.stage.get() {
+            Stage::UnderWay | Stage::Whole => return None,
+            Stage::Stalled => (Reason::BodyTooSlow, "nothing of the body came for bounds.bodyTimeout"),
+            Stage::Broken => (Reason::BodyBroken, "the body ended early, or its framing is wrong"),
+        };
+        Some(Rejection::because(reason, why))
     }
 }
 
@@ -82,12 +103,22 @@ impl<B> Upload<B> {
     fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.patience.poll(context).is_ready() {
             if !self.progress.is_answering.get() {
-                self.progress.has_stalled.set(true);
+                self.progress.stage.set(Stage::Stalled);
                 return Poll::Ready(());
             }
             self.patience.relax();
         }
         Poll::Pending
+    }
+}
+
+impl<B: HttpBody> Upload<B> {
+    fn note(&self, frame: &Option<Result<Frame<B::Data>, B::Error>>) {
+        match frame {
+            Some(Err(_)) => self.progress.stage.set(Stage::Broken),
+            Some(Ok(_)) if !self.body.is_end_stream() => {}
+            Some(Ok(_)) | None => self.progress.stage.set(Stage::Whole),
+        }
     }
 }
 
@@ -102,6 +133,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Upload<B> {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             this.patience.relax();
+            this.note(&frame);
             return Poll::Ready(frame.map(|frame| frame.map_err(UploadFault::Broken)));
         }
         this.poll_stall(context).map(|()| Some(Err(UploadFault::Stalled)))
@@ -150,6 +182,29 @@ mod tests {
         assert!(matches!(upload.frame().await, Some(Err(UploadFault::Stalled))));
         assert_eq!(began.elapsed(), LIMIT * 27 / 10 + LIMIT);
         assert_eq!(progress.refusal().unwrap().reason, Reason::BodyTooSlow);
+    }
+
+    /// Two pieces, and then what comes last: an error, or the end.
+    async fn progress_after(last: Option<&'static str>) -> Rc<Progress> {
+        let piece = || Ok(Frame::data(Bytes::from_static(b"x")));
+        let frames = [piece(), piece()].into_iter().chain(last.map(|why| Err(std::io::Error::other(why))));
+        let progress = Rc::<Progress>::default();
+        let mut upload = Upload::new(StreamBody::new(futures_util::stream::iter(frames)), LIMIT, &progress);
+        for _ in 0..2 {
+            assert!(!progress.is_whole() && progress.refusal().is_none());
+            upload.frame().await.unwrap().unwrap();
+        }
+        assert_eq!(upload.frame().await.is_some(), last.is_some());
+        progress
+    }
+
+    #[tokio::test]
+    async fn a_body_is_whole_at_its_end_and_never_after_an_error() {
+        let whole = progress_after(None).await;
+        assert!(whole.is_whole() && whole.refusal().is_none());
+        let broken = progress_after(Some("no more")).await;
+        assert!(!broken.is_whole());
+        assert_eq!(broken.refusal().unwrap().reason, Reason::BodyBroken);
     }
 
     #[tokio::test(start_paused = true)]
