@@ -17,12 +17,14 @@ pub mod tokens;
 pub mod turns;
 mod watch;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming as IncomingBody;
 use hyper::upgrade::OnUpgrade;
+use tokio::time::Instant;
 
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
@@ -34,6 +36,7 @@ use crate::server::worker::Worker;
 use authenticate::Caller;
 use body::{Body, Record};
 use incoming::Arrival;
+use permit::Permit;
 
 /// Serves one request. Never fails: whatever goes wrong is an answer, a panic included.
 pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<IncomingBody>) -> Response<Body> {
@@ -100,8 +103,8 @@ async fn handle(
     if let Some(redirect) = found.rule.redirect() {
         return answer_redirect(redirect, &policy, &caller, &arrival, connection, found.matched);
     }
-    let permit = permit::authorise(&policy, &caller).await?;
-    rehearse(&policy, &caller, record).await;
+    let until = record.deadline(found.rule.request_timeout);
+    let permit = in_time(until, pin!(judge(&policy, &caller, record))).await?;
     record.admitted(&permit);
     let request = forward::Admitted {
         request,
@@ -109,7 +112,7 @@ async fn handle(
         upgrade,
         found,
         listener: listener.clone(),
-        runtime: std::sync::Arc::clone(&runtime),
+        runtime: Arc::clone(&runtime),
     };
     pin!(forward::forward(worker, connection, request, permit, record)).await
 }
@@ -122,6 +125,23 @@ fn judge_parameters(listener: &Listener, asked: &Asked<'_>, found: &Found) -> Re
         return Ok(());
     }
     Err(Rejection::because(Reason::Malformed, "without its parameters the path would lead to another rule"))
+}
+
+/// Whether the caller may ask, and what policies in Report mode would have said.
+async fn judge(policy: &Arc<Policy>, caller: &Caller<'_>, record: &mut Record) -> Result<Permit, Rejection> {
+    let permit = permit::authorise(policy, caller).await?;
+    rehearse(policy, caller, record).await;
+    Ok(permit)
+}
+
+/// What comes of `work` if it ends in the time that the route gives a request: keys of an issuer may have to be waited for.
+async fn in_time<T>(
+    until: Option<Instant>,
+    work: Pin<&mut impl Future<Output = Result<T, Rejection>>>,
+) -> Result<T, Rejection> {
+    let Some(until) = until else { return work.await };
+    let late = || Rejection::because(Reason::UpstreamTimeout, "the time that the route gives a request is over");
+    tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Evaluates what is only reported, and reports it.

@@ -25,7 +25,7 @@ use crate::names::Names;
 use crate::rejection::Reason;
 use crate::server::descriptors::Descriptors;
 pub use connect::OnThisWorker;
-use places::Place;
+use places::{Addresses, Place};
 use target::Target;
 
 /// Idle connections to one endpoint: a burst beyond this pays for new ones.
@@ -80,6 +80,23 @@ enum Reuse {
     Forbidden,
 }
 
+/// One try at one place.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    place: &'a Place,
+    reuse: Reuse,
+    ends: Ends,
+}
+
+/// Until when an attempt has what; `None` is no end.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// The response to its last byte.
+    whole: Option<Instant>,
+    /// The head of the response.
+    head: Option<Instant>,
+}
+
 struct Connected<B> {
     sender: Sender<B>,
     address: SocketAddr,
@@ -91,6 +108,8 @@ pub struct Exchange<B> {
     pub response: Response<Incoming>,
     pub address: SocketAddr,
     pub lease: Option<Lease<B>>,
+    /// Until when its body has to have ended.
+    pub until: Option<Instant>,
 }
 
 /// An HTTP/1.1 connection that is busy until the response's body has ended.
@@ -138,8 +157,13 @@ impl UpstreamFailure {
 /// What the exchange needs besides the request.
 #[derive(Clone, Copy)]
 pub struct Terms {
-    /// Until the head of the response.
-    pub timeout: Option<Duration>,
+    /// The end of everything: name look-ups, connecting, attempts at all places, and the response to its last byte.
+    pub until: Option<Instant>,
+    /// For one attempt: connecting, and the response to its last byte. A place that is asked a second time, since its kept
+    /// connection was closed, has no more.
+    pub attempt: Option<Duration>,
+    /// For one attempt until the head of the response.
+    pub head: Option<Duration>,
     /// Whether the connection will become a tunnel: it is made for it alone, with HTTP/1.1.
     pub purpose: Purpose,
 }
@@ -177,13 +201,13 @@ where
     ) -> Result<Exchange<B>, UpstreamFailure> {
         self.turn.set(self.turn.get().wrapping_add(1));
         let mut places = target.places.order(self.turn.get());
-        let mut next = places.next().map(|place| (place, Reuse::Allowed));
+        let mut attempt = places.next().map(|place| Attempt::at(place, terms));
         let mut failure = UpstreamFailure::NoEndpoint;
         let mut request = request;
-        while let Some((place, reuse)) = next {
-            let again = match self.connection(target, place, terms.purpose, reuse).await {
+        while let Some(now) = attempt {
+            let again = match self.connection(target, &now, terms.purpose).await {
                 Ok(Connected { sender, address, was_kept }) => {
-                    match pin!(self.exchange(target, sender, address, request, terms)).await {
+                    match pin!(self.exchange(target, sender, address, request, now.ends)).await {
                         Ok(exchange) => return Ok(exchange),
                         Err((error, None)) => return Err(error),
                         Err((error, Some(unsent))) => {
@@ -198,12 +222,11 @@ where
                     false
                 }
             };
+            if terms.until.is_some_and(|until| until <= Instant::now()) {
+                break;
+            }
             // The service may have closed a connection that was kept while the request came: that says nothing of the service.
-            next = if again {
-                Some((place, Reuse::Forbidden))
-            } else {
-                places.next().map(|place| (place, Reuse::Allowed))
-            };
+            attempt = if again { Some(now.afresh()) } else { places.next().map(|place| Attempt::at(place, terms)) };
         }
         Err(failure)
     }
@@ -237,33 +260,37 @@ where
     async fn connection(
         &self,
         target: &Target,
-        place: &Place,
+        attempt: &Attempt<'_>,
         purpose: Purpose,
-        reuse: Reuse,
     ) -> Result<Connected<B>, UpstreamFailure> {
-        let addresses = match place.address(self.rules) {
+        let mut deadline = None;
+        let addresses = match attempt.place.address(self.rules) {
             Some(address) => address?,
             // Boxed, as is connecting: what is rarely done must not make every request larger.
-            None => Box::pin(place.resolve(&self.names, self.rules)).await?,
+            None => Box::pin(self.resolve(attempt, *deadline.insert(attempt.connect_until(target)))).await?,
         };
         let mut failure = UpstreamFailure::NoEndpoint;
-        let (count, mut deadline) = (addresses.len(), None);
+        let count = addresses.len();
         for (tried, address) in addresses.into_iter().enumerate() {
             if purpose == Purpose::Exchange
-                && reuse == Reuse::Allowed
+                && attempt.reuse == Reuse::Allowed
                 && let Some(sender) = self.kept(target, address)
             {
                 return Ok(Connected { sender, address, was_kept: true });
             }
-            let now = Instant::now();
-            let deadline = *deadline.get_or_insert(now + target.connect_timeout);
-            let share = share(deadline.duration_since(now), count - tried);
+            let deadline = *deadline.get_or_insert_with(|| attempt.connect_until(target));
+            let share = share(deadline.saturating_duration_since(Instant::now()), count - tried);
             match Box::pin(self.connect(target, address, purpose, share)).await {
                 Ok(sender) => return Ok(Connected { sender, address, was_kept: false }),
                 Err(error) => failure = error,
             }
         }
         Err(failure)
+    }
+
+    async fn resolve(&self, attempt: &Attempt<'_>, deadline: Instant) -> Result<Addresses, UpstreamFailure> {
+        let found = tokio::time::timeout_at(deadline, attempt.place.resolve(&self.names, self.rules)).await;
+        found.unwrap_or_else(|_| Err(UpstreamFailure::ConnectTimeout { place: attempt.place.to_string() }))
     }
 
     /// A connection that is open already.
@@ -305,8 +332,9 @@ where
         sender: Sender<B>,
         address: SocketAddr,
         request: Request<B>,
-        terms: Terms,
+        ends: Ends,
     ) -> Result<Exchange<B>, (UpstreamFailure, Option<Box<Request<B>>>)> {
+        let until = ends.whole;
         let key = Key { target: target.identity, address };
         let exchange = async {
             match sender {
@@ -316,7 +344,7 @@ where
                     }
                     let response =
                         sender.try_send_request(origin_form(request)).await.map_err(|error| unsent(error, address))?;
-                    Ok(Exchange { response, address, lease: Some(Lease { key, sender }) })
+                    Ok(Exchange { response, address, lease: Some(Lease { key, sender }), until })
                 }
                 Sender::Http2(mut sender) => {
                     if let Err(source) = sender.ready().await {
@@ -325,17 +353,51 @@ where
                     }
                     let request = absolute_form(request, target.is_tls());
                     let response = sender.try_send_request(request).await.map_err(|error| unsent(error, address))?;
-                    Ok(Exchange { response, address, lease: None })
+                    Ok(Exchange { response, address, lease: None, until })
                 }
             }
         };
-        match terms.timeout {
+        match ends.head() {
             None => exchange.await,
-            Some(timeout) => tokio::time::timeout(timeout, exchange)
+            Some(end) => tokio::time::timeout_at(end, exchange)
                 .await
                 .unwrap_or(Err((UpstreamFailure::Timeout { address }, None))),
         }
     }
+}
+
+impl<'a> Attempt<'a> {
+    /// Begins now.
+    fn at(place: &'a Place, terms: Terms) -> Self {
+        Self { place, reuse: Reuse::Allowed, ends: Ends::of(terms) }
+    }
+
+    /// The same place on a connection of its own, in what is left of the time.
+    fn afresh(self) -> Self {
+        Self { reuse: Reuse::Forbidden, ..self }
+    }
+
+    fn connect_until(&self, target: &Target) -> Instant {
+        let until = Instant::now() + target.connect_timeout;
+        self.ends.head().map_or(until, |end| end.min(until))
+    }
+}
+
+impl Ends {
+    /// The ends of an attempt that begins now. Without terms the clock is not read.
+    fn of(terms: Terms) -> Self {
+        let from_now = |time: Option<Duration>| time.map(|time| Instant::now() + time);
+        Self { whole: earliest(terms.until, from_now(terms.attempt)), head: from_now(terms.head) }
+    }
+
+    fn head(self) -> Option<Instant> {
+        earliest(self.whole, self.head)
+    }
+}
+
+/// The earlier of two ends, where `None` is no end.
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 /// What of the time that is `left` one of `addresses` has: one that does not answer leaves some to the others.

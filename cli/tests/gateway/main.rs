@@ -14,6 +14,7 @@ mod availability;
 mod bounds;
 mod changes;
 mod early_answers;
+mod deadlines;
 #[cfg(feature = "endure")]
 mod endure;
 mod exhaustion;

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -87,13 +86,11 @@ pub(super) async fn forward(
     let own = credential.and_then(|credential| credential.own_header()).cloned();
     let (body, upload) = RequestBody::of_caller(body, Guard { backend: Arc::clone(&backend), own }, &standing, record);
     let mut watch = standing.watched();
-    let terms = Terms {
-        timeout: timeout(&found, target.request_timeout),
-        purpose: if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange },
-    };
+    let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
+    let terms = terms(&found, target, record, purpose);
     let asked = Instant::now();
     let exchange = pin!(ask(worker, target, Request::from_parts(head, body), terms, &mut watch)).await;
-    let Exchange { response, address, lease } =
+    let Exchange { response, address, lease, until } =
         exchange.map_err(|rejection| upload.as_ref().and_then(|upload| upload.refusal()).unwrap_or(rejection))?;
     record.upstream(address, asked);
     if let Some(upload) = &upload {
@@ -120,7 +117,7 @@ pub(super) async fn forward(
         reflection::withdraw(response.headers_mut(), shown)?;
     }
     changes.response(response.headers_mut());
-    watch.until(record.deadline(found.rule.request_timeout));
+    watch.until(until);
     Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch)))
 }
 
@@ -182,10 +179,13 @@ fn split(response: Response<Incoming>) -> (Response<()>, Incoming) {
     (Response::from_parts(head, ()), body)
 }
 
-/// The shorter of what the route and the backend allow.
-fn timeout(found: &Found, of_backend: Option<Duration>) -> Option<Duration> {
-    let of_route = found.rule.backend_request_timeout.into_iter().chain(found.rule.request_timeout).min();
-    of_route.or(of_backend)
+/// A route's times (GEP-1742) beat the Backend's, which is for the head of the response alone.
+fn terms(found: &Found, target: &Target, record: &Record, purpose: Purpose) -> Terms {
+    let rule = &found.rule;
+    let until = record.deadline(rule.request_timeout);
+    let is_timed = until.is_some() || rule.backend_request_timeout.is_some();
+    let head = target.request_timeout.filter(|_| !is_timed);
+    Terms { until, attempt: rule.backend_request_timeout, head, purpose }
 }
 
 /// Takes out every key, every identity that only the gateway may state, and the place of its own credential.
@@ -299,7 +299,8 @@ impl Rewritten<'_> {
     }
 }
 
-/// Answers 101; what comes with it joins the two connections, until either ends or what `watch` looks at falls.
+/// Answers 101; what comes with it joins the two connections, until either ends, what `watch` looks at falls, or the worker has
+/// drained nearly long enough: then both sides are told.
 fn tunnel(
     connection: &Connection,
     upgrade: Upgrade,

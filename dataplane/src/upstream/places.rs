@@ -1,6 +1,7 @@
 //! The endpoints of a Backend: where they are, and in which order one request tries them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -120,6 +121,15 @@ impl Place {
                     resolved.map_err(|source| UpstreamFailure::Connect { place: name.to_string(), source })?;
                 permitted(resolved.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect(), rules)
             }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Host(name, port) => write!(f, "{name}:{port}"),
         }
     }
 }
