@@ -21,7 +21,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming as IncomingBody;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
@@ -191,9 +191,47 @@ pub(crate) struct Upgrade {
 /// The upgrade that was asked for, taken out of the request. `h2c` is not one: it is answered in HTTP/1.1.
 fn takes_upgrade(request: &mut Request<IncomingBody>) -> Option<Upgrade> {
     let to = request.headers().get(header::UPGRADE)?.clone();
-    let named = request.headers().get_all(header::CONNECTION).into_iter().filter_map(|line| line.to_str().ok());
-    let named = named.flat_map(|line| line.split(',')).any(|member| member.trim().eq_ignore_ascii_case("upgrade"));
-    let h2c = to.to_str().is_ok_and(|to| to.split(',').any(|one| one.trim().eq_ignore_ascii_case("h2c")));
-    let possible = named && !h2c && request.version() == http::Version::HTTP_11;
-    possible.then(|| Upgrade { to, connection: hyper::upgrade::on(request) })
+    let is_one = request.version() == http::Version::HTTP_11 && asks_for_upgrade(request.headers());
+    is_one.then(|| Upgrade { to, connection: hyper::upgrade::on(request) })
+}
+
+/// Read as the gate reads it, which lets bytes of a tunnel pass: by bytes, and every line.
+fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+    let named = hygiene::members(headers, &header::CONNECTION).any(|member| member.eq_ignore_ascii_case(b"upgrade"));
+    named && !hygiene::members(headers, &header::UPGRADE).any(|member| member.eq_ignore_ascii_case(b"h2c"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h2c_is_no_upgrade_whatever_stands_beside_it() {
+        for (connection, to, asks) in [
+            (&b"upgrade"[..], &b"websocket"[..], true),
+            (b"keep-alive, Upgrade", b"websocket", true),
+            (b"\xff, upgrade", b"websocket", true),
+            (b"keep-alive", b"websocket", false),
+            (b"upgrade\xff", b"websocket", false),
+            (b"upgrade", b"h2c", false),
+            (b"upgrade", b"websocket, H2C", false),
+            (b"upgrade", b"h2c,\x80", false),
+            (b"upgrade", b"\x80, h2c", false),
+        ] {
+            let value = |bytes: &[u8]| http::HeaderValue::from_bytes(bytes).unwrap();
+            let headers = HeaderMap::from_iter([(header::CONNECTION, value(connection)), (header::UPGRADE, value(to))]);
+            assert_eq!(asks_for_upgrade(&headers), asks, "{} {}", connection.escape_ascii(), to.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn h2c_in_a_line_of_its_own_is_none_either() {
+        for order in [["websocket", "h2c"], ["h2c", "websocket"]] {
+            let mut headers = HeaderMap::from_iter([(header::CONNECTION, http::HeaderValue::from_static("upgrade"))]);
+            for to in order {
+                headers.append(header::UPGRADE, http::HeaderValue::from_static(to));
+            }
+            assert!(!asks_for_upgrade(&headers), "{order:?}");
+        }
+    }
 }

@@ -19,8 +19,8 @@ fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// What `Connection` says as a rule: nothing about fields that would not be removed without it.
-fn is_option(member: &str) -> bool {
-    ["close", "keep-alive"].iter().any(|option| member.eq_ignore_ascii_case(option))
+fn is_option(member: &[u8]) -> bool {
+    [&b"close"[..], b"keep-alive"].iter().any(|option| member.eq_ignore_ascii_case(option))
 }
 
 /// Fields that reach no service.
@@ -97,9 +97,10 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Most name a field of the connection, which goes anyway, or none.
     let others = members(headers, &header::CONNECTION).filter(|name| !is_option(name));
     // Where a request came from is told to more than the next hop, and was judged: nobody takes it away by naming it.
-    let named = others.filter_map(|name| name.parse().ok()).filter(|name: &HeaderName| !tells_origin(name.as_str()));
+    let named = others.filter_map(|name| HeaderName::from_bytes(name).ok());
+    let named = named.filter(|name| !tells_origin(name.as_str()));
     let named: SmallVec<[HeaderName; 4]> = named.collect();
-    let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case("trailers"));
+    let trailers = members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case(b"trailers"));
     for name in named.iter().chain(&own) {
         headers.remove(name);
     }
@@ -170,10 +171,11 @@ static NEVER_TRAILERS: [HeaderName; 14] = [
     header::UPGRADE,
 ];
 
-/// The comma-separated members of every line of `name`.
-fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim)
+/// The comma-separated members of every line of `name`. As bytes, which is how the gate reads them: a byte that is no text hides
+/// no other member of its line.
+pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// Equal once dash and underscore are the same; header names are lower case already.
@@ -204,6 +206,17 @@ mod tests {
         let mut found = headers(&[("connection", "close, X-One"), ("x-one", "1"), ("x-two", "2"), ("keep-alive", "5")]);
         remove_hop_by_hop(&mut found);
         assert_eq!(found, headers(&[("x-two", "2")]));
+    }
+
+    #[test]
+    fn what_is_no_text_hides_nothing_that_connection_names() {
+        for line in [&b"x-one, \xff"[..], b"\xff, X-One", b"\x80\x81,x-one,", b"close, \xffx-one, x-one"] {
+            let mut found = headers(&[("x-one", "1"), ("x-two", "2"), ("te", "trailers")]);
+            found.insert("connection", HeaderValue::from_bytes(line).unwrap());
+            found.append("te", HeaderValue::from_bytes(b"\xff, trailers").unwrap());
+            remove_hop_by_hop(&mut found);
+            assert_eq!(found, headers(&[("x-two", "2"), ("te", "trailers")]), "{}", line.escape_ascii());
+        }
     }
 
     #[test]
