@@ -37,6 +37,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Read at once: a typical head with its token, and a page of body.
 pub(crate) const READ_BYTES: usize = 8 * 1024;
 
+/// Bytes that are kept while it is not decided whether they are HTTP: what a WebSocket's caller may say before it is answered.
+const HELD_BYTES: usize = READ_BYTES;
+
 /// Bounds of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct GateBounds {
@@ -214,15 +217,16 @@ impl<T> GatedIo<T> {
         self.state = State::Refused;
     }
 
-    /// What the service has decided about an upgrade.
-    fn follow_decision(&mut self) {
-        if let State::Held(number) = self.state {
-            match self.control.decision(number) {
-                Some(control::Decision::Tunnel) => self.state = State::Tunnel,
-                Some(control::Decision::Resume) => self.state = State::Head,
-                None => {}
-            }
+    /// Whether the service has decided about the upgrade that bytes are held for; the task is woken when it does.
+    fn is_decided(&mut self, context: &mut Context<'_>) -> bool {
+        let State::Held(number) = self.state else { return true };
+        self.control.wake_on_decision(context.waker());
+        match self.control.decision(number) {
+            Some(control::Decision::Tunnel) => self.state = State::Tunnel,
+            Some(control::Decision::Resume) => self.state = State::Head,
+            None => return false,
         }
+        true
     }
 
     /// Ends what takes too long: a head by a refusal, an idle connection by its end.
@@ -274,12 +278,16 @@ impl<T: AsyncRead + Unpin> AsyncRead for GatedIo<T> {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, *fault)));
                 }
                 State::Held(_) => {
-                    this.control.wake_on_decision(context.waker());
-                    this.follow_decision();
-                    if matches!(this.state, State::Held(_)) {
+                    if this.is_decided(context) {
+                        continue;
+                    }
+                    // As for any request under way: a caller that goes away is noticed, if it has not said too much before.
+                    if this.poll_deadline(context).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    if this.buffer.len() >= HELD_BYTES {
                         return Poll::Pending;
                     }
-                    continue;
                 }
                 State::Head => {
                     if let Poll::Ready(late) = this.poll_deadline(context) {

@@ -235,6 +235,56 @@ async fn nothing_follows_an_upgrade_before_it_is_decided() {
     }
 }
 
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+
+/// Whatever it has said before, as long as that is little.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_while_its_upgrade_is_decided_is_noticed() {
+    for said in [&b""[..], b"\x01raw"] {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let (mut gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+        client.write_all(&[UPGRADE, said].concat()).await.unwrap();
+        let mut seen = [0; 512];
+        assert_eq!(gated.read(&mut seen).await.unwrap(), UPGRADE.len());
+        control.take_up();
+        drop(client);
+        let end = tokio::time::timeout(Duration::from_secs(1), gated.read(&mut seen)).await;
+        assert_eq!(end.expect("the end is noticed").unwrap(), 0, "{said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_for_an_upgrade_is_bounded_and_lost_to_nobody() {
+    let (mut client, server) = tokio::io::duplex(1 << 20);
+    let (mut gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+    let said: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    client.write_all(&[UPGRADE, &said].concat()).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut seen = [0; 512];
+    assert_eq!(gated.read(&mut seen).await.unwrap(), UPGRADE.len());
+    control.take_up();
+    assert!(tokio::time::timeout(BOUNDS.idle_timeout * 3, gated.read(&mut seen)).await.is_err(), "it is under way");
+    assert!(gated.buffer.len() < HELD_BYTES + READ_BYTES, "{}", gated.buffer.len());
+    control.tunnel();
+    let mut rest = Vec::new();
+    gated.read_to_end(&mut rest).await.unwrap();
+    assert!(rest == said, "{} bytes of {}", rest.len(), said.len());
+}
+
+/// Its request has ended without a word about the upgrade: nobody will decide any more.
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_that_nobody_decides_is_not_held_for_ever() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let (mut gated, control) = GatedIo::new(server, BytesMut::new(), BOUNDS);
+    client.write_all(UPGRADE).await.unwrap();
+    let mut seen = [0; 512];
+    assert_eq!(gated.read(&mut seen).await.unwrap(), UPGRADE.len());
+    control.take_up();
+    control.finish(Instant::now());
+    let end = tokio::time::timeout(BOUNDS.idle_timeout * 3, gated.read(&mut seen)).await;
+    assert_eq!(end.expect("an end").unwrap(), 0);
+}
+
 /// On a connection that is kept alive, and where the upgrade was sent before the answer to the request in front of it.
 #[tokio::test(start_paused = true)]
 async fn what_is_answered_to_an_earlier_request_decides_no_upgrade() {
