@@ -1,6 +1,11 @@
 //! Bytes that two parsers could read in two ways: refused, the connection closed, nothing at the service.
 
-use crate::kit::caller::{HOST, Heard, raw};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use tokio::net::TcpStream;
+
+use crate::kit::caller::{HOST, Heard, http2, raw, read};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route};
 use crate::kit::service::Service;
@@ -117,6 +122,33 @@ async fn request_lines_and_hosts_in_doubt_are_refused() {
         wrong.extend(refused(&gateway, &service, what, text.as_bytes(), *status).await);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// CONNECT in HTTP/2 has no path, and is refused as it is in HTTP/1.
+#[tokio::test]
+async fn connect_in_http_2_is_not_served() {
+    let (gateway, service) = world().await;
+    let mut sender = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let request = Request::connect(HOST).body(Empty::<Bytes>::new()).unwrap();
+    let answer = read(sender.send_request(request).await.unwrap()).await;
+    assert_eq!((answer.verdict().as_str(), service.count()), ("501 method-unsupported", 0));
+}
+
+/// Hyper would answer by itself, and nobody would see it in log or metric.
+#[tokio::test]
+async fn targets_that_no_reader_takes_are_refused_by_the_table() {
+    let (gateway, service) = world().await;
+    let targets = ["/orders/<x>", "/orders/a`b", "/orders?a=<b>", "/orders?a=\"b\"", "http://", "http://a@/orders"];
+    for target in targets {
+        let heard = raw(gateway.http(), format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await;
+        assert_eq!((heard.statuses(), heard.closed), (vec![400], true), "{target}: {heard:?}");
+        assert!(heard.text.contains("malformed-request"), "{target}: {heard:?}");
+    }
+    let lines = gateway.log(targets.len()).await;
+    assert!(lines.iter().all(|line| line["refusal"]["reason"] == "malformed-request"), "{lines:?}");
+    let counter = format!("sallyport_decisions_total{{reason=\"malformed-request\"}} {}", targets.len());
+    assert!(gateway.metrics().await.contains(&counter));
+    assert_eq!(service.count(), 0);
 }
 
 /// Chunk framing breaks after the head was good: the request may have begun at the service, but never ends there as a whole one.

@@ -9,9 +9,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::kit::caller::{HOST, get_http2, http2, read};
+use crate::kit::caller::{HOST, get_http2, http2, read, tls};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
+use crate::kit::pki::Authority;
+use crate::kit::secured::certificate;
 use crate::kit::service::Service;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -142,6 +144,55 @@ async fn a_preface_or_a_head_that_comes_drop_by_drop_buys_no_time() {
     let second = [settings, served, frame(HEADERS, END_STREAM, 3, &head())].concat();
     assert!(drip(&gateway, &second, |_| frame(CONTINUATION, 0, 3, &[])).await, "the second head");
     assert!(service.count() <= 1, "what was served was whole");
+}
+
+/// A gateway that takes HTTPS, and who signed its certificate.
+async fn bounded_https(bounds: &str) -> (Gateway, Authority) {
+    let authority = Authority::new("public");
+    let listener = "- {name: http, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: site}]}, allowedRoutes";
+    let gateway = gateway_with(&format!("{{bounds: {bounds}}}"));
+    let manifests = [
+        gateway.replace("- {name: http, port: 8080, protocol: HTTP, allowedRoutes", listener),
+        certificate("site", &authority.issue(&[HOST])),
+    ];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    assert!(gateway.diagnostics.is_empty(), "{:?}", gateway.diagnostics);
+    (gateway, authority)
+}
+
+#[tokio::test]
+async fn a_handshake_for_http2_that_nothing_follows_buys_no_time() {
+    let (gateway, authority) = bounded_https("{idleTimeout: 60s, headerTimeout: 300ms}").await;
+    for begun in [&b""[..], &PREFACE[..1], &PREFACE[..23], PREFACE, b"GET / HTTP/1.1\r\n"] {
+        let mut stream = tls(gateway.https(), HOST, authority.client(&["h2"])).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        stream.write_all(begun).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut rest = Vec::new();
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "{begun:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_nothing_follows_ends_like_a_connection_without_tls() {
+    let (gateway, authority) = bounded_https("{idleTimeout: 300ms, headerTimeout: 300ms}").await;
+    let mut stream = tls(gateway.https(), HOST, authority.client(&["http/1.1"])).await.unwrap();
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+    assert!(ended.is_ok());
+}
+
+/// What the protocol's own reader would answer by itself, uncounted.
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_by_the_table() {
+    let (gateway, service) = bounded("{maxHeaderBytes: 4096}").await;
+    for (bytes, verdict) in [(3000, "200"), (4100, "431 head-too-large"), (6000, "431 head-too-large")] {
+        let mut sender = http2::<Empty<Bytes>>(TcpStream::connect(gateway.http()).await.unwrap()).await;
+        let request = get_http2("http", HOST, "/orders", &[("x-large", &"x".repeat(bytes))]);
+        assert_eq!(read(sender.send_request(request).await.unwrap()).await.verdict(), verdict, "{bytes}");
+    }
+    assert_eq!(service.count(), 1);
+    assert!(gateway.metrics().await.contains("sallyport_decisions_total{reason=\"head-too-large\"} 2"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

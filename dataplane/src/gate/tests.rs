@@ -314,6 +314,28 @@ async fn what_is_answered_to_an_earlier_request_decides_no_upgrade() {
     }
 }
 
+/// Whether hyper's reader takes it, by which it would answer itself.
+fn is_taken(target: &str) -> bool {
+    http::Uri::try_from(target).is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_gate_lets_in_hyper_takes_for_a_target() {
+    let places =
+        ["/a{}b", "/a?b{}c", "/{}", "http://a/{}b", "http://a?{}", "http://{}", "http://a{}b/", "http://a:{}/x"];
+    let odd = ["", "a@", "@a", "[::1]", "[", "]", "a:b", "1:2", "%61", "%", "a:99999", "a..b", "[::1]:1:2"];
+    let bytes: Vec<String> = (0x21..0x7f_u8).map(|byte| char::from(byte).to_string()).collect();
+    for place in places {
+        for filling in odd.iter().copied().chain(bytes.iter().map(String::as_str)) {
+            let target = place.replace("{}", filling);
+            let (seen, refusal) = pass(&[format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()]).await;
+            let is_refused = seen.unwrap() == STAND_IN;
+            assert_eq!(is_refused, !is_taken(&target) || target.contains('#'), "{target}");
+            assert!(refusal.is_none_or(|refusal| refusal.reason == Reason::Malformed), "{target}");
+        }
+    }
+}
+
 /// A request as far as two readers have to agree on it: method, target, body.
 type Read = (String, String, Vec<u8>);
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use hyper::body::Incoming;
 
 use crate::gate::REFUSED_METHOD;
@@ -30,6 +30,7 @@ impl Arrival {
         if request.method().as_str() == REFUSED_METHOD {
             return Err(connection.refusal());
         }
+        judge_method(request.method())?;
         if request.version() == Version::HTTP_2 {
             connection.judge_http2(request)?;
             judge_http2(request.headers())?;
@@ -62,6 +63,14 @@ impl Arrival {
         let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().map(HeaderValue::as_bytes).collect();
         client_address(connection.peer.ip(), trusted, lines.into_iter())
     }
+}
+
+/// CONNECT asks for a tunnel to anywhere.
+fn judge_method(method: &Method) -> Result<(), Rejection> {
+    if method == Method::CONNECT {
+        return Err(Rejection::because(Reason::MethodUnsupported, "the method is not served"));
+    }
+    Ok(())
 }
 
 /// The checks that the gate makes of HTTP/1, where HTTP/2's own framing does not make them.

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::destination::LastDestination;
-use super::http2::{Followed, Head, Streams, abandoned, overdue};
+use super::http2::{Followed, Head, Streams, abandoned, field_list_bytes, overdue};
 use super::pace::exchange::{LastTurn, PacedExchanges};
 use super::pace::socket::PacedSocket;
 use super::tls;
@@ -32,6 +32,9 @@ use crate::settings::Bounds;
 /// The longest request target; more is answered 414.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// What is sent where too many connections are open: the least that is an answer.
+/// Up to so many times the bound a head over HTTP/2 is read, to be refused by our own table and seen in the log; beyond that h2
+/// answers 431 by itself.
+const HEAD_LENIENCE: usize = 2;
 const OVERLOADED: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
@@ -82,10 +85,13 @@ impl Connection {
         for expectation in headers.get_all(header::EXPECT) {
             gate::judge_expectation(expectation.as_bytes()).map_err(refused)?;
         }
-        self.judge_number(headers)
+        self.judge_size(target, headers)
     }
 
-    fn judge_number(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+    fn judge_size(&self, target: &str, headers: &HeaderMap) -> Result<(), Rejection> {
+        if target.len() + field_list_bytes(headers) > self.bounds.max_header_bytes {
+            return Err(Rejection::because(Reason::HeadTooLarge, "the head is larger than bounds.maxHeaderBytes"));
+        }
         let max = self.bounds.max_headers;
         // Cookies are one field in as many lines as their sender likes (RFC 9113, 8.2.3).
         if headers.len() > max && headers.len() - headers.get_all(header::COOKIE).iter().count().saturating_sub(1) > max
@@ -265,7 +271,7 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(bounds.max_concurrent_streams)
-        .max_header_list_size(u32::try_from(bounds.max_header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(bounds.max_header_bytes * HEAD_LENIENCE).unwrap_or(u32::MAX))
         .keep_alive_interval(bounds.idle_timeout / 2);
     let mut draining = worker.draining();
     let of_requests = Rc::clone(&connection);

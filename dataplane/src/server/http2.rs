@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -48,6 +49,12 @@ impl Streams {
         let idle = if self.any.get() { bounds.idle_timeout } else { bounds.header_timeout };
         (self.in_flight.get() == 0).then(|| self.idle_since.get() + idle)
     }
+}
+
+/// The size of a head as HTTP/2 counts it (RFC 9113, 6.5.2).
+pub(super) fn field_list_bytes(headers: &HeaderMap) -> usize {
+    const OF_EACH: usize = 32;
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + OF_EACH).sum()
 }
 
 /// Waits until the connection has been without streams, or in the middle of a head, for longer than `bounds` allow.
