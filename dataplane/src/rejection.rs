@@ -149,6 +149,10 @@ reasons! {
     MethodUnsupported => NOT_IMPLEMENTED, "method-unsupported", "Method not supported",
         "This gateway does not serve the method.",
         "CONNECT is not served here; let such clients use a proxy.";
+    /// TRACE and its like, which would show the caller what the gateway tells the service.
+    MethodNotAllowed => METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed",
+        "The method is not allowed here.",
+        "The client has to leave the method alone: `Allow` in the answer names those that are handed on.";
     /// The host belongs to a listener whose TLS settings are not those of the connection (RFC 9110, 15.5.20).
     Misdirected => MISDIRECTED_REQUEST, "misdirected-request", "Misdirected request",
         "The connection was made for another host. Open a new one.",

@@ -1,11 +1,11 @@
 //! Bytes that two parsers could read in two ways: refused, the connection closed, nothing at the service.
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, header};
 use http_body_util::Empty;
 use tokio::net::TcpStream;
 
-use crate::kit::caller::{HOST, Heard, http2, raw, read};
+use crate::kit::caller::{HOST, Heard, http2, over, raw, read};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route};
 use crate::kit::service::Service;
@@ -122,6 +122,33 @@ async fn request_lines_and_hosts_in_doubt_are_refused() {
         wrong.extend(refused(&gateway, &service, what, text.as_bytes(), *status).await);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What answers with the request's own head shows a credential that the gateway put in.
+#[tokio::test]
+async fn methods_that_echo_the_head_reach_no_service() {
+    let (gateway, service) = world().await;
+    for method in ["TRACE", "TRACK", "trace", "Track"] {
+        let answer = over(TcpStream::connect(gateway.http()).await.unwrap(), with_method(method, "/orders")).await;
+        assert_eq!(answer.verdict(), "405 method-not-allowed", "{method}");
+        let allowed = answer.header("allow").unwrap_or_default().to_owned();
+        assert!(allowed.contains("GET") && !allowed.contains("TRACE"), "RFC 9110, 15.5.6: {allowed}");
+        let mut sender = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+        let request = with_method(method, &format!("http://{HOST}/orders"));
+        let answer = read(sender.send_request(request).await.unwrap()).await;
+        assert_eq!(answer.verdict(), "405 method-not-allowed", "{method} in HTTP/2");
+    }
+    assert_eq!(service.count(), 0);
+    let other = over(TcpStream::connect(gateway.http()).await.unwrap(), with_method("TRACER", "/orders")).await;
+    assert_eq!((other.verdict(), service.one().method), ("200".to_owned(), "TRACER".to_owned()));
+}
+
+fn with_method(method: &str, target: &str) -> Request<Empty<Bytes>> {
+    let mut request = Request::builder().method(method).uri(target);
+    if !target.starts_with("http") {
+        request = request.header(header::HOST, HOST);
+    }
+    request.body(Empty::new()).unwrap()
 }
 
 /// CONNECT in HTTP/2 has no path, and is refused as it is in HTTP/1.

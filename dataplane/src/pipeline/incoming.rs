@@ -65,10 +65,18 @@ impl Arrival {
     }
 }
 
-/// CONNECT asks for a tunnel to anywhere.
+/// CONNECT asks for a tunnel to anywhere. TRACE, and what some servers know it by, has the service answer with the head that it was
+/// sent: with the credential that the gateway put into it.
 fn judge_method(method: &Method) -> Result<(), Rejection> {
+    let is = |name: &str| method.as_str().eq_ignore_ascii_case(name);
     if method == Method::CONNECT {
         return Err(Rejection::because(Reason::MethodUnsupported, "the method is not served"));
+    }
+    if is("TRACE") || is("TRACK") {
+        return Err(Rejection::because(
+            Reason::MethodNotAllowed,
+            "the answer would show what only the service may see",
+        ));
     }
     Ok(())
 }

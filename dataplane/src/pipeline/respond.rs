@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{HeaderName, Response};
+use http::{HeaderName, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
@@ -37,6 +37,9 @@ impl Speech {
         }
     }
 }
+
+/// With a refused method (RFC 9110, 15.5.6): those in use that the gateway hands on. The service may take fewer, or others.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -90,6 +93,9 @@ fn problem(rejection: &Rejection, instance: &str) -> Response<Body> {
     }
     if let Some(seconds) = rejection.retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if meaning.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, HeaderValue::from_static(ALLOWED));
     }
     if rejection.reason.ends_connection() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
