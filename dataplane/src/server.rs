@@ -4,6 +4,7 @@ pub mod admin;
 pub mod connection;
 pub mod descriptors;
 pub(crate) mod destination;
+pub(crate) mod drain;
 mod http2;
 pub mod pace;
 pub mod socket;

@@ -15,6 +15,8 @@ mod bounds;
 mod changes;
 mod early_answers;
 mod deadlines;
+mod drains;
+mod early_answers;
 #[cfg(feature = "endure")]
 mod endure;
 mod exhaustion;

@@ -54,6 +54,11 @@ impl GateControl {
         self.refusal.get()
     }
 
+    /// Whether a head has been judged: before that the first is on its way, and has its own time.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) > 0 || self.refusal.get().is_some()
+    }
+
     /// The service takes up the next request: it does so one by one, in their order.
     pub fn take_up(&self) {
         self.served.fetch_add(1, Ordering::Relaxed);

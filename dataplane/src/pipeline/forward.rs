@@ -103,7 +103,7 @@ pub(super) async fn forward(
             }
             let mut response = response;
             changes.response(response.headers_mut());
-            let (response, tunnel) = tunnel(connection, upgrade, response, watch);
+            let (response, tunnel) = tunnel(worker, connection, upgrade, response, watch);
             tokio::task::spawn_local(isolation::run(Rc::clone(worker), record.number(), tunnel));
             return Ok(response);
         }
@@ -302,19 +302,25 @@ impl Rewritten<'_> {
 /// Answers 101; what comes with it joins the two connections, until either ends, what `watch` looks at falls, or the worker has
 /// drained nearly long enough: then both sides are told.
 fn tunnel(
-    connection: &Connection,
+    worker: &Worker,
+    connection: &Rc<Connection>,
     upgrade: Upgrade,
     mut response: Response<Incoming>,
     mut watch: Watch<Standing>,
 ) -> (Response<Body>, impl Future<Output = ()> + use<>) {
     let upstream = hyper::upgrade::on(&mut response);
     connection.tunnel();
-    let idle = connection.bounds.tunnel_idle_timeout;
+    let draining = worker.draining();
+    // The tunnel is the connection still, and counts as one.
+    let connection = Rc::clone(connection);
     let joined = async move {
         let (Ok(caller), Ok(service)) = tokio::join!(upgrade.connection, upstream) else { return };
+        let (mut caller, mut service) = (TokioIo::new(caller), TokioIo::new(service));
+        let idle = connection.bounds.tunnel_idle_timeout;
         tokio::select! {
-            () = tunnel::join(TokioIo::new(caller), TokioIo::new(service), idle) => {}
+            () = tunnel::join(&mut caller, &mut service, idle) => {}
             _fallen = watch.fall() => {}
+            () = draining.goodbye() => tunnel::part(&mut caller, &mut service).await,
         }
     };
     let (head, _) = response.into_parts();

@@ -17,11 +17,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::destination::LastDestination;
+use super::drain::last_call;
 use super::http2::{Followed, Head, Streams, abandoned, field_list_bytes, overdue};
 use super::pace::exchange::{LastTurn, PacedExchanges};
 use super::pace::socket::PacedSocket;
 use super::tls;
-use super::worker::Worker;
+use super::worker::{ConnectionGuard, Worker};
 use crate::gate::{self, GateBounds, GateControl, GatedIo, HeadBounds, Opening, READ_BYTES, Refusal, read_opening};
 use crate::gathered::Gathered;
 use crate::pipeline;
@@ -31,10 +32,10 @@ use crate::settings::Bounds;
 
 /// The longest request target; more is answered 414.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
-/// What is sent where too many connections are open: the least that is an answer.
 /// Up to so many times the bound a head over HTTP/2 is read, to be refused by our own table and seen in the log; beyond that h2
 /// answers 431 by itself.
 const HEAD_LENIENCE: usize = 2;
+/// What is sent where too many connections are open: the least that is an answer.
 const OVERLOADED: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
@@ -55,6 +56,8 @@ pub struct Connection {
     streams: Streams,
     /// What the body of a response did last.
     pub(crate) last_turn: Rc<LastTurn>,
+    /// It counts as long as anything of it lasts, a tunnel as well.
+    _counted: ConnectionGuard,
 }
 
 impl Connection {
@@ -162,7 +165,12 @@ pub(super) fn shed(stream: TcpStream, is_tls: bool) {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(worker: Rc<Worker>, port: u16, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(
+    worker: Rc<Worker>,
+    port: u16,
+    (stream, peer): (TcpStream, SocketAddr),
+    counted: ConnectionGuard,
+) {
     let runtime = worker.runtime();
     let Some(entry) = runtime.ports.get(&port) else { return };
     if entry.bars(peer.ip()) {
@@ -170,9 +178,9 @@ pub(super) async fn serve(worker: Rc<Worker>, port: u16, stream: TcpStream, peer
         return;
     }
     let bounds = entry.bounds.clone();
-    let Some(_guard) = worker.admit_connection(bounds.max_connections) else {
+    if !worker.admits_connection(bounds.max_connections) {
         return shed(stream, entry.is_tls);
-    };
+    }
     // Latency counts for more than packets between a gateway and its callers.
     let _best_effort = stream.set_nodelay(true);
     let peer_value =
@@ -187,6 +195,7 @@ pub(super) async fn serve(worker: Rc<Worker>, port: u16, stream: TcpStream, peer
         gate: None,
         streams: Streams::new(),
         last_turn: Rc::default(),
+        _counted: counted,
     };
     if entry.is_tls {
         let accepted = timeout(connection.bounds.header_timeout, tls::accept(&runtime, port, stream)).await;
@@ -217,9 +226,14 @@ async fn serve_opening<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     mut stream: T,
 ) {
     let mut begun = BytesMut::with_capacity(READ_BYTES);
-    let first = timeout(connection.bounds.idle_timeout, stream.read_buf(&mut begun)).await;
-    if !matches!(first, Ok(Ok(_))) {
-        return;
+    tokio::select! {
+        biased;
+        first = timeout(connection.bounds.idle_timeout, stream.read_buf(&mut begun)) => {
+            if !matches!(first, Ok(Ok(_))) {
+                return;
+            }
+        }
+        () = worker.draining().first_word() => return,
     }
     // What has begun goes on in time, or is not waited for.
     match timeout(connection.bounds.header_timeout, read_opening(&mut stream, begun)).await {
@@ -240,8 +254,8 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let gate_bounds = GateBounds { head, head_timeout: bounds.header_timeout, idle_timeout: bounds.idle_timeout };
     let (max_headers, max_bytes) = (bounds.max_headers + 1, bounds.max_header_bytes.max(8192) * 2);
     let (io, gate) = GatedIo::new(stream, begun, gate_bounds);
-    let connection = Rc::new(Connection { gate: Some(gate), ..connection });
-    let mut draining = worker.draining();
+    let connection = Rc::new(Connection { gate: Some(Arc::clone(&gate)), ..connection });
+    let draining = worker.draining();
     let service = service_fn(move |request| {
         // Boxed: hyper moves what it is given twice, and this is large.
         let served = Box::pin(pipeline::serve(Rc::clone(&worker), Rc::clone(&connection), request));
@@ -250,9 +264,11 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_headers(max_headers).max_buf_size(max_bytes);
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service).with_upgrades());
+    // What has been read is served before anything is ended.
     tokio::select! {
+        biased;
         _ended = served.as_mut() => {}
-        _told = draining.wait_for(|draining| *draining) => {
+        () = last_call(draining, || gate.has_begun()) => {
             served.as_mut().graceful_shutdown();
             let _ended = served.await;
         }
@@ -273,7 +289,7 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_concurrent_streams(bounds.max_concurrent_streams)
         .max_header_list_size(u32::try_from(bounds.max_header_bytes * HEAD_LENIENCE).unwrap_or(u32::MAX))
         .keep_alive_interval(bounds.idle_timeout / 2);
-    let mut draining = worker.draining();
+    let draining = worker.draining();
     let of_requests = Rc::clone(&connection);
     let service = service_fn(move |request| {
         let served = pipeline::serve(Rc::clone(&worker), Rc::clone(&of_requests), request);
@@ -283,17 +299,14 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     let io = TokioIo::new(Followed::new(stream, &head));
     let mut served = std::pin::pin!(builder.serve_connection(io, service));
     tokio::select! {
-        _ended = served.as_mut() => {}
-        _told = draining.wait_for(|draining| *draining) => {
-            served.as_mut().graceful_shutdown();
-            let _ended = served.await;
-        }
-        () = overdue(bounds, &connection.streams, &head) => {
-            served.as_mut().graceful_shutdown();
-            tokio::select! {
-                _ended = served => {}
-                () = abandoned(&connection.streams) => {}
-            }
-        }
+        biased;
+        _ended = served.as_mut() => return,
+        () = last_call(draining, || head.is_open()) => {}
+        () = overdue(bounds, &connection.streams, &head) => {}
+    }
+    served.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ended = served => {}
+        () = abandoned(&connection.streams) => {}
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn overdue(bounds: &Bounds, streams: &Streams, head: &Head) {
         let now = Instant::now();
         // Neither a head that begins now nor idleness that begins now is late before.
         let look = now + bounds.header_timeout.min(bounds.idle_timeout);
-        let deadline = match head.0.get() {
+        let deadline = match head.began.get() {
             Some(began) => began + bounds.header_timeout,
             None => streams.deadline(bounds).map_or(look, |deadline| deadline.min(look)),
         };
@@ -84,9 +84,21 @@ pub(super) async fn abandoned(streams: &Streams) {
     }
 }
 
-/// Since when a head has begun and not ended.
+/// What is known of the heads of a connection.
 #[derive(Default)]
-pub(super) struct Head(Cell<Option<Instant>>);
+pub(super) struct Head {
+    /// Since when one has begun and not ended.
+    began: Cell<Option<Instant>>,
+    /// Whether the preface has come, before which hyper knows no farewell.
+    is_open: Cell<bool>,
+}
+
+impl Head {
+    /// Whether the connection has begun as HTTP/2 does.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.get()
+    }
+}
 
 /// Bytes of an HTTP/2 connection, followed as they are read.
 pub(super) struct Followed<T> {
@@ -111,9 +123,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Followed<T> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(context, buffer);
         if read.is_ready() {
-            let in_head = self.frames.borrow_mut().advance(buffer.filled().get(before..).unwrap_or_default());
-            let began = in_head.then(|| self.head.0.get().unwrap_or_else(Instant::now));
-            self.head.0.set(began);
+            let mut frames = self.frames.borrow_mut();
+            let in_head = frames.advance(buffer.filled().get(before..).unwrap_or_default());
+            self.head.is_open.set(frames.is_open());
+            let began = in_head.then(|| self.head.began.get().unwrap_or_else(Instant::now));
+            self.head.began.set(began);
         }
         read
     }
@@ -182,7 +196,7 @@ mod tests {
             streams.begin();
             let beginning = async {
                 tokio::time::sleep(Duration::from_secs(before)).await;
-                head.0.set(Some(Instant::now()));
+                head.began.set(Some(Instant::now()));
             };
             let (took, ()) = tokio::join!(until_overdue(&streams, &head), beginning);
             assert_eq!(took, Duration::from_secs(before) + HEADER);

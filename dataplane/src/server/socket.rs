@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connections that the kernel holds before a worker accepts them: a burst of one scheduling delay at 100,000 a second.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// A silent peer is asked whether it is there after this time: below the five minutes after which many firewalls forget.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);

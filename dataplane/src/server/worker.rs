@@ -2,20 +2,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::Duration;
+use std::{io, iter};
 
 use arc_swap::ArcSwap;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -31,6 +33,8 @@ use crate::rejection::{Reason, Rejection};
 use crate::runtime::Runtime;
 use crate::server::connection::{self, Connection};
 use crate::server::descriptors::Descriptors;
+use crate::server::drain::{Drain, Draining};
+use crate::server::socket::BACKLOG;
 use crate::upstream::Upstreams;
 
 /// Between two looks at idle upstream connections.
@@ -72,20 +76,21 @@ pub struct Worker {
     random: RefCell<SmallRng>,
     connections: Cell<usize>,
     requests: Cell<usize>,
-    draining: watch::Sender<bool>,
+    drain: Drain,
+    has_stopped: Cell<bool>,
 }
 
 /// The worker as others see it.
 pub struct WorkerHandle {
     pub commands: mpsc::UnboundedSender<Command>,
-    pub thread: JoinHandle<()>,
+    pub thread: thread::JoinHandle<()>,
 }
 
 /// Starts a worker.
 pub fn start(index: usize, shared: Arc<Shared>) -> io::Result<WorkerHandle> {
     let (commands, receiver) = mpsc::unbounded_channel();
     let (started, outcome) = std::sync::mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+    let thread = thread::Builder::new().name(format!("worker-{index}"));
     let thread = thread.spawn(move || {
         // It belongs to its thread, and is made there.
         match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
@@ -103,17 +108,18 @@ pub fn start(index: usize, shared: Arc<Shared>) -> io::Result<WorkerHandle> {
 }
 
 async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let mut accepting: HashMap<u16, AbortHandle> = HashMap::new();
+    let mut accepting: HashMap<u16, JoinHandle<()>> = HashMap::new();
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let looks = Rc::clone(&worker.looks);
     // It goes on while the worker drains.
     tokio::task::spawn_local(async move { looks.run().await });
     loop {
         tokio::select! {
+            biased;
             command = commands.recv() => match command {
                 Some(Command::Listen { port, socket }) => {
                     let task = tokio::task::spawn_local(accept(Rc::clone(worker), port, socket));
-                    if let Some(old) = accepting.insert(port, task.abort_handle()) {
+                    if let Some(old) = accepting.insert(port, task) {
                         old.abort();
                     }
                 }
@@ -122,10 +128,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                         task.abort();
                     }
                 }
-                Some(Command::Drain { within }) => {
-                    accepting.values().for_each(AbortHandle::abort);
-                    return worker.drain(within).await;
-                }
+                Some(Command::Drain { within }) => return worker.drain(within, accepting.into_values()).await,
                 None => return,
             },
             _ = tidy.tick() => worker.upstreams.tidy(),
@@ -133,23 +136,46 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
     }
 }
 
+/// Accepts until the worker drains, and then what waits.
 async fn accept(worker: Rc<Worker>, port: u16, socket: TcpListener) {
     let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
+    let mut drained = pin!(worker.draining().told());
     loop {
-        match socket.accept().await {
-            // Here, and not in a task of its own: until that runs, many more would have been accepted.
-            Ok((stream, _)) if worker.shared.descriptors.too_many_callers(&stream) => {
-                worker.shared.metrics.shed_connections.inc();
-                connection::shed(stream, worker.runtime().ports.get(&port).is_some_and(|port| port.is_tls));
-            }
-            Ok((stream, peer)) => {
-                tokio::task::spawn_local(connection::serve(Rc::clone(&worker), port, stream, peer));
-            }
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            _until = &mut drained => break,
+        };
+        match accepted {
+            Ok(accepted) => take(&worker, port, accepted),
             Err(error) => {
                 tracing::warn!(port, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+    if let Ok(socket) = socket.into_std() {
+        waiting(&socket).for_each(|accepted| take(&worker, port, accepted));
+    }
+}
+
+/// Connections that the kernel has made and nobody has accepted: when the socket is closed it breaks them off.
+fn waiting(socket: &TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+    let accepted = iter::from_fn(|| socket.accept().ok()).take(usize::try_from(BACKLOG).unwrap_or(usize::MAX));
+    accepted.filter_map(|(stream, peer)| {
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    })
+}
+
+/// Serves a connection, or sheds it: here, and not in a task of its own, since until that runs many more would have been accepted.
+fn take(worker: &Rc<Worker>, port: u16, (stream, peer): (TcpStream, SocketAddr)) {
+    if worker.shared.descriptors.too_many_callers(&stream) {
+        worker.shared.metrics.shed_connections.inc();
+        connection::shed(stream, worker.runtime().ports.get(&port).is_some_and(|port| port.is_tls));
+    } else {
+        let counted = ConnectionGuard::new(worker);
+        tokio::task::spawn_local(connection::serve(Rc::clone(worker), port, (stream, peer), counted));
     }
 }
 
@@ -157,7 +183,6 @@ impl Worker {
     fn new(shared: Arc<Shared>) -> Self {
         let mut random: SmallRng = rand::make_rng();
         let upstreams = Upstreams::new(shared.rules, shared.descriptors, random.random());
-        let (draining, _) = watch::channel(false);
         Self {
             shared,
             upstreams,
@@ -165,7 +190,8 @@ impl Worker {
             random: RefCell::new(random),
             connections: Cell::new(0),
             requests: Cell::new(0),
-            draining,
+            drain: Drain::new(),
+            has_stopped: Cell::new(false),
         }
     }
 
@@ -199,18 +225,22 @@ impl Worker {
     }
 
     /// Tells when the worker begins to drain.
-    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
-        self.draining.subscribe()
+    pub(crate) fn draining(&self) -> Draining {
+        self.drain.heard()
     }
 
-    /// Takes a connection in, unless there are too many.
-    pub(crate) fn admit_connection(self: &Rc<Self>, max: usize) -> Option<ConnectionGuard> {
-        if self.connections.get() >= max {
+    /// Whether all time is over: whoever ends now does so because the worker does.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.has_stopped.get()
+    }
+
+    /// Whether there is room for a connection that is counted already.
+    pub(crate) fn admits_connection(&self, max: usize) -> bool {
+        let is_admitted = self.connections.get() <= max;
+        if !is_admitted {
             self.shared.metrics.shed_connections.inc();
-            return None;
         }
-        self.connections.set(self.connections.get() + 1);
-        Some(ConnectionGuard { worker: Rc::clone(self) })
+        is_admitted
     }
 
     /// Refuses a request where too many are under way.
@@ -234,12 +264,17 @@ impl Worker {
         self.shared.metrics.active.dec();
     }
 
-    async fn drain(&self, within: Duration) {
-        self.draining.send_replace(true);
+    async fn drain(&self, within: Duration, accepting: impl Iterator<Item = JoinHandle<()>>) {
         let deadline = Instant::now() + within;
+        self.drain.begin(deadline);
+        for task in accepting {
+            // It has taken what waits; one that could not is no reason to wait.
+            let _ended = tokio::time::timeout_at(deadline, task).await;
+        }
         while self.connections.get() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.has_stopped.set(true);
     }
 }
 
@@ -263,8 +298,36 @@ pub(crate) struct ConnectionGuard {
     worker: Rc<Worker>,
 }
 
+impl ConnectionGuard {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        Self { worker: Rc::clone(worker) }
+    }
+}
+
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.worker.connections.set(self.worker.connections.get().saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::socket::bind_all;
+
+    #[tokio::test]
+    async fn all_that_wait_are_accepted_and_nobody_is_waited_for() {
+        let probe = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = probe.local_addr().unwrap();
+        drop(probe);
+        let socket = bind_all(address, 1).unwrap().remove(0);
+        assert_eq!(waiting(&socket).count(), 0);
+        let callers: Vec<_> = (0..300).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let mut expected: Vec<_> = callers.iter().map(|caller| caller.local_addr().unwrap()).collect();
+        let mut accepted: Vec<_> = waiting(&socket).map(|(_, peer)| peer).collect();
+        expected.sort();
+        accepted.sort();
+        assert_eq!(accepted, expected);
     }
 }

@@ -54,7 +54,12 @@ impl Process {
 
     /// Tells the process to stop.
     pub async fn terminate(&self) {
-        let told = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().await.unwrap();
+        self.signal("TERM").await;
+    }
+
+    /// Sends it a signal by its name.
+    pub async fn signal(&self, name: &str) {
+        let told = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().await.unwrap();
         assert!(told.success());
     }
 

@@ -19,7 +19,9 @@ pub(super) struct Frames {
     /// What the payload that is left belongs to.
     part: Part,
     /// A head has begun in a frame before this one.
-    is_open: bool,
+    in_head: bool,
+    /// The preface has come.
+    has_preface: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +33,14 @@ enum Part {
 
 impl Default for Frames {
     fn default() -> Self {
-        Self { left: PREFACE_BYTES, header: [0; HEADER_BYTES], filled: 0, part: Part::Other, is_open: false }
+        Self {
+            left: PREFACE_BYTES,
+            header: [0; HEADER_BYTES],
+            filled: 0,
+            part: Part::Other,
+            in_head: false,
+            has_preface: false,
+        }
     }
 }
 
@@ -42,7 +51,12 @@ impl Frames {
             let taken = if self.left > 0 { self.pass(bytes) } else { self.fill(bytes) };
             bytes = bytes.get(taken..).unwrap_or_default();
         }
-        self.is_open
+        self.in_head
+    }
+
+    /// Whether the preface has come.
+    pub(super) fn is_open(&self) -> bool {
+        self.has_preface
     }
 
     fn pass(&mut self, bytes: &[u8]) -> usize {
@@ -72,13 +86,14 @@ impl Frames {
             HEADERS | CONTINUATION => Part::Head,
             _ => Part::Other,
         };
-        self.is_open |= self.part != Part::Other;
+        self.in_head |= self.part != Part::Other;
         self.end_payload();
     }
 
     fn end_payload(&mut self) {
-        if self.left == 0 && self.part == Part::EndOfHead {
-            self.is_open = false;
+        if self.left == 0 {
+            self.has_preface = true;
+            self.in_head &= self.part != Part::EndOfHead;
         }
     }
 }
@@ -116,6 +131,15 @@ mod tests {
             assert_eq!(Frames::default().advance(&bytes), is_open, "{frames:?}");
             let mut one_by_one = Frames::default();
             assert_eq!(bytes.iter().map(|byte| one_by_one.advance(&[*byte])).last(), Some(is_open), "{frames:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_open_once_its_preface_is_whole() {
+        let mut frames = Frames::default();
+        for (at, byte) in connection(&[frame(SETTINGS, 0, 6)]).into_iter().enumerate() {
+            frames.advance(&[byte]);
+            assert_eq!(frames.is_open(), at + 1 >= PREFACE_BYTES, "after {at} bytes");
         }
     }
 

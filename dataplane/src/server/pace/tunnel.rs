@@ -6,8 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Instant;
+
+/// For the last bytes to either side, and the word that the tunnel ends.
+const PARTING: Duration = Duration::from_millis(250);
 
 /// Carries bytes both ways until either side ends, or neither has said anything for `idle`.
 pub(crate) async fn join<A, B>(caller: A, service: B, idle: Duration)
@@ -21,6 +24,13 @@ where
         _ended = tokio::io::copy_bidirectional(&mut caller, &mut service) => {}
         () = silence(&heard, idle) => {}
     }
+}
+
+/// Ends both sides in order: what was under way to them arrives, and then they hear of the end.
+pub(crate) async fn part<A: AsyncWrite + Unpin, B: AsyncWrite + Unpin>(caller: &mut A, service: &mut B) {
+    // Whoever does not take it has gone, or is not waited for.
+    let ended = async { tokio::join!(caller.shutdown(), service.shutdown()) };
+    let _ended = tokio::time::timeout(PARTING, ended).await;
 }
 
 async fn silence(heard: &Cell<Instant>, idle: Duration) {
@@ -65,7 +75,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::io::{AsyncReadExt as _, duplex};
 
     use super::*;
 
@@ -86,6 +96,33 @@ mod tests {
         };
         let ((), _kept_open) = tokio::join!(join(near, far, IDLE), talking);
         assert_eq!(began.elapsed(), IDLE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parting_tells_both_sides_and_waits_for_nobody() {
+        let ((mut caller, mut near), (mut far, mut service)) = (duplex(64), duplex(64));
+        part(&mut near, &mut far).await;
+        assert_eq!((caller.read(&mut [0; 8]).await.unwrap(), service.read(&mut [0; 8]).await.unwrap()), (0, 0));
+        let began = Instant::now();
+        part(&mut Stuck, &mut Stuck).await;
+        assert_eq!(began.elapsed(), PARTING);
+    }
+
+    /// Takes nothing, its end neither.
+    struct Stuck;
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,112 @@
+//! The word to stop, as connections hear it: what has come is answered, what is on its way has a moment.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Between the word to stop and the end of connections that wait for the next request: what crosses it on its way is answered.
+const CROSSING: Duration = Duration::from_millis(100);
+/// For the first byte of a connection that was made just before, or that waited to be accepted: a round trip around the world.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+/// Before the end of the drain tunnels are ended in order, so that what they have been told still reaches both sides.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Tells, once, until when a worker drains.
+pub(crate) struct Drain(watch::Sender<Option<Instant>>);
+
+/// Somebody who hears of it.
+pub(crate) struct Draining(watch::Receiver<Option<Instant>>);
+
+impl Drain {
+    /// Not yet.
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    /// From now until `deadline`.
+    pub(crate) fn begin(&self, deadline: Instant) {
+        self.0.send_replace(Some(deadline));
+    }
+
+    pub(crate) fn heard(&self) -> Draining {
+        Draining(self.0.subscribe())
+    }
+}
+
+impl Draining {
+    /// Waits for the word to stop; the moment at which all ends.
+    pub(crate) async fn told(mut self) -> Instant {
+        let told = self.0.wait_for(Option::is_some).await.ok().and_then(|until| *until);
+        // A worker that is gone says nothing more, and neither do those on it.
+        told.unwrap_or_else(Instant::now)
+    }
+
+    /// Waits until a connection that has said nothing so far need not be waited for.
+    pub(crate) async fn first_word(self) {
+        self.told().await;
+        sleep(FIRST_WORD).await;
+    }
+
+    /// Waits until it is time for what lasts to end.
+    pub(crate) async fn goodbye(self) {
+        let until = self.told().await;
+        sleep_until(until.checked_sub(GOODBYE).unwrap_or(until)).await;
+    }
+}
+
+/// Waits until a connection may be told to end: after the word to stop, and not in the middle of its beginning, which `has_begun`
+/// tells and other bounds end.
+pub(crate) async fn last_call(draining: Draining, has_begun: impl Fn() -> bool) {
+    draining.told().await;
+    sleep(CROSSING).await;
+    while !has_begun() {
+        sleep(CROSSING).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(25);
+
+    /// A drain that begins in a while, and how long after its beginning `heard` is done.
+    async fn after_the_word(heard: impl AsyncFnOnce(Draining)) -> Duration {
+        let drain = Drain::new();
+        let word = Instant::now() + Duration::from_secs(100);
+        let begin = async {
+            sleep_until(word).await;
+            drain.begin(word + WITHIN);
+        };
+        let (_, ()) = tokio::join!(heard(drain.heard()), begin);
+        word.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_has_its_time_after_the_word_and_none_before() {
+        assert_eq!(after_the_word(async |heard| _ = heard.told().await).await, Duration::ZERO);
+        assert_eq!(after_the_word(Draining::first_word).await, FIRST_WORD);
+        assert_eq!(after_the_word(Draining::goodbye).await, WITHIN - GOODBYE);
+        assert_eq!(after_the_word(async |heard| last_call(heard, || true).await).await, CROSSING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hears_late_hears_it_all_the_same() {
+        let drain = Drain::new();
+        drain.begin(Instant::now() + WITHIN);
+        assert_eq!(drain.heard().told().await, Instant::now() + WITHIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_beginning_is_not_cut_off() {
+        let looks = Cell::new(0);
+        let begun = || {
+            looks.set(looks.get() + 1);
+            looks.get() == 5
+        };
+        assert_eq!(after_the_word(async |heard| last_call(heard, begun).await).await, CROSSING * 5);
+    }
+}
