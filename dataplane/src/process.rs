@@ -127,8 +127,14 @@ impl DataPlane {
         let ended =
             tokio::task::spawn_blocking(move || self.workers.into_iter().for_each(|worker| drop(worker.thread.join())));
         let _ended = ended.await;
-        let traces = self.shared.traces.clone();
-        let _exported = tokio::task::spawn_blocking(move || traces.finish()).await;
+        let shared = self.shared;
+        let observed = tokio::task::spawn_blocking(move || {
+            if !shared.access_log.finish() {
+                tracing::warn!("some lines of the access log are lost: whoever reads it takes none");
+            }
+            shared.traces.finish();
+        });
+        let _observed = observed.await;
     }
 
     /// Binds ports that are new and closes those that are gone.

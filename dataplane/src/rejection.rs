@@ -91,6 +91,19 @@ pub struct Meaning {
     pub cure: &'static str,
 }
 
+/// Statuses that no RFC knows. None of them is ever sent.
+trait Unsent {
+    /// As nginx logs it.
+    const CALLER_GONE: StatusCode;
+}
+
+impl Unsent for StatusCode {
+    const CALLER_GONE: StatusCode = match StatusCode::from_u16(499) {
+        Ok(status) => status,
+        Err(_) => StatusCode::BAD_REQUEST,
+    };
+}
+
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident => $status:ident, $code:literal, $title:literal, $detail:literal, $cure:literal;)*) => {
         /// Every way in which a request can be refused.
@@ -222,6 +235,14 @@ reasons! {
     Internal => INTERNAL_SERVER_ERROR, "internal", "Internal error",
         "The gateway failed. The instance identifies the occurrence.",
         "A defect: report it with the line of the access log that `instance` names.";
+    /// The caller went away before it was answered: it stands in log and metric alone.
+    CallerGone => CALLER_GONE, "caller-gone", "Caller gone",
+        "The connection ended before the request was answered.",
+        "Nothing. If it is frequent, see how long the service takes, and how long the client waits.";
+    /// The gateway was told to stop, and the request was not answered in the time that it had: in log and metric alone.
+    Stopped => SERVICE_UNAVAILABLE, "gateway-stopped", "Gateway stopped",
+        "The gateway stopped before the request was answered.",
+        "Raise `bounds.drainTimeout`, and what ends the process after it, above the time that requests take.";
     /// More work than the gateway takes at once.
     Overloaded => SERVICE_UNAVAILABLE, "overloaded", "Overloaded",
         "The gateway has too much to do. Try again.",

@@ -4,6 +4,7 @@
 
 mod kit;
 
+mod aborted;
 mod addresses;
 mod alternatives;
 mod attack_http1;
@@ -13,7 +14,6 @@ mod attack_tls;
 mod availability;
 mod bounds;
 mod changes;
-mod early_answers;
 mod deadlines;
 mod drains;
 mod early_answers;

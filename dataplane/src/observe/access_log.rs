@@ -5,11 +5,12 @@ pub mod fields;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::traces::Trace;
 use crate::clock::{Clock, UnixMs};
@@ -20,9 +21,21 @@ use crate::runtime::policy::Policy;
 /// Lines that wait to be written: about a second's worth at full load.
 const MAX_WAITING: usize = 16_384;
 
+/// For all lines that wait when the process ends: whoever reads the log may have stopped.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);
+/// Between two tries to be heard by a writer that has much to do.
+const FINISH_PAUSE: Duration = Duration::from_millis(5);
+
 /// Where lines go.
 pub struct AccessLog {
-    lines: Option<SyncSender<String>>,
+    lines: Option<SyncSender<Entry>>,
+}
+
+/// What the writer is handed.
+enum Entry {
+    Line(String),
+    /// All before it has been written.
+    Mark(SyncSender<()>),
 }
 
 /// What is told of one exchange. Nothing of it is secret: no header, no query, no credential.
@@ -55,11 +68,14 @@ impl AccessLog {
 
     /// Writes to `out` from a thread of its own, which ends with the log.
     pub fn to(mut out: impl Write + Send + 'static) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel::<String>(MAX_WAITING);
+        let (sender, receiver) = sync_channel(MAX_WAITING);
         std::thread::Builder::new().name("access-log".into()).spawn(move || {
-            while let Ok(line) = receiver.recv() {
-                // Whoever reads the log may have gone; requests go on.
-                let _gone = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+            while let Ok(entry) = receiver.recv() {
+                // Whoever reads the log, or waits for it, may have gone; requests go on.
+                let _gone = match entry {
+                    Entry::Line(line) => out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_ok(),
+                    Entry::Mark(written) => written.try_send(()).is_ok(),
+                };
             }
         })?;
         Ok(Self { lines: Some(sender) })
@@ -73,7 +89,23 @@ impl AccessLog {
     /// Hands a line to the writer; false if it has too much to do and the line is lost.
     pub(crate) fn write(&self, line: &Line, instance: u128, clock: &Clock) -> bool {
         let Some(lines) = &self.lines else { return true };
-        lines.try_send(format!("{}\n", line.json(instance, clock.now()))).is_ok()
+        lines.try_send(Entry::Line(format!("{}\n", line.json(instance, clock.now())))).is_ok()
+    }
+
+    /// Waits until all lines are written, but not for ever; whether they are. For the end of the process: blocks.
+    pub fn finish(&self) -> bool {
+        let Some(lines) = &self.lines else { return true };
+        let (written, mark) = sync_channel(1);
+        let mut entry = Entry::Mark(written);
+        let deadline = Instant::now() + FINISH_WITHIN;
+        while let Err(TrySendError::Full(unsent)) = lines.try_send(entry) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            entry = unsent;
+            std::thread::sleep(FINISH_PAUSE);
+        }
+        mark.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok()
     }
 }
 
@@ -123,4 +155,52 @@ fn refusal(rejection: &Rejection) -> Value {
 
 fn milliseconds(duration: Duration) -> Value {
     json!((duration.as_secs_f64() * 1_000_000.0).round() / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// Keeps what it is told, and takes its time.
+    struct Slow(Arc<Mutex<Vec<u8>>>, Duration);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            std::thread::sleep(self.1);
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_end_waits_for_every_line() {
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let log = AccessLog::to(Slow(Arc::clone(&written), Duration::from_millis(2))).unwrap();
+        for instance in 0..100 {
+            assert!(log.write(&Line::default(), instance, &Clock::default()));
+        }
+        assert!(log.finish());
+        let text = String::from_utf8(written.lock().clone()).unwrap();
+        assert_eq!((text.lines().count(), text.ends_with('\n')), (100, true));
+    }
+
+    #[test]
+    fn a_writer_that_is_stuck_is_not_waited_for_for_ever() {
+        let log = AccessLog::to(Slow(Arc::default(), Duration::from_secs(60))).unwrap();
+        assert!(log.write(&Line::default(), 0, &Clock::default()));
+        let began = Instant::now();
+        assert!(!log.finish());
+        assert!(began.elapsed() < FINISH_WITHIN * 5);
+    }
+
+    #[test]
+    fn a_log_that_is_off_has_nothing_to_finish() {
+        assert!(AccessLog::off().finish());
+    }
 }

@@ -21,7 +21,7 @@ use super::respond::Speech;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
 use crate::observe::access_log::Line;
-use crate::rejection::Rejection;
+use crate::rejection::{Reason, Rejection};
 use crate::route::Found;
 use crate::runtime::backend::Backend;
 use crate::runtime::policy::Policy;
@@ -300,6 +300,7 @@ pub(crate) struct Record {
     /// Of the request's body, which may pause until the response has ended.
     upload: Option<Rc<Progress>>,
     speech: Speech,
+    is_answered: bool,
 }
 
 impl Record {
@@ -323,6 +324,7 @@ impl Record {
             random: worker.random_128(),
             upload: None,
             speech: Speech::default(),
+            is_answered: false,
         })
     }
 
@@ -400,6 +402,7 @@ impl Record {
     /// Ends with `response`'s body.
     pub(super) fn attach(mut self: Box<Self>, mut response: Response<Body>) -> Response<Body> {
         self.line.status = response.status();
+        self.is_answered = true;
         response.body_mut().record = Some(self);
         response
     }
@@ -413,9 +416,25 @@ fn shortened(path: &str) -> String {
     }
 }
 
+impl Record {
+    /// Nobody waits for an answer any more.
+    fn abandon(&mut self) {
+        let rejection = if self.worker.has_stopped() {
+            Rejection::because(Reason::Stopped, "it was under way when bounds.drainTimeout was over")
+        } else {
+            Rejection::because(Reason::CallerGone, "the caller's connection or stream ended before there was an answer")
+        };
+        self.line.status = rejection.reason.meaning().status;
+        self.line.rejection = Some(rejection);
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
         let ended = Instant::now();
+        if !self.is_answered {
+            self.abandon();
+        }
         self.worker.end_request();
         if let Some(upload) = &self.upload {
             upload.answered();

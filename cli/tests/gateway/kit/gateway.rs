@@ -162,6 +162,15 @@ impl Gateway {
         panic!("no {count} lines in the access log: {}", String::from_utf8_lossy(&self.log.lock()));
     }
 
+    /// Reads the lines that are there, also when the gateway is no more.
+    pub fn log_lines(&self) -> impl Fn() -> Vec<Value> + use<> {
+        let log = Arc::clone(&self.log);
+        move || {
+            let text = String::from_utf8(log.lock().clone()).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+    }
+
     /// Lets go of the access log, in runs that would fill the memory with it.
     #[cfg(feature = "endure")]
     pub fn forget_log(&self) {
