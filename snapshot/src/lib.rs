@@ -8,6 +8,7 @@
 
 pub mod check;
 mod difference;
+pub mod expression;
 mod resource;
 mod snapshot;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sallyport_api::condition::Reason;
 use sallyport_api::duration;
 use sallyport_api::gateway_api;
+use sallyport_snapshot::expression;
 use sallyport_snapshot::v1::{self, r#match::Path, path_edit::Edit, value_match::Value};
 use serde_json::Value as Json;
 
@@ -81,7 +82,7 @@ pub fn node(cluster: &ClusterState, id: &RouteId, at: usize, form: &RuleForm, pr
     let field = format!("spec.rules[{at}]");
     let before = problems.len();
     let matches = matches(id, &form.matches);
-    judge_expressions(&matches, &field, problems);
+    judge_expressions(id, &matches, &field, problems);
     let filters = filters(&form.filters, &format!("{field}.filters"), problems);
     let broken = problems.get(before).map(|problem| denial(&id.to_string(), problem));
     let (mut messages, mut targets) = (Vec::new(), Vec::new());
@@ -129,10 +130,11 @@ fn http_path(form: Option<&ValueForm>) -> Path {
 }
 
 /// An expression that does not compile makes its rule deny, wherever it could have matched.
-fn judge_expressions(matches: &[v1::Match], field: &str, problems: &mut Vec<Problem>) {
+fn judge_expressions(id: &RouteId, matches: &[v1::Match], field: &str, problems: &mut Vec<Problem>) {
+    let path_field = if id.kind == "GRPCRoute" { "method" } else { "path" };
     for (at, one) in matches.iter().enumerate() {
         let of_path = one.path.iter().filter_map(|path| match path {
-            Path::Regex(expression) => Some(("path", expression)),
+            Path::Regex(expression) => Some((path_field, expression)),
             Path::Exact(_) | Path::Prefix(_) => None,
         });
         let of = |name: &'static str, tests: &[v1::ValueMatch]| -> Vec<(&'static str, String)> {
@@ -144,10 +146,10 @@ fn judge_expressions(matches: &[v1::Match], field: &str, problems: &mut Vec<Prob
         };
         let all = of_path.map(|(name, text)| (name, text.clone())).chain(of("headers", &one.headers));
         for (name, expression) in all.chain(of("queryParams", &one.query)) {
-            if let Err(error) = regex::Regex::new(&expression) {
-                let last = error.to_string().lines().last().unwrap_or_default().to_owned();
-                let message =
-                    format!("{expression:?} is no regular expression ({last}); correct it. The rule answers 500");
+            if let Err(why) = expression::compile(&expression) {
+                let message = format!(
+                    "{expression:?} is no regular expression that can be used ({why}); correct it. The rule answers 500"
+                );
                 problems.push(Problem::new(format!("{field}.matches[{at}].{name}"), Reason::UnsupportedValue, message));
             }
         }
@@ -160,17 +162,19 @@ fn grpc_path(method: &Json) -> Path {
     let is_expression = method["type"] == "RegularExpression";
     match (text("service"), text("method")) {
         (None, None) => Path::Prefix("/".to_owned()),
-        (Some(service), Some(method)) if !is_expression => Path::Exact(format!("/{service}/{method}")),
-        (Some(service), None) if !is_expression => Path::Prefix(format!("/{service}")),
-        (service, method) => {
-            let part = |text: Option<&str>| match text {
-                Some(text) if is_expression => text.to_owned(),
-                Some(text) => regex::escape(text),
-                None => "[^/]+".to_owned(),
-            };
-            Path::Regex(format!("/{}/{}", part(service), part(method)))
-        }
+        (service, method) if is_expression => grpc_expression(service, method),
+        (Some(service), Some(method)) => Path::Exact(format!("/{service}/{method}")),
+        (Some(service), None) => Path::Prefix(format!("/{service}")),
+        (None, Some(method)) => Path::Regex(format!("/[^/]+/{}", regex::escape(method))),
     }
+}
+
+/// Each part is an expression of its own. One that is none stands for the whole, which then is none either.
+fn grpc_expression(service: Option<&str>, method: Option<&str>) -> Path {
+    let broken = [service, method].into_iter().flatten().find(|part| expression::judge(part).is_err());
+    let part = |text: Option<&str>| text.unwrap_or("[^/]+").to_owned();
+    let whole = || format!("/(?:{})/(?:{})", part(service), part(method));
+    Path::Regex(broken.map_or_else(whole, str::to_owned))
 }
 
 fn value(form: &ValueForm, name: String) -> v1::ValueMatch {

@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
+use sallyport_snapshot::expression;
 use sallyport_snapshot::v1::{self, r#match::Path, value_match::Value};
 
 use super::{Asked, Rule};
 use crate::path::{Query, canonical};
-
-/// Bytes that a compiled expression may take: bounds what one route costs.
-const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// A match of a rule on one listener, under one policy.
 #[derive(Clone)]
@@ -122,13 +120,8 @@ impl ValueTest {
     }
 }
 
-/// Anchored at both ends.
-pub(super) fn compile(expression: &str) -> Result<Regex, String> {
-    let anchored = format!("^(?:{expression})$");
-    RegexBuilder::new(&anchored)
-        .size_limit(MAX_REGEX_BYTES)
-        .build()
-        .map_err(|error| format!("{expression:?} is no expression that can be used: {error}"))
+pub(super) fn compile(text: &str) -> Result<Regex, String> {
+    expression::compile(text).map_err(|why| format!("{text:?} is no expression that can be used: {why}"))
 }
 
 /// Several lines of one name are one value, with commas between them (RFC 9110, 5.3).

@@ -192,6 +192,19 @@ fn an_expression_that_does_not_compile_denies_whatever_it_could_match() {
     assert_eq!(find(&table, "h", "/anything"), Some("broken-0".to_owned()));
 }
 
+/// What closes a bracket that is not its own would lose its anchors.
+#[test]
+fn an_expression_that_is_no_whole_is_none() {
+    for expression in ["/a)|(/b", "(?x)/a #"] {
+        let broken = route("broken", 1, &[], vec![path(Path::Regex(expression.into()))]);
+        let (prepared, problems) = PreparedRoute::new(&broken);
+        assert_eq!(problems.len(), 1, "{expression}: {problems:?}");
+        assert!(prepared.rules[0].0.deny.is_some(), "{expression}");
+        let table = RouteTable::build("l", &[prepared]);
+        assert_eq!(find(&table, "h", "/neither"), Some("broken-0".to_owned()), "{expression}");
+    }
+}
+
 #[test]
 fn weights_are_kept() {
     let backend = |name: &str, weight| v1::WeightedBackend {
