@@ -45,7 +45,7 @@ pub struct Undecodable {
     pub created_ms: Option<i64>,
     pub generation: Option<i64>,
     pub labels: BTreeMap<String, String>,
-    /// Read leniently for what the object would have guarded.
+    /// As it was stated, without defaults. Read leniently for what the object would have guarded.
     pub raw: Value,
     /// What is wrong with it.
     pub problems: Vec<FieldProblem>,

@@ -130,7 +130,10 @@ fn tells_where(field: &str, route: &RouteForm) -> bool {
         |whole: &str| field.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
     let of_rule = field.strip_prefix("spec.rules[").and_then(|rest| rest.split_once(']'));
     let Some((at, rest)) = of_rule else {
-        return ["spec", "spec.rules"].contains(&field) || within("spec.parentRefs") || within("spec.hostnames");
+        // Beside hostnames that can be read, another field is not a misspelt list of them; of parents and rules there are some.
+        let is_any_host = route.hostnames.is_empty() && field.starts_with("spec.");
+        let is_told = ["spec", "spec.rules"].contains(&field) || within("spec.parentRefs") || within("spec.hostnames");
+        return is_told || is_any_host;
     };
     let rest = rest.trim_start_matches('.');
     let name = rest.split(['.', '[']).next().unwrap_or_default();
@@ -160,7 +163,13 @@ mod tests {
     use crate::cluster::FieldProblem;
 
     fn told(field: &str, matches: &Value) -> bool {
-        let raw = json!({"spec": {"parentRefs": [{"name": "public"}], "rules": [{"matches": matches}]}});
+        told_for(field, &json!(["api.example.com"]), matches)
+    }
+
+    fn told_for(field: &str, hostnames: &Value, matches: &Value) -> bool {
+        let raw = json!({"spec": {
+            "parentRefs": [{"name": "public"}], "hostnames": hostnames, "rules": [{"matches": matches}],
+        }});
         let problems = vec![FieldProblem { field: field.to_owned(), message: String::new() }];
         lenient(&Undecodable { created_ms: None, generation: None, labels: [].into(), raw, problems }).is_some()
     }
@@ -181,6 +190,9 @@ mod tests {
         }
         for field in ["spec.rules[0].match", "spec.rules[0]", "spec.rules[9].match"] {
             assert!(!told(field, &json!([])), "{field}");
+        }
+        for field in ["spec.hostname", "spec.ruls", "spec.rule[0]", "spec.nonsense"] {
+            assert!(!told_for(field, &Value::Null, &matches), "{field}");
         }
     }
 

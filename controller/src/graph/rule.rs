@@ -120,12 +120,13 @@ fn matches(id: &RouteId, forms: &[MatchForm]) -> Vec<v1::Match> {
     if forms.is_empty() { vec![one(&MatchForm::default())] } else { forms.iter().map(one).collect() }
 }
 
+/// Without a value it is "/", in whichever way that is compared.
 fn http_path(form: Option<&ValueForm>) -> Path {
-    match form.map(|form| (form.r#type.as_str(), form.value.clone())) {
-        Some(("Exact", path)) => Path::Exact(path),
-        Some(("RegularExpression", expression)) => Path::Regex(expression),
-        Some((_, prefix)) if !prefix.is_empty() => Path::Prefix(prefix),
-        _ => Path::Prefix("/".to_owned()),
+    let value = form.map(|form| form.value.as_str()).filter(|value| !value.is_empty()).unwrap_or("/").to_owned();
+    match form.map(|form| form.r#type.as_str()) {
+        Some("Exact") => Path::Exact(value),
+        Some("RegularExpression") => Path::Regex(value),
+        _ => Path::Prefix(value),
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use super::schema;
 use crate::cluster::{FieldProblem, Object, ObjectKind, Stored};
 
 /// Later than all others: a closing route yields to the one beside it where both match alike.
@@ -20,9 +21,9 @@ pub(super) fn same(one: &Object, other: &Object) -> bool {
 
 /// An undecodable object with what `newer` reaches beyond `stands`; nothing if that is nothing, or objects of that kind guard nothing.
 pub(super) fn beyond(stands: &Object, newer: &Object) -> Option<Object> {
-    let (kind, newer_form) = reach(newer)?;
+    let (kind, reached) = reach(newer)?;
     let (_, stands) = reach(stands)?;
-    let mut form = newer_form.into_owned();
+    let mut form = as_stated(newer).unwrap_or_else(|| reached.as_ref().clone());
     if kind == ObjectKind::ApiPolicy {
         if let Some(targets) = form.pointer_mut("/spec/targetRefs").and_then(Value::as_array_mut) {
             targets.retain(|target| !is_target_of(target, &stands));
@@ -30,16 +31,28 @@ pub(super) fn beyond(stands: &Object, newer: &Object) -> Option<Object> {
                 return None;
             }
         }
-    } else if reaches_no_further(&form["spec"], &stands["spec"]) {
+    } else if reaches_no_further(&reached["spec"], &stands["spec"]) {
         return None;
     }
     form["metadata"]["creationTimestamp"] = NEWEST.into();
     let message = "another form of it is in force; what only this form speaks of is closed";
-    let problem = FieldProblem { field: String::new(), message: message.to_owned() };
-    Some(Object::decode(kind, form, vec![problem]))
+    let mut problems = vec![FieldProblem { field: String::new(), message: message.to_owned() }];
+    // What is wrong with the form may leave open what it reaches.
+    problems.extend(newer.problems().iter().cloned());
+    Some(Object::decode(kind, form, problems))
 }
 
-/// Objects that guard something or lead somewhere, as JSON.
+/// The form of an object that is not valid, without defaults.
+fn as_stated(object: &Object) -> Option<Value> {
+    match object {
+        Object::ApiPolicy(Stored::Undecodable(policy)) => Some(policy.raw.clone()),
+        Object::HTTPRoute(Stored::Undecodable(route)) => Some(route.raw.clone()),
+        Object::GRPCRoute(Stored::Undecodable(route)) => Some(route.raw.clone()),
+        _ => None,
+    }
+}
+
+/// Objects that guard something or lead somewhere, as JSON, with defaults.
 fn reach(object: &Object) -> Option<(ObjectKind, Cow<'_, Value>)> {
     let json = |form: serde_json::Result<Value>| form.ok().map(Cow::Owned);
     match object {
@@ -52,9 +65,9 @@ fn reach(object: &Object) -> Option<(ObjectKind, Cow<'_, Value>)> {
         Object::GRPCRoute(Stored::Decoded(route)) => {
             Some((ObjectKind::GRPCRoute, json(serde_json::to_value(route.as_ref()))?))
         }
-        Object::ApiPolicy(Stored::Undecodable(policy)) => Some((ObjectKind::ApiPolicy, Cow::Borrowed(&policy.raw))),
-        Object::HTTPRoute(Stored::Undecodable(route)) => Some((ObjectKind::HTTPRoute, Cow::Borrowed(&route.raw))),
-        Object::GRPCRoute(Stored::Undecodable(route)) => Some((ObjectKind::GRPCRoute, Cow::Borrowed(&route.raw))),
+        Object::ApiPolicy(Stored::Undecodable(policy)) => Some(completed(ObjectKind::ApiPolicy, &policy.raw)),
+        Object::HTTPRoute(Stored::Undecodable(route)) => Some(completed(ObjectKind::HTTPRoute, &route.raw)),
+        Object::GRPCRoute(Stored::Undecodable(route)) => Some(completed(ObjectKind::GRPCRoute, &route.raw)),
         Object::Namespace(_)
         | Object::Service(_)
         | Object::EndpointSlice(_)
@@ -68,6 +81,10 @@ fn reach(object: &Object) -> Option<(ObjectKind, Cow<'_, Value>)> {
         | Object::Subscription(_)
         | Object::GatewayParameters(_) => None,
     }
+}
+
+fn completed(kind: ObjectKind, raw: &Value) -> (ObjectKind, Cow<'_, Value>) {
+    (kind, schema::of(kind).map_or(Cow::Borrowed(raw), |schema| Cow::Owned(schema.with_defaults(raw))))
 }
 
 /// A target is covered by the same one, and by one without a section.

@@ -61,25 +61,39 @@ impl Schema {
         Some(Self { schema, structure, rules })
     }
 
-    /// Fills defaults in; what an API server would refuse.
+    /// Fills defaults in, if `value` is in order; what an API server would refuse. What is refused stays as it was stated: where a
+    /// field is misspelt, its default is what nobody has said.
     pub(super) fn complete(&self, value: &mut Value) -> Vec<FieldProblem> {
         drop_nulls(value);
         let status = value.as_object_mut().and_then(|object| object.remove("status"));
-        *value = kube_cel::apply_defaults(&self.schema, value);
-        let mut problems = Vec::new();
-        walk(&self.schema, value, "", &mut problems);
-        problems.extend(self.structure.iter_errors(value).take(MAX_PROBLEMS).map(|error| sentence::problem(&error)));
-        // Rules may take for granted what the structure says.
+        let completed = self.with_defaults(value);
+        let problems = self.judge(&completed);
         if problems.is_empty() {
-            problems.extend(self.broken_rules(value));
+            *value = completed;
         }
         if let (Some(status), Some(object)) = (status, value.as_object_mut()) {
             object.insert("status".into(), status);
         }
+        problems
+    }
+
+    /// `value` with what holds where it says nothing.
+    pub(super) fn with_defaults(&self, value: &Value) -> Value {
+        kube_cel::apply_defaults(&self.schema, value)
+    }
+
+    fn judge(&self, value: &Value) -> Vec<FieldProblem> {
+        let mut problems = Vec::new();
+        walk(&self.schema, value, "", &mut problems);
+        let errors = self.structure.iter_errors(value).take(MAX_PROBLEMS + 1);
+        problems.extend(errors.map(|error| sentence::problem(&error)));
+        // Rules may take for granted what the structure says.
+        if problems.is_empty() {
+            problems.extend(self.broken_rules(value));
+        }
         problems.sort();
         problems.dedup();
-        problems.truncate(MAX_PROBLEMS);
-        problems
+        bounded(problems)
     }
 
     fn broken_rules(&self, value: &Value) -> Vec<FieldProblem> {
@@ -96,6 +110,16 @@ impl Schema {
     pub(super) fn unusable_rules(&self) -> Vec<String> {
         self.rules.compilation_errors().iter().map(ToString::to_string).collect()
     }
+}
+
+/// What is not told may be wrong anywhere, and that is told.
+fn bounded(mut problems: Vec<FieldProblem>) -> Vec<FieldProblem> {
+    if problems.len() > MAX_PROBLEMS {
+        problems.truncate(MAX_PROBLEMS);
+        let message = "more is wrong than is told here; correct what is, and look again".to_owned();
+        problems.push(FieldProblem { field: "spec".to_owned(), message });
+    }
+    problems
 }
 
 fn field_problems(judged: Result<(), kube_cel::ValidationErrors>) -> Vec<FieldProblem> {

@@ -313,6 +313,44 @@ fn a_second_form_under_a_taken_name_opens_nothing_and_closes_what_only_it_speaks
     }
 }
 
+/// What is wrong with the route that is kept of `text`.
+fn wrong_with_route(loaded: &Loaded) -> Vec<String> {
+    let route = loaded.objects.last().map(|one| &one.object);
+    let Some(Object::HTTPRoute(Stored::Undecodable(route))) = route else { panic!("no such route") };
+    route.problems.iter().map(|problem| problem.field.clone()).collect()
+}
+
+#[test]
+fn what_is_refused_is_kept_as_it_was_stated() {
+    let loaded = load_text(&format!("{ROUTE}spec: {{parentRefs: [{{name: g}}], rules: [{{match: [{{}}]}}]}}\n"));
+    let Object::HTTPRoute(Stored::Undecodable(route)) = &loaded.objects[0].object else { panic!() };
+    assert_eq!(route.raw["spec"]["rules"][0], serde_json::json!({"match": [{}]}));
+}
+
+#[test]
+fn what_is_not_told_any_more_may_be_wrong_anywhere() {
+    let fields = |count: usize| (0..count).map(|at| format!("a{at}: 1")).collect::<Vec<_>>().join(", ");
+    for (count, told, is_bounded) in [(99, 99, false), (100, 100, false), (101, 101, true), (400, 101, true)] {
+        let loaded = load_text(&format!(
+            "{ROUTE}spec: {{parentRefs: [{{name: g}}], rules: [{{filters: [{{type: x, {}}}]}}]}}\n",
+            fields(count - 1)
+        ));
+        let wrong = wrong_with_route(&loaded);
+        assert_eq!((wrong.len(), wrong.contains(&"spec".to_owned())), (told, is_bounded), "{count}");
+    }
+}
+
+#[test]
+fn a_second_form_closes_with_what_is_wrong_with_it() {
+    let route = |hosts: &str| {
+        format!(
+            "{ROUTE}spec: {{parentRefs: [{{name: g}}], {hosts}: [a.example], rules: [{{matches: [{{path: {{value: /a}}}}]}}]}}\n"
+        )
+    };
+    let loaded = load_text(&format!("{}---\n{}", route("hostnames"), route("hostname")));
+    assert!(wrong_with_route(&loaded).contains(&"spec.hostname".to_owned()));
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[a-z:{}\\[\\]&*!|>'\"#\\-\n ,0-9\u{0}\u{ff}]{0,80}") {

@@ -259,8 +259,8 @@ enum Breakage {
     MisspellParameters,
     /// Of a route to a listener, or of a policy to a listener or a rule.
     MisspellSection,
-    /// The field in which a route names its Gateway.
-    MisspellField,
+    /// A field that says where a route is, or what it matches: it looks like one that is absent, and stands for its default.
+    MisspellField(&'static str),
     EmptySecret,
     /// What refers to a listener by its name does not find it any more.
     RenameListeners,
@@ -268,7 +268,7 @@ enum Breakage {
     UnknownProtocol,
 }
 
-const BREAKAGES: [Breakage; 11] = [
+const BREAKAGES: [Breakage; 15] = [
     Breakage::Delete,
     Breakage::UnknownField,
     Breakage::NumberForObject,
@@ -276,7 +276,11 @@ const BREAKAGES: [Breakage; 11] = [
     Breakage::Misspell,
     Breakage::MisspellParameters,
     Breakage::MisspellSection,
-    Breakage::MisspellField,
+    Breakage::MisspellField("/spec/parentRefs/0/name"),
+    Breakage::MisspellField("/spec/parentRefs"),
+    Breakage::MisspellField("/spec/hostnames"),
+    Breakage::MisspellField("/spec/rules"),
+    Breakage::MisspellField("/spec/rules/0/matches"),
     Breakage::EmptySecret,
     Breakage::RenameListeners,
     Breakage::UnknownProtocol,
@@ -296,7 +300,10 @@ fn is_older_of_two(document: &Value) -> bool {
 /// others go on (ADR 8).
 fn leaves_to_other_namespaces(document: &Value, breakage: Breakage) -> bool {
     let is_route = matches!(document["kind"].as_str(), Some("HTTPRoute" | "GRPCRoute"));
-    is_route && matches!(breakage, Breakage::NumberForObject | Breakage::NoSpec | Breakage::MisspellField)
+    // Without hostnames, a field that is not known may be a misspelt list of them.
+    let is_any_host = document["spec"]["hostnames"].is_null() && matches!(breakage, Breakage::UnknownField);
+    let is_untold = matches!(breakage, Breakage::NumberForObject | Breakage::NoSpec | Breakage::MisspellField(_));
+    is_route && (is_untold || is_any_host)
 }
 
 /// Whether the lobby's open route has taken it.
@@ -316,11 +323,7 @@ fn break_one(documents: &mut Vec<Value>, at: usize, breakage: Breakage) -> bool 
         Breakage::Misspell => return misspell(document, &REFERENCES),
         Breakage::MisspellParameters => return misspell(document, &REFERENCES_TO_PARAMETERS),
         Breakage::MisspellSection => return misspell(document, &REFERENCES_TO_SECTIONS),
-        Breakage::MisspellField if document["spec"]["parentRefs"][0].is_object() => {
-            let parent = document["spec"]["parentRefs"][0].as_object_mut().unwrap();
-            let name = parent.remove("name").unwrap_or_default();
-            parent.insert("nmae".into(), name);
-        }
+        Breakage::MisspellField(pointer) => return misspell_field(document, pointer),
         Breakage::EmptySecret if document["kind"] == "Secret" => {
             drop(document.as_object_mut().unwrap().remove("stringData"));
         }
@@ -337,6 +340,15 @@ fn break_one(documents: &mut Vec<Value>, at: usize, breakage: Breakage) -> bool 
         }
         _ => return false,
     }
+    true
+}
+
+/// The last letter of the field's name is left out.
+fn misspell_field(document: &mut Value, pointer: &str) -> bool {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let Some(Value::Object(parent)) = document.pointer_mut(parent) else { return false };
+    let Some(value) = parent.remove(name) else { return false };
+    parent.insert(name[..name.len() - 1].to_owned(), value);
     true
 }
 
