@@ -42,15 +42,24 @@ impl State {
     /// Takes the files in. A file of which not every object can be told, and one that is suddenly empty, keeps what it held; an
     /// object that is not valid keeps the form before it, and if there was none closes what it guards. All of that is said.
     pub fn load<F: Borrow<SourceFile>>(&mut self, files: impl IntoIterator<Item = F>) -> Vec<Diagnostic> {
-        self.take(manifest::load(files), BTreeSet::new())
+        let loaded = self.read(files);
+        self.take(loaded, BTreeSet::new())
     }
 
     /// Takes in what was found; what cannot be read keeps what it held.
     pub fn load_found(&mut self, found: Found) -> Vec<Diagnostic> {
         let unreadable = found.unreadable.iter().map(|diagnostic| diagnostic.file.clone()).collect();
         let mut diagnostics = found.unreadable;
-        diagnostics.extend(self.take(manifest::load(found.files), unreadable));
+        let loaded = self.read(found.files);
+        diagnostics.extend(self.take(loaded, unreadable));
         diagnostics
+    }
+
+    fn read<F: Borrow<SourceFile>>(&self, files: impl IntoIterator<Item = F>) -> Loaded {
+        manifest::load_over(files, &|file, kind, name| {
+            let mut held = self.by_file.get(file).into_iter().flatten();
+            held.any(|object| object.kind == kind && object.name == *name)
+        })
     }
 
     /// Files and folders of which it is not known what they hold.

@@ -187,14 +187,22 @@ pub fn forget_schemas() {
     schema::forget();
 }
 
+/// Whether a file held an object of that kind and name when it was read before.
+type Held<'a> = &'a dyn Fn(&str, ObjectKind, &ObjectName) -> bool;
+
 /// Reads all objects of `files`. Of two objects with one name the first stands; what only the second would have guarded is closed.
 /// Files that are handed over by value are dropped one by one.
 pub fn load<F: Borrow<SourceFile>>(files: impl IntoIterator<Item = F>) -> Loaded {
+    load_over(files, &|_, _, _| false)
+}
+
+/// As [`load`], in place of what files `held` before: what was ours a moment ago does not become somebody else's by another API group.
+pub fn load_over<F: Borrow<SourceFile>>(files: impl IntoIterator<Item = F>, held: Held<'_>) -> Loaded {
     let mut loaded = Loaded::default();
     let mut first = BTreeMap::new();
     for file in files {
         let file = file.borrow();
-        let mut reading = Reading::of(&file.path);
+        let mut reading = Reading::of(&file.path, held);
         match reading.all(&file.text) {
             Ok(()) => {}
             Err(refusal) => reading.refuse(&refusal),
@@ -205,17 +213,18 @@ pub fn load<F: Borrow<SourceFile>>(files: impl IntoIterator<Item = F>) -> Loaded
 }
 
 /// One file while it is read.
-struct Reading {
+struct Reading<'a> {
     file: Arc<str>,
+    held: Held<'a>,
     objects: Vec<LoadedObject>,
     diagnostics: Vec<Diagnostic>,
     is_empty: bool,
     is_unreadable: bool,
 }
 
-impl Reading {
-    fn of(path: &str) -> Self {
-        Self { file: path.into(), objects: vec![], diagnostics: vec![], is_empty: true, is_unreadable: false }
+impl<'a> Reading<'a> {
+    fn of(path: &str, held: Held<'a>) -> Self {
+        Self { file: path.into(), held, objects: vec![], diagnostics: vec![], is_empty: true, is_unreadable: false }
     }
 
     fn all(&mut self, text: &str) -> Result<(), Refusal> {
@@ -242,16 +251,13 @@ impl Reading {
         let source = Source { file: Arc::clone(&self.file), places, start };
         let (kind, name, mut problems) = match identify(&mut value) {
             Identity::Known { kind, name, problems } => (kind, name, problems),
-            Identity::Foreign { label, message } => {
-                let note = source.diagnostic(&label, "kind", message);
-                self.diagnostics.push(Diagnostic { severity: Severity::Note, ..note });
-                return;
+            Identity::Foreign { label, message, namesake } => {
+                return self.foreign(&source, &label, message, namesake.as_ref());
             }
             Identity::Unclear { label, problems } => {
                 self.is_unreadable = true;
                 let said = problems.iter().map(|problem| source.diagnostic(&label, &problem.field, &problem.message));
-                self.diagnostics.extend(said);
-                return;
+                return self.diagnostics.extend(said);
             }
         };
         problems.extend(match schema::of(kind) {
@@ -264,10 +270,26 @@ impl Reading {
         self.diagnostics.extend(said);
         self.objects.push(LoadedObject { kind, name, object, source });
     }
+
+    fn foreign(&mut self, source: &Source, label: &str, message: String, namesake: Option<&(ObjectKind, ObjectName)>) {
+        let was_ours = namesake.filter(|(kind, name)| (self.held)(&self.file, *kind, name));
+        if let Some((kind, name)) = was_ours {
+            self.is_unreadable = true;
+            let message = format!(
+                "this file held the {} {} {name} until now; correct apiVersion, or let the file be read without this document before it comes in",
+                kind.api_version(),
+                kind.as_str()
+            );
+            self.diagnostics.push(source.diagnostic(label, "apiVersion", message));
+        } else {
+            let note = source.diagnostic(label, "kind", message);
+            self.diagnostics.push(Diagnostic { severity: Severity::Note, ..note });
+        }
+    }
 }
 
 impl Loaded {
-    fn take(&mut self, reading: Reading, first: &mut BTreeMap<(ObjectKind, ObjectName), usize>) {
+    fn take(&mut self, reading: Reading<'_>, first: &mut BTreeMap<(ObjectKind, ObjectName), usize>) {
         self.diagnostics.extend(reading.diagnostics);
         if reading.is_unreadable {
             self.unreadable.push(reading.file.to_string());

@@ -221,6 +221,42 @@ fn a_broken_policy_keeps_its_last_valid_form_and_closes_what_only_the_new_one_ta
 }
 
 #[test]
+fn an_object_whose_api_group_is_misspelt_stays_in_force() {
+    let good = policy("orders", "");
+    for version in
+        ["salyport.dev/v1alpha1", "sallyport.dev", "Sallyport.dev/v1alpha1", "sallyport.dev/v1", "example.com/v1", "v1"]
+    {
+        let mut folder = Folder::with(&[("p.yaml", &good)]);
+        folder.write("p.yaml", &good.replace("sallyport.dev/v1alpha1", version));
+        folder.said("p.yaml: error: the file cannot be read; the 1 objects");
+        assert_eq!(folder.in_force(), ["shop/p on orders"], "{version}");
+    }
+}
+
+#[test]
+fn a_gateway_of_somebody_else_is_passed_over_unless_the_file_held_one_of_ours_under_that_name() {
+    let gateway = |version: &str, name: &str| {
+        format!(
+            "apiVersion: {version}\nkind: Gateway\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{gatewayClassName: c, listeners: [{{name: http, port: 80, protocol: HTTP}}]}}\n"
+        )
+    };
+    let (ours, istio) = ("gateway.networking.k8s.io/v1", "networking.istio.io/v1");
+    let gateways =
+        |folder: &Folder| folder.state.cluster().gateways.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let mut folder = Folder::with(&[("a.yaml", &gateway(ours, "public"))]);
+    folder.write("b.yaml", &gateway(istio, "public"));
+    folder.write("c.yaml", &format!("{}---\n{}", gateway(ours, "inner"), gateway(istio, "public")));
+    assert!(folder.state.unreadable().is_empty(), "{:?}", folder.said);
+    folder.write("a.yaml", &gateway(istio, "public"));
+    folder.said("a.yaml:1:1: error: networking.istio.io/v1 Gateway: apiVersion: this file held");
+    assert_eq!(gateways(&folder), ["shop/inner", "shop/public"]);
+    folder.write("a.yaml", &gateway(istio, "other"));
+    assert_eq!((gateways(&folder), folder.state.unreadable().len()), (vec!["shop/inner".into()], 0));
+    folder.write("a.yaml", &gateway(istio, "public"));
+    assert!(folder.state.unreadable().is_empty(), "{:?}", folder.said);
+}
+
+#[test]
 fn a_second_policy_beside_a_kept_one_closes_what_only_it_targets() {
     let mut folder = Folder::with(&[("a.yaml", &policy("orders", ""))]);
     folder.files.insert("b.yaml".to_owned(), policy("orders admin", "authentication: [{name: a, public: {}}]"));

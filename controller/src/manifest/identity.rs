@@ -1,13 +1,13 @@
 //! Which object a document is. Whatever cannot be told makes its file unreadable: under a name that is read wrongly, an object would
 //! be another one, and the one that it was before would be gone.
 
+mod owner;
+
 use serde_json::Value;
 
 use super::schema::unknown_metadata;
 use crate::cluster::{FieldProblem, ObjectKind, ObjectName, Scope};
-
-/// API groups whose kinds are all ours to read: an unknown one is a mistake.
-const OUR_GROUPS: [&str; 2] = ["sallyport.dev/", "gateway.networking.k8s.io/"];
+use owner::Owner;
 
 /// What a document is.
 pub(super) enum Identity {
@@ -18,7 +18,12 @@ pub(super) enum Identity {
         problems: Vec<FieldProblem>,
     },
     /// A kind of somebody else.
-    Foreign { label: String, message: String },
+    Foreign {
+        label: String,
+        message: String,
+        /// What it would be under the API group of ours that has a kind of this name.
+        namesake: Option<(ObjectKind, ObjectName)>,
+    },
     /// It cannot be told.
     Unclear { label: String, problems: Vec<FieldProblem> },
 }
@@ -39,13 +44,13 @@ pub(super) fn identify(value: &mut Value) -> Identity {
         return Identity::Unclear { label, problems: missing };
     }
     let Some(kind) = ObjectKind::find(version, kind_name) else {
-        let known: Vec<_> =
-            ObjectKind::ALL.iter().map(|kind| format!("{} {}", kind.api_version(), kind.as_str())).collect();
-        let message = format!("{label} is not read here; known are {}", known.join(", "));
-        return if OUR_GROUPS.iter().any(|group| version.starts_with(group)) {
-            Identity::Unclear { label, problems: vec![problem("kind", &message)] }
-        } else {
-            Identity::Foreign { label, message }
+        let message = not_read(&label, kind_name);
+        return match Owner::of(version, kind_name) {
+            Owner::Ours { field } => Identity::Unclear { label, problems: vec![problem(field, &message)] },
+            Owner::SomebodyElse { namesake } => {
+                let namesake = namesake.map(|kind| (kind, name(kind, value)));
+                Identity::Foreign { label, message, namesake }
+            }
         };
     };
     let unclear = unclear_metadata(value);
@@ -55,6 +60,21 @@ pub(super) fn identify(value: &mut Value) -> Identity {
     let name = name(kind, value);
     let problems = problems_of(&name);
     Identity::Known { kind, name, problems }
+}
+
+/// Why a kind is not read, and what is meant if it is one of ours.
+fn not_read(label: &str, kind_name: &str) -> String {
+    match owner::kind_called(kind_name) {
+        Some(kind) => {
+            let (version, kind) = (kind.api_version(), kind.as_str());
+            format!("{label} is not read here; write {version} {kind} if that is meant, or keep it out of these files")
+        }
+        None => {
+            let known: Vec<_> =
+                ObjectKind::ALL.iter().map(|kind| format!("{} {}", kind.api_version(), kind.as_str())).collect();
+            format!("{label} is not read here; known are {}", known.join(", "))
+        }
+    }
 }
 
 /// What makes a name one that cannot be told.
@@ -81,13 +101,12 @@ fn unclear_metadata(value: &Value) -> Vec<FieldProblem> {
 }
 
 fn name(kind: ObjectKind, value: &mut Value) -> ObjectName {
-    let metadata = &mut value["metadata"];
     // An empty namespace is one that is not stated, as kubectl has it.
-    let unstated = metadata["namespace"].as_str().is_none_or(str::is_empty);
-    if kind.scope() == Scope::Namespaced && unstated {
-        metadata["namespace"] = "default".into();
+    let unstated = value["metadata"]["namespace"].as_str().is_none_or(str::is_empty);
+    if let (Scope::Namespaced, true, Some(metadata)) = (kind.scope(), unstated, value["metadata"].as_object_mut()) {
+        metadata.insert("namespace".to_owned(), "default".into());
     }
-    let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+    let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default();
     match kind.scope() {
         Scope::Namespaced => ObjectName::new(text("namespace"), text("name")),
         Scope::Cluster => ObjectName::new("", text("name")),

@@ -84,7 +84,7 @@ fn what_an_api_server_would_refuse_is_said_with_its_place() {
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: UPPER}\n".into(), "a.yaml:3:", "no name"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, label: {}}\n".into(), "a.yaml:3:", "no such field"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n".into(), "a.yaml:7:", "already"),
-        ("apiVersion: sallyport.dev/v2\nkind: ApiPolicy\nmetadata: {name: a}\n".into(), "a.yaml:2:1", "not read here"),
+        ("apiVersion: sallyport.dev/v2\nkind: ApiPolicy\nmetadata: {name: a}\n".into(), "a.yaml:1:1", "write sallyport.dev/v1alpha1 ApiPolicy"),
         ("kind: ApiPolicy\n".into(), "a.yaml:1:1", "apiVersion"),
         ("a: [\n".into(), "a.yaml:", "no YAML"),
         ("a: 1\na: 2\n".into(), "a.yaml:2:1", "duplicated key"),
@@ -104,9 +104,11 @@ fn an_object_that_is_refused_is_kept_as_undecodable() {
 
 #[test]
 fn a_kind_of_somebody_else_is_only_noted() {
-    let loaded = load_text("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n");
-    assert_eq!(loaded.diagnostics[0].severity, Severity::Note);
-    assert!(loaded.objects.is_empty());
+    for version in ["apps/v1\nkind: Deployment", "networking.istio.io/v1\nkind: Gateway"] {
+        let loaded = load_text(&format!("apiVersion: {version}\nmetadata: {{name: a}}\n"));
+        assert_eq!((loaded.diagnostics[0].severity, loaded.objects.len()), (Severity::Note, 0), "{version}");
+        assert!(loaded.unreadable.is_empty(), "{version}");
+    }
 }
 
 #[test]
@@ -145,6 +147,18 @@ fn a_file_of_which_not_every_object_can_be_told_is_unreadable_as_a_whole() {
         ("apiVersion: sallyport.dev/v1alpha1\nkind: ApiPolcy\nmetadata: {name: a}\n".to_owned(), "not read here"),
         ("apiVersion: sallyport.dev/v1alpha\nkind: ApiPolicy\nmetadata: {name: a}\n".to_owned(), "not read here"),
         ("apiVersion: gateway.networking.k8s.io/v1\nkind: HTPRoute\nmetadata: {name: a}\n".to_owned(), "not read here"),
+        (
+            "apiVersion: salyport.dev/v1alpha1\nkind: ApiPolicy\nmetadata: {name: a}\n".to_owned(),
+            "apiVersion: salyport.dev",
+        ),
+        (
+            "apiVersion: sallyport.dev\nkind: ApiPolicy\nmetadata: {name: a}\n".to_owned(),
+            "write sallyport.dev/v1alpha1 ApiPolicy",
+        ),
+        (
+            "apiVersion: example.com/v1\nkind: HTTPRoute\nmetadata: {name: a}\n".to_owned(),
+            "write gateway.networking.k8s.io/v1 HTTPRoute",
+        ),
         (format!("{policy}metdata: {{name: a}}\n"), "metadata: it is missing"),
         (format!("{policy}metadata: []\n"), "metadata: it is missing"),
         (format!("{policy}metadata: {{name: 7}}\n"), "metadata.name: it is missing, or no text"),
