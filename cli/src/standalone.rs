@@ -88,8 +88,34 @@ impl State {
         for object in objects {
             self.by_file.entry(object.file().to_owned()).or_default().push(object);
         }
+        if let Some(lost) = unreadable.first() {
+            diagnostics.extend(self.keep_missing(before, lost));
+        }
         self.unreadable = unreadable;
         diagnostics
+    }
+
+    /// Keeps what is in no file any more: it may have moved to `lost`, or to another file that cannot be read.
+    fn keep_missing(&mut self, before: BTreeMap<String, Vec<LoadedObject>>, lost: &str) -> Vec<Diagnostic> {
+        let mut missing: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        {
+            let here = self.objects();
+            for object in before.into_values().flatten() {
+                if !object.is_derived() && !here.contains_key(&(object.kind, &object.name)) {
+                    missing.entry(object.file().to_owned()).or_default().push(object);
+                }
+            }
+        }
+        let mut said = Vec::new();
+        for (file, objects) in missing {
+            let message = format!(
+                "{} is not in this file any more, and stays in force as long as {lost} cannot be read: it may have moved there",
+                named(&objects)
+            );
+            said.push(Diagnostic::of_file(&file, Severity::Error, message));
+            self.by_file.entry(file).or_default().extend(objects);
+        }
+        said
     }
 
     /// Problems that only show when objects are seen together.
@@ -136,6 +162,15 @@ impl State {
 
     fn objects(&self) -> Objects<'_> {
         self.by_file.values().flatten().map(|object| ((object.kind, &object.name), object)).collect()
+    }
+}
+
+/// What it is that files do not hold any more, in short.
+fn named(objects: &[LoadedObject]) -> String {
+    let label = objects.first().map(LoadedObject::label).unwrap_or_default();
+    match objects.len().saturating_sub(1) {
+        0 => label,
+        more => format!("{label} and {more} more"),
     }
 }
 

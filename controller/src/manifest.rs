@@ -97,6 +97,8 @@ pub struct LoadedObject {
     pub name: ObjectName,
     pub object: Object,
     source: Source,
+    /// Whether it closes what another form speaks of, and stands in no file.
+    is_derived: bool,
 }
 
 /// Where in a file an object stands.
@@ -144,7 +146,12 @@ impl LoadedObject {
     pub fn closing_beside(&self, stands: &Object, suffix: &str) -> Option<Self> {
         let name = ObjectName::new(&self.name.namespace, format!("{} ({suffix})", self.name.name));
         let object = closing::beyond(stands, &self.object)?;
-        Some(Self { kind: self.kind, name, object, source: self.source.clone() })
+        Some(Self { kind: self.kind, name, object, source: self.source.clone(), is_derived: true })
+    }
+
+    /// Whether it stands in no file, but closes what an object of a file speaks of ([`Self::closing_beside`]).
+    pub fn is_derived(&self) -> bool {
+        self.is_derived
     }
 
     /// What an API server would refuse of this form because of the one before it.
@@ -268,7 +275,7 @@ impl<'a> Reading<'a> {
         let label = format!("{} {name}", kind.as_str());
         let said = object.problems().iter().map(|problem| source.diagnostic(&label, &problem.field, &problem.message));
         self.diagnostics.extend(said);
-        self.objects.push(LoadedObject { kind, name, object, source });
+        self.objects.push(LoadedObject { kind, name, object, source, is_derived: false });
     }
 
     fn foreign(&mut self, source: &Source, label: &str, message: String, namesake: Option<&(ObjectKind, ObjectName)>) {

@@ -257,6 +257,61 @@ fn a_gateway_of_somebody_else_is_passed_over_unless_the_file_held_one_of_ours_un
 }
 
 #[test]
+fn nothing_is_taken_away_while_a_file_cannot_be_read_that_it_may_have_moved_to() {
+    let (bad, both) = ("a: [", format!("{GOOD}---\n{OTHER}"));
+    for (before, after) in [
+        // A file is renamed.
+        (&[("a.yaml", &*both)][..], &[("z.yaml", bad)][..]),
+        (&[("a.yaml", GOOD), ("b.yaml", OTHER)], &[("b.yaml", OTHER), ("z.yaml", bad)]),
+        (&[("a.yaml", GOOD), ("b.yaml", OTHER)], &[("z.yaml", bad)]),
+        // An object moves: to a file that is new, or was there.
+        (&[("a.yaml", &both)], &[("a.yaml", GOOD), ("z.yaml", bad)]),
+        (
+            &[("a.yaml", GOOD), ("b.yaml", OTHER)],
+            &[("a.yaml", bad), ("b.yaml", "apiVersion: v1\nkind: List\nitems: []\n")],
+        ),
+        // One that can be read has the other.
+        (&[("a.yaml", GOOD), ("b.yaml", OTHER)], &[("c.yaml", OTHER), ("z.yaml", bad)]),
+    ] {
+        let mut folder = Folder::with(before);
+        folder.files = after.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        for _ in 0..2 {
+            folder.load();
+            assert_eq!(folder.in_force(), ["shop/a one", "shop/b one"], "{after:?}");
+        }
+        folder.files.retain(|_, text| text != bad);
+        folder.write("y.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
+        let left = after.iter().filter(|(_, text)| text.contains("ConfigMap")).count();
+        assert_eq!((folder.in_force().len(), folder.said.len()), (left, 0), "{after:?}");
+    }
+}
+
+#[test]
+fn what_is_not_taken_away_is_said_and_may_change_where_it_can_be_read() {
+    let mut folder = Folder::with(&[("a.yaml", &format!("{GOOD}---\n{OTHER}"))]);
+    folder.files = [("z.yaml".to_owned(), "a: [".to_owned())].into();
+    folder.load();
+    folder.said(
+        "a.yaml: error: ConfigMap shop/a and 1 more is not in this file any more, and stays in force as long as z.yaml",
+    );
+    folder.write("b.yaml", &OTHER.replace("one", "two"));
+    assert_eq!(folder.in_force(), ["shop/a one", "shop/b two"]);
+    folder.said("a.yaml: error: ConfigMap shop/a is not in this file any more");
+    folder.write("z.yaml", &GOOD.replace("one", "three"));
+    assert_eq!((folder.in_force(), folder.said.len()), (vec!["shop/a three".into(), "shop/b two".into()], 0));
+}
+
+#[test]
+fn what_was_closed_for_a_form_that_is_gone_opens_again_whatever_else_cannot_be_read() {
+    let mut folder = Folder::with(&[("p.yaml", &policy("orders", ""))]);
+    folder.write("p.yaml", &policy("orders admin", "typo: 1"));
+    assert_eq!(folder.in_force(), ["shop/p on orders", "shop/p (not valid) closes admin"]);
+    folder.files.insert("z.yaml".to_owned(), "a: [".to_owned());
+    folder.write("p.yaml", &policy("orders", ""));
+    assert_eq!(folder.in_force(), ["shop/p on orders"]);
+}
+
+#[test]
 fn a_second_policy_beside_a_kept_one_closes_what_only_it_targets() {
     let mut folder = Folder::with(&[("a.yaml", &policy("orders", ""))]);
     folder.files.insert("b.yaml".to_owned(), policy("orders admin", "authentication: [{name: a, public: {}}]"));
