@@ -4,6 +4,9 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Exit code, standard output, standard error.
@@ -105,6 +108,35 @@ fn each_exit_code_is_that_of_the_table() {
         assert_eq!(ended, Some(code), "{arguments:?}: {said} {error}");
         assert!(code == 0 || !error.is_empty(), "{arguments:?} says why");
     }
+}
+
+/// Somebody who is not above permissions.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn a_folder_that_may_be_listed_but_not_entered_is_not_passed_over() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let allow = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir_all(at("d/policies/more")).unwrap();
+    fs::write(at("d/fine.yaml"), FINE).unwrap();
+    fs::write(at("d/policies/floor.yaml"), FINDING).unwrap();
+    // Nobody may not reach where it has been built. A process of its own copies: in this one, another test may start a process while
+    // the copy is open for writing, and what is open there cannot be run.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_sallyport")).arg(at("sallyport")).status().unwrap().success());
+    for (path, mode) in [("", 0o755), ("d", 0o755), ("sallyport", 0o755), ("d/policies", 0o644)] {
+        allow(&at(path), mode);
+    }
+    let mut command = Command::new(at("sallyport"));
+    command.args(["validate", "-f"]).arg(at("d"));
+    if root.path().metadata().unwrap().uid() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    allow(&at("d/policies"), 0o755);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("policies/floor.yaml: error: it cannot be read: Permission denied"), "{said}");
 }
 
 #[test]

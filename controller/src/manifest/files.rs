@@ -1,8 +1,8 @@
 //! The rim: which files there are, and what stands in them.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs::{self, DirEntry, File};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::located::MAX_FILE_BYTES;
@@ -45,7 +45,7 @@ pub fn read_stream(path: &str, reader: impl io::Read) -> io::Result<SourceFile> 
     reader.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        io::Error::new(io::ErrorKind::InvalidData, format!("byte {at} is no UTF-8; save it as UTF-8"))
+        io::Error::new(ErrorKind::InvalidData, format!("byte {at} is no UTF-8; save it as UTF-8"))
     })?;
     Ok(SourceFile { path: path.to_owned(), text })
 }
@@ -58,16 +58,20 @@ struct Finder {
 
 impl Finder {
     fn path(&mut self, path: &Path, depth: usize) {
-        let is_new = match path.canonicalize() {
-            Ok(canonical) => self.seen.insert(canonical),
-            // It went away while its folder was listed: as if it had been gone before.
-            Err(_) if depth > 0 && path.symlink_metadata().is_err() => return,
-            Err(error) => return self.refuse(path, &error.to_string()),
-        };
-        match is_new {
-            false => {}
-            true if path.is_dir() => self.folder(path, depth),
-            true => self.file(path),
+        let found = path.canonicalize().and_then(|canonical| {
+            let metadata = path.metadata()?;
+            Ok((self.seen.insert(canonical), metadata))
+        });
+        match found {
+            Ok((false, _)) => {}
+            Ok((_, metadata)) if metadata.is_dir() => self.folder(path, depth),
+            // Whoever opens a pipe waits for a writer.
+            Ok((_, metadata)) if !metadata.is_file() => self.refuse(path, "it is no file"),
+            Ok(_) => match File::open(path).and_then(|file| read_stream(&path.display().to_string(), file)) {
+                Ok(file) => self.found.files.push(file),
+                Err(error) => self.fail(path, depth, &error),
+            },
+            Err(error) => self.fail(path, depth, &error),
         }
     }
 
@@ -78,35 +82,49 @@ impl Finder {
         if depth > MAX_FOLDERS {
             return self.refuse(folder, "there are too many folders within each other");
         }
-        let entries = fs::read_dir(folder)
-            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>());
-        let mut entries = match entries {
+        let mut entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
-            Err(error) => return self.refuse(folder, &error.to_string()),
+            Err(error) => return self.fail(folder, depth, &error),
         };
-        entries.sort();
-        for path in entries {
-            let is_hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-            if !is_hidden && (is_manifest(&path) || path.is_dir()) {
-                self.path(&path, depth + 1);
+        entries.sort_by_key(DirEntry::file_name);
+        for entry in entries {
+            let (name, path) = (entry.file_name(), entry.path());
+            if name.to_string_lossy().starts_with('.') {
+                continue;
+            }
+            match is_folder(&entry) {
+                _ if is_manifest(&path) => self.path(&path, depth + 1),
+                Ok(true) => self.path(&path, depth + 1),
+                Ok(false) => {}
+                Err(error) => self.refuse(&path, &error.to_string()),
             }
         }
     }
 
-    fn file(&mut self, path: &Path) {
-        // Whoever opens a pipe waits for a writer.
-        if !path.is_file() {
-            return self.refuse(path, "it is no file");
-        }
-        match File::open(path).and_then(|file| read_stream(&path.display().to_string(), file)) {
-            Ok(file) => self.found.files.push(file),
-            Err(error) => self.refuse(path, &error.to_string()),
+    /// What went away while its folder was listed is as if it had been gone before. Whatever else keeps a file or a folder from being
+    /// looked at says nothing about what is in there.
+    fn fail(&mut self, path: &Path, depth: usize, error: &io::Error) {
+        let is_gone = path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        if depth == 0 || !is_gone {
+            self.refuse(path, &error.to_string());
         }
     }
 
     fn refuse(&mut self, path: &Path, why: &str) {
         let message = format!("it cannot be read: {why}");
         self.found.unreadable.push(Diagnostic::of_file(path.display().to_string(), Severity::Error, message));
+    }
+}
+
+/// Whether an entry is a folder, or a link to one. A link that leads nowhere is none.
+fn is_folder(entry: &DirEntry) -> io::Result<bool> {
+    let kind = entry
+        .file_type()
+        .and_then(|kind| if kind.is_symlink() { Ok(entry.path().metadata()?.file_type()) } else { Ok(kind) });
+    match kind {
+        Ok(kind) => Ok(kind.is_dir()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -55,6 +55,20 @@ fn what_cannot_be_read_is_said_and_spoils_nothing_else() {
 }
 
 #[test]
+fn only_what_is_not_there_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(&folder.join("good.yaml"), "");
+    symlink("nowhere", folder.join("leads-nowhere")).unwrap();
+    symlink("good.yaml", folder.join("leads-to-a-file")).unwrap();
+    assert_eq!(found(folder, &[""]), (strings(&["good.yaml"]), vec![]));
+    symlink("around", folder.join("around")).unwrap();
+    symlink("good.yaml/below", folder.join("below-a-file")).unwrap();
+    let unreadable = strings(&["around", "below-a-file"]);
+    assert_eq!(found(folder, &[""]), (strings(&["good.yaml"]), unreadable), "what is there cannot be told");
+}
+
+#[test]
 fn a_mounted_config_map_is_read_through_its_links() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
