@@ -5,6 +5,7 @@
 mod connect;
 mod places;
 pub mod target;
+mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, header};
+use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -133,6 +134,8 @@ pub enum UpstreamFailure {
     NoDescriptor { place: String },
     #[error("{place} did not accept a connection in time")]
     ConnectTimeout { place: String },
+    #[error("the host that {address} would be told is none")]
+    Host { address: SocketAddr },
     #[error("{address} broke off or does not speak HTTP")]
     Protocol { address: SocketAddr, source: hyper::Error },
     #[error("{address} did not answer in time")]
@@ -145,7 +148,7 @@ impl UpstreamFailure {
         match self {
             Self::NoEndpoint => Reason::NoEndpoint,
             Self::NoDescriptor { .. } => Reason::Overloaded,
-            Self::Forbidden { .. } => Reason::Configuration,
+            Self::Forbidden { .. } | Self::Host { .. } => Reason::Configuration,
             Self::Connect { .. } => Reason::UpstreamConnect,
             Self::Tls { .. } => Reason::UpstreamTls,
             Self::Protocol { .. } => Reason::UpstreamProtocol,
@@ -343,7 +346,7 @@ where
                         return Err((UpstreamFailure::Protocol { address, source }, Some(Box::new(request))));
                     }
                     let response =
-                        sender.try_send_request(origin_form(request)).await.map_err(|error| unsent(error, address))?;
+                        sender.try_send_request(wire::of_http1(request)).await.map_err(|error| unsent(error, address))?;
                     Ok(Exchange { response, address, lease: Some(Lease { key, sender }), until })
                 }
                 Sender::Http2(mut sender) => {
@@ -351,7 +354,8 @@ where
                         self.shared.borrow_mut().remove(&key);
                         return Err((UpstreamFailure::Protocol { address, source }, Some(Box::new(request))));
                     }
-                    let request = absolute_form(request, target.is_tls());
+                    let request = wire::of_http2(request, target.is_tls());
+                    let request = request.ok_or((UpstreamFailure::Host { address }, None))?;
                     let response = sender.try_send_request(request).await.map_err(|error| unsent(error, address))?;
                     Ok(Exchange { response, address, lease: None, until })
                 }
@@ -412,26 +416,6 @@ fn unsent<B>(
 ) -> (UpstreamFailure, Option<Box<Request<B>>>) {
     let request = error.take_message().map(Box::new);
     (UpstreamFailure::Protocol { address, source: error.into_error() }, request)
-}
-
-/// A path, with the authority in `Host` (RFC 9112, 3.2.1).
-fn origin_form<B>(mut request: Request<B>) -> Request<B> {
-    *request.version_mut() = http::Version::HTTP_11;
-    request
-}
-
-/// Scheme and authority beside the path (RFC 9113, 8.3.1), and no `Host`.
-fn absolute_form<B>(mut request: Request<B>, is_tls: bool) -> Request<B> {
-    let host = request.headers_mut().remove(header::HOST);
-    let mut parts = request.uri().clone().into_parts();
-    parts.scheme = Some(if is_tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
-    parts.authority =
-        host.and_then(|host| http::uri::Authority::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes())).ok());
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-    }
-    *request.version_mut() = http::Version::HTTP_2;
-    request
 }
 
 #[cfg(test)]

@@ -41,3 +41,4 @@ mod standing;
 mod streams;
 mod streams_end;
 mod subscriptions;
+mod wire_forms;

@@ -112,6 +112,8 @@ pub(super) async fn forward(
         }
         _ => split(response),
     };
+    // What the gateway speaks to the caller is its own affair (RFC 9110, 6.2), whatever version the service answers in.
+    *response.version_mut() = Version::HTTP_11;
     hygiene::remove_hop_by_hop(response.headers_mut());
     if let Some(Credential::QueryParameter(shown)) = credential {
         reflection::withdraw(response.headers_mut(), shown)?;
