@@ -2,31 +2,41 @@
 //!
 //! Everything here belongs to one worker, whose event loop has one thread: no locks.
 
+mod attempt;
 mod connect;
+mod failure;
+mod peer;
 mod places;
+mod shared;
 pub mod target;
 mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1};
 use sallyport_snapshot::Hash;
 use tokio::time::Instant;
 
 use crate::egress::AddressRules;
 use crate::map::Map;
 use crate::names::Names;
-use crate::rejection::Reason;
 use crate::server::descriptors::Descriptors;
+use attempt::{Attempt, Ends, Reuse};
+pub use attempt::{Purpose, Terms};
 pub use connect::OnThisWorker;
-use places::{Addresses, Place};
+pub use failure::UpstreamFailure;
+use failure::is_unprocessed;
+pub use peer::Stream;
+use places::Addresses;
+use shared::{Group, Shareable, SharedConnections};
 use target::Target;
 
 /// Idle connections to one endpoint: a burst beyond this pays for new ones.
@@ -42,7 +52,7 @@ pub struct Upstreams<B> {
     descriptors: Descriptors,
     names: Names,
     idle: RefCell<Map<Key, Vec<Idle<B>>>>,
-    shared: RefCell<Map<Key, Shared<B>>>,
+    shared: SharedConnections<B>,
     turn: Cell<u64>,
     /// When [`Self::tidy`] was called last: as exact as the age of an idle connection has to be.
     tidied: Cell<Instant>,
@@ -61,41 +71,10 @@ struct Idle<B> {
     since: Instant,
 }
 
-/// An HTTP/2 connection, which many exchanges are on at once.
-struct Shared<B> {
-    sender: http2::SendRequest<B>,
-    /// When an exchange began on it last, or some seconds before.
-    used: Instant,
-}
-
 /// A connection for one exchange.
 enum Sender<B> {
     Http1(http1::SendRequest<B>),
-    Http2(http2::SendRequest<B>),
-}
-
-/// Whether a connection may be one that was kept.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reuse {
-    Allowed,
-    Forbidden,
-}
-
-/// One try at one place.
-#[derive(Clone, Copy)]
-struct Attempt<'a> {
-    place: &'a Place,
-    reuse: Reuse,
-    ends: Ends,
-}
-
-/// Until when an attempt has what; `None` is no end.
-#[derive(Clone, Copy)]
-struct Ends {
-    /// The response to its last byte.
-    whole: Option<Instant>,
-    /// The head of the response.
-    head: Option<Instant>,
+    Http2(Shareable<B>),
 }
 
 struct Connected<B> {
@@ -108,78 +87,29 @@ struct Connected<B> {
 pub struct Exchange<B> {
     pub response: Response<Incoming>,
     pub address: SocketAddr,
-    pub lease: Option<Lease<B>>,
+    pub lease: Lease<B>,
     /// Until when its body has to have ended.
     pub until: Option<Instant>,
 }
 
-/// An HTTP/1.1 connection that is busy until the response's body has ended.
-pub struct Lease<B> {
+/// A connection, or a part of one, that is busy until both bodies have ended.
+pub enum Lease<B> {
+    Http1(Kept<B>),
+    Http2(Stream),
+}
+
+/// An HTTP/1.1 connection that may serve others afterwards.
+pub struct Kept<B> {
     key: Key,
     sender: http1::SendRequest<B>,
 }
 
-/// Why no response came.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamFailure {
-    #[error("no endpoint of the service is ready")]
-    NoEndpoint,
-    #[error("{address} must not be called; name another endpoint")]
-    Forbidden { address: std::net::IpAddr },
-    #[error("{place} cannot be connected to")]
-    Connect { place: String, source: std::io::Error },
-    #[error("the TLS handshake with {place} failed")]
-    Tls { place: String, source: std::io::Error },
-    #[error("no file descriptor is left for a connection to {place}; raise the limit of open files")]
-    NoDescriptor { place: String },
-    #[error("{place} did not accept a connection in time")]
-    ConnectTimeout { place: String },
-    #[error("the host that {address} would be told is none")]
-    Host { address: SocketAddr },
-    #[error("{address} broke off or does not speak HTTP")]
-    Protocol { address: SocketAddr, source: hyper::Error },
-    #[error("{address} did not answer in time")]
-    Timeout { address: SocketAddr },
-}
-
-impl UpstreamFailure {
-    /// What the caller is told.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::NoEndpoint => Reason::NoEndpoint,
-            Self::NoDescriptor { .. } => Reason::Overloaded,
-            Self::Forbidden { .. } | Self::Host { .. } => Reason::Configuration,
-            Self::Connect { .. } => Reason::UpstreamConnect,
-            Self::Tls { .. } => Reason::UpstreamTls,
-            Self::Protocol { .. } => Reason::UpstreamProtocol,
-            Self::ConnectTimeout { .. } | Self::Timeout { .. } => Reason::UpstreamTimeout,
-        }
-    }
-}
-
-/// What the exchange needs besides the request.
-#[derive(Clone, Copy)]
-pub struct Terms {
-    /// The end of everything: name look-ups, connecting, attempts at all places, and the response to its last byte.
-    pub until: Option<Instant>,
-    /// For one attempt: connecting, and the response to its last byte. A place that is asked a second time, since its kept
-    /// connection was closed, has no more.
-    pub attempt: Option<Duration>,
-    /// For one attempt until the head of the response.
-    pub head: Option<Duration>,
-    /// Whether the connection will become a tunnel: it is made for it alone, with HTTP/1.1.
-    pub purpose: Purpose,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    Exchange,
-    Upgrade,
-}
+/// What came of an exchange. The request comes back with the failure if the service has not processed it.
+type Outcome<T, B> = Result<T, (UpstreamFailure, Option<Box<Request<B>>>)>;
 
 impl<B> Upstreams<B>
 where
-    B: HttpBody<Data = Bytes> + Unpin + 'static,
+    B: HttpBody<Data = Bytes> + Default + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// Connections under `rules`; `seed` decides which endpoint comes first.
@@ -189,7 +119,7 @@ where
             descriptors,
             names: Names::of_system(),
             idle: RefCell::default(),
-            shared: RefCell::default(),
+            shared: SharedConnections::default(),
             turn: Cell::new(seed),
             tidied: Cell::new(Instant::now()),
         }
@@ -209,8 +139,9 @@ where
         let mut request = request;
         while let Some(now) = attempt {
             let again = match self.connection(target, &now, terms.purpose).await {
-                Ok(Connected { sender, address, was_kept }) => {
-                    match pin!(self.exchange(target, sender, address, request, now.ends)).await {
+                Ok(connected) => {
+                    let was_kept = connected.was_kept;
+                    match pin!(self.exchange(target, connected, request, now.ends)).await {
                         Ok(exchange) => return Ok(exchange),
                         Err((error, None)) => return Err(error),
                         Err((error, Some(unsent))) => {
@@ -236,13 +167,15 @@ where
 
     /// Takes a connection back for the next request.
     pub fn give_back(&self, lease: Lease<B>) {
-        if lease.sender.is_closed() {
+        // A stream has ended with this.
+        let Lease::Http1(Kept { key, sender }) = lease else { return };
+        if sender.is_closed() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
-        let connections = idle.entry(lease.key).or_default();
+        let connections = idle.entry(key).or_default();
         if connections.len() < MAX_IDLE {
-            connections.push(Idle { sender: lease.sender, since: self.tidied.get() });
+            connections.push(Idle { sender, since: self.tidied.get() });
         }
     }
 
@@ -254,10 +187,7 @@ where
             connections.retain(|idle| now.duration_since(idle.since) < IDLE_TIMEOUT && !idle.sender.is_closed());
             !connections.is_empty()
         });
-        // Exchanges that are on it still end well.
-        self.shared
-            .borrow_mut()
-            .retain(|_, shared| now.duration_since(shared.used) < IDLE_TIMEOUT && !shared.sender.is_closed());
+        self.shared.tidy(now);
     }
 
     async fn connection(
@@ -275,16 +205,15 @@ where
         let mut failure = UpstreamFailure::NoEndpoint;
         let count = addresses.len();
         for (tried, address) in addresses.into_iter().enumerate() {
-            if purpose == Purpose::Exchange
-                && attempt.reuse == Reuse::Allowed
+            if attempt.reuse == Reuse::Allowed
                 && let Some(sender) = self.kept(target, address)
             {
                 return Ok(Connected { sender, address, was_kept: true });
             }
             let deadline = *deadline.get_or_insert_with(|| attempt.connect_until(target));
             let share = share(deadline.saturating_duration_since(Instant::now()), count - tried);
-            match Box::pin(self.connect(target, address, purpose, share)).await {
-                Ok(sender) => return Ok(Connected { sender, address, was_kept: false }),
+            match Box::pin(self.open(target, address, purpose, Instant::now() + share)).await {
+                Ok(connected) => return Ok(connected),
                 Err(error) => failure = error,
             }
         }
@@ -299,9 +228,10 @@ where
     /// A connection that is open already.
     fn kept(&self, target: &Target, address: SocketAddr) -> Option<Sender<B>> {
         let key = Key { target: target.identity, address };
-        if let Some(shared) = self.shared.borrow_mut().get_mut(&key).filter(|shared| !shared.sender.is_closed()) {
-            shared.used = self.tidied.get();
-            return Some(Sender::Http2(shared.sender.clone()));
+        if target.may_share()
+            && let Some(shareable) = self.shared.take(&key, self.tidied.get())
+        {
+            return Some(Sender::Http2(shareable));
         }
         loop {
             let idle = self.idle.borrow_mut().get_mut(&key).and_then(Vec::pop)?;
@@ -311,97 +241,165 @@ where
         }
     }
 
-    async fn connect(
+    /// A new connection, or a place that has become free on one while others had leave to connect.
+    async fn open(
         &self,
         target: &Target,
         address: SocketAddr,
         purpose: Purpose,
-        within: Duration,
-    ) -> Result<Sender<B>, UpstreamFailure> {
+        deadline: Instant,
+    ) -> Result<Connected<B>, UpstreamFailure> {
+        let key = Key { target: target.identity, address };
+        let group = self.group(target, key, purpose);
+        let leave = match &group {
+            None => None,
+            Some(group) => match self.leave_to_connect(group, address, deadline).await? {
+                Turn::Connect(leave) => Some(leave),
+                Turn::Share(shareable) => {
+                    return Ok(Connected { sender: Sender::Http2(shareable), address, was_kept: true });
+                }
+            },
+        };
         let made = connect::connect(target, address, purpose, self.descriptors);
-        let sender = tokio::time::timeout(within, made).await;
-        let sender = sender.map_err(|_| UpstreamFailure::ConnectTimeout { place: address.to_string() })??;
-        if let Sender::Http2(sender) = &sender {
-            let shared = Shared { sender: sender.clone(), used: self.tidied.get() };
-            self.shared.borrow_mut().insert(Key { target: target.identity, address }, shared);
-        }
-        Ok(sender)
+        let made = tokio::time::timeout_at(deadline, made).await;
+        let made = made.map_err(|_| UpstreamFailure::ConnectTimeout { place: address.to_string() })??;
+        let sender = match made {
+            connect::Made::Http1(sender) => Sender::Http1(sender),
+            connect::Made::Http2(sender, peer) => {
+                let stream = peer.begin().ok_or_else(|| UpstreamFailure::Busy { place: address.to_string() })?;
+                self.shared.group(key).add(&sender, &peer, self.tidied.get());
+                Sender::Http2(Shareable { sender, stream })
+            }
+        };
+        drop(leave);
+        Ok(Connected { sender, address, was_kept: false })
     }
 
-    /// One exchange. The request comes back with the failure if nothing of it was sent.
+    /// Whose connections have to be counted before another is made: those that are known to be HTTP/2.
+    fn group(&self, target: &Target, key: Key, purpose: Purpose) -> Option<Rc<Group<B>>> {
+        match purpose {
+            Purpose::Upgrade => None,
+            Purpose::Exchange if target.is_http2() => Some(self.shared.group(key)),
+            Purpose::Exchange => self.shared.known(&key),
+        }
+    }
+
+    async fn leave_to_connect<'a>(
+        &self,
+        group: &'a Group<B>,
+        address: SocketAddr,
+        deadline: Instant,
+    ) -> Result<Turn<'a, B>, UpstreamFailure> {
+        loop {
+            if let Some(leave) = group.connecting() {
+                return Ok(Turn::Connect(leave));
+            }
+            // Who wanted a connection of its own has to do with one of those that there are.
+            if group.is_full()
+                && let Some(shareable) = group.take(self.tidied.get())
+            {
+                return Ok(Turn::Share(shareable));
+            }
+            let changed = tokio::time::timeout_at(deadline, group.changed()).await;
+            changed.map_err(|_| UpstreamFailure::Busy { place: address.to_string() })?;
+            if let Some(shareable) = group.take(self.tidied.get()) {
+                return Ok(Turn::Share(shareable));
+            }
+        }
+    }
+
+    /// One exchange.
     async fn exchange(
         &self,
         target: &Target,
-        sender: Sender<B>,
-        address: SocketAddr,
+        connected: Connected<B>,
         request: Request<B>,
         ends: Ends,
-    ) -> Result<Exchange<B>, (UpstreamFailure, Option<Box<Request<B>>>)> {
-        let until = ends.whole;
-        let key = Key { target: target.identity, address };
+    ) -> Outcome<Exchange<B>, B> {
+        let Connected { sender, address, was_kept } = connected;
+        let peer = match &sender {
+            Sender::Http2(shareable) => Some((Rc::clone(shareable.stream.peer()), shareable.stream.peer().reads())),
+            Sender::Http1(_) => None,
+        };
         let exchange = async {
-            match sender {
-                Sender::Http1(mut sender) => {
-                    if let Err(source) = sender.ready().await {
-                        return Err((UpstreamFailure::Protocol { address, source }, Some(Box::new(request))));
-                    }
-                    let response =
-                        sender.try_send_request(wire::of_http1(request)).await.map_err(|error| unsent(error, address))?;
-                    Ok(Exchange { response, address, lease: Some(Lease { key, sender }), until })
+            let (response, lease) = match sender {
+                Sender::Http1(sender) => {
+                    let key = Key { target: target.identity, address };
+                    over_http1(Kept { key, sender }, wire::of_http1(request)).await?
                 }
-                Sender::Http2(mut sender) => {
-                    if let Err(source) = sender.ready().await {
-                        self.shared.borrow_mut().remove(&key);
-                        return Err((UpstreamFailure::Protocol { address, source }, Some(Box::new(request))));
-                    }
+                Sender::Http2(shareable) => {
                     let request = wire::of_http2(request, target.is_tls());
                     let request = request.ok_or((UpstreamFailure::Host { address }, None))?;
-                    let response = sender.try_send_request(request).await.map_err(|error| unsent(error, address))?;
-                    Ok(Exchange { response, address, lease: None, until })
+                    over_http2(shareable, request, address, was_kept).await?
                 }
-            }
+            };
+            Ok(Exchange { response, address, lease, until: ends.whole })
         };
-        match ends.head() {
-            None => exchange.await,
-            Some(end) => tokio::time::timeout_at(end, exchange)
-                .await
-                .unwrap_or(Err((UpstreamFailure::Timeout { address }, None))),
+        let Some(end) = ends.head() else { return exchange.await };
+        let outcome = tokio::time::timeout_at(end, exchange).await;
+        outcome.unwrap_or_else(|_| {
+            // Nothing at all was heard: others need not try the same connection.
+            if let Some((peer, _)) = peer.filter(|(peer, reads)| peer.reads() == *reads) {
+                peer.retire();
+            }
+            Err((UpstreamFailure::Timeout { address }, None))
+        })
+    }
+}
+
+/// What a request that found no room comes to.
+enum Turn<'a, B> {
+    Connect(shared::Connecting<'a, B>),
+    Share(Shareable<B>),
+}
+
+async fn over_http1<B>(mut kept: Kept<B>, request: Request<B>) -> Outcome<(Response<Incoming>, Lease<B>), B>
+where
+    B: HttpBody<Data = Bytes> + 'static,
+{
+    let address = kept.key.address;
+    if let Err(source) = kept.sender.ready().await {
+        return Err((UpstreamFailure::Protocol { address, source }, Some(Box::new(request))));
+    }
+    match kept.sender.try_send_request(request).await {
+        Ok(response) => Ok((response, Lease::Http1(kept))),
+        Err(error) => Err(unsent(error, address)),
+    }
+}
+
+async fn over_http2<B>(
+    Shareable { mut sender, stream }: Shareable<B>,
+    request: Request<B>,
+    address: SocketAddr,
+    was_kept: bool,
+) -> Outcome<(Response<Incoming>, Lease<B>), B>
+where
+    B: HttpBody<Data = Bytes> + Default + 'static,
+{
+    // hyper does not give back what the service says that it has not processed. A body is gone by then; a request without one can
+    // be made again. A connection that is new is refused for a reason that the next would meet as well.
+    let copy = (was_kept && request.body().is_end_stream()).then(|| Box::new(bodiless(&request)));
+    match sender.try_send_request(request).await {
+        Ok(response) => Ok((response, Lease::Http2(stream))),
+        Err(error) => {
+            let copy = copy.filter(|_| is_unprocessed(error.error()));
+            let (failure, request) = unsent(error, address);
+            if request.is_some() || copy.is_some() {
+                // It is going away, or has gone.
+                stream.peer().retire();
+            }
+            Err((failure, request.or(copy)))
         }
     }
 }
 
-impl<'a> Attempt<'a> {
-    /// Begins now.
-    fn at(place: &'a Place, terms: Terms) -> Self {
-        Self { place, reuse: Reuse::Allowed, ends: Ends::of(terms) }
-    }
-
-    /// The same place on a connection of its own, in what is left of the time.
-    fn afresh(self) -> Self {
-        Self { reuse: Reuse::Forbidden, ..self }
-    }
-
-    fn connect_until(&self, target: &Target) -> Instant {
-        let until = Instant::now() + target.connect_timeout;
-        self.ends.head().map_or(until, |end| end.min(until))
-    }
-}
-
-impl Ends {
-    /// The ends of an attempt that begins now. Without terms the clock is not read.
-    fn of(terms: Terms) -> Self {
-        let from_now = |time: Option<Duration>| time.map(|time| Instant::now() + time);
-        Self { whole: earliest(terms.until, from_now(terms.attempt)), head: from_now(terms.head) }
-    }
-
-    fn head(self) -> Option<Instant> {
-        earliest(self.whole, self.head)
-    }
-}
-
-/// The earlier of two ends, where `None` is no end.
-fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
+fn bodiless<B: Default>(request: &Request<B>) -> Request<B> {
+    let mut copy = Request::new(B::default());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 /// What of the time that is `left` one of `addresses` has: one that does not answer leaves some to the others.
@@ -410,10 +408,7 @@ fn share(left: Duration, addresses: usize) -> Duration {
     equal.max(MIN_CONNECT_SHARE).min(left)
 }
 
-fn unsent<B>(
-    mut error: hyper::client::conn::TrySendError<Request<B>>,
-    address: SocketAddr,
-) -> (UpstreamFailure, Option<Box<Request<B>>>) {
+fn unsent<B>(mut error: TrySendError<Request<B>>, address: SocketAddr) -> (UpstreamFailure, Option<Box<Request<B>>>) {
     let request = error.take_message().map(Box::new);
     (UpstreamFailure::Protocol { address, source: error.into_error() }, request)
 }

@@ -23,6 +23,7 @@ mod exhaustion;
 mod fail_closed;
 mod hostile_issuer;
 mod http2_bounds;
+mod http2_services;
 mod identity_provider;
 mod inner_door;
 mod issuers;

@@ -136,11 +136,11 @@ impl Body {
     pub(super) fn upstream(
         body: Incoming,
         worker: &Rc<Worker>,
-        lease: Option<Lease<RequestBody>>,
+        lease: Lease<RequestBody>,
         upload: Option<Rc<Progress>>,
         watch: Watch<Standing>,
     ) -> Self {
-        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease, upload, watch };
+        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease: Some(lease), upload, watch };
         if upstream.body.is_end_stream() {
             upstream.give_back();
         }
@@ -150,11 +150,13 @@ impl Body {
 
 impl Upstream {
     /// Where the request's body is still under way, or broke off, the connection is in the middle of a message: it serves nobody
-    /// else, and ends with the body.
+    /// else, and ends with the body. A stream ends with it as well.
     fn give_back(&mut self) {
-        let is_sent = self.upload.as_ref().is_none_or(|upload| upload.is_whole());
-        if let Some(lease) = self.lease.take().filter(|_| is_sent) {
-            self.worker.upstreams().give_back(lease);
+        let Some(lease) = self.lease.take() else { return };
+        match (lease, self.upload.as_ref().filter(|upload| !upload.is_whole())) {
+            (lease, None) => self.worker.upstreams().give_back(lease),
+            (Lease::Http2(stream), Some(upload)) => upload.keep(stream),
+            (Lease::Http1(_), Some(_)) => {}
         }
     }
 
@@ -257,6 +259,13 @@ impl Sent {
             Poll::Ready(ended) => Poll::Ready(ended.map(|frame| frame.map_err(BodyFault::Caller))),
             Poll::Pending => self.watch.poll_fall(context).map(|fallen| Some(Err(fallen.into()))),
         }
+    }
+}
+
+/// One that says nothing.
+impl Default for RequestBody {
+    fn default() -> Self {
+        Self::Empty
     }
 }
 

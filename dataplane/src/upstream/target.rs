@@ -71,6 +71,16 @@ impl Target {
         })
     }
 
+    /// Whether all its connections speak HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.speech == Speech::Http2
+    }
+
+    /// Whether its connections may speak HTTP/2: over TLS the service says.
+    pub(super) fn may_share(&self) -> bool {
+        self.is_http2() || self.tls.is_some()
+    }
+
     /// Whether requests go over TLS.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()

@@ -1,6 +1,6 @@
 //! The body of a request, whose caller has to go on sending.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::Patience;
 use crate::rejection::{Reason, Rejection};
+use crate::upstream::Stream;
 
 /// A request's body that ends with an error when nothing has come for too long. While the response is under way it may pause: both
 /// sides of a stream speak when they have something to say.
@@ -23,10 +24,12 @@ pub struct Upload<B = Incoming> {
 }
 
 /// What the exchange and its request's body have to tell each other.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Progress {
     is_answering: Cell<bool>,
     stage: Cell<Stage>,
+    /// The answer has ended before the body: what they came on together is busy as long as the body is.
+    kept: RefCell<Option<Stream>>,
 }
 
 /// How far a request's body has come.
@@ -39,6 +42,8 @@ enum Stage {
     Whole,
     Stalled,
     Broken,
+    /// The service did not take all of it.
+    Dropped,
 }
 
 impl Progress {
@@ -57,10 +62,22 @@ impl Progress {
         self.stage.get() == Stage::Whole
     }
 
+    /// Lets go of `stream` when the body ends, or nobody takes it any more.
+    pub(crate) fn keep(&self, stream: Stream) {
+        if self.stage.get() == Stage::UnderWay {
+            self.kept.replace(Some(stream));
+        }
+    }
+
+    fn end(&self, stage: Stage) {
+        self.stage.set(stage);
+        self.kept.take();
+    }
+
     /// What the caller is told where the exchange has failed because of its body.
     pub(crate) fn refusal(&self) -> Option<Rejection> {
         let (reason, why) = match self.stage.get() {
-            Stage::UnderWay | Stage::Whole => return None,
+            Stage::UnderWay | Stage::Whole | Stage::Dropped => return None,
             Stage::Stalled => (Reason::BodyTooSlow, "nothing of the body came for bounds.bodyTimeout"),
             Stage::Broken => (Reason::BodyBroken, "the body ended early, or its framing is wrong"),
         };
@@ -103,7 +120,7 @@ impl<B> Upload<B> {
     fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.patience.poll(context).is_ready() {
             if !self.progress.is_answering.get() {
-                self.progress.stage.set(Stage::Stalled);
+                self.progress.end(Stage::Stalled);
                 return Poll::Ready(());
             }
             self.patience.relax();
@@ -112,12 +129,20 @@ impl<B> Upload<B> {
     }
 }
 
+impl<B> Drop for Upload<B> {
+    fn drop(&mut self) {
+        if self.progress.stage.get() == Stage::UnderWay {
+            self.progress.end(Stage::Dropped);
+        }
+    }
+}
+
 impl<B: HttpBody> Upload<B> {
     fn note(&self, frame: &Option<Result<Frame<B::Data>, B::Error>>) {
         match frame {
-            Some(Err(_)) => self.progress.stage.set(Stage::Broken),
+            Some(Err(_)) => self.progress.end(Stage::Broken),
             Some(Ok(_)) if !self.body.is_end_stream() => {}
-            Some(Ok(_)) | None => self.progress.stage.set(Stage::Whole),
+            Some(Ok(_)) | None => self.progress.end(Stage::Whole),
         }
     }
 }
