@@ -1,18 +1,25 @@
 //! The bounds of heads and connections, kept over HTTP/2 as over HTTP/1.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
-use http_body_util::{BodyExt as _, Empty};
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt as _, Empty, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::kit::caller::{HOST, get_http2, http2, read, tls};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
 use crate::kit::pki::Authority;
+use crate::kit::process::Process;
 use crate::kit::secured::certificate;
 use crate::kit::service::Service;
 
@@ -21,6 +28,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -206,4 +214,47 @@ async fn a_stream_that_goes_on_keeps_its_connection() {
     }
     let answer = read(sender.send_request(get_http2("http", HOST, "/orders", &[])).await.unwrap()).await;
     assert_eq!(answer.verdict(), "200");
+}
+
+/// A service whose answers have no end, as fast as they are taken.
+async fn endless() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = service_fn(|_: Request<Incoming>| async {
+                let piece = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b'x'; 64 * 1024])));
+                let body = StreamBody::new(futures_util::stream::repeat_with(piece));
+                Ok::<_, Infallible>(Response::new(body))
+            });
+            let builder = auto::Builder::new(TokioExecutor::new());
+            tokio::spawn(async move { builder.serve_connection(TokioIo::new(stream), service).await.is_ok() });
+        }
+    });
+    address
+}
+
+/// The caller opens every window as far as it goes, and reads nothing: what was sent and what waits to be is the gateway's to hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_nobody_reads_cost_little_each() {
+    const STREAMS: u32 = 100;
+    const INITIAL_WINDOW_SIZE: [u8; 6] = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+    const REST_OF_WINDOW: [u8; 4] = [0x7f, 0xff, 0, 0];
+    for protocol in ["HTTP11", "H2C"] {
+        let service = endless().await;
+        let of_backend = backend("shop", service, &format!("protocol: {protocol}"));
+        let manifests = [gateway_with("{}"), route("orders", "shop"), of_backend, policy("orders", OPEN)];
+        let gateway = Process::start("true", &manifests.concat()).await;
+        let before = gateway.resident_kb();
+        let mut caller = TcpStream::connect(gateway.http).await.unwrap();
+        let mut said = [PREFACE, &frame(SETTINGS, 0, 0, &INITIAL_WINDOW_SIZE)].concat();
+        said.extend(frame(WINDOW_UPDATE, 0, 0, &REST_OF_WINDOW));
+        said.extend((0..STREAMS).flat_map(|number| frame(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, &head())));
+        caller.write_all(&said).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let each = gateway.resident_kb().saturating_sub(before) / STREAMS as usize;
+        println!("{each} kB {protocol}");
+        // What was read ahead of the service, or came within its window; and what is to be sent.
+        assert!(each <= 320, "{each} kB for each stream that nobody reads, {protocol}");
+    }
 }

@@ -35,6 +35,12 @@ const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// Up to so many times the bound a head over HTTP/2 is read, to be refused by our own table and seen in the log; beyond that h2
 /// answers 431 by itself.
 const HEAD_LENIENCE: usize = 2;
+/// What is kept of a response that the caller of one HTTP/2 stream does not take: two frames.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
+/// What a caller may send on one HTTP/2 stream before its service takes it.
+const UPLOAD_WINDOW_BYTES: u32 = 128 * 1024;
+/// On all streams of one connection.
+const UPLOAD_BYTES: u32 = 1024 * 1024;
 /// What is sent where too many connections are open: the least that is an answer.
 const OVERLOADED: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -287,6 +293,9 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(bounds.max_concurrent_streams)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .initial_stream_window_size(UPLOAD_WINDOW_BYTES)
+        .initial_connection_window_size(UPLOAD_BYTES)
         .max_header_list_size(u32::try_from(bounds.max_header_bytes * HEAD_LENIENCE).unwrap_or(u32::MAX))
         .keep_alive_interval(bounds.idle_timeout / 2);
     let draining = worker.draining();

@@ -52,6 +52,13 @@ impl Process {
         self.child.id().expect("it runs")
     }
 
+    /// Its memory at the moment.
+    pub fn resident_kb(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Tells the process to stop.
     pub async fn terminate(&self) {
         self.signal("TERM").await;
