@@ -22,6 +22,7 @@ pub mod rule;
 pub mod selector;
 pub mod service;
 pub mod subscription;
+pub mod whereabouts;
 
 use std::collections::BTreeMap;
 

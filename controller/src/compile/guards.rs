@@ -2,22 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sallyport_snapshot::v1::endpoint_source::Source;
-
 use crate::cluster::ObjectName;
 use crate::graph::Graph;
 use crate::graph::effective::Index;
 use crate::graph::guarded::Guarded;
+use crate::graph::route::{RouteId, RouteNode};
 use crate::graph::rule::BackendTarget;
 use crate::graph::service::Slices;
+use crate::graph::whereabouts::{Whereabouts, address};
 
 /// Where requests end up. Backends and Services that share a place are the same service to their callers. Addresses and hosts are
 /// shared within a namespace only: what one tenant sets must not take headers out of another's requests.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Service(ObjectName),
-    Address { namespace: String, ip: String },
-    Host { namespace: String, name: String },
+    Address {
+        namespace: String,
+        ip: String,
+    },
+    Host {
+        namespace: String,
+        name: String,
+    },
+    /// What is named there is broken, so that it may be any of the namespace's services.
+    Somewhere {
+        namespace: String,
+    },
 }
 
 /// What is guarded at each place.
@@ -39,9 +49,7 @@ impl<'a> Guards<'a> {
             if said == Guarded::default() {
                 continue;
             }
-            let targets: BTreeSet<_> = route.rules.iter().flat_map(|rule| &rule.backends).collect();
-            let places: BTreeSet<_> = targets.into_iter().flat_map(|target| guards.places(target)).collect();
-            for place in places {
+            for place in guards.of_route(id, route) {
                 guards.by_place.entry(place).or_default().join(&said);
             }
         }
@@ -51,10 +59,18 @@ impl<'a> Guards<'a> {
     /// What is guarded wherever requests for `target` can end up.
     pub(super) fn of(&self, target: &BackendTarget) -> Guarded {
         let mut guarded = Guarded::default();
-        for found in self.places(target).iter().filter_map(|place| self.by_place.get(place)) {
+        let anywhere = target.namespace().map(somewhere);
+        for found in self.places(target).iter().chain(&anywhere).filter_map(|place| self.by_place.get(place)) {
             guarded.join(found);
         }
         guarded
+    }
+
+    /// By what its references name. A route that cannot be decoded may have named others, which cannot be read.
+    fn of_route(&self, id: &RouteId, route: &RouteNode) -> BTreeSet<Place> {
+        let targets: BTreeSet<_> = route.rules.iter().flat_map(|rule| &rule.named).collect();
+        let untold = route.is_undecodable().then(|| somewhere(&id.name.namespace));
+        targets.into_iter().flat_map(|target| self.places(target)).chain(untold).collect()
     }
 
     fn places(&self, target: &BackendTarget) -> Vec<Place> {
@@ -62,25 +78,30 @@ impl<'a> Guards<'a> {
             BackendTarget::Nowhere => vec![],
             BackendTarget::Service { name, .. } => self.of_service(name),
             BackendTarget::Backend(name) => {
-                let Some(backend) = self.graph.backends.get(name) else { return vec![] };
-                let sources = backend.message.endpoints.iter().filter_map(|endpoint| endpoint.source.as_ref());
-                let direct = sources.filter_map(|source| match source {
-                    Source::Endpoints(_) => None,
-                    Source::Address(one) => {
-                        Some(Place::Address { namespace: name.namespace.clone(), ip: one.ip.clone() })
-                    }
-                    Source::Host(one) => {
-                        Some(Place::Host { namespace: name.namespace.clone(), name: one.name.clone() })
-                    }
-                });
-                direct.chain(backend.services.iter().flat_map(|(service, _)| self.of_service(service))).collect()
+                let Some(backend) = self.graph.backends.get(name) else { return vec![somewhere(&name.namespace)] };
+                backend.whereabouts.iter().flat_map(|place| self.of_backend(&name.namespace, place)).collect()
             }
         }
     }
 
-    fn of_service(&self, name: &ObjectName) -> Vec<Place> {
-        let addresses = self.slices.addresses(name);
-        let pods = addresses.map(|ip| Place::Address { namespace: name.namespace.clone(), ip: ip.to_owned() });
-        std::iter::once(Place::Service(name.clone())).chain(pods).collect()
+    fn of_backend(&self, namespace: &str, place: &Whereabouts) -> Vec<Place> {
+        let namespace = namespace.to_owned();
+        match place {
+            Whereabouts::Service(name) => self.of_service(name),
+            Whereabouts::Address(ip) => vec![Place::Address { namespace, ip: ip.clone() }],
+            Whereabouts::Host(name) => vec![Place::Host { namespace, name: name.clone() }],
+            Whereabouts::Untold => vec![Place::Somewhere { namespace }],
+        }
     }
+
+    fn of_service(&self, name: &ObjectName) -> Vec<Place> {
+        let pods = self.slices.addresses(name);
+        let pods = pods.map(|ip| Place::Address { namespace: name.namespace.clone(), ip: address(ip) });
+        let missing = (!self.slices.is_there(name)).then(|| somewhere(&name.namespace));
+        std::iter::once(Place::Service(name.clone())).chain(pods).chain(missing).collect()
+    }
+}
+
+fn somewhere(namespace: &str) -> Place {
+    Place::Somewhere { namespace: namespace.to_owned() }
 }

@@ -1,6 +1,6 @@
 //! Backends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use sallyport_api::Backend;
@@ -10,6 +10,7 @@ use sallyport_snapshot::v1::{self, endpoint_source::Source};
 
 use super::grant::End;
 use super::outgoing::AddressRules;
+use super::whereabouts::{self, Whereabouts};
 use super::{Environment, certificate, credential, service};
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::problem::{Problem, denial};
@@ -24,6 +25,8 @@ pub struct BackendNode {
     pub certificate: Option<(String, v1::Certificate)>,
     /// Services whose endpoints it uses.
     pub services: Vec<(ObjectName, u32)>,
+    /// Where it leads by what it states.
+    pub whereabouts: BTreeSet<Whereabouts>,
     pub problems: Vec<Problem>,
 }
 
@@ -46,6 +49,7 @@ fn node(cluster: &ClusterState, rules: &AddressRules, name: &ObjectName, backend
                 credential: None,
                 certificate: None,
                 services: vec![],
+                whereabouts: whereabouts::all(name, &serde_json::to_value(&backend.spec.endpoints).unwrap_or_default()),
                 problems: vec![],
             };
             node.filled(cluster, rules, name, &label, &backend.spec)
@@ -60,6 +64,7 @@ fn node(cluster: &ClusterState, rules: &AddressRules, name: &ObjectName, backend
                 credential: None,
                 certificate: None,
                 services: vec![],
+                whereabouts: whereabouts::all(name, &backend.raw["spec"]["endpoints"]),
                 problems: vec![problem],
             }
         }

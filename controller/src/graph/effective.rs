@@ -102,18 +102,20 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// Every policy that says anything of a route, at any level.
-    pub fn of_route(&self, id: &RouteId, route: &RouteNode) -> impl Iterator<Item = &'a PolicyNode> {
+    /// Every policy that says anything of a route, at any level; also those of which it cannot be told whom they speak of.
+    pub fn of_route(&self, id: &RouteId, route: &RouteNode) -> Vec<&'a PolicyNode> {
         let gateways = route.parents.iter().map(|parent| ("Gateway", parent.gateway.clone()));
         let targets = gateways.chain([(id.kind, id.name.clone())]);
-        targets.filter_map(|target| self.by_target.get(&target)).flat_map(BTreeMap::values).copied()
+        let told = targets.filter_map(|target| self.by_target.get(&target));
+        let gateways = route.parents.iter().map(|parent| parent.gateway.namespace.as_str());
+        let namespaces = gateways.chain([id.name.namespace.as_str()]);
+        let untold = namespaces.filter_map(|namespace| self.unreadable.get(namespace));
+        told.chain(untold).flat_map(BTreeMap::values).copied().collect()
     }
 
-    /// Whether anything is enforced on a route, or would be: at any level, or by policies whose targets cannot be read.
+    /// Whether anything is enforced on a route, or would be.
     pub fn guards(&self, id: &RouteId, route: &RouteNode) -> bool {
-        let gateways = route.parents.iter().map(|parent| parent.gateway.namespace.as_str());
-        let mut namespaces = gateways.chain([id.name.namespace.as_str()]);
-        namespaces.any(|namespace| self.unreadable.contains_key(namespace)) || self.of_route(id, route).next().is_some()
+        !self.of_route(id, route).is_empty()
     }
 
     fn near(&self, place: Place<'_>) -> Policies<'a> {

@@ -48,7 +48,8 @@ impl Guarded {
         let lower = |names: Vec<String>| names.into_iter().map(|name| name.to_ascii_lowercase());
         let mut guarded = Self::default();
         let set = raw["spec"]["requestHeaders"]["set"].as_array().into_iter().flatten();
-        let names: Vec<_> = set.filter_map(|header| header["name"].as_str()).map(str::to_owned).collect();
+        let mut names: Vec<_> = set.filter_map(|header| header["name"].as_str()).map(str::to_owned).collect();
+        headers(&raw["spec"], &mut names);
         guarded.identity.extend(lower(names));
         let alternatives = raw["spec"]["authentication"].as_array().into_iter().flatten();
         for key in alternatives.filter_map(|alternative| alternative.get("subscriptionKey")) {
@@ -76,5 +77,17 @@ impl Guarded {
             key_query_parameters: list(&self.key_parameters),
             ..message
         }
+    }
+}
+
+/// Whatever has a name and a value looks like a header, also where the field around it is misspelt.
+fn headers(value: &Value, names: &mut Vec<String>) {
+    if let (Some(name), Some(_)) = (value["name"].as_str(), value["value"].as_str()) {
+        names.push(name.to_owned());
+    }
+    match value {
+        Value::Object(members) => members.values().for_each(|member| headers(member, names)),
+        Value::Array(items) => items.iter().for_each(|item| headers(item, names)),
+        _ => {}
     }
 }

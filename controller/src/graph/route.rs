@@ -41,6 +41,13 @@ pub struct RouteNode {
     pub problems: Vec<Problem>,
 }
 
+impl RouteNode {
+    /// Whether an API server would have refused it, or it is of a newer schema than ours.
+    pub fn is_undecodable(&self) -> bool {
+        self.problems.iter().any(|problem| problem.reason == Reason::Undecodable)
+    }
+}
+
 /// One parent reference that names a Gateway of ours.
 pub struct ParentNode {
     pub gateway: ObjectName,

@@ -23,6 +23,8 @@ pub struct RuleNode {
     pub message: v1::Rule,
     /// What each entry of `message.backends` leads to.
     pub backends: Vec<BackendTarget>,
+    /// What its references name, whether that is there and can be served or not; nothing that another namespace does not allow.
+    pub named: Vec<BackendTarget>,
 }
 
 /// Header fields that no filter may change, besides those that begin with `proxy-`. The data plane refuses the same.
@@ -73,7 +75,7 @@ impl RuleNode {
         let name = form.name.clone().unwrap_or_else(|| at.to_string());
         let message = v1::Rule { name, matches: matches(id, &form.matches), deny: Some(deny), ..v1::Rule::default() };
         let backends = form.backend_refs.iter().filter_map(|backend| target(cluster, id, backend, "").ok());
-        Self { section: form.name.clone(), message, backends: backends.collect() }
+        Self { section: form.name.clone(), message, backends: backends.collect(), named: named(cluster, id, form) }
     }
 }
 
@@ -103,7 +105,7 @@ pub fn node(cluster: &ClusterState, id: &RouteId, at: usize, form: &RuleForm, pr
         backend_request_timeout_ms: time(&form.timeouts.backend_request),
         deny: broken,
     };
-    RuleNode { section: form.name.clone(), message, backends: targets }
+    RuleNode { section: form.name.clone(), message, backends: targets, named: named(cluster, id, form) }
 }
 
 fn milliseconds(length: Duration) -> u64 {
@@ -305,6 +307,24 @@ fn weighted(
         credential: String::new(),
     };
     (message, target)
+}
+
+/// A kind that is not known may be either of those that are.
+fn named(cluster: &ClusterState, id: &RouteId, form: &RuleForm) -> Vec<BackendTarget> {
+    let from = End { group: gateway_api::GROUP, kind: id.kind, namespace: &id.name.namespace };
+    let of = |form: &BackendForm| {
+        let namespace = form.namespace.as_deref().unwrap_or(&id.name.namespace);
+        let name = ObjectName::new(namespace, &form.name);
+        let may = |group: &str, kind: &str| permits(cluster, from, End { group, kind, namespace }, &form.name);
+        let is = |group: &str, kinds: &[&str]| form.group == group && kinds.contains(&form.kind.as_str());
+        let (is_service, is_backend) = (is("", &["", "Service"]), is(sallyport_api::GROUP, &["Backend"]));
+        let service = (!is_backend && may("", "Service"))
+            .then(|| BackendTarget::Service { name: name.clone(), port: form.port.unwrap_or_default() });
+        let backend =
+            (!is_service && may(sallyport_api::GROUP, "Backend")).then(|| BackendTarget::Backend(name.clone()));
+        service.into_iter().chain(backend)
+    };
+    form.backend_refs.iter().flat_map(of).collect()
 }
 
 fn target(cluster: &ClusterState, id: &RouteId, form: &BackendForm, field: &str) -> Result<BackendTarget, Problem> {

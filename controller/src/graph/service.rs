@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use sallyport_api::condition::Reason;
 use sallyport_snapshot::v1;
+use serde_json::Value;
 
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::problem::Problem;
@@ -40,20 +41,32 @@ pub fn judge<'a>(
 pub struct Slices<'a> {
     cluster: &'a ClusterState,
     by_service: BTreeMap<ObjectName, Vec<&'a EndpointSlice>>,
+    /// Addresses of slices that cannot be decoded, as far as they can be read.
+    unserved: BTreeMap<ObjectName, Vec<&'a str>>,
 }
 
 impl<'a> Slices<'a> {
-    /// Those that can be decoded.
+    /// Of those that can be decoded, requests are sent to what is ready.
     pub fn new(cluster: &'a ClusterState) -> Self {
-        let mut by_service = BTreeMap::<_, Vec<_>>::new();
+        let (mut by_service, mut unserved) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
         for (name, slice) in &cluster.endpoint_slices {
-            let Stored::Decoded(slice) = slice else { continue };
-            let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_LABEL));
-            if let Some(service) = service {
-                by_service.entry(ObjectName::new(&name.namespace, service)).or_default().push(slice.as_ref());
+            let labels = match slice {
+                Stored::Decoded(slice) => slice.metadata.labels.as_ref(),
+                Stored::Undecodable(slice) => Some(&slice.labels),
+            };
+            let Some(service) = labels.and_then(|labels| labels.get(SERVICE_LABEL)) else { continue };
+            let service = ObjectName::new(&name.namespace, service);
+            match slice {
+                Stored::Decoded(slice) => by_service.entry(service).or_default().push(slice.as_ref()),
+                Stored::Undecodable(slice) => unserved.entry(service).or_default().extend(stated(&slice.raw)),
             }
         }
-        Self { cluster, by_service }
+        Self { cluster, by_service, unserved }
+    }
+
+    /// Whether there is such a Service, in whatever form.
+    pub fn is_there(&self, name: &ObjectName) -> bool {
+        self.cluster.services.contains_key(name)
     }
 
     /// The ready addresses behind a Service's port; none if the Service is not there.
@@ -80,12 +93,19 @@ impl<'a> Slices<'a> {
     /// Every address behind a Service, ready or not.
     pub fn addresses(&self, name: &ObjectName) -> impl Iterator<Item = &'a str> {
         let endpoints = self.of(name).iter().flat_map(|slice| slice.endpoints.iter().flatten());
-        endpoints.flat_map(|endpoint| &endpoint.addresses).map(String::as_str)
+        let served = endpoints.flat_map(|endpoint| &endpoint.addresses).map(String::as_str);
+        served.chain(self.unserved.get(name).into_iter().flatten().copied())
     }
 
     fn of(&self, name: &ObjectName) -> &[&'a EndpointSlice] {
         self.by_service.get(name).map_or(&[], Vec::as_slice)
     }
+}
+
+/// Addresses in a slice that cannot be decoded.
+fn stated(slice: &Value) -> impl Iterator<Item = &str> {
+    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+    endpoints.flat_map(|endpoint| endpoint["addresses"].as_array().into_iter().flatten()).filter_map(Value::as_str)
 }
 
 /// How a Service's port says that it is spoken to (KEP-3726).

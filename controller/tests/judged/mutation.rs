@@ -64,11 +64,19 @@ fn admitted(snapshot: &Snapshot) -> BTreeSet<Admitted> {
     let shown = [Shown::Nothing, Shown::Token].into_iter().chain(keys.clone().map(Shown::Key));
     let shown: Vec<_> = shown.chain(keys.map(Shown::TokenAndKey)).collect();
     let probes = PROBES.iter().flat_map(|probe| shown.iter().map(move |shown| (*probe, *shown)));
-    probes.filter_map(|(probe, shown)| Some((probe, shown, enter(snapshot, probe, shown)?))).collect()
+    probes.flat_map(|(probe, shown)| enter(snapshot, probe, shown).map(move |met| (probe, shown, met))).collect()
+}
+
+/// What the request meets; and once more what hears from its caller who the user is.
+fn enter(snapshot: &Snapshot, probe: Probe, shown: Shown) -> impl Iterator<Item = String> {
+    let met = meet(snapshot, probe, shown);
+    let deaf = met.as_ref().is_none_or(|(_, backend)| backend.identity_headers.iter().any(|name| name == "x-user"));
+    let heard = met.as_ref().filter(|_| !deaf).map(|(service, _)| format!("{service}, and believes its caller"));
+    met.map(|(service, _)| service).into_iter().chain(heard)
 }
 
 /// The service and the credential that it gets, if the request comes in and is sent anywhere.
-fn enter(snapshot: &Snapshot, probe: Probe, shown: Shown) -> Option<String> {
+fn meet(snapshot: &Snapshot, probe: Probe, shown: Shown) -> Option<(String, &v1::Backend)> {
     let (route, rule, policy) = find(snapshot, probe)?;
     if rule.deny.is_some() {
         return None;
@@ -98,12 +106,12 @@ fn enter(snapshot: &Snapshot, probe: Probe, shown: Shown) -> Option<String> {
         return None;
     }
     if backend.credential.is_empty() {
-        return Some(format!("{name} with nothing stated"));
+        return Some((format!("{name} with nothing stated"), target));
     }
     match body(snapshot, Kind::Credential, &backend.credential)? {
         Body::Credential(credential) => match credential.kind.as_ref()? {
             v1::credential::Kind::Unavailable(_) => None,
-            _ => Some(format!("{name} with {}", backend.credential)),
+            _ => Some((format!("{name} with {}", backend.credential), target)),
         },
         _ => None,
     }
@@ -259,7 +267,7 @@ enum Breakage {
     MisspellParameters,
     /// Of a route to a listener, or of a policy to a listener or a rule.
     MisspellSection,
-    /// A field that says where a route is, or what it matches: it looks like one that is absent, and stands for its default.
+    /// It looks like a field that is absent, and stands for its default.
     MisspellField(&'static str),
     EmptySecret,
     /// What refers to a listener by its name does not find it any more.
@@ -268,7 +276,7 @@ enum Breakage {
     UnknownProtocol,
 }
 
-const BREAKAGES: [Breakage; 15] = [
+const BREAKAGES: [Breakage; 18] = [
     Breakage::Delete,
     Breakage::UnknownField,
     Breakage::NumberForObject,
@@ -281,6 +289,9 @@ const BREAKAGES: [Breakage; 15] = [
     Breakage::MisspellField("/spec/hostnames"),
     Breakage::MisspellField("/spec/rules"),
     Breakage::MisspellField("/spec/rules/0/matches"),
+    Breakage::MisspellField("/spec/rules/0/backendRefs"),
+    Breakage::MisspellField("/spec/targetRefs"),
+    Breakage::MisspellField("/spec/requestHeaders"),
     Breakage::EmptySecret,
     Breakage::RenameListeners,
     Breakage::UnknownProtocol,
@@ -308,7 +319,7 @@ fn leaves_to_other_namespaces(document: &Value, breakage: Breakage) -> bool {
 
 /// Whether the lobby's open route has taken it.
 fn is_in_the_lobby(admitted: &Admitted) -> bool {
-    admitted.2 == "Backend/lobby/open with nothing stated"
+    admitted.2.starts_with("Backend/lobby/open with nothing stated")
 }
 
 fn break_one(documents: &mut Vec<Value>, at: usize, breakage: Breakage) -> bool {
@@ -379,8 +390,15 @@ fn misspell(document: &mut Value, references: &[&str]) -> bool {
 fn the_oracle_admits_who_should_come_in() {
     let admitted = admitted(&judge(VALID).compiled.snapshot);
     let who = |port: u32, host: &str, path: &str| {
-        admitted.iter().filter(|one| one.0 == (port, host, path)).map(|one| one.1).collect::<Vec<_>>()
+        let there = admitted.iter().filter(|one| one.0 == (port, host, path));
+        there.filter(|one| !one.2.ends_with(" caller")).map(|one| one.1).collect::<Vec<_>>()
     };
+    let believers: BTreeSet<_> = admitted.iter().filter(|one| one.2.ends_with(" caller")).map(|one| one.0.2).collect();
+    assert_eq!(
+        believers.into_iter().collect::<Vec<_>>(),
+        ["/guests", "/lent", "/reports"],
+        "no policy says it to them"
+    );
     let everybody = 2 + 2 * KEYS.len();
     let with_token = [Shown::Token].into_iter().chain((0..KEYS.len()).map(Shown::TokenAndKey)).collect::<Vec<_>>();
     let with_key = |key: usize| vec![Shown::Key(key), Shown::TokenAndKey(key)];
