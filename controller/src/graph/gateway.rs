@@ -1,6 +1,7 @@
 //! Gateways with their listeners, and what their classes say.
 
 mod listener;
+mod undecodable;
 mod unsupported;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use super::parameters::{self, Settings};
 use super::selector::{is_known, selects};
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
 use crate::problem::Problem;
+use undecodable::Untold;
 use unsupported::Demands;
 
 /// A Gateway of a class of ours.
@@ -24,6 +26,7 @@ pub struct GatewayNode {
     pub unprotected: UnprotectedRoutes,
     pub message: v1::Gateway,
     pub listeners: Vec<ListenerNode>,
+    untold: Untold,
     pub problems: Vec<Problem>,
 }
 
@@ -61,15 +64,23 @@ pub enum Namespaces {
     Selected(Value),
 }
 
-/// All Gateways of our classes. One that cannot be decoded has no listener, and serves nothing.
+/// All Gateways of our classes, and those that may be of one. One that cannot be decoded, or whose class cannot, serves nothing.
 pub fn all(cluster: &ClusterState) -> BTreeMap<ObjectName, GatewayNode> {
-    let mut nodes = BTreeMap::new();
-    for (name, gateway) in &cluster.gateways {
-        let Stored::Decoded(gateway) = gateway else { continue };
-        let Some(class) = our_class(cluster, &gateway.spec.gateway_class_name) else { continue };
-        nodes.insert(name.clone(), node(cluster, name, gateway, class));
-    }
-    nodes
+    let node = |(name, gateway): (&ObjectName, &Stored<gateway_api::Gateway>)| {
+        let node = match gateway {
+            Stored::Decoded(gateway) => match class(cluster, Some(&gateway.spec.gateway_class_name)) {
+                Class::Ours(class) => node(cluster, name, gateway, class),
+                Class::Untold => of_untold_class(gateway),
+                Class::NotOurs => return None,
+            },
+            Stored::Undecodable(gateway) => match class(cluster, gateway.raw["spec"]["gatewayClassName"].as_str()) {
+                Class::Ours(_) | Class::Untold => undecodable::node(gateway),
+                Class::NotOurs => return None,
+            },
+        };
+        Some((name.clone(), node))
+    };
+    cluster.gateways.iter().filter_map(node).collect()
 }
 
 /// Gateways of classes that are not there: in a cluster another controller may be about to bring them.
@@ -89,21 +100,23 @@ pub fn unclaimed(cluster: &ClusterState) -> BTreeMap<ObjectName, Problem> {
 /// Hostnames of a port, and whether it speaks TLS.
 type Taken = BTreeMap<u32, (bool, Vec<String>)>;
 
-/// Of listeners with one port, those with the protocol and hostname of an earlier one are set aside. Age, then name decides between Gateways.
+/// Of listeners with one port, those with another protocol than an earlier one, or its hostname, are set aside. Age, then name decides
+/// between Gateways. Those of Gateways that cannot be decoded have their places among them.
 pub fn settle_conflicts(gateways: &mut BTreeMap<ObjectName, GatewayNode>) {
     let mut order: Vec<_> = gateways.iter().map(|(name, gateway)| (gateway.created_ms, name.clone())).collect();
     order.sort();
     let mut taken = Taken::new();
     for (_, name) in &order {
         let Some(gateway) = gateways.get_mut(name) else { continue };
-        for (at, listener) in gateway.listeners.iter_mut().enumerate().filter(|(_, listener)| listener.serves()) {
-            settle(at, listener, &mut taken);
-        }
+        let in_place = gateway.listeners.iter_mut().enumerate().filter(|(_, one)| one.standing != Standing::SetAside);
+        in_place.for_each(|(at, listener)| settle(at, listener, &mut taken));
     }
     for (_, name) in &order {
         let Some(gateway) = gateways.get_mut(name) else { continue };
-        gateway.listeners.iter_mut().filter(|listener| !listener.serves()).for_each(|one| keep_host(one, &mut taken));
+        let set_aside = gateway.listeners.iter_mut().filter(|one| one.standing == Standing::SetAside);
+        set_aside.for_each(|one| keep_host(one, &mut taken));
     }
+    undecodable::close_untold(gateways);
 }
 
 fn settle(at: usize, listener: &mut ListenerNode, taken: &mut Taken) {
@@ -132,12 +145,36 @@ fn keep_host(listener: &mut ListenerNode, taken: &mut Taken) {
     }
 }
 
-/// The class called `name`, if it is ours.
-fn our_class<'a>(cluster: &'a ClusterState, name: &str) -> Option<&'a gateway_api::GatewayClass> {
-    match cluster.gateway_classes.get(&ObjectName::new("", name))? {
-        Stored::Decoded(class) if class.spec.controller_name == CONTROLLER_NAME => Some(class),
-        _ => None,
+/// Whose Gateways those of a class are.
+enum Class<'a> {
+    Ours(&'a gateway_api::GatewayClass),
+    /// They may be ours.
+    Untold,
+    NotOurs,
+}
+
+/// The class called `name`, where that can be read.
+fn class<'a>(cluster: &'a ClusterState, name: Option<&str>) -> Class<'a> {
+    let Some(name) = name else { return Class::Untold };
+    match cluster.gateway_classes.get(&ObjectName::new("", name)) {
+        Some(Stored::Decoded(class)) if class.spec.controller_name == CONTROLLER_NAME => Class::Ours(class),
+        Some(Stored::Undecodable(class)) => match class.raw["spec"]["controllerName"].as_str() {
+            Some(controller) if controller != CONTROLLER_NAME => Class::NotOurs,
+            _ => Class::Untold,
+        },
+        _ => Class::NotOurs,
     }
+}
+
+/// What its class says of it, in its parameters as well, cannot be told.
+fn of_untold_class(gateway: &gateway_api::Gateway) -> GatewayNode {
+    let class = &gateway.spec.gateway_class_name;
+    let message = format!(
+        "GatewayClass {class} cannot be decoded; correct it. Until then the Gateway serves nothing, and keeps its hostnames"
+    );
+    let problem = Problem::new("spec.gatewayClassName", Reason::Undecodable, message);
+    let spec = serde_json::to_value(&gateway.spec).unwrap_or_default();
+    undecodable::closed(created_ms(gateway), gateway.metadata.generation, &spec, &[], &problem)
 }
 
 fn node(
@@ -158,6 +195,7 @@ fn node(
         unprotected,
         message,
         listeners,
+        untold: Untold::default(),
         problems,
     }
 }
