@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rand::RngExt as _;
+use sallyport_controller::manifest::files;
 use tokio::time::Instant;
 
 use crate::exit::Outcome;
@@ -64,10 +65,10 @@ pub(crate) async fn demo(arguments: Arguments) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
-async fn start(stage: &Stage, files: &[std::path::PathBuf]) -> anyhow::Result<sallyport_dataplane::process::DataPlane> {
+async fn start(stage: &Stage, paths: &[std::path::PathBuf]) -> anyhow::Result<sallyport_dataplane::process::DataPlane> {
     let data_plane = run::start_for_demo().await?;
     let mut state = standalone::State::default();
-    run::reload(&mut state, files, &data_plane);
+    run::reload(&mut state, files::read(paths), &data_plane);
     let deadline = Instant::now() + START_TIMEOUT;
     while get(stage.gateway, "/orders", &[("authorization", &format!("Bearer {}", stage.token))])
         .await

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use sallyport_api::condition::Reason;
-use sallyport_controller::manifest::{self, Diagnostic, Severity, files};
+use sallyport_controller::manifest::files::{self, Found};
+use sallyport_controller::manifest::{self, Diagnostic, Severity};
 use sallyport_controller::status::{Condition, ObjectStatus};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
@@ -27,7 +28,7 @@ use tokio::time::Instant;
 use crate::exit::Outcome;
 use crate::run::quiet::Quiet;
 use crate::run::unreached::Unreached;
-use crate::run::watch::Watch;
+use crate::run::watch::{Change, Watch};
 use crate::standalone::State;
 
 #[derive(clap::Args)]
@@ -74,11 +75,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
             _ = interrupt.recv() => break,
             Some(change) = changed.recv() => quiet.hear(change, Instant::now()),
             () = quiet.over() => {
-                quiet = Quiet::default();
                 if let Err(error) = watch.renew() {
                     tracing::error!(error = format!("{error:#}"), "some changes of files may go unnoticed");
                 }
-                unreached.tell(&reload(&mut state, &arguments.files, &data_plane));
+                let found = read_closed(&arguments.files, &mut quiet, &mut changed);
+                unreached.tell(&reload(&mut state, found, &data_plane));
             }
             Some(report) = reported.recv() => {
                 state.hear(report);
@@ -155,9 +156,24 @@ fn begin(paths: &[PathBuf], data_plane: &DataPlane) -> anyhow::Result<State> {
     Ok(state)
 }
 
-/// Reads everything anew and enforces it; where each object stands then.
-pub(crate) fn reload(state: &mut State, paths: &[PathBuf], data_plane: &DataPlane) -> Vec<ObjectStatus> {
-    let diagnostics = state.load_found(files::read(paths));
+/// Reads everything anew, but for files that somebody writes.
+fn read_closed(paths: &[PathBuf], quiet: &mut Quiet, changed: &mut mpsc::UnboundedReceiver<Change>) -> Found {
+    let mut open = quiet.take_up(Instant::now());
+    let mut found = files::read(paths);
+    // Whoever began to write meanwhile may have been read in the middle.
+    while let Ok(change) = changed.try_recv() {
+        if let Change::Writing(path) = &change {
+            open.insert(path.clone());
+        }
+        quiet.hear(change, Instant::now());
+    }
+    found.set_aside(&open);
+    found
+}
+
+/// Enforces what was found; where each object stands then.
+pub(crate) fn reload(state: &mut State, found: Found, data_plane: &DataPlane) -> Vec<ObjectStatus> {
+    let diagnostics = state.load_found(found);
     enforce(state, diagnostics, data_plane)
 }
 

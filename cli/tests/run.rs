@@ -263,6 +263,25 @@ fn files_below_a_folder_are_heard_of_however_they_change() {
 }
 
 #[test]
+fn a_file_that_is_still_written_is_not_read_and_holds_nothing_else_up() {
+    let service = prompt_service();
+    let (one, two) = (route("one", service), route("two", service));
+    let folder = folder(&[("gateway.yaml", GATEWAY), ("route.yaml", &one)]);
+    let at = |name: &str| folder.path().join(name);
+    let mut gateway = Gateway::start(&[folder.path()]);
+    gateway.until_answered("/one", 200);
+    let mut file = fs::File::create(at("route.yaml")).unwrap();
+    file.write_all(two.as_bytes()).unwrap();
+    gateway.until_said("it is still being written");
+    write(&at("three.yaml"), &route("three", service));
+    gateway.until_answered("/three", 200);
+    assert_eq!((gateway.status("/one"), gateway.status("/two")), (200, 404), "good as it is, it may be half of it");
+    drop(file);
+    gateway.until_answered("/two", 200);
+    assert_eq!(gateway.status("/one"), 404);
+}
+
+#[test]
 fn links_that_are_made_to_lead_elsewhere_are_heard_of() {
     let service = prompt_service();
     let (one, two) = (route("one", service), route("two", service));

@@ -20,6 +20,8 @@ pub(super) enum Change {
     Writing(PathBuf),
     /// Whoever wrote a file has closed it, or the file is another one now.
     Written(PathBuf),
+    /// Changes may have gone unheard.
+    Missed,
     /// Anything else.
     Other,
 }
@@ -51,7 +53,7 @@ fn watcher(roots: &[PathBuf], changes: mpsc::UnboundedSender<Change>) -> anyhow:
     let interest = Interest::in_paths(roots);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // What went wrong with a watch may have cost changes.
-        let heard = event.map_or_else(|_| vec![Change::Other], |event| interest.changes(&event));
+        let heard = event.map_or_else(|_| vec![Change::Missed], |event| interest.changes(&event));
         for change in heard {
             let _ended = changes.send(change);
         }
@@ -104,7 +106,7 @@ impl Interest {
 
     fn changes(&self, event: &Event) -> Vec<Change> {
         if event.need_rescan() {
-            return vec![Change::Other];
+            return vec![Change::Missed];
         }
         event.paths.iter().filter_map(|path| self.change(event.kind, path)).collect()
     }

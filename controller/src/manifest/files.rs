@@ -33,6 +33,22 @@ pub fn read(paths: &[PathBuf]) -> Found {
     finder.found
 }
 
+impl Found {
+    /// Takes the files at `open` back out: somebody still writes them, and what they hold so far may be half of it.
+    pub fn set_aside(&mut self, open: &BTreeSet<PathBuf>) {
+        let open: BTreeSet<_> = open.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        if open.is_empty() {
+            return;
+        }
+        let is_open =
+            |file: &mut SourceFile| Path::new(&file.path).canonicalize().is_ok_and(|path| open.contains(&path));
+        for file in self.files.extract_if(.., is_open) {
+            let message = "it is still being written; it is read once whoever writes has closed it";
+            self.unreadable.push(Diagnostic::of_file(file.path, Severity::Error, message));
+        }
+    }
+}
+
 /// Whether a file of that name is looked at within a folder.
 pub fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one))

@@ -69,6 +69,22 @@ fn only_what_is_not_there_is_passed_over() {
 }
 
 #[test]
+fn what_is_being_written_is_set_aside_whatever_path_leads_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(&folder.join("d/a.yaml"), "");
+    write(&folder.join("d/b.yaml"), "");
+    symlink("d", folder.join("link")).unwrap();
+    for open in ["d/a.yaml", "link/a.yaml", "d/../d/a.yaml"] {
+        let mut found = read(&[folder.join("link")]);
+        found.set_aside(&[folder.join(open), folder.join("gone.yaml")].into());
+        let left: Vec<_> = found.files.iter().map(|file| file.path.clone()).collect();
+        assert_eq!(left, [folder.join("link/b.yaml").display().to_string()], "{open}");
+        assert_eq!(found.unreadable[0].file, folder.join("link/a.yaml").display().to_string(), "{open}");
+    }
+}
+
+#[test]
 fn a_mounted_config_map_is_read_through_its_links() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
