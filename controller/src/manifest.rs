@@ -144,9 +144,12 @@ impl LoadedObject {
     /// What of this object's reach `stands` does not have, as an object that closes it: where another form stands in its place,
     /// what only this form speaks of must not be left to looser objects. `suffix` makes its name one that no manifest can state.
     pub fn closing_beside(&self, stands: &Object, suffix: &str) -> Option<Self> {
+        Some(self.derived(closing::beyond(stands, &self.object)?, suffix))
+    }
+
+    fn derived(&self, object: Object, suffix: &str) -> Self {
         let name = ObjectName::new(&self.name.namespace, format!("{} ({suffix})", self.name.name));
-        let object = closing::beyond(stands, &self.object)?;
-        Some(Self { kind: self.kind, name, object, source: self.source.clone(), is_derived: true })
+        Self { kind: self.kind, name, object, source: self.source.clone(), is_derived: true }
     }
 
     /// Whether it stands in no file, but closes what an object of a file speaks of ([`Self::closing_beside`]).
@@ -197,7 +200,8 @@ pub fn forget_schemas() {
 /// Whether a file held an object of that kind and name when it was read before.
 type Held<'a> = &'a dyn Fn(&str, ObjectKind, &ObjectName) -> bool;
 
-/// Reads all objects of `files`. Of two objects with one name the first stands; what only the second would have guarded is closed.
+/// Reads all objects of `files`. Of two objects with one name the first stands; what only the second matches is closed, and of two
+/// policies what either targets.
 /// Files that are handed over by value are dropped one by one.
 pub fn load<F: Borrow<SourceFile>>(files: impl IntoIterator<Item = F>) -> Loaded {
     load_over(files, &|_, _, _| false)
@@ -337,10 +341,14 @@ fn second(object: &LoadedObject, stands: &LoadedObject, number: usize) -> (Strin
             format!("{place} says the same of an object of that kind and name already; remove one of the two");
         return (message, None);
     }
-    let closing = object.closing_beside(&stands.object, &format!("second form, {number}"));
-    let reach = if closing.is_some() { "; what only this one speaks of is closed" } else { "" };
-    let message =
-        format!("{place} has an object of that kind and name already; it stands{reach}. Remove one of the two");
+    let closing = closing::of_both(&stands.object, &object.object);
+    let closing = closing.map(|closing| object.derived(closing, &format!("second form, {number}")));
+    let reach = match (object.kind, &closing) {
+        (_, None) => "it stands",
+        (ObjectKind::ApiPolicy, _) => "which one is meant cannot be told, and all that either targets is closed",
+        _ => "it stands, and what only this one speaks of is closed",
+    };
+    let message = format!("{place} has an object of that kind and name already; {reach}. Remove one of the two");
     (message, closing)
 }
 

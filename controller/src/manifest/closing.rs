@@ -14,9 +14,26 @@ const NEWEST: &str = "9999-01-01T00:00:00Z";
 /// Whether both say the same, as far as it makes a difference here.
 pub(super) fn same(one: &Object, other: &Object) -> bool {
     match (reach(one), reach(other)) {
-        (Some((kind, one)), Some((other_kind, other))) => kind == other_kind && one == other,
+        (Some((kind, one)), Some((other_kind, other))) => kind == other_kind && one["spec"] == other["spec"],
         _ => false,
     }
+}
+
+/// What closes where two objects have one name. Of two policies, it cannot be told which one is meant, and either may be the stricter
+/// one: all that they target is closed. Of two routes the first stands, and what only the second matches is closed.
+pub(super) fn of_both(stands: &Object, second: &Object) -> Option<Object> {
+    let (kind, form) = reach(second)?;
+    if kind != ObjectKind::ApiPolicy {
+        return beyond(stands, second);
+    }
+    let (_, stands) = reach(stands)?;
+    let mut form = form.into_owned();
+    let others = stands["spec"]["targetRefs"].as_array().cloned().unwrap_or_default();
+    if let Some(targets) = form.pointer_mut("/spec/targetRefs").and_then(Value::as_array_mut) {
+        let more: Vec<_> = others.into_iter().filter(|target| !targets.contains(target)).collect();
+        targets.extend(more);
+    }
+    Some(closing(kind, second, form, "another object of its name says something else; all that either targets is closed"))
 }
 
 /// An undecodable object with what `newer` reaches beyond `stands`; nothing if that is nothing, or objects of that kind guard nothing.
@@ -34,12 +51,16 @@ pub(super) fn beyond(stands: &Object, newer: &Object) -> Option<Object> {
     } else if reaches_no_further(&reached["spec"], &stands["spec"]) {
         return None;
     }
+    Some(closing(kind, newer, form, "another form of it is in force; what only this form speaks of is closed"))
+}
+
+/// The undecodable object that `form` of `of` becomes.
+fn closing(kind: ObjectKind, of: &Object, mut form: Value, why: &str) -> Object {
     form["metadata"]["creationTimestamp"] = NEWEST.into();
-    let message = "another form of it is in force; what only this form speaks of is closed";
-    let mut problems = vec![FieldProblem { field: String::new(), message: message.to_owned() }];
+    let mut problems = vec![FieldProblem { field: String::new(), message: why.to_owned() }];
     // What is wrong with the form may leave open what it reaches.
-    problems.extend(newer.problems().iter().cloned());
-    Some(Object::decode(kind, form, problems))
+    problems.extend(of.problems().iter().cloned());
+    Object::decode(kind, form, problems)
 }
 
 /// The form of an object that is not valid, without defaults.
