@@ -21,6 +21,9 @@ use crate::cluster::{Object, ObjectKind, ObjectName};
 use identity::{Identity, identify};
 use located::{Document, Place, Places, Refusal};
 
+/// Of one file, no more than this is told.
+const MAX_DIAGNOSTICS: usize = 1000;
+
 /// A file as it was read.
 pub struct SourceFile {
     pub path: String,
@@ -133,7 +136,7 @@ impl LoadedObject {
 
     /// Gives back the memory that holds where each field stood; what is said from now on is said of the object as a whole.
     pub fn forget_places(&mut self) {
-        self.source.places = Places::new();
+        self.source.places = Places::default();
     }
 
     /// A diagnostic at `field` of this object, or at the nearest field around it.
@@ -171,14 +174,7 @@ impl LoadedObject {
 
 impl Source {
     fn diagnostic(&self, object: &str, field: &str, message: impl Into<String>) -> Diagnostic {
-        let mut path = field;
-        let place = loop {
-            match (self.places.get(path), path.rfind(['.', '['])) {
-                (Some(place), _) => break *place,
-                (None, Some(end)) => path = path.get(..end).unwrap_or_default(),
-                (None, None) => break self.start,
-            }
-        };
+        let place = self.places.nearest(field).unwrap_or(self.start);
         Diagnostic {
             file: self.file.to_string(),
             line: place.line,
@@ -253,7 +249,7 @@ impl<'a> Reading<'a> {
 
     fn refuse(&mut self, refusal: &Refusal) {
         self.is_unreadable = true;
-        let source = Source { file: Arc::clone(&self.file), places: Places::new(), start: refusal.place };
+        let source = Source { file: Arc::clone(&self.file), places: Places::default(), start: refusal.place };
         self.diagnostics.push(source.diagnostic("", "", &refusal.message));
     }
 
@@ -300,8 +296,15 @@ impl<'a> Reading<'a> {
 }
 
 impl Loaded {
-    fn take(&mut self, reading: Reading<'_>, first: &mut BTreeMap<(ObjectKind, ObjectName), usize>) {
-        self.diagnostics.extend(reading.diagnostics);
+    fn take(&mut self, mut reading: Reading<'_>, first: &mut BTreeMap<(ObjectKind, ObjectName), usize>) {
+        // What has kept the file from being read to its end was said last.
+        let last = if reading.is_unreadable { reading.diagnostics.pop() } else { None };
+        if let Some(more @ 1..) = reading.diagnostics.len().checked_sub(MAX_DIAGNOSTICS) {
+            reading.diagnostics.truncate(MAX_DIAGNOSTICS);
+            let message = format!("there are {more} more problems; correct these first");
+            reading.diagnostics.push(Diagnostic::of_file(&*reading.file, Severity::Error, message));
+        }
+        self.diagnostics.extend(reading.diagnostics.drain(..).chain(last));
         if reading.is_unreadable {
             self.unreadable.push(reading.file.to_string());
             return;

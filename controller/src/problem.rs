@@ -1,5 +1,7 @@
 //! Something wrong with an object: what a condition says, and what a diagnostic points at.
 
+use std::borrow::Cow;
+
 use sallyport_api::condition::Reason;
 use sallyport_snapshot::v1;
 
@@ -40,5 +42,16 @@ pub fn denial(object: &str, problem: &Problem) -> v1::Deny {
         object: object.to_owned(),
         section: problem.field.clone(),
         message: problem.message.clone(),
+    }
+}
+
+/// Of a value as somebody wrote it, no more characters than this are repeated.
+pub const MAX_SHOWN: usize = 60;
+
+/// A text, cut where it is longer than `most` characters.
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
     }
 }

@@ -14,10 +14,14 @@ use super::guarded::{Guarded, KEY_HEADER};
 use super::route::{RouteId, RouteNode};
 use super::{Environment, credential, key_source};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
-use crate::problem::{Problem, denial};
+use crate::problem::{Problem, cut, denial};
 
 /// Where a policy does not say.
 const CLOCK_SKEW_S: u32 = 60;
+/// Of what is wrong with a policy, whoever is refused by it is told no more in the log.
+const MAX_TOLD: usize = 5;
+/// No field of ours has a longer path.
+const MAX_FIELD: usize = 200;
 
 /// A policy with what it is attached to.
 pub struct PolicyNode {
@@ -187,8 +191,12 @@ fn target(reference: &TargetReference) -> Target {
 
 /// Closes its targets, as far as they can be read, even if it says that it only reports.
 fn undecodable(name: &ObjectName, policy: &Undecodable) -> PolicyNode {
-    let details: Vec<_> =
-        policy.problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+    let told = policy.problems.iter().take(MAX_TOLD);
+    let mut details: Vec<_> =
+        told.map(|problem| format!("{}: {}", cut(&problem.field, MAX_FIELD), problem.message)).collect();
+    if let Some(more @ 1..) = policy.problems.len().checked_sub(MAX_TOLD) {
+        details.push(format!("and {more} more"));
+    }
     let problem = Problem::new(
         "spec",
         Reason::Undecodable,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::schema::{drop_nulls, unknown};
+use super::schema::{MAX_PROBLEMS, drop_nulls, unknown};
 use crate::cluster::{FieldProblem, ObjectKind};
 
 /// Brings an object into its stored form; what an API server would refuse.
@@ -32,6 +32,7 @@ pub(super) fn complete(kind: ObjectKind, value: &mut Value) -> Vec<FieldProblem>
             _ => vec![],
         });
     }
+    problems.truncate(MAX_PROBLEMS);
     problems
 }
 
@@ -50,6 +51,7 @@ fn unknown_fields<K: DeserializeOwned + Serialize>(value: &Value) -> Vec<FieldPr
 
 fn compare(given: &Value, known: &Value, path: &str, problems: &mut Vec<FieldProblem>) {
     match (given, known) {
+        _ if problems.len() >= MAX_PROBLEMS => {}
         (Value::Object(given), Value::Object(known)) => {
             for (name, member) in given {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };

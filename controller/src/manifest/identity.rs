@@ -7,7 +7,11 @@ use serde_json::Value;
 
 use super::schema::unknown_metadata;
 use crate::cluster::{FieldProblem, ObjectKind, ObjectName, Scope};
+use crate::problem::{MAX_SHOWN, cut};
 use owner::Owner;
+
+/// The longest name (RFC 1123, as Kubernetes has it).
+const MAX_NAME_BYTES: usize = 253;
 
 /// What a document is.
 pub(super) enum Identity {
@@ -36,7 +40,7 @@ pub(super) fn identify(value: &mut Value) -> Identity {
     }
     let text = |field: &str| value[field].as_str().unwrap_or_default();
     let (version, kind_name) = (text("apiVersion"), text("kind"));
-    let label = format!("{version} {kind_name}").trim().to_owned();
+    let label = format!("{} {}", cut(version, MAX_SHOWN), cut(kind_name, MAX_SHOWN)).trim().to_owned();
     let missing = [("apiVersion", version), ("kind", kind_name)].into_iter().filter(|(_, text)| text.is_empty());
     let missing: Vec<_> =
         missing.map(|(field, _)| problem(field, "it is missing, or no text; every object states both")).collect();
@@ -97,6 +101,11 @@ fn unclear_metadata(value: &Value) -> Vec<FieldProblem> {
     if !(namespace.is_null() || namespace.is_string()) {
         problems.push(problem("metadata.namespace", "it is no text; state a name, in quotes if it is a number"));
     }
+    let long = [("metadata.name", name), ("metadata.namespace", namespace)].into_iter();
+    let long = long.filter(|(_, part)| part.as_str().is_some_and(|part| part.len() > MAX_NAME_BYTES));
+    problems.extend(
+        long.map(|(field, _)| problem(field, &format!("it is longer than {MAX_NAME_BYTES} bytes; no name is"))),
+    );
     problems
 }
 
@@ -114,7 +123,7 @@ fn name(kind: ObjectKind, value: &mut Value) -> ObjectName {
 }
 
 fn problems_of(name: &ObjectName) -> Vec<FieldProblem> {
-    let parts = [("metadata.name", &name.name, 253), ("metadata.namespace", &name.namespace, 63)];
+    let parts = [("metadata.name", &name.name, MAX_NAME_BYTES), ("metadata.namespace", &name.namespace, 63)];
     let stated = parts.into_iter().filter(|(_, part, _)| !part.is_empty());
     let bad = stated.filter(|(_, part, max)| !is_dns_name(part, *max));
     bad.map(|(field, part, max)| {

@@ -1,26 +1,16 @@
 //! YAML with the place of every field.
 
+mod places;
 mod tree;
-
-use std::collections::BTreeMap;
 
 use saphyr_parser::{Parser, StrInput};
 use serde_json::Value;
 
+pub(super) use places::{Place, Places};
 use tree::Tree;
 
 /// The largest file: an API server takes objects of 1.5 MB.
 pub(super) const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
-
-/// Line and column, both from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) line: u32,
-    pub(super) column: u32,
-}
-
-/// Where each field stands, by its path.
-pub(super) type Places = BTreeMap<String, Place>;
 
 /// One document, or one item of a list.
 pub(super) struct Document {
@@ -93,23 +83,23 @@ pub(super) fn items(mut document: Document) -> Result<Vec<Document>, Refusal> {
     let (version, kind) = (text("apiVersion"), text("kind"));
     let Some(item_kind) = kind.strip_suffix("List") else { return Ok(vec![document]) };
     let Value::Array(items) = document.value["items"].take() else {
-        let place = document.places.get("items").or(document.places.get("kind")).copied().unwrap_or(document.start);
+        let place = document.places.of_member("items").or(document.places.of_member("kind")).unwrap_or(document.start);
         let message = format!("{kind} has no list `items`; a list without objects says `items: []`");
         return Err(Refusal { place, message });
     };
+    let around = document.places.of_member("items").unwrap_or(document.start);
+    let mut places = document.places.of_entries("items");
     let mut found = Vec::new();
-    for (at, mut value) in items.into_iter().enumerate() {
+    for mut value in items {
         // Items of a list of one kind need not repeat what the list says.
         if !item_kind.is_empty() && value.is_object() && value["kind"].is_null() && value["apiVersion"].is_null() {
             value["apiVersion"] = version.clone().into();
             value["kind"] = item_kind.into();
         }
-        let prefix = format!("items[{at}]");
-        let inside = document.places.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
-        let inside = inside
-            .filter_map(|(path, place)| Some((path.strip_prefix(&prefix)?.strip_prefix('.')?.to_owned(), *place)));
-        let start = document.places.get(&prefix).copied().unwrap_or(document.start);
-        found.extend(self::items(Document { value, places: inside.collect(), start })?);
+        // What an alias stands for has no places.
+        let places = places.next().unwrap_or_default();
+        let start = places.nearest("").unwrap_or(around);
+        found.extend(self::items(Document { value, places, start })?);
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Structural schemas, as an API server enforces them on custom resources.
 
-mod sentence;
+pub(super) mod sentence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const METADATA: [&str; 15] = [
 ];
 
 /// Of one object, no more than this is told: a list of a million wrong entries is one mistake.
-const MAX_PROBLEMS: usize = 100;
+pub(super) const MAX_PROBLEMS: usize = 100;
 
 /// Prepared when a kind is first met: rules take a while to compile.
 static SCHEMAS: Mutex<BTreeMap<ObjectKind, Option<Arc<Schema>>>> = Mutex::new(BTreeMap::new());
@@ -157,6 +157,7 @@ pub(super) fn unknown(field: &str) -> FieldProblem {
 /// What JSON Schema does not say: fields that do not exist, and lists with two entries of one key.
 fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<FieldProblem>) {
     match value {
+        _ if problems.len() >= MAX_PROBLEMS => {}
         Value::Object(members) => {
             for (name, member) in members {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };

@@ -116,7 +116,7 @@ fn places_are_kept_only_as_long_as_something_may_be_said() {
     let mut loaded = load_text(&format!(
         "{ROUTE}spec: {{rules: 7}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{a: b}}\n"
     ));
-    assert!(loaded.objects[1].source.places.is_empty(), "nothing is said of a Secret once it has been read");
+    assert!(loaded.objects[1].source.places.len() == 0, "nothing is said of a Secret once it has been read");
     assert_eq!(loaded.objects[0].diagnostic("spec.rules", "").column, 8);
     loaded.objects[0].forget_places();
     assert_eq!((loaded.objects[0].diagnostic("spec.rules", "").line, loaded.objects[0].source.places.len()), (1, 0));
@@ -177,6 +177,16 @@ fn a_file_of_which_not_every_object_can_be_told_is_unreadable_as_a_whole() {
         ("a: .inf\n".to_owned(), "this cannot be read"),
         ("a: !!binary aGk=\n".to_owned(), "this cannot be read"),
         ("? [a]\n: b\n".to_owned(), "a key is no plain text"),
+        (format!("{{{}: 1}}\n", "a".repeat(1025)), "a key is longer than 1024 bytes"),
+        (format!("{policy}metadata: {{name: {}}}\n", "a".repeat(254)), "metadata.name: it is longer than 253 bytes"),
+        (
+            format!("{policy}metadata: {{name: a, namespace: {}}}\n", "a".repeat(254)),
+            "metadata.namespace: it is longer",
+        ),
+        (
+            format!("apiVersion: sallyport.dev/v1\nkind: {}\n", "a".repeat(10_000)),
+            "aaa… is not read here; known are v1 Namespace",
+        ),
     ] {
         let loaded = load_text(&format!("{good}{bad}"));
         let said: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
@@ -282,6 +292,34 @@ fn nesting_ends_before_the_stack_does() {
     }
     let indented: String = (0..70).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
     assert!(said(&indented)[0].contains("nests deeper than 64 levels"));
+}
+
+#[test]
+fn of_many_mistakes_the_first_are_told() {
+    let fields: String = (0..150).map(|at| format!("  \"{at} {}\": x\n", "x".repeat(900))).collect();
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+    for text in [
+        format!("{POLICY}{fields}"),
+        format!("{secret}data:\n{fields}"),
+        format!("{secret}stringData:\n{fields}"),
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: a}}\nspec:\n{fields}"),
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\nspec: {{ports: [{}]}}\n", "7, ".repeat(1000)),
+    ] {
+        assert_eq!(load_text(&text).objects[0].object.problems().len(), 100, "{text:.100}");
+    }
+    let port = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\nspec: {{ports: [{{port: {}}}]}}\n",
+        "x".repeat(1000)
+    );
+    assert!(said(&port)[0].len() < 200, "{:?}", said(&port));
+    let many: Vec<_> = (0..20).map(|_| format!("{secret}data:\n{fields}")).collect();
+    let said = said(&many.join("---\n"));
+    assert!(
+        said.len() < 1100
+            && said.iter().any(|line| line == "a.yaml: error: there are 1000 more problems; correct these first"),
+        "{}",
+        said.len()
+    );
 }
 
 #[test]

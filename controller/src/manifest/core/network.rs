@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::problem;
 use crate::cluster::FieldProblem;
+use crate::manifest::schema::sentence::shown;
+use crate::problem::{MAX_SHOWN, cut};
 
 /// What ports of Services and EndpointSlices speak.
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
@@ -47,7 +49,7 @@ pub(super) fn service(value: &mut Value) -> Vec<FieldProblem> {
 
 pub(super) fn endpoint_slice(value: &mut Value) -> Vec<FieldProblem> {
     let mut problems = Vec::new();
-    let address_type = value["addressType"].as_str().unwrap_or_default().to_owned();
+    let address_type = cut(value["addressType"].as_str().unwrap_or_default(), MAX_SHOWN).into_owned();
     if !["IPv4", "IPv6", "FQDN"].contains(&&*address_type) {
         problems.push(problem("addressType", "it is missing or not known; use one of IPv4, IPv6, FQDN"));
     }
@@ -89,7 +91,7 @@ fn bad_port(port: &Value, field: &str) -> Option<FieldProblem> {
     let is_port = port.as_u64().is_some_and(|port| (1..=65_535).contains(&port));
     let message = match port {
         Value::Null => "it is missing; add it".to_owned(),
-        other => format!("{other} is no port; use a number from 1 to 65535"),
+        other => format!("{} is no port; use a number from 1 to 65535", shown(other)),
     };
     (!is_port).then(|| problem(field, message))
 }
@@ -108,7 +110,7 @@ fn bad_target(target: &Value, field: &str) -> Option<FieldProblem> {
 
 fn bad_protocol(port: &Value, field: &str) -> Option<FieldProblem> {
     let is_known = port["protocol"].as_str().is_some_and(|protocol| PROTOCOLS.contains(&protocol));
-    let message = format!("{} is not known; use one of {}", port["protocol"], PROTOCOLS.join(", "));
+    let message = format!("{} is not known; use one of {}", shown(&port["protocol"]), PROTOCOLS.join(", "));
     (!is_known).then(|| problem(format!("{field}.protocol"), message))
 }
 
@@ -124,7 +126,8 @@ fn bad_addresses(endpoint: &Value, field: &str, address_type: &str) -> Vec<Field
     };
     let bad = addresses.iter().enumerate().filter(|(_, address)| !address.as_str().is_some_and(is_address));
     bad.map(|(at, address)| {
-        problem(format!("{field}[{at}]"), format!("{address} is no {address_type} address; correct it, or addressType"))
+        let message = format!("{} is no {address_type} address; correct it, or addressType", shown(address));
+        problem(format!("{field}[{at}]"), message)
     })
     .collect()
 }

@@ -1,7 +1,8 @@
 //! A document as it grows out of the parser's events. Nothing here calls itself for a level of nesting before it has been counted.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use saphyr::Scalar;
 use saphyr_parser::{Event, ScalarStyle, Tag};
@@ -13,6 +14,10 @@ use super::{Document, MAX_FILE_BYTES, Place, Places, Refusal};
 const MAX_DEPTH: usize = 64;
 /// What anchors and aliases may add to a file: as much as the largest file holds.
 const MAX_COPIED_BYTES: usize = MAX_FILE_BYTES;
+/// The fields and entries of one document: a list of 100,000 objects has fewer.
+const MAX_NODES: usize = 2_000_000;
+/// The longest key: names are much shorter, and YAML takes no longer ones outside of braces.
+const MAX_KEY_BYTES: usize = 1024;
 /// What a node takes besides its text.
 const NODE_BYTES: usize = 64;
 
@@ -20,9 +25,9 @@ const NODE_BYTES: usize = 64;
 #[derive(Default)]
 pub(super) struct Tree {
     open: Vec<Open>,
-    /// The field that is being read.
-    path: String,
     places: Places,
+    /// Names of fields: few are used many times.
+    names: BTreeSet<Arc<str>>,
     start: Option<Place>,
     root: Option<Value>,
     anchors: BTreeMap<usize, Anchored>,
@@ -33,13 +38,13 @@ pub(super) struct Tree {
 struct Open {
     node: Node,
     anchor: usize,
-    /// How long the path is outside it.
-    outside: usize,
+    /// Where it is among the places.
+    at: usize,
 }
 
 enum Node {
     Sequence(Vec<Value>),
-    Mapping { members: Map<String, Value>, key: Option<Key>, merged: Vec<Value> },
+    Mapping { members: Map<String, Value>, key: Option<(Key, Place)>, merged: Vec<Value> },
 }
 
 enum Key {
@@ -93,10 +98,10 @@ impl Tree {
         let value = Scalar::parse_from_cow_and_metadata(text, style, tag.as_ref()).and_then(json);
         let value = value.ok_or_else(|| refusal(place, "this cannot be read; write the value as text in quotes"))?;
         if self.awaits_key() {
-            return self.key(if is_merge { Key::Merge } else { Key::Named(key_text(value)) }, place);
+            return self.key(if is_merge { Key::Merge } else { Key::Named(text_of(value)) }, place);
         }
-        let outside = self.step_in(place);
-        self.close(value, anchor, outside, place)
+        let at = self.step_in(place)?;
+        self.close(value, anchor, at, place)
     }
 
     fn awaits_key(&self) -> bool {
@@ -107,7 +112,10 @@ impl Tree {
         let Some(Open { node: Node::Mapping { members, key, merged }, .. }) = self.open.last_mut() else {
             return Ok(());
         };
-        let text = key_path(&name);
+        let text = key_text(&name);
+        if text.len() > MAX_KEY_BYTES {
+            return Err(refusal(place, &format!("a key is longer than {MAX_KEY_BYTES} bytes; no name is")));
+        }
         let is_second = match &name {
             Key::Named(name) => members.contains_key(name),
             Key::Merge => !merged.is_empty(),
@@ -115,31 +123,26 @@ impl Tree {
         if is_second {
             return Err(refusal(place, &format!("duplicated key {text:?} in mapping; remove one of the two")));
         }
-        let dot = if self.path.is_empty() { "" } else { "." };
-        self.places.insert(format!("{}{dot}{text}", self.path), place);
-        *key = Some(name);
+        *key = Some((name, place));
         Ok(())
     }
 
-    /// Goes to the field of the node that begins; how long the path was before.
-    fn step_in(&mut self, place: Place) -> usize {
-        let outside = self.path.len();
-        match self.open.last() {
-            Some(Open { node: Node::Sequence(items), .. }) => self.path += &format!("[{}]", items.len()),
-            Some(Open { node: Node::Mapping { key: Some(key), .. }, .. }) => {
-                if outside > 0 {
-                    self.path.push('.');
-                }
-                self.path += key_path(key);
-            }
-            Some(Open { node: Node::Mapping { key: None, .. }, .. }) | None => {}
+    /// Goes to the node that begins; where it is among the places.
+    fn step_in(&mut self, place: Place) -> Result<usize, Refusal> {
+        if self.places.len() >= MAX_NODES {
+            return Err(refusal(place, &format!("this is more than {MAX_NODES} fields and entries; split it")));
         }
         self.start.get_or_insert(place);
         // A member stands where its name stands.
-        if !self.places.contains_key(&self.path) {
-            self.places.insert(self.path.clone(), place);
-        }
-        outside
+        let Some(Open { node: Node::Mapping { key: Some((key, place)), .. }, .. }) = self.open.last() else {
+            return Ok(self.places.open(None, place));
+        };
+        let name = match self.names.get(key_text(key)) {
+            Some(name) => Arc::clone(name),
+            None => Arc::from(key_text(key)),
+        };
+        self.names.insert(Arc::clone(&name));
+        Ok(self.places.open(Some(name), *place))
     }
 
     fn begin(&mut self, node: Node, anchor: usize, place: Place) -> Result<(), Refusal> {
@@ -149,13 +152,13 @@ impl Tree {
         if self.open.len() >= MAX_DEPTH {
             return Err(refusal(place, &format!("this nests deeper than {MAX_DEPTH} levels; no manifest does")));
         }
-        let outside = self.step_in(place);
-        self.open.push(Open { node, anchor, outside });
+        let at = self.step_in(place)?;
+        self.open.push(Open { node, anchor, at });
         Ok(())
     }
 
     fn end(&mut self, place: Place) -> Result<(), Refusal> {
-        let Some(Open { node, anchor, outside }) = self.open.pop() else { return Ok(()) };
+        let Some(Open { node, anchor, at }) = self.open.pop() else { return Ok(()) };
         let value = match node {
             Node::Sequence(items) => Value::Array(items),
             Node::Mapping { mut members, merged, .. } => {
@@ -165,21 +168,21 @@ impl Tree {
                 Value::Object(members)
             }
         };
-        self.close(value, anchor, outside, place)
+        self.close(value, anchor, at, place)
     }
 
     /// Hands a whole node to the one around it.
-    fn close(&mut self, value: Value, anchor: usize, outside: usize, place: Place) -> Result<(), Refusal> {
+    fn close(&mut self, value: Value, anchor: usize, at: usize, place: Place) -> Result<(), Refusal> {
         // Zero where there is no anchor.
         if anchor > 0 {
             let (bytes, depth) = (bytes(&value), depth(&value));
             self.copy(bytes, place)?;
             self.anchors.insert(anchor, Anchored { value: value.clone(), bytes, depth });
         }
-        self.path.truncate(outside);
+        self.places.close(at);
         match self.open.last_mut().map(|open| &mut open.node) {
             Some(Node::Sequence(items)) => items.push(value),
-            Some(Node::Mapping { members, key, merged }) => match key.take() {
+            Some(Node::Mapping { members, key, merged }) => match key.take().map(|(key, _)| key) {
                 Some(Key::Named(name)) => drop(members.insert(name, value)),
                 Some(Key::Merge) => *merged = mergeable(value, place)?,
                 None => {}
@@ -201,8 +204,8 @@ impl Tree {
         }
         let (value, bytes) = (anchored.value.clone(), anchored.bytes);
         self.copy(bytes, place)?;
-        let outside = self.step_in(place);
-        self.close(value, 0, outside, place)
+        let at = self.step_in(place)?;
+        self.close(value, 0, at, place)
     }
 
     fn copy(&mut self, bytes: usize, place: Place) -> Result<(), Refusal> {
@@ -218,7 +221,7 @@ fn refusal(place: Place, message: &str) -> Refusal {
     Refusal { place, message: message.to_owned() }
 }
 
-fn key_path(key: &Key) -> &str {
+fn key_text(key: &Key) -> &str {
     match key {
         Key::Named(name) => name,
         Key::Merge => "<<",
@@ -236,8 +239,8 @@ fn json(scalar: Scalar<'_>) -> Option<Value> {
     })
 }
 
-fn key_text(key: Value) -> String {
-    match key {
+fn text_of(scalar: Value) -> String {
+    match scalar {
         Value::String(text) => text,
         other => other.to_string(),
     }
@@ -281,5 +284,23 @@ fn depth(value: &Value) -> usize {
     match value {
         Value::Array(_) | Value::Object(_) => 1 + inside.unwrap_or_default(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_has_no_more_nodes_than_are_held() {
+        let mut tree = Tree::default();
+        let hear = |tree: &mut Tree| tree.hear(Event::SequenceStart(0, None), Place::default());
+        assert!(hear(&mut tree).is_ok());
+        for _ in 2..MAX_NODES {
+            tree.places.open(None, Place::default());
+        }
+        assert!(hear(&mut tree).is_ok());
+        let Err(refusal) = hear(&mut tree) else { panic!("one more is taken") };
+        assert_eq!(refusal.message, "this is more than 2000000 fields and entries; split it");
     }
 }

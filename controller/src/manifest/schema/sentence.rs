@@ -6,9 +6,7 @@ use serde_json::Value;
 
 use super::field_path;
 use crate::cluster::FieldProblem;
-
-/// Of a value as it was written, no more than this is repeated.
-const MAX_SHOWN: usize = 60;
+use crate::problem::{MAX_SHOWN, cut};
 
 /// The field that is wrong, and what is to be said of it.
 pub(super) fn problem(error: &ValidationError<'_>) -> FieldProblem {
@@ -50,7 +48,8 @@ fn sentence(error: &ValidationError<'_>) -> String {
         }
         ValidationErrorKind::Format { format } => format!("{} is no {format}; write one", shown(value)),
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            format!("there is no field {} here; remove it or correct its name", unexpected.join(", "))
+            let fields = cut(&unexpected.join(", "), MAX_SHOWN).into_owned();
+            format!("there is no field {fields} here; remove it or correct its name")
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => no_form(context),
         ValidationErrorKind::OneOfMultipleValid { .. } => {
@@ -111,12 +110,8 @@ fn one_of(options: &Value) -> String {
 }
 
 /// A value as JSON, cut where it is long.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+pub(in crate::manifest) fn shown(value: &Value) -> String {
+    cut(&value.to_string(), MAX_SHOWN).into_owned()
 }
 
 fn characters(value: &Value) -> usize {
