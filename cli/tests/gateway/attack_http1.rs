@@ -212,6 +212,25 @@ async fn broken_chunks_end_the_connection_and_never_make_a_second_request() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Not the service's: the answer, the log and whoever is woken by them speak of the caller.
+#[tokio::test]
+async fn a_body_whose_framing_is_broken_is_the_callers_fault() {
+    let (gateway, service) = world().await;
+    for chunks in [
+        "x\r\na\r\n0\r\n\r\n",
+        "1\r\na\r\n-1\r\n\r\n",
+        "1\r\na\r\n0\r\nAuthorization: forged\r\n\r\n",
+        "1\r\na\r\n0\r\nHost: forged\r\n\r\n",
+    ] {
+        let heard = raw(gateway.http(), post("Transfer-Encoding: chunked", chunks).as_bytes()).await;
+        assert_eq!((heard.statuses(), heard.closed), (vec![400], true), "{chunks:?}: {heard:?}");
+        assert!(heard.text.contains("request-body-broken"), "{chunks:?}: {heard:?}");
+        assert!(service.take().iter().all(|seen| seen.body == "broken"), "{chunks:?}");
+    }
+    let line = gateway.log(4).await.remove(0);
+    assert_eq!(line["refusal"]["reason"], "request-body-broken", "{line}");
+}
+
 #[tokio::test]
 async fn what_is_odd_but_clear_is_served_once_and_framed_anew() {
     let (gateway, service) = world().await;
