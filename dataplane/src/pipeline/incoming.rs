@@ -33,7 +33,7 @@ impl Arrival {
         judge_method(request.method())?;
         if request.version() == Version::HTTP_2 {
             connection.judge_http2(request)?;
-            judge_http2(request.headers())?;
+            judge_http2(request)?;
         }
         let raw = raw_authority(request)?;
         let destination = connection.last_destination.of(raw).map_err(|fault| malformed(fault.to_string()))?;
@@ -82,7 +82,18 @@ fn judge_method(method: &Method) -> Result<(), Rejection> {
 }
 
 /// The checks that the gate makes of HTTP/1, where HTTP/2's own framing does not make them.
-fn judge_http2(headers: &HeaderMap) -> Result<(), Rejection> {
+fn judge_http2(request: &Request<Incoming>) -> Result<(), Rejection> {
+    let headers = request.headers();
+    // RFC 9113, 8.2.1. A service that is spoken to in HTTP/1 would read the value without them, and another one than was judged.
+    if headers.values().any(|value| is_padded(value.as_bytes())) {
+        return Err(malformed("a field value begins or ends with a space".to_owned()));
+    }
+    if request.uri().path() == "*" && request.method() != Method::OPTIONS {
+        return Err(malformed("only OPTIONS asks about the whole host".to_owned()));
+    }
+    if headers.get(header::EXPECT).is_some_and(|expected| !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Rejection::because(Reason::ExpectationUnknown, "Expect is not 100-continue"));
+    }
     if headers.get_all(header::AUTHORIZATION).into_iter().count() > 1 {
         return Err(Rejection::of_two_authorizations("there are two Authorization fields"));
     }
@@ -90,6 +101,11 @@ fn judge_http2(headers: &HeaderMap) -> Result<(), Rejection> {
         return Err(malformed("there are two Host fields".to_owned()));
     }
     Ok(())
+}
+
+fn is_padded(value: &[u8]) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_space(value.first()) || is_space(value.last())
 }
 
 /// `:authority`, the authority of an absolute target, or `Host`. Where there are two, they agree.
