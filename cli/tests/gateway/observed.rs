@@ -23,10 +23,10 @@ use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route, secret, subscription};
 use crate::kit::service::Service;
 
-type Spans = Arc<Mutex<Vec<Span>>>;
+pub type Spans = Arc<Mutex<Vec<Span>>>;
 
 /// An OTLP collector.
-async fn collector() -> (SocketAddr, Spans) {
+pub async fn collector() -> (SocketAddr, Spans) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (address, spans) = (listener.local_addr().unwrap(), Spans::default());
     let received = Arc::clone(&spans);
@@ -91,7 +91,9 @@ async fn a_span_for_each_request_in_the_callers_trace() {
     assert_eq!(seen.header("tracestate"), Some("a=b"));
     for garbage in ["00-0-0-0", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "nonsense"] {
         send(gateway.http(), get("/open", &[("traceparent", garbage)])).await;
-        let fresh = service.one().header("traceparent").unwrap().to_owned();
+        let seen = service.one();
+        assert_eq!(seen.header("tracestate"), None, "there is none");
+        let fresh = seen.header("traceparent").unwrap().to_owned();
         assert!(fresh.starts_with("00-") && !fresh.contains("0af7651916cd43dd8448eb211c80319c"), "{fresh}");
     }
     send(gateway.http(), get("/keyed", &[])).await;

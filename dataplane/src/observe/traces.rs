@@ -112,7 +112,9 @@ impl Trace {
         ];
         attributes.extend(texts.into_iter().filter_map(|(name, text)| Some(KeyValue::new(name, text?))));
         span.set_attributes(attributes);
-        if line.status.is_server_error() {
+        // A caller that speaks gRPC reads 200 of every answer.
+        let status = line.rejection.as_ref().map_or(line.status, |rejection| rejection.reason.meaning().status);
+        if status.is_server_error() {
             span.set_status(Status::error(""));
         }
         span.end();
@@ -141,6 +143,10 @@ struct Headers<'a>(&'a mut HeaderMap);
 
 impl Injector for Headers<'_> {
     fn set(&mut self, key: &str, value: String) {
+        // A caller without a state has none: an empty field is legal, and better not sent (W3C Trace Context, 3.3.1).
+        if value.is_empty() {
+            return;
+        }
         if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), HeaderValue::try_from(value)) {
             self.0.insert(name, value);
         }
