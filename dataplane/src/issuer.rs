@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::issuer::health::{Health, Reading};
 use crate::issuer::refresh::Refresher;
-use crate::jwt::KeyRing;
+use crate::jwt::{KeyRing, PublicHalf};
 use crate::map::Map;
 use crate::runtime::Named;
 
@@ -156,6 +156,14 @@ impl IssuerKeys {
     /// The keys in force; `None` while none are held: the issuer has never been reached, or has discredited all that it had.
     pub fn ring(&self) -> Option<Arc<KeyRing>> {
         self.ring.load_full()
+    }
+
+    /// Whether a key that was held is held still. Just after a change of configuration, before the first look has ended, nobody knows.
+    pub fn may_hold(&self, key: PublicHalf) -> bool {
+        match self.ring() {
+            Some(ring) => ring.holds(key),
+            None => self.task.lock().is_some() && *self.looks.borrow() == 0,
+        }
     }
 
     /// Waits for the first look, if it has not ended: just after a change of configuration it is on its way.

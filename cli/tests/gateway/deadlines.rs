@@ -83,7 +83,7 @@ async fn answering_once() -> SocketAddr {
         while let Ok((mut stream, _)) = listener.accept().await {
             if std::mem::take(&mut first) {
                 let mut head = [0; 4096];
-                stream.read(&mut head).await.unwrap();
+                assert!(stream.read(&mut head).await.unwrap() > 0);
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
                 // The next head comes, and what has been kept is closed under it.
                 let _head = stream.read(&mut head).await;

@@ -78,7 +78,9 @@ async fn a_method_in_small_letters_finds_no_looser_rule() {
     let service = Service::start().await;
     let manifests = [GATEWAY, &route("orders", "shop"), &backend("shop", service.address, ""), &policy("orders", OPEN)];
     let gateway = Gateway::start(&manifests.concat()).await;
-    for (method, verdict) in [("post", "400 malformed-request"), ("Get", "400 malformed-request"), ("PURGE", "200"), ("purge", "200")] {
+    for (method, verdict) in
+        [("post", "400 malformed-request"), ("Get", "400 malformed-request"), ("PURGE", "200"), ("purge", "200")]
+    {
         let mut request = get("/orders", &[]);
         *request.method_mut() = method.parse().unwrap();
         assert_eq!(send(gateway.http(), request).await.verdict(), verdict, "{method}");

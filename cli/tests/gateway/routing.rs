@@ -97,7 +97,7 @@ async fn each_kind_of_match_takes_what_it_names_and_nothing_else() {
     let gateway = open(&service, GATEWAY, &[route_of("all", 2020, "", &rules)]).await;
     check(&gateway, &PATHS).await;
     check(&gateway, &FIELDS).await;
-    let expected = PATHS.iter().chain(&FIELDS).filter(|(.., expected)| *expected != NOWHERE).count();
+    let expected = PATHS.iter().chain(&FIELDS).filter(|(.., expected)| !expected.starts_with("40")).count();
     assert_eq!(service.count(), expected, "what no rule takes reaches no service");
 }
 
@@ -124,7 +124,7 @@ const PATHS: [Sent<'static>; 17] = [
 const FIELDS: [Sent<'static>; 26] = [
     ("PUT", "/method", &[], "method"),
     ("GET", "/method", &[], NOWHERE),
-    ("put", "/method", &[], NOWHERE),
+    ("put", "/method", &[], "400 malformed-request"),
     ("GET", "/header", &[("X-TEAM", "blue")], "header"),
     ("GET", "/header", &[("x-team", "Blue")], NOWHERE),
     ("GET", "/header", &[("x-team", "blue2")], NOWHERE),

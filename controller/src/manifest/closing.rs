@@ -33,7 +33,12 @@ pub(super) fn of_both(stands: &Object, second: &Object) -> Option<Object> {
         let more: Vec<_> = others.into_iter().filter(|target| !targets.contains(target)).collect();
         targets.extend(more);
     }
-    Some(closing(kind, second, form, "another object of its name says something else; all that either targets is closed"))
+    Some(closing(
+        kind,
+        second,
+        form,
+        "another object of its name says something else; all that either targets is closed",
+    ))
 }
 
 /// An undecodable object with what `newer` reaches beyond `stands`; nothing if that is nothing, or objects of that kind guard nothing.

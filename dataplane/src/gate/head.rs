@@ -162,9 +162,8 @@ pub(crate) fn judge_method(method: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Methods of RFC 9110, 9, and RFC 5789, that rules may name.
-const KNOWN_METHODS: [&[u8]; 9] =
-    [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
+/// Methods of RFC 9110, 9, and RFC 5789, that rules may name and services are sent.
+const KNOWN_METHODS: [&[u8]; 7] = [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"];
 
 /// A path or an absolute address, of characters that a target may hold.
 pub(crate) fn judge_target(method: &[u8], target: &[u8], bounds: &HeadBounds) -> Result<(), Refusal> {

@@ -134,7 +134,7 @@ mod tests {
             let response = refusal(&Rejection::plain(*reason), Speech::Grpc, "0123");
             let is_of_grpc = response.headers().contains_key(GRPC_STATUS);
             assert_eq!(is_of_grpc, *reason == Reason::Configuration, "{reason:?}");
-            let status = if is_of_grpc { http::StatusCode::OK } else { reason.meaning().status };
+            let status = if is_of_grpc { StatusCode::OK } else { reason.meaning().status };
             assert_eq!(response.status(), status, "{reason:?}");
         }
     }
