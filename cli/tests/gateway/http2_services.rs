@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Of a gateway in a test.
 const WORKERS: usize = 2;
 /// Connections of one worker to one endpoint.
-const MAX_CONNECTIONS: usize = 8;
+const MAX_CONNECTIONS: usize = 32;
 
 async fn in_front_of(service: SocketAddr, more: &str) -> Gateway {
     let of_backend = backend("shop", service, &format!("protocol: H2C\n{more}"));
@@ -88,7 +88,7 @@ async fn verdicts(gateway: &Gateway, count: usize) -> Vec<String> {
 async fn what_a_service_takes_at_once_is_respected_and_more_connections_are_made_up_to_a_bound() {
     let service = Narrow::start(2, Duration::from_millis(100)).await;
     let gateway = in_front_of(service.address, "").await;
-    let verdicts = verdicts(&gateway, 120).await;
+    let verdicts = verdicts(&gateway, 200).await;
     assert!(verdicts.iter().all(|verdict| verdict == "200"), "{verdicts:?}");
     let (connections, most) = (service.connections.load(Ordering::SeqCst), service.most.load(Ordering::SeqCst));
     assert!(most <= 2, "{most} at once on one connection");
@@ -110,11 +110,11 @@ async fn a_service_that_takes_many_at_once_has_few_connections() {
 async fn who_finds_no_room_in_time_is_told() {
     let service = Narrow::start(1, PATIENCE / 4).await;
     let gateway = in_front_of(service.address, "timeouts: {connect: 300ms}").await;
-    let verdicts = verdicts(&gateway, 60).await;
+    let verdicts = verdicts(&gateway, 100).await;
     let served = verdicts.iter().filter(|verdict| *verdict == "200").count();
     assert!((2..=WORKERS * MAX_CONNECTIONS).contains(&served), "{served} served: {verdicts:?}");
     let told = verdicts.iter().filter(|verdict| *verdict == "504 upstream-timeout").count();
-    assert_eq!(served + told, 60, "{verdicts:?}");
+    assert_eq!(served + told, 100, "{verdicts:?}");
 }
 
 const SETTINGS: u8 = 4;

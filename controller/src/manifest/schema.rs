@@ -157,7 +157,8 @@ pub(super) fn unknown(field: &str) -> FieldProblem {
 /// What JSON Schema does not say: fields that do not exist, and lists with two entries of one key.
 fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<FieldProblem>) {
     match value {
-        _ if problems.len() >= MAX_PROBLEMS => {}
+        // One more than is told, so that it is told that there are more.
+        _ if problems.len() > MAX_PROBLEMS => {}
         Value::Object(members) => {
             for (name, member) in members {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };

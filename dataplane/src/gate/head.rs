@@ -7,6 +7,8 @@ use crate::rejection::Reason;
 
 /// A method of more bytes is no method in use.
 const MAX_METHOD_BYTES: usize = 32;
+/// A field name of more bytes is no name in use; hyper answers those of 64 kB by itself.
+const MAX_NAME_BYTES: usize = 1024;
 /// Digits of a Content-Length: all that surely fit 64 bits.
 const MAX_LENGTH_DIGITS: usize = 18;
 
@@ -195,6 +197,9 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let (name, value) = line.split_at_checked(colon).ok_or(malformed("a field has no colon"))?;
     if name.is_empty() || !name.iter().all(|byte| TOKEN.has(*byte)) {
         return Err(malformed("a field name is not a token"));
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Refusal::new(Reason::HeadTooLarge, "a field name is too long"));
     }
     if !value.iter().all(|byte| FIELD.has(*byte)) {
         return Err(malformed("a field value holds a control character"));

@@ -142,6 +142,7 @@ fn ambiguous_requests() -> Vec<(String, Reason)> {
         (get("Upgrade: websocket\r\nConnection: upgrade\r\nTransfer-Encoding: chunked"), R::Malformed),
         (long_target, R::TargetTooLong),
         (long_head, R::HeadTooLarge),
+        (get(&format!("{}: a", "x".repeat(1025))), R::HeadTooLarge),
         (many_fields, R::HeadTooLarge),
     ];
     cases

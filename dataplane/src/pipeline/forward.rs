@@ -112,8 +112,6 @@ pub(super) async fn forward(
         }
         _ => split(response),
     };
-    // What the gateway speaks to the caller is its own affair (RFC 9110, 6.2), whatever version the service answers in.
-    *response.version_mut() = Version::HTTP_11;
     hygiene::remove_hop_by_hop(response.headers_mut());
     if let Some(Credential::QueryParameter(shown)) = credential {
         reflection::withdraw(response.headers_mut(), shown)?;
@@ -176,8 +174,10 @@ fn takes_up(response: &Response<Incoming>, asked: &Upgrade) -> bool {
     !taken.is_empty() && taken.iter().all(|one| asked.contains(one))
 }
 
+/// Head and body. What the gateway speaks to the caller is its own affair (RFC 9110, 6.2), whatever version the service answers in.
 fn split(response: Response<Incoming>) -> (Response<()>, Incoming) {
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
+    head.version = Version::HTTP_11;
     (Response::from_parts(head, ()), body)
 }
 

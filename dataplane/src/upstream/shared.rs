@@ -15,8 +15,8 @@ use super::peer::{Peer, Stream};
 use super::{IDLE_TIMEOUT, Key};
 use crate::map::Map;
 
-/// Connections of one worker to one endpoint: with a hundred streams each, more than one endpoint serves at once.
-pub(super) const MAX_CONNECTIONS: usize = 8;
+/// Connections of one worker to one endpoint: with a hundred streams each, a third of the requests that it takes at once by default.
+const MAX_CONNECTIONS: usize = 32;
 
 /// All of one worker.
 pub(super) struct SharedConnections<B>(RefCell<Map<Key, Rc<Group<B>>>>);
