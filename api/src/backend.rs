@@ -179,7 +179,7 @@ pub enum SystemCertificates {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendTimeouts {
-    /// For a connection, TLS included; where a host has several addresses, for all of them together. Default 5s.
+    /// For a connection, name look-up and TLS included; over HTTP/2 also for room on one. Where a host has several addresses, for all of them together. Default 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("more than 0s; leave it out for the default of 5s"))]
     pub connect: Option<Duration>,

@@ -76,7 +76,7 @@ pub enum ForwardedHeader {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Bounds {
-    /// Connections of one worker; more are answered 503 and closed, over TLS closed at once. Default 10,000.
+    /// Connections of one worker, WebSockets and other upgraded ones included; more are answered 503 and closed, over TLS closed at once. Default 10,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
@@ -110,7 +110,7 @@ pub struct Bounds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent_streams: Option<u32>,
-    /// Time that requests have to finish when the data plane is told to stop. Default 25s, at most 10m.
+    /// Time that requests, and WebSockets and other upgraded connections, have to finish when the data plane is told to stop. Default 25s, at most 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('10m')").message("more than 0s, at most 10m"))]
     pub drain_timeout: Option<Duration>,
