@@ -68,7 +68,8 @@ pub struct ApiPolicySpec {
     /// Headers that the service is sent. What is set here is removed from the caller's request first, in every spelling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<RequestHeaders>,
-    /// What the service is shown; beats the Backend's. Goes only to backends of the policy's own namespace.
+    /// What the service is shown; beats the Backend's. A secret goes only to backends of the policy's own namespace: others are shown
+    /// their Backend's credential, and where that has none, requests to them are refused. `none` holds for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
     /// How long-lived requests end. Of what the nearest level and all Floors state the strictest holds.

@@ -1,6 +1,7 @@
 //! From the graph to what a data plane is told. Pure: the same graph gives the same snapshot, byte for byte.
 
 mod closed;
+mod credentials;
 mod guards;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use crate::graph::policy::{PolicyNode, Targets};
 use crate::graph::route::{RouteId, RouteNode};
 use crate::graph::rule::{BackendTarget, RuleNode};
 use crate::graph::service::{self, Slices};
+use crate::problem::Problem;
 use guards::Guards;
 
 /// A snapshot, and what was found on the way to it.
@@ -27,6 +29,8 @@ pub struct Compiled {
     /// Resources that an object contributes to, by kind and name of the object.
     pub provenance: BTreeMap<(String, ObjectName), BTreeSet<Name>>,
     pub conflicts: Vec<Conflict>,
+    /// By policy: where its credential was to go and must not.
+    pub withheld: BTreeMap<ObjectName, BTreeSet<Problem>>,
     /// Policies in effect on each route.
     pub affected: BTreeMap<RouteId, BTreeSet<ObjectName>>,
     /// Routes about which no policy says who may call, by Gateway, and what becomes of them there.
@@ -149,7 +153,7 @@ fn route(
                 let effective = effective::at(policies, place, &mut compiled.conflicts);
                 targets.extend(rule.backends.iter().cloned());
                 if let Some(message) = rules.get_mut(at) {
-                    credentials(graph, message, &rule.backends, effective.credential.as_ref());
+                    credentials::of_rule(graph, (id, rule), effective.credential.as_ref(), message, compiled);
                 }
                 names.push(effective.name.clone());
                 if effective.is_unprotected && needs_protection(rule) {
@@ -188,24 +192,6 @@ fn take_part(id: &RouteId, effective: Effective, compiled: &mut Compiled) {
     for name in effective.participants {
         compiled.owe("ApiPolicy", &name, &named);
         compiled.affected.entry(id.clone()).or_default().insert(name);
-    }
-}
-
-/// The route's own credential, where its policy is of the backend's namespace; else the Backend's.
-fn credentials(graph: &Graph, rule: &mut v1::Rule, targets: &[BackendTarget], policy: Option<&ObjectName>) {
-    for (backend, target) in rule.backends.iter_mut().zip(targets) {
-        let of_policy = policy
-            .filter(|policy| target.namespace() == Some(&policy.namespace))
-            .map(|policy| format!("ApiPolicy/{policy}"));
-        let of_backend = || match target {
-            BackendTarget::Backend(name) => graph
-                .backends
-                .get(name)
-                .and_then(|backend| backend.credential.as_ref())
-                .map(|_| format!("Backend/{name}")),
-            _ => None,
-        };
-        backend.credential = of_policy.or_else(of_backend).unwrap_or_default();
     }
 }
 

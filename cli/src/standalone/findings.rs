@@ -37,6 +37,7 @@ pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled
     }
     for (name, policy) in &graph.policies {
         findings.say(ObjectKind::ApiPolicy, name, &policy.problems);
+        findings.say(ObjectKind::ApiPolicy, name, compiled.withheld.get(name).into_iter().flatten());
     }
     for conflict in &compiled.conflicts {
         let problem = Problem::new(format!("spec.{}", conflict.section), Reason::Conflicted, conflict.to_string());

@@ -23,7 +23,9 @@ pub struct AncestorStatus {
 }
 
 pub(super) fn plan(view: View<'_>, name: &ObjectName, policy: &PolicyNode) -> ObjectStatus {
-    let [accepted, resolved] = of_problems(&policy.problems);
+    let withheld = view.compiled.withheld.get(name).into_iter().flatten();
+    let problems: Vec<_> = policy.problems.iter().chain(withheld).cloned().collect();
+    let [accepted, resolved] = of_problems(&problems);
     let accepted = if policy.is_report && accepted.status { only_reported(accepted) } else { accepted };
     let conditions =
         [accepted, resolved, programmed(view, "ApiPolicy", name)].into_iter().chain(conflicted(view, name));
