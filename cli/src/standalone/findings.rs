@@ -75,6 +75,8 @@ impl Findings<'_> {
         let kind = if id.kind == "GRPCRoute" { ObjectKind::GRPCRoute } else { ObjectKind::HTTPRoute };
         self.say(kind, &id.name, &route.problems);
         self.say(kind, &id.name, route.parents.iter().flat_map(|parent| &parent.problems));
+        let elsewhere = route.parents.iter().filter(|parent| parent.problems.is_empty());
+        self.say(kind, &id.name, elsewhere.flat_map(|parent| &parent.closed).map(|closed| &closed.why));
         self.say(kind, &id.name, &route.orphaned);
         for (gateway, becomes) in compiled.unprotected.get(id).into_iter().flatten() {
             let (severity, reason, text) = match becomes {

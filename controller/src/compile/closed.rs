@@ -19,19 +19,16 @@ pub(super) fn route(
     attached: &BTreeSet<String>,
     compiled: &mut Compiled,
 ) {
-    let closed = route.parents.iter().filter(|parent| !parent.closed.is_empty());
-    let Some(deny) = closed.clone().find_map(|parent| parent.problems.first()).map(|why| denial(&id.to_string(), why))
-    else {
-        return;
-    };
+    let first = route.parents.iter().find_map(|parent| parent.closed.first());
+    let Some(deny) = first.map(|closed| denial(&id.to_string(), &closed.why)) else { return };
     if !policies.guards(id, route) {
         return;
     }
     let name = format!("detached {id}");
     let policy = v1::Policy { deny: Some(deny.clone()), ..v1::Policy::default() };
     let mut seen = attached.clone();
+    let closed = route.parents.iter().flat_map(|parent| places(graph, parent));
     let attachments: Vec<_> = closed
-        .flat_map(|parent| places(graph, parent))
         .filter(|(listener, _)| seen.insert(listener.clone()))
         .map(|(listener, hostnames)| {
             let policies = route.rules.iter().map(|_| name.clone()).collect();
@@ -64,6 +61,6 @@ fn places<'a>(graph: &'a Graph, parent: &'a ParentNode) -> impl Iterator<Item = 
     let serving = move |listener: &str| {
         gateway.is_some_and(|gateway| gateway.listeners.iter().any(|one| one.name == listener && one.serves()))
     };
-    let closed = parent.closed.iter().filter(move |one| serving(&one.listener));
+    let closed = parent.closed.iter().map(|closed| &closed.attachment).filter(move |one| serving(&one.listener));
     closed.map(|one| (format!("{}/{}", parent.gateway, one.listener), one.hostnames.clone()))
 }

@@ -55,9 +55,15 @@ pub struct ParentNode {
     pub attachments: Vec<AttachmentNode>,
     /// Where it would be attached, were a broken reference or a namespace that is not known not in the way: if a policy guards the
     /// route, what it matches there denies.
-    pub closed: Vec<AttachmentNode>,
-    /// Why it is not attached, or not everywhere.
+    pub closed: Vec<ClosedNode>,
+    /// Why it is not attached.
     pub problems: Vec<Problem>,
+}
+
+/// Where a route is not attached and would be, were something not in the way.
+pub struct ClosedNode {
+    pub attachment: AttachmentNode,
+    pub why: Problem,
 }
 
 /// A route on a listener.
@@ -203,7 +209,8 @@ impl Attach<'_> {
             if !self.is_taken(listener, &name) {
                 let is_untold = self.may_be_taken(listener, &name);
                 refusal = Problem::new(&field, Reason::NotAllowedByListeners, self.not_taken(&name, is_untold));
-                closed.extend(attached.filter(|_| is_untold));
+                let attachment = attached.filter(|_| is_untold);
+                closed.extend(attachment.map(|attachment| ClosedNode { attachment, why: refusal.clone() }));
             } else if let Some(attached) = attached {
                 attachments.push(attached);
             } else {
@@ -213,7 +220,8 @@ impl Attach<'_> {
         }
         if named.is_empty() {
             let may_take = gateway.listeners.iter().filter(|listener| self.may_be_taken(listener, &name));
-            closed.extend(may_take.filter_map(|listener| self.on(listener)));
+            let attachments = may_take.filter_map(|listener| self.on(listener));
+            closed.extend(attachments.map(|attachment| ClosedNode { attachment, why: refusal.clone() }));
         }
         let problems = if attachments.is_empty() { vec![refusal] } else { vec![] };
         Some(ParentNode { gateway: name, reference: parent.clone(), attachments, closed, problems })
