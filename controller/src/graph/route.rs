@@ -206,7 +206,9 @@ impl Attach<'_> {
         let (mut attachments, mut closed) = (Vec::new(), Vec::new());
         for listener in &named {
             let attached = self.on(listener);
-            if !self.is_taken(listener, &name) {
+            if !listener.serves() {
+                refusal = Problem::new(&field, Reason::ListenersNotValid, not_serving(&name, listener));
+            } else if !self.is_taken(listener, &name) {
                 let is_untold = self.may_be_taken(listener, &name);
                 refusal = Problem::new(&field, Reason::NotAllowedByListeners, self.not_taken(&name, is_untold));
                 let attachment = attached.filter(|_| is_untold);
@@ -267,6 +269,11 @@ impl Attach<'_> {
         let hostnames = intersection(&listener.hostname, self.hostnames)?;
         Some(AttachmentNode { listener: listener.name.clone(), port: listener.port, hostnames })
     }
+}
+
+fn not_serving(gateway: &ObjectName, listener: &ListenerNode) -> String {
+    let why = listener.problems.first().map(|problem| format!(": {}", problem.message)).unwrap_or_default();
+    format!("listener {} of Gateway {gateway} serves nothing{why}", listener.name)
 }
 
 /// Whether a parent reference means the listener.
