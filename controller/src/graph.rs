@@ -49,7 +49,7 @@ pub struct Graph {
     pub classes: BTreeMap<ObjectName, ClassNode>,
     pub parameters: BTreeMap<ObjectName, ClassNode>,
     pub gateways: BTreeMap<ObjectName, GatewayNode>,
-    /// What is to be said of Gateways of classes that are not there.
+    /// What is to be said of Gateways of no class of ours.
     pub unclaimed: BTreeMap<ObjectName, Problem>,
     pub routes: BTreeMap<RouteId, RouteNode>,
     pub policies: BTreeMap<ObjectName, PolicyNode>,
@@ -66,12 +66,12 @@ impl Graph {
         let mut routes = route::all(cluster, &gateways);
         route::settle_kinds(&mut routes);
         let mut policies = policy::all(cluster, environment);
-        policy::link(&mut policies, &gateways, &routes);
+        policy::link(cluster, &mut policies, &gateways, &routes);
         let products = subscription::products(cluster, &routes);
         let subscriptions = subscription::subscriptions(cluster, &products, &gateways, &routes);
         let backends = backend::all(cluster, environment);
         let (classes, parameters) = (class::classes(cluster), class::parameters(cluster));
-        let unclaimed = gateway::unclaimed(cluster);
+        let unclaimed = gateway::unclaimed(cluster, environment);
         Self { classes, parameters, gateways, unclaimed, routes, policies, backends, products, subscriptions }
     }
 }

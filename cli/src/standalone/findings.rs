@@ -148,7 +148,6 @@ mod tests {
     #[test]
     fn what_is_in_order_is_not_found() {
         assert_eq!(found(&[OPEN, &route("name: public", TO_ORDERS)]), vec![]);
-        assert_eq!(found(&[OPEN, &gateway("another"), &route("name: extra", TO_ORDERS)]), vec![], "somebody else's");
         let redirect = "{filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]}";
         assert_eq!(found(&[&route("name: public", redirect)]), vec![], "nothing is forwarded");
     }
@@ -157,9 +156,43 @@ mod tests {
     fn what_leads_nowhere_is_found() {
         let class = error("Gateway default/extra", "spec.gatewayClassName", "TargetNotFound");
         assert_eq!(found(&[&gateway("nowhere")]), class);
+        assert_eq!(found(&[OPEN, &gateway("another"), &route("name: extra", TO_ORDERS)]), class, "nobody else serves");
         let parent = error("HTTPRoute default/orders", "spec.parentRefs[0]", "NoMatchingParent");
         assert_eq!(found(&[OPEN, &route("name: nowhere", TO_ORDERS)]), parent);
         assert_eq!(found(&[OPEN, &route("name: public, sectionName: nowhere", TO_ORDERS)]), parent);
+    }
+
+    #[test]
+    fn what_is_there_and_serves_nothing_is_not_said_to_be_missing() {
+        let on_extra = policy("extra", "authentication: [{name: a, public: {}}]")
+            .replace("HTTPRoute, name: orders", "Gateway, name: extra");
+        let broken = gateway("another").replace("port: 81", "port: 0");
+        for (world, said) in [
+            (
+                gateway("another"),
+                [
+                    "GatewayClass another is of controller example.com/controller; ",
+                    "Gateway default/extra is of no GatewayClass of this controller",
+                ],
+            ),
+            (
+                gateway("nowhere"),
+                ["GatewayClass nowhere does not exist", "Gateway default/extra is of no GatewayClass"],
+            ),
+            (
+                gateway("torn")
+                    + "---\n{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: torn}, spec: {}}\n",
+                ["GatewayClass torn cannot be decoded", ""],
+            ),
+            (broken, ["", "Gateway default/extra cannot be decoded"]),
+            (String::new(), ["", "Gateway default/extra does not exist"]),
+        ] {
+            let mut state = State::default();
+            state.load(&[SourceFile { path: "world.yaml".into(), text: [WORLD, &world, &on_extra].concat() }]);
+            let messages: Vec<_> = state.judge().into_iter().map(|one| one.message).collect();
+            let is_said = |said: &&str| messages.iter().any(|message| message.contains(said));
+            assert!(said.iter().all(is_said), "{said:?}: {messages:#?}");
+        }
     }
 
     #[test]

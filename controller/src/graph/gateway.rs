@@ -12,10 +12,11 @@ use sallyport_api::{CONTROLLER_NAME, UnprotectedRoutes};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
+use super::Environment;
 use super::parameters::{self, Settings};
 use super::selector::{is_known, selects};
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
-use crate::problem::Problem;
+use crate::problem::{MAX_SHOWN, Problem, cut};
 use undecodable::Untold;
 use unsupported::Demands;
 
@@ -83,18 +84,28 @@ pub fn all(cluster: &ClusterState) -> BTreeMap<ObjectName, GatewayNode> {
     cluster.gateways.iter().filter_map(node).collect()
 }
 
-/// Gateways of classes that are not there: in a cluster another controller may be about to bring them.
-pub fn unclaimed(cluster: &ClusterState) -> BTreeMap<ObjectName, Problem> {
+/// Gateways of no class of ours, and what there is to be said of them. In a cluster another controller has the class, or is about to
+/// bring it where it is not there; standalone nobody else serves them.
+pub fn unclaimed(cluster: &ClusterState, environment: Environment) -> BTreeMap<ObjectName, Problem> {
     let decoded = cluster.gateways.iter().filter_map(|(name, gateway)| match gateway {
         Stored::Decoded(gateway) => Some((name, &gateway.spec.gateway_class_name)),
         Stored::Undecodable(_) => None,
     });
-    let missing = decoded.filter(|(_, class)| !cluster.gateway_classes.contains_key(&ObjectName::new("", *class)));
-    let problem = |class: &str| {
-        let message = format!("GatewayClass {class} does not exist; create it, or correct the name. Nothing is served");
-        Problem::new("spec.gatewayClassName", Reason::TargetNotFound, message)
-    };
-    missing.map(|(name, class)| (name.clone(), problem(class))).collect()
+    let unclaimed = decoded.filter_map(|(name, class)| {
+        let why = match cluster.gateway_classes.get(&ObjectName::new("", class)) {
+            None => "does not exist; create it, or correct the name".to_owned(),
+            _ if environment == Environment::Cluster => return None,
+            Some(Stored::Decoded(class)) if class.spec.controller_name == CONTROLLER_NAME => return None,
+            Some(Stored::Decoded(class)) => {
+                let controller = cut(&class.spec.controller_name, MAX_SHOWN).into_owned();
+                format!("is of controller {controller}; correct the name, or write controllerName: {CONTROLLER_NAME}")
+            }
+            Some(Stored::Undecodable(_)) => "cannot be decoded; correct it".to_owned(),
+        };
+        let message = format!("GatewayClass {class} {why}. Nothing is served");
+        Some((name.clone(), Problem::new("spec.gatewayClassName", Reason::TargetNotFound, message)))
+    });
+    unclaimed.collect()
 }
 
 /// Hostnames of a port, and whether it speaks TLS.

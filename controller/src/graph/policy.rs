@@ -81,6 +81,7 @@ pub fn all(cluster: &ClusterState, environment: Environment) -> BTreeMap<ObjectN
 
 /// Looks the targets up: those that are missing, and those that lack the named section.
 pub fn link(
+    cluster: &ClusterState,
     policies: &mut BTreeMap<ObjectName, PolicyNode>,
     gateways: &BTreeMap<ObjectName, GatewayNode>,
     routes: &BTreeMap<RouteId, RouteNode>,
@@ -102,7 +103,7 @@ pub fn link(
             match (sections, &target.section) {
                 (None, _) => {
                     let message =
-                        format!("{} {place} does not exist; create it, or correct the name", kind_name(target.kind));
+                        format!("{} {place} {}", kind_name(target.kind), why_none(cluster, target.kind, &place));
                     policy.problems.push(Problem::new(field, Reason::TargetNotFound, message));
                 }
                 (Some(sections), Some(section)) if !sections.contains(section) => {
@@ -116,6 +117,15 @@ pub fn link(
                 _ => {}
             }
         }
+    }
+}
+
+/// Why there is no such target: a Gateway may be there, and be none of ours.
+fn why_none(cluster: &ClusterState, kind: TargetKind, place: &ObjectName) -> &'static str {
+    match cluster.gateways.get(place).filter(|_| kind == TargetKind::Gateway) {
+        None => "does not exist; create it, or correct the name",
+        Some(Stored::Decoded(_)) => "is of no GatewayClass of this controller; correct the name, or its class",
+        Some(Stored::Undecodable(_)) => "cannot be decoded; correct it",
     }
 }
 

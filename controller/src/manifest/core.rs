@@ -51,7 +51,7 @@ fn unknown_fields<K: DeserializeOwned + Serialize>(value: &Value) -> Vec<FieldPr
 
 fn compare(given: &Value, known: &Value, path: &str, problems: &mut Vec<FieldProblem>) {
     match (given, known) {
-        _ if problems.len() >= MAX_PROBLEMS => {}
+        _ if problems.len() > MAX_PROBLEMS => {}
         (Value::Object(given), Value::Object(known)) => {
             for (name, member) in given {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
