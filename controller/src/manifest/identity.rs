@@ -68,11 +68,14 @@ pub(super) fn identify(value: &mut Value) -> Identity {
 
 /// Why a kind is not read, and what is meant if it is one of ours.
 fn not_read(label: &str, kind_name: &str) -> String {
-    match owner::kind_called(kind_name) {
-        Some(kind) => {
-            let (version, kind) = (kind.api_version(), kind.as_str());
-            format!("{label} is not read here; write {version} {kind} if that is meant, or keep it out of these files")
+    let list = if kind_name.ends_with("List") { "List" } else { "" };
+    match owner::kind_called(kind_name).map(|kind| (kind.api_version(), kind.as_str())) {
+        Some((version, kind)) => {
+            format!(
+                "{label} is not read here; write {version} {kind}{list} if that is meant, or keep it out of these files"
+            )
         }
+        None if kind_name.eq_ignore_ascii_case("List") => format!("{label} is not read here; write v1 List"),
         None => {
             let known: Vec<_> =
                 ObjectKind::ALL.iter().map(|kind| format!("{} {}", kind.api_version(), kind.as_str())).collect();

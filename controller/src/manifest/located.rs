@@ -6,6 +6,8 @@ mod tree;
 use saphyr_parser::{Parser, StrInput};
 use serde_json::Value;
 
+use crate::cluster::ObjectKind;
+
 pub(super) use places::{Place, Places};
 use tree::Tree;
 
@@ -77,11 +79,13 @@ impl Documents<'_> {
     }
 }
 
-/// The items of a list, be it `kind: List` or the list of one kind; or the document itself.
+/// The items of a list, be it `kind: List` or the list of a kind that is read; or the document itself. Others may well call a kind of
+/// theirs `AllowList`.
 pub(super) fn items(mut document: Document) -> Result<Vec<Document>, Refusal> {
     let text = |field: &str| document.value[field].as_str().unwrap_or_default().to_owned();
     let (version, kind) = (text("apiVersion"), text("kind"));
-    let Some(item_kind) = kind.strip_suffix("List") else { return Ok(vec![document]) };
+    let is_list = |of: &&str| if of.is_empty() { version == "v1" } else { ObjectKind::find(&version, of).is_some() };
+    let Some(item_kind) = kind.strip_suffix("List").filter(is_list) else { return Ok(vec![document]) };
     let Value::Array(items) = document.value["items"].take() else {
         let place = document.places.of_member("items").or(document.places.of_member("kind")).unwrap_or(document.start);
         let message = format!("{kind} has no list `items`; a list without objects says `items: []`");

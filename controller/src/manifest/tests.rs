@@ -104,7 +104,13 @@ fn an_object_that_is_refused_is_kept_as_undecodable() {
 
 #[test]
 fn a_kind_of_somebody_else_is_only_noted() {
-    for version in ["apps/v1\nkind: Deployment", "networking.istio.io/v1\nkind: Gateway"] {
+    for version in [
+        "apps/v1\nkind: Deployment",
+        "networking.istio.io/v1\nkind: Gateway",
+        "example.com/v1\nkind: AllowList",
+        "example.com/v1\nkind: AllowList\nitems: 7",
+        "apps/v1\nkind: DeploymentList\nitems: [{}]",
+    ] {
         let loaded = load_text(&format!("apiVersion: {version}\nmetadata: {{name: a}}\n"));
         assert_eq!((loaded.diagnostics[0].severity, loaded.objects.len()), (Severity::Note, 0), "{version}");
         assert!(loaded.unreadable.is_empty(), "{version}");
@@ -170,6 +176,9 @@ fn a_file_of_which_not_every_object_can_be_told_is_unreadable_as_a_whole() {
         ("[]\n".to_owned(), "this is no object"),
         ("apiVersion: v1\nkind: List\n".to_owned(), "List has no list `items`"),
         ("apiVersion: v1\nkind: List\nitems:\n".to_owned(), "List has no list `items`"),
+        ("apiVersion: v1\nkind: NamespaceList\n".to_owned(), "NamespaceList has no list `items`"),
+        ("apiVersion: v2\nkind: List\nitems: []\n".to_owned(), "apiVersion: v2 List is not read here; write v1 List"),
+        ("apiVersion: v1\nkind: ApiPolicyList\nitems: []\n".to_owned(), "write sallyport.dev/v1alpha1 ApiPolicyList"),
         ("apiVersion: v1\nkind: List\nitems: [{kind: Secret}]\n".to_owned(), "apiVersion: it is missing"),
         ("a: [\n".to_owned(), "this is no YAML"),
         ("a: 1\na: 2\n".to_owned(), "duplicated key \"a\""),

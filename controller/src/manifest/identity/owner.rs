@@ -34,6 +34,10 @@ impl Owner {
     /// Of a kind that is not read.
     pub(super) fn of(api_version: &str, kind: &str) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or((api_version, ""));
+        // Whatever is in it would be gone with it.
+        if kind.eq_ignore_ascii_case("List") {
+            return Self::Ours { field: "apiVersion" };
+        }
         let Some(named) = kind_called(kind) else {
             return if is_misspelt(group, 1) {
                 Self::Ours { field: "kind" }
@@ -89,6 +93,9 @@ mod tests {
             ("v1", "ApiPolicy", "apiVersion"),
             ("example.com/v1", "apipolicy", "apiVersion"),
             ("example.com/v1", "ApiPolicyList", "apiVersion"),
+            ("v2", "List", "apiVersion"),
+            ("core/v1", "List", "apiVersion"),
+            ("v1", "list", "apiVersion"),
             ("gateway.networking.k8s.io", "HTTPRoute", "apiVersion"),
             ("example.com/v1", "HTTPRoute", "apiVersion"),
             ("example.com/v1", "GRPCRoute", "apiVersion"),
@@ -122,6 +129,9 @@ mod tests {
         for (version, kind, namesake) in [
             ("apps/v1", "Deployment", None),
             ("v1", "Pod", None),
+            ("v1", "PodList", None),
+            ("example.com/v1", "AllowList", None),
+            ("networking.istio.io/v1", "GatewayList", Some(ObjectKind::Gateway)),
             ("networking.k8s.io/v1", "Ingress", None),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", None),
             ("gateway.networking.x-k8s.io/v1alpha1", "XListenerSet", None),
