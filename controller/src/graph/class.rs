@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sallyport_api::CONTROLLER_NAME;
 use sallyport_api::condition::Reason;
 
-use super::parameters::judge;
+use super::parameters::{Reference, judge};
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::problem::Problem;
 
@@ -22,21 +22,12 @@ pub fn classes(cluster: &ClusterState) -> BTreeMap<ObjectName, ClassNode> {
         _ => None,
     });
     ours.map(|(name, class)| {
-        let problems = class.spec.parameters_ref.as_ref().and_then(|reference| {
-            let place = ObjectName::new(reference.namespace.clone().unwrap_or_default(), &reference.name);
-            let invalid = |why: String| Some(Problem::new("spec.parametersRef", Reason::InvalidParameters, why));
-            match cluster.gateway_parameters.get(&place) {
-                _ if reference.kind != "GatewayParameters" => {
-                    invalid(format!("parameters of kind {} are not known; name a GatewayParameters", reference.kind))
-                }
-                Some(Stored::Decoded(parameters)) => judge(&parameters.spec).first().and_then(|problem| {
-                    invalid(format!("GatewayParameters {place}, {}: {}", problem.field, problem.message))
-                }),
-                Some(Stored::Undecodable(_)) => {
-                    invalid(format!("GatewayParameters {place} cannot be decoded; correct it"))
-                }
-                None => invalid(format!("GatewayParameters {place} does not exist; create it")),
-            }
+        let invalid = |why: String| Problem::new("spec.parametersRef", Reason::InvalidParameters, why);
+        let problems = Reference::of_class(class).and_then(|reference| match reference.find(cluster) {
+            Ok((place, parameters)) => judge(&parameters.spec)
+                .first()
+                .map(|problem| invalid(format!("GatewayParameters {place}, {}: {}", problem.field, problem.message))),
+            Err(why) => Some(invalid(why)),
         });
         let node = ClassNode { generation: class.metadata.generation, problems: problems.into_iter().collect() };
         (name.clone(), node)

@@ -3,7 +3,7 @@
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration;
 use sallyport_api::gateway_api::{Gateway, GatewayClass};
-use sallyport_api::{Bounds, GatewayParameters, GatewayParametersSpec, UnprotectedRoutes};
+use sallyport_api::{Bounds, GROUP, GatewayParameters, GatewayParametersSpec, UnprotectedRoutes};
 use sallyport_snapshot::v1;
 
 use super::address::{AddressRange, complaint};
@@ -42,13 +42,11 @@ pub fn settle(
     class: &GatewayClass,
     problems: &mut Vec<Problem>,
 ) -> Settings {
-    let of_class = class.spec.parameters_ref.as_ref().map(|reference| {
-        let place = ObjectName::new(reference.namespace.clone().unwrap_or_default(), &reference.name);
-        find(cluster, &place, &reference.kind, OF_CLASS)
+    let of_class = Reference::of_class(class).map(|reference| reference.settle(cluster, OF_CLASS));
+    let own = gateway.spec.infrastructure.as_ref().and_then(|one| one.parameters_ref.as_ref()).map(|stated| {
+        let (group, kind, namespace) = (&*stated.group, &*stated.kind, Some(&*name.namespace));
+        Reference { group, kind, namespace, name: &stated.name }.settle(cluster, OWN)
     });
-    let reference = gateway.spec.infrastructure.as_ref().and_then(|one| one.parameters_ref.as_ref());
-    let own = reference
-        .map(|reference| find(cluster, &ObjectName::new(&name.namespace, &reference.name), &reference.kind, OWN));
     let before = problems.len();
     let mut settled = |found: Option<Result<GatewayParameters, Problem>>| match found {
         Some(Err(problem)) => {
@@ -83,17 +81,48 @@ fn passed_on(field: &str, problem: &Problem) -> Problem {
     Problem::new(field, Reason::InvalidParameters, message)
 }
 
-fn find(cluster: &ClusterState, name: &ObjectName, kind: &str, field: &str) -> Result<GatewayParameters, Problem> {
-    let invalid = |why: String| Err(Problem::new(field, Reason::InvalidParameters, why));
-    match cluster.gateway_parameters.get(name) {
-        _ if kind != "GatewayParameters" => {
-            invalid(format!("parameters of kind {kind} are not known; name a GatewayParameters"))
+/// What names GatewayParameters.
+pub struct Reference<'a> {
+    group: &'a str,
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+impl<'a> Reference<'a> {
+    /// What a class names, if it names anything.
+    pub fn of_class(class: &'a GatewayClass) -> Option<Self> {
+        let stated = class.spec.parameters_ref.as_ref()?;
+        let (group, kind, namespace) = (&*stated.group, &*stated.kind, stated.namespace.as_deref());
+        Some(Self { group, kind, namespace, name: &stated.name })
+    }
+
+    /// The GatewayParameters with their name; or why there are none, and the cure.
+    pub fn find(self, cluster: &ClusterState) -> Result<(ObjectName, &GatewayParameters), String> {
+        let Self { group, kind, namespace, name } = self;
+        if kind != "GatewayParameters" {
+            return Err(format!("parameters of kind {kind} are not known; name a GatewayParameters"));
         }
-        Some(Stored::Decoded(parameters)) => Ok(GatewayParameters::clone(parameters)),
-        Some(Stored::Undecodable(_)) => {
-            invalid(format!("GatewayParameters {name} cannot be decoded; correct it. {UNTIL_THEN}"))
+        if group != GROUP {
+            let group = if group.is_empty() { "v1" } else { group };
+            return Err(format!("parameters of API group {group} are not known; write group: {GROUP}"));
         }
-        None => invalid(format!("GatewayParameters {name} does not exist; create it. {UNTIL_THEN}")),
+        let Some(namespace) = namespace else {
+            return Err(format!("GatewayParameters {name} are in a namespace; state which one"));
+        };
+        let place = ObjectName::new(namespace, name);
+        match cluster.gateway_parameters.get(&place) {
+            Some(Stored::Decoded(parameters)) => Ok((place, parameters)),
+            Some(Stored::Undecodable(_)) => Err(format!("GatewayParameters {place} cannot be decoded; correct it")),
+            None => Err(format!("GatewayParameters {place} does not exist; create it")),
+        }
+    }
+
+    fn settle(self, cluster: &ClusterState, field: &str) -> Result<GatewayParameters, Problem> {
+        match self.find(cluster) {
+            Ok((_, parameters)) => Ok(parameters.clone()),
+            Err(why) => Err(Problem::new(field, Reason::InvalidParameters, format!("{why}. {UNTIL_THEN}"))),
+        }
     }
 }
 
