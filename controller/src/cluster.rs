@@ -9,6 +9,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 use sallyport_api::gateway_api::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
 use sallyport_api::{ApiPolicy, Backend, GatewayParameters, Product, Subscription};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Namespace and name; the namespace of cluster-scoped objects is empty.
@@ -108,17 +109,13 @@ macro_rules! kinds {
             /// Decodes `value`; what does not decode is kept, with its problems.
             pub fn decode(kind: ObjectKind, value: Value, mut problems: Vec<FieldProblem>) -> Self {
                 match kind {
-                    $(ObjectKind::$variant => Self::$variant(if problems.is_empty() {
-                        match serde_json::from_value::<$type>(value.clone()) {
-                            Ok(object) => Stored::Decoded(Arc::new(object)),
-                            Err(error) => {
-                                problems.push(FieldProblem { field: String::new(), message: format!("it cannot be decoded: {error}") });
-                                Stored::Undecodable(Arc::new(Undecodable::new(value, problems)))
-                            }
-                        }
-                    } else {
-                        Stored::Undecodable(Arc::new(Undecodable::new(value, problems)))
-                    }),)*
+                    $(ObjectKind::$variant => {
+                        let decoded = if problems.is_empty() { decoded::<$type>(&value, &mut problems) } else { None };
+                        Self::$variant(match decoded {
+                            Some(object) => Stored::Decoded(Arc::new(object)),
+                            None => Stored::Undecodable(Arc::new(Undecodable::new(value, problems))),
+                        })
+                    })*
                 }
             }
 
@@ -180,6 +177,20 @@ impl ObjectKind {
             version == api_version || (kind == "ReferenceGrant" && api_version == "gateway.networking.k8s.io/v1beta1")
         };
         Self::ALL.iter().copied().find(|one| one.as_str() == kind && served(one.api_version()))
+    }
+}
+
+/// The object that `value` is, or what keeps it from being one.
+fn decoded<K: DeserializeOwned>(value: &Value, problems: &mut Vec<FieldProblem>) -> Option<K> {
+    match serde_path_to_error::deserialize(value) {
+        Ok(object) => Some(object),
+        Err(error) => {
+            let path = error.path().to_string();
+            // The object as a whole.
+            let field = if path == "." { String::new() } else { path };
+            problems.push(FieldProblem { field, message: format!("{}; correct it", error.inner()) });
+            None
+        }
     }
 }
 

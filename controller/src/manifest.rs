@@ -9,6 +9,7 @@ mod core;
 pub mod files;
 mod identity;
 mod located;
+mod metadata;
 mod schema;
 mod transition;
 
@@ -16,6 +17,8 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::cluster::{Object, ObjectKind, ObjectName};
 use identity::{Identity, identify};
@@ -256,8 +259,8 @@ impl<'a> Reading<'a> {
     fn object(&mut self, document: Document) {
         let Document { mut value, places, start } = document;
         let source = Source { file: Arc::clone(&self.file), places, start };
-        let (kind, name, mut problems) = match identify(&mut value) {
-            Identity::Known { kind, name, problems } => (kind, name, problems),
+        let (kind, name) = match identify(&mut value) {
+            Identity::Known { kind, name } => (kind, name),
             Identity::Foreign { label, message, namesake } => {
                 return self.foreign(&source, &label, message, namesake.as_ref());
             }
@@ -267,10 +270,14 @@ impl<'a> Reading<'a> {
                 return self.diagnostics.extend(said);
             }
         };
-        problems.extend(match schema::of(kind) {
+        drop_status(&mut value);
+        let mut problems = match schema::of(kind) {
             Some(schema) => schema.complete(&mut value),
             None => core::complete(kind, &mut value),
-        });
+        };
+        // It may have a default.
+        drop_status(&mut value);
+        problems.extend(metadata::problems(kind, &name, &value));
         let object = Object::decode(kind, value, problems);
         let label = format!("{} {name}", kind.as_str());
         let said = object.problems().iter().map(|problem| source.diagnostic(&label, &problem.field, &problem.message));
@@ -293,6 +300,11 @@ impl<'a> Reading<'a> {
             self.diagnostics.push(Diagnostic { severity: Severity::Note, ..note });
         }
     }
+}
+
+/// Whatever a file says of it, an object's status is written by whoever serves it.
+fn drop_status(value: &mut Value) {
+    value.as_object_mut().and_then(|object| object.remove("status"));
 }
 
 impl Loaded {

@@ -18,8 +18,6 @@ pub(super) enum Identity {
     Known {
         kind: ObjectKind,
         name: ObjectName,
-        /// What an API server would refuse about the name.
-        problems: Vec<FieldProblem>,
     },
     /// A kind of somebody else.
     Foreign {
@@ -29,7 +27,10 @@ pub(super) enum Identity {
         namesake: Option<(ObjectKind, ObjectName)>,
     },
     /// It cannot be told.
-    Unclear { label: String, problems: Vec<FieldProblem> },
+    Unclear {
+        label: String,
+        problems: Vec<FieldProblem>,
+    },
 }
 
 /// Which object it is, with the namespace `default` where none is stated.
@@ -62,8 +63,7 @@ pub(super) fn identify(value: &mut Value) -> Identity {
         return Identity::Unclear { label: kind.as_str().to_owned(), problems: unclear };
     }
     let name = name(kind, value);
-    let problems = problems_of(&name);
-    Identity::Known { kind, name, problems }
+    Identity::Known { kind, name }
 }
 
 /// Why a kind is not read, and what is meant if it is one of ours.
@@ -125,26 +125,20 @@ fn name(kind: ObjectKind, value: &mut Value) -> ObjectName {
     }
 }
 
-fn problems_of(name: &ObjectName) -> Vec<FieldProblem> {
-    let parts = [("metadata.name", &name.name, MAX_NAME_BYTES), ("metadata.namespace", &name.namespace, 63)];
-    let stated = parts.into_iter().filter(|(_, part, _)| !part.is_empty());
-    let bad = stated.filter(|(_, part, max)| !is_dns_name(part, *max));
-    bad.map(|(field, part, max)| {
-        let message = format!("{part:?} is no name; use lower-case letters, digits, - and ., at most {max}");
-        problem(field, &message)
-    })
-    .collect()
+/// RFC 1123, as Kubernetes names are.
+pub(super) fn is_dns_name(name: &str, max: usize) -> bool {
+    name.len() <= max && name.split('.').all(is_label)
 }
 
-/// RFC 1123, as Kubernetes names are.
-fn is_dns_name(name: &str, max: usize) -> bool {
-    let is_label = |label: &str| {
-        let edge =
-            |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
-        let inner = label.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
-        inner && edge(label.chars().next()) && edge(label.chars().last())
-    };
-    name.len() <= max && name.split('.').all(is_label)
+/// One label of such a name, as names of namespaces are.
+pub(super) fn is_dns_label(name: &str) -> bool {
+    name.len() <= 63 && is_label(name)
+}
+
+fn is_label(label: &str) -> bool {
+    let is_edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    label.bytes().all(is_inner) && is_edge(label.bytes().next()) && is_edge(label.bytes().last())
 }
 
 fn problem(field: &str, message: &str) -> FieldProblem {

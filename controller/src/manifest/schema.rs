@@ -65,14 +65,10 @@ impl Schema {
     /// field is misspelt, its default is what nobody has said.
     pub(super) fn complete(&self, value: &mut Value) -> Vec<FieldProblem> {
         drop_nulls(value);
-        let status = value.as_object_mut().and_then(|object| object.remove("status"));
         let completed = self.with_defaults(value);
         let problems = self.judge(&completed);
         if problems.is_empty() {
             *value = completed;
-        }
-        if let (Some(status), Some(object)) = (status, value.as_object_mut()) {
-            object.insert("status".into(), status);
         }
         problems
     }

@@ -83,6 +83,10 @@ fn what_an_api_server_would_refuse_is_said_with_its_place() {
         ("apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {portz: []}\nx: 1\n".into(), "a.yaml:5:1", "no such field"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: UPPER}\n".into(), "a.yaml:3:", "no name"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, label: {}}\n".into(), "a.yaml:3:", "no such field"),
+        (format!("{POLICY}  credential: {{none: {{}}}}\n").replace("namespace: shop", "namespace: shop.a"), "a.yaml:3:26", "no name"),
+        (ROUTE.replace("namespace", "labels: {version: 1.0}, namespace") + "spec: {rules: [{}]}\n", "a.yaml:3:35", "put it in quotes"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}], selector: {a: 1}}\n".into(), "a.yaml:4:40", "expected a string; correct it"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}], clusterIPs: 7}\n".into(), "a.yaml:4:29", "expected a sequence; correct it"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n".into(), "a.yaml:7:", "already"),
         ("apiVersion: sallyport.dev/v2\nkind: ApiPolicy\nmetadata: {name: a}\n".into(), "a.yaml:1:1", "write sallyport.dev/v1alpha1 ApiPolicy"),
         ("kind: ApiPolicy\n".into(), "a.yaml:1:1", "apiVersion"),
@@ -115,6 +119,21 @@ fn a_kind_of_somebody_else_is_only_noted() {
         assert_eq!((loaded.diagnostics[0].severity, loaded.objects.len()), (Severity::Note, 0), "{version}");
         assert!(loaded.unreadable.is_empty(), "{version}");
     }
+}
+
+#[test]
+fn a_status_of_a_file_is_nobodys() {
+    let status = "status: {conditions: 7, parents: 7, loadBalancer: 7}\n";
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}\n";
+    for text in
+        [format!("{POLICY}{status}"), format!("{ROUTE}spec: {{rules: [{{}}]}}\n{status}"), format!("{service}{status}")]
+    {
+        let loaded = load_text(&text);
+        assert_eq!((loaded.diagnostics, loaded.objects.len()), (vec![], 1), "{text}");
+    }
+    let loaded = load_text(&format!("{POLICY}  typo: 1\n{status}"));
+    let Object::ApiPolicy(Stored::Undecodable(policy)) = &loaded.objects[0].object else { panic!() };
+    assert!(policy.raw["status"].is_null());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::cluster::FieldProblem;
 use crate::problem::{MAX_SHOWN, cut};
 
 /// The field that is wrong, and what is to be said of it.
-pub(super) fn problem(error: &ValidationError<'_>) -> FieldProblem {
+pub(in crate::manifest) fn problem(error: &ValidationError<'_>) -> FieldProblem {
     let mut field = field_path(error.instance_path().as_str());
     if let ValidationErrorKind::Required { property } = error.kind() {
         let dot = if field.is_empty() { "" } else { "." };
