@@ -203,6 +203,10 @@ fn a_file_of_which_not_every_object_can_be_told_is_unreadable_as_a_whole() {
         ("a: 1\na: 2\n".to_owned(), "duplicated key \"a\""),
         ("a:\n\tb: 1\n".to_owned(), "this is no YAML"),
         ("a: .inf\n".to_owned(), "this cannot be read"),
+        ("a: 0443\n".to_owned(), "kubectl reads digits behind a 0 in base 8"),
+        ("a: [-0443]\n".to_owned(), "kubectl reads digits behind a 0 in base 8"),
+        ("0443: a\n".to_owned(), "kubectl reads digits behind a 0 in base 8"),
+        ("a: 00\n".to_owned(), "kubectl reads digits behind a 0 in base 8"),
         ("a: !!binary aGk=\n".to_owned(), "this cannot be read"),
         ("? [a]\n: b\n".to_owned(), "a key is no plain text"),
         (format!("{{{}: 1}}\n", "a".repeat(1025)), "a key is longer than 1024 bytes"),
@@ -256,6 +260,7 @@ fn spellings_that_kubectl_takes() {
         format!("{{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"List\",\n\t\"items\": [\n\t\t{json}\"a\"}}}},\n\t\t{json}\"\\u0062\"}}}}\n\t]\n}}\n"),
         "apiVersion: v1\nkind: NamespaceList\nitems:\n- metadata: {name: a}\n- {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n".into(),
         "apiVersion: v1\nkind: List\nmetadata: {resourceVersion: \"\"}\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n- apiVersion: v1\n  kind: List\n  items: [{apiVersion: v1, kind: Namespace, metadata: {name: b}}]\n".into(),
+        "# 0443\na: [0, -0, 0.5, 0x1f, 0o17, \"0443\", '0443', !!str 0443, 0443s, 10443]\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Namespace, metadata: {name: a}}, {apiVersion: v1, kind: Namespace, metadata: {name: b}}]\n".into(),
         "a: &a {apiVersion: v1, kind: Namespace}\nkind: List\napiVersion: v1\nitems:\n- {<<: *a, metadata: {name: a}}\n- {metadata: {name: b}, <<: [*a, {kind: Secret}]}\n".into(),
     ] {
         let loaded = load_text(&text);

@@ -95,6 +95,10 @@ impl Tree {
         place: Place,
     ) -> Result<(), Refusal> {
         let is_merge = style == ScalarStyle::Plain && text == "<<";
+        if style == ScalarStyle::Plain && tag.is_none() && is_octal_for_others(&text) {
+            let message = "kubectl reads digits behind a 0 in base 8; leave the 0 out, or write a text in quotes";
+            return Err(refusal(place, message));
+        }
         let value = Scalar::parse_from_cow_and_metadata(text, style, tag.as_ref()).and_then(json);
         let value = value.ok_or_else(|| refusal(place, "this cannot be read; write the value as text in quotes"))?;
         if self.awaits_key() {
@@ -226,6 +230,12 @@ fn key_text(key: &Key) -> &str {
         Key::Named(name) => name,
         Key::Merge => "<<",
     }
+}
+
+/// Whether it is a number of base 8 by YAML 1.1, as kubectl reads it, and one of base 10 by YAML 1.2.
+fn is_octal_for_others(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `None` for numbers that JSON cannot hold.
