@@ -8,6 +8,9 @@ use super::field_path;
 use crate::cluster::FieldProblem;
 use crate::problem::{MAX_SHOWN, cut};
 
+/// Fields that name a secret or its digest, where people write the secret itself: what stands in them and below is not repeated.
+const OF_SECRETS: [&str; 3] = ["credential", "keys", "secretRef"];
+
 /// The field that is wrong, and what is to be said of it.
 pub(in crate::manifest) fn problem(error: &ValidationError<'_>) -> FieldProblem {
     let mut field = field_path(error.instance_path().as_str());
@@ -15,15 +18,32 @@ pub(in crate::manifest) fn problem(error: &ValidationError<'_>) -> FieldProblem 
         let dot = if field.is_empty() { "" } else { "." };
         field = format!("{field}{dot}{}", property.as_str().unwrap_or_default());
     }
-    FieldProblem { field, message: sentence(error) }
+    let message = sentence(error, &Instance { value: error.instance().as_ref(), is_of_secret: is_of_secret(&field) });
+    FieldProblem { field, message }
 }
 
-fn sentence(error: &ValidationError<'_>) -> String {
-    let value = error.instance().as_ref();
+fn is_of_secret(field: &str) -> bool {
+    field.split(['.', '[']).any(|part| OF_SECRETS.contains(&part))
+}
+
+/// What was written.
+struct Instance<'a> {
+    value: &'a Value,
+    is_of_secret: bool,
+}
+
+impl Instance<'_> {
+    fn shown(&self) -> String {
+        if self.is_of_secret { "it".to_owned() } else { shown(self.value) }
+    }
+}
+
+fn sentence(error: &ValidationError<'_>, instance: &Instance<'_>) -> String {
+    let value = instance.value;
     match error.kind() {
         ValidationErrorKind::Required { .. } => "it is missing; add it".to_owned(),
-        ValidationErrorKind::Type { kind } => wrong_type(value, kind),
-        ValidationErrorKind::Enum { options } => format!("{} is not known; use {}", shown(value), one_of(options)),
+        ValidationErrorKind::Type { kind } => wrong_type(instance, kind),
+        ValidationErrorKind::Enum { options } => format!("{} is not known; use {}", instance.shown(), one_of(options)),
         ValidationErrorKind::Minimum { limit } => format!("{value} is too small; use {limit} or more"),
         ValidationErrorKind::Maximum { limit } => format!("{value} is too large; use {limit} or less"),
         ValidationErrorKind::ExclusiveMinimum { limit } => format!("{value} is too small; use more than {limit}"),
@@ -44,9 +64,9 @@ fn sentence(error: &ValidationError<'_>) -> String {
             format!("{value} is no multiple of {multiple_of}; use one that is")
         }
         ValidationErrorKind::Pattern { pattern } => {
-            format!("{} does not have the form {pattern}; write it so that it has", shown(value))
+            format!("{} does not have the form {pattern}; write it so that it has", instance.shown())
         }
-        ValidationErrorKind::Format { format } => format!("{} is no {format}; write one", shown(value)),
+        ValidationErrorKind::Format { format } => format!("{} is no {format}; write one", instance.shown()),
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             let fields = cut(&unexpected.join(", "), MAX_SHOWN).into_owned();
             format!("there is no field {fields} here; remove it or correct its name")
@@ -55,7 +75,8 @@ fn sentence(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::OneOfMultipleValid { .. } => {
             "it has several forms of which only one is allowed; remove what belongs to the others".to_owned()
         }
-        ValidationErrorKind::FalseSchema => format!("{} is not allowed here; remove it", shown(value)),
+        ValidationErrorKind::FalseSchema => format!("{} is not allowed here; remove it", instance.shown()),
+        _ if instance.is_of_secret => "it is not allowed; correct it".to_owned(),
         _ => format!("{error}; correct it"),
     }
 }
@@ -73,7 +94,8 @@ fn no_form(forms: &[Vec<ValidationError<'static>>]) -> String {
     format!("it has none of the forms that are allowed; choose one of: {}", wanted.join(" | "))
 }
 
-fn wrong_type(value: &Value, kind: &TypeKind) -> String {
+fn wrong_type(instance: &Instance<'_>, kind: &TypeKind) -> String {
+    let value = instance.value;
     let wanted: Vec<_> = match kind {
         TypeKind::Single(kind) => vec![name_of(*kind)],
         TypeKind::Multiple(kinds) => kinds.iter().map(name_of).collect(),
@@ -86,7 +108,8 @@ fn wrong_type(value: &Value, kind: &TypeKind) -> String {
         }
         _ => "; correct it",
     };
-    format!("{} is {}, where {} is wanted{cure}", shown(value), name_of(JsonType::from(value)), wanted.join(" or "))
+    let found = name_of(JsonType::from(value));
+    format!("{} is {found}, where {} is wanted{cure}", instance.shown(), wanted.join(" or "))
 }
 
 fn name_of(kind: JsonType) -> &'static str {
@@ -154,6 +177,22 @@ mod tests {
                 matches!(said.as_slice(), [one] if one == sentence || one.ends_with(sentence) && sentence.starts_with(';')),
                 "{sentence}: {said:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_repeated() {
+        for (schema, sentence) in [
+            (json!({ "type": "object" }), "it is a text, where an object is wanted; correct it"),
+            (json!({ "pattern": "^[0-9]$" }), "it does not have the form ^[0-9]$; write it so that it has"),
+            (json!({ "enum": ["A"] }), "it is not known; use \"A\""),
+            (json!({ "not": {} }), "it is not allowed; correct it"),
+        ] {
+            for name in ["credential", "keys", "secretRef"] {
+                let schema = json!({ "properties": { name: { "properties": { "inner": schema } } } });
+                let said = said(&schema, &json!({ "f": { name: { "inner": "s3cret" } } }));
+                assert_eq!(said, [format!("f.{name}.inner: {sentence}")]);
+            }
         }
     }
 
