@@ -6,6 +6,7 @@ mod kit;
 
 mod aborted;
 mod addresses;
+mod addresses_told;
 mod alternatives;
 mod attack_http1;
 mod attack_http2;
