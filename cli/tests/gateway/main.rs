@@ -25,6 +25,7 @@ mod fail_closed;
 mod hostile_issuer;
 mod http2_bounds;
 mod http2_services;
+mod identity_headers;
 mod identity_provider;
 mod inner_door;
 mod issuers;
