@@ -24,6 +24,7 @@ mod exhaustion;
 mod fail_closed;
 mod hostile_issuer;
 mod http2_bounds;
+mod http2_frames;
 mod http2_services;
 mod identity_headers;
 mod identity_provider;

@@ -18,17 +18,23 @@ pub struct Process {
     child: Child,
     pub http: SocketAddr,
     pub admin: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Process {
     /// Runs with these manifests in force, under limits that a shell sets first, e.g. `ulimit -n 64`.
     pub async fn start(limits: &str, manifests: &str) -> Self {
+        Self::start_with(limits, manifests, |_| {}).await
+    }
+
+    /// The same of a command that is changed first.
+    pub async fn start_with(limits: &str, manifests: &str, change: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("main.yaml"), manifests).unwrap();
         let ip = own_address();
         let (http, admin) = (SocketAddr::from((ip, HTTP)), SocketAddr::from((ip, ADMIN)));
-        let child = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args([
                 "-c",
                 &format!("{limits}; exec \"$0\" \"$@\""),
@@ -39,12 +45,17 @@ impl Process {
             ])
             .args(["--bind", &ip.to_string(), "--admin", &admin.to_string(), "-f", folder.path().to_str().unwrap()])
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let process = Self { child, http, admin, _folder: folder };
+            .kill_on_drop(true);
+        change(&mut command);
+        let child = command.spawn().unwrap();
+        let process = Self { child, http, admin, folder };
         tokio::time::timeout(PATIENCE, process.ready()).await.expect("the gateway becomes ready");
         process
+    }
+
+    /// Puts `text` into a file beside its manifests, which it hears of by itself.
+    pub fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.folder.path().join(file), text).unwrap();
     }
 
     /// The number of the process.
