@@ -30,6 +30,7 @@ mod identity_headers;
 mod identity_provider;
 mod inner_door;
 mod issuers;
+mod leaks;
 mod metrics;
 mod observed;
 mod outer_door;
