@@ -9,9 +9,12 @@ use rstest::rstest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::kit::caller::{HOST, get, get_http2, hear, http2, raw, read, send};
+use crate::kit::caller::{HOST, get, get_http2, hear, http2, open, raw, read, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
+use crate::kit::pki::Authority;
+use crate::kit::process::Process;
+use crate::kit::secured::certificate;
 use crate::kit::service::Service;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -158,6 +161,54 @@ async fn a_head_that_is_begun_has_its_time_and_not_the_idle_one() {
     let heard = String::from_utf8_lossy(&heard);
     assert!(heard.starts_with("HTTP/1.1 408") && heard.contains("request-head-timeout"), "{heard}");
     assert_eq!(service.count(), 0);
+}
+
+#[tokio::test]
+async fn a_handshake_has_the_time_of_a_head() {
+    let service = Service::start().await;
+    let listener = "  - {name: https, port: 8443, protocol: HTTPS, hostname: api.example.com, tls: {certificateRefs: [{name: front}]}}\n";
+    let front = certificate("front", &Authority::new("public").issue(&[HOST]));
+    let gateway = gateway_with("{bounds: {headerTimeout: 300ms, idleTimeout: 60s}}")
+        .replace("  - {name: http,", &format!("{listener}  - {{name: http,"));
+    let manifests =
+        [gateway, route("orders", "shop"), backend("shop", service.address, ""), policy("orders", OPEN), front];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    assert!(gateway.diagnostics.is_empty(), "{:?}", gateway.diagnostics);
+    // The first bytes of a record that never ends.
+    for begun in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let mut stream = TcpStream::connect(gateway.https()).await.unwrap();
+        stream.write_all(begun).await.unwrap();
+        let mut heard = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut heard)).await;
+        assert!(ended.is_ok(), "{begun:?} is waited for");
+        assert!(!heard.starts_with(b"HTTP"), "no answer before TLS");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_stops_gives_requests_the_time_that_is_stated() {
+    let service = Service::start().await;
+    for (bounds, target, is_answered) in
+        [("{drainTimeout: 60s}", "/orders/slow", true), ("{drainTimeout: 300ms}", "/orders/drip", false)]
+    {
+        let manifests = [
+            gateway_with(&format!("{{bounds: {bounds}}}")),
+            route("orders", "shop"),
+            backend("shop", service.address, ""),
+            policy("orders", OPEN),
+        ];
+        let mut process = Process::start("true", &manifests.concat()).await;
+        let response = tokio::spawn(open(TcpStream::connect(process.http).await.unwrap(), get(target, &[])));
+        while service.take().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        process.terminate().await;
+        let answered = async { response.await.unwrap().into_body().collect().await.is_ok() };
+        assert_eq!(answered.await, is_answered, "{bounds}");
+        let ended =
+            tokio::time::timeout(PATIENCE, process.ended()).await.expect("it ends when all is answered, or time is up");
+        assert!(ended.success(), "{bounds}: {ended}");
+    }
 }
 
 /// Bounds that are none are not taken for none: the object says so, and the defaults hold.
