@@ -216,13 +216,14 @@ async fn behave(path: &str, body: Bytes, trailers: Option<HeaderMap>) -> Respons
     }
 }
 
-/// Server-sent events without end.
+/// Server-sent events without end. Those without a pause are large: what waits for buffers to fill waits for them.
 fn events(every: Duration) -> Body {
-    let numbered = stream::unfold(0_u32, move |number| async move {
+    let comment = if every.is_zero() { format!(": {}\n", "x".repeat(4096)) } else { String::new() };
+    let numbered = stream::unfold((0_u32, comment), move |(number, comment)| async move {
         if !every.is_zero() {
             tokio::time::sleep(every).await;
         }
-        Some((Ok(Frame::data(Bytes::from(format!("data: {number}\n\n")))), number + 1))
+        Some((Ok(Frame::data(Bytes::from(format!("{comment}data: {number}\n\n")))), (number + 1, comment)))
     });
     StreamBody::new(numbered).boxed()
 }
