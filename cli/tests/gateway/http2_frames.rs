@@ -367,7 +367,7 @@ impl Flood {
 }
 
 /// Beyond what a gateway in use varies by.
-const MOST_GROWN_KB: u64 = 16 * 1024;
+const MOST_GROWN_KB: usize = 16 * 1024;
 const MANY: u32 = 10_000;
 
 /// Memory of a process of its own is measured: other tests do not count.
