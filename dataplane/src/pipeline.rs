@@ -26,6 +26,7 @@ use hyper::body::Incoming as IncomingBody;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
+use crate::gate::carries_requests;
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
 use crate::route::{Asked, Found, filter};
@@ -188,7 +189,7 @@ pub(crate) struct Upgrade {
     pub(crate) connection: OnUpgrade,
 }
 
-/// The upgrade that was asked for, taken out of the request. `h2c` is not one: it is answered in HTTP/1.1.
+/// The upgrade that was asked for, taken out of the request. What carries requests is not one: it is answered in HTTP/1.1.
 fn takes_upgrade(request: &mut Request<IncomingBody>) -> Option<Upgrade> {
     let to = request.headers().get(header::UPGRADE)?.clone();
     let is_one = request.version() == http::Version::HTTP_11 && asks_for_upgrade(request.headers());
@@ -198,7 +199,7 @@ fn takes_upgrade(request: &mut Request<IncomingBody>) -> Option<Upgrade> {
 /// Read as the gate reads it, which lets bytes of a tunnel pass: by bytes, and every line.
 fn asks_for_upgrade(headers: &HeaderMap) -> bool {
     let named = hygiene::members(headers, &header::CONNECTION).any(|member| member.eq_ignore_ascii_case(b"upgrade"));
-    named && !hygiene::members(headers, &header::UPGRADE).any(|member| member.eq_ignore_ascii_case(b"h2c"))
+    named && !hygiene::members(headers, &header::UPGRADE).any(carries_requests)
 }
 
 #[cfg(test)]
@@ -214,6 +215,10 @@ mod tests {
             (b"keep-alive", b"websocket", false),
             (b"upgrade\xff", b"websocket", false),
             (b"upgrade", b"h2c", false),
+            (b"upgrade", b"TLS/1.2", false),
+            (b"upgrade", b"websocket, HTTP/2.0", false),
+            (b"upgrade", b"http", false),
+            (b"upgrade", b"tlsx", true),
             (b"upgrade", b"websocket, H2C", false),
             (b"upgrade", b"h2c,\x80", false),
             (b"upgrade", b"\x80, h2c", false),

@@ -102,6 +102,17 @@ pub enum Lease<B> {
 pub struct Kept<B> {
     key: Key,
     sender: http1::SendRequest<B>,
+    /// It is known to the service as somebody's own.
+    is_taken: bool,
+}
+
+impl<B> Lease<B> {
+    /// Serves nobody afterwards: the service knows its connection by who was on it. (Of HTTP/2 nothing is known but its streams.)
+    pub fn take(&mut self) {
+        if let Self::Http1(kept) = self {
+            kept.is_taken = true;
+        }
+    }
 }
 
 /// What came of an exchange. The request comes back with the failure if the service has not processed it.
@@ -168,8 +179,8 @@ where
     /// Takes a connection back for the next request.
     pub fn give_back(&self, lease: Lease<B>) {
         // A stream has ended with this.
-        let Lease::Http1(Kept { key, sender }) = lease else { return };
-        if sender.is_closed() {
+        let Lease::Http1(Kept { key, sender, is_taken }) = lease else { return };
+        if is_taken || sender.is_closed() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
@@ -325,7 +336,7 @@ where
             let (response, lease) = match sender {
                 Sender::Http1(sender) => {
                     let key = Key { target: target.identity, address };
-                    over_http1(Kept { key, sender }, wire::of_http1(request)).await?
+                    over_http1(Kept { key, sender, is_taken: false }, wire::of_http1(request)).await?
                 }
                 Sender::Http2(shareable) => {
                     let request = wire::of_http2(request, target.is_tls());

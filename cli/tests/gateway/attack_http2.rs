@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{Empty, Full};
+use hyper::client::conn::http2::SendRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -171,4 +172,35 @@ async fn floods_end_their_own_connection_and_nobody_elses() {
     assert_eq!(send(gateway.http(), get("/200", &[])).await.status, 200, "others are served");
     let grown = resident_kb().saturating_sub(before);
     assert!(grown < 64 * 1024, "{grown} kB");
+}
+
+/// Streams that hyper has handed on, and that are reset before they are answered (CVE-2023-44487): each costs a look at its credential and
+/// an exchange with the service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_back_most_of_what_it_asks_for_is_cut_off_and_nobody_else() {
+    let (gateway, service) = world().await;
+    let honest = http2::<Empty<Bytes>>(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let attacker = http2::<Empty<Bytes>>(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let ask = |sender: &SendRequest<Empty<Bytes>>| {
+        let mut sender = sender.clone();
+        tokio::spawn(async move { sender.send_request(get_http2("http", HOST, "/slow", &[])).await.is_ok() })
+    };
+    let waiting = ask(&honest);
+    for _ in 0..40 {
+        let before = service.count();
+        let asked: Vec<_> = (0..50).map(|_| ask(&attacker)).collect();
+        for _ in 0..100 {
+            if service.count() >= before + 50 || attacker.is_closed() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        asked.iter().for_each(tokio::task::JoinHandle::abort);
+        if attacker.is_closed() {
+            break;
+        }
+    }
+    assert!(attacker.is_closed(), "{} reached the service", service.count());
+    assert!(service.count() < 1000, "{}", service.count());
+    assert!(waiting.await.unwrap(), "others have their answers");
 }

@@ -15,6 +15,7 @@ mod attack_tls;
 mod availability;
 mod bounds;
 mod changes;
+mod connections_taken;
 mod deadlines;
 mod drains;
 mod early_answers;

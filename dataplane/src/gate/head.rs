@@ -225,7 +225,7 @@ impl Seen {
             4 if name.eq_ignore_ascii_case(b"host") => self.note_host(value),
             6 if name.eq_ignore_ascii_case(b"expect") => judge_expectation(value),
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.upgrade_to |= !members(value).any(|member| member.eq_ignore_ascii_case(b"h2c"));
+                self.upgrade_to |= !members(value).any(carries_requests);
                 Ok(())
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
@@ -291,6 +291,13 @@ pub(crate) fn judge_expectation(value: &[u8]) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(Reason::ExpectationUnknown, "Expect is not 100-continue"))
+}
+
+/// Whether a protocol that is asked for by `Upgrade` carries requests again, which nobody would judge: HTTP itself (`h2c` as well), and
+/// TLS in which it goes on (RFC 2817).
+pub(crate) fn carries_requests(protocol: &[u8]) -> bool {
+    let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+    [&b"h2c"[..], b"h2", b"h3", b"http", b"https", b"tls"].iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
 fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {

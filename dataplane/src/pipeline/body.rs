@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderName;
@@ -32,6 +33,11 @@ use crate::upstream::Lease;
 
 /// Of a path, no more is logged.
 const MAX_LOGGED_PATH_BYTES: usize = 1024;
+
+/// Judging a request takes longer only where keys have to be waited for.
+const MAX_JUDGING: Duration = Duration::from_millis(50);
+/// A caller that takes a request back within this time has hardly been interested in the answer.
+const PREMATURE: Duration = Duration::from_secs(1);
 
 /// A request's body on its way to a service, which ends early when what admitted the request falls.
 pub enum RequestBody {
@@ -381,8 +387,13 @@ impl Record {
     }
 
     /// The moment at which the request's time is up.
-    pub(super) fn deadline(&self, allowed: Option<std::time::Duration>) -> Option<Instant> {
+    pub(super) fn deadline(&self, allowed: Option<Duration>) -> Option<Instant> {
         allowed.map(|allowed| self.began + allowed)
+    }
+
+    /// Whether it took long to come to the exchange at `now`: what was found out before may be over.
+    pub(super) fn has_lasted(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began) > MAX_JUDGING
     }
 
     /// Names the span of this exchange to the service.
@@ -448,8 +459,11 @@ impl Drop for Record {
         if let Some(upload) = &self.upload {
             upload.answered();
         }
-        self.connection.finish_request(ended);
         self.line.duration = ended.saturating_duration_since(self.began);
+        self.connection.finish_request(ended);
+        if !self.is_answered && self.line.duration < PREMATURE {
+            self.connection.taken_back();
+        }
         let instance = self.random;
         self.worker.shared().observe(&self.line, instance);
         if let Some(trace) = self.line.trace.take() {
@@ -477,7 +491,7 @@ impl Default for Line {
             rehearsed: Vec::new(),
             trace: None,
             bytes_sent: 0,
-            duration: std::time::Duration::ZERO,
+            duration: Duration::ZERO,
         }
     }
 }

@@ -88,11 +88,19 @@ pub(super) async fn forward(
     let mut watch = standing.watched();
     let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
     let terms = terms(&found, target, record, purpose);
+    let mut binds = hygiene::binds_connection(&head.headers, &header::AUTHORIZATION);
     let asked = Instant::now();
+    if record.has_lasted(asked) {
+        watch.look().map_err(ended)?;
+    }
     let exchange = pin!(ask(worker, target, Request::from_parts(head, body), terms, &mut watch)).await;
-    let Exchange { response, address, lease, until } =
+    let Exchange { response, address, mut lease, until } =
         exchange.map_err(|rejection| upload.as_ref().and_then(|upload| upload.refusal()).unwrap_or(rejection))?;
     record.upstream(address, asked);
+    binds |= hygiene::binds_connection(response.headers(), &header::WWW_AUTHENTICATE);
+    if binds {
+        lease.take();
+    }
     if let Some(upload) = &upload {
         record.answering(upload);
     }
@@ -119,6 +127,10 @@ pub(super) async fn forward(
     changes.response(response.headers_mut());
     watch.until(until);
     Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch)))
+}
+
+fn ended(Fallen(why): Fallen) -> Rejection {
+    Rejection::because(Reason::PermitEnded, why)
 }
 
 /// Who is to be asked, and what it is shown.
@@ -152,7 +164,6 @@ async fn ask(
     terms: Terms,
     watch: &mut Watch<Standing>,
 ) -> Result<Exchange<RequestBody>, Rejection> {
-    let ended = |Fallen(why): Fallen| Rejection::because(Reason::PermitEnded, why);
     let exchange = pin!(worker.upstreams().send(target, request, terms));
     match watch.over(exchange).await.map_err(ended)? {
         Ok(exchange) => Ok(exchange),

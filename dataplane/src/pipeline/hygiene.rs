@@ -109,6 +109,16 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a line of `name` speaks a scheme that authenticates the connection, not the request (RFC 4559, 5): whoever uses the connection
+/// next would be taken for the same.
+pub fn binds_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let is_one = |line: &HeaderValue| {
+        let scheme = line.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+    };
+    headers.get_all(name).into_iter().any(is_one)
+}
+
 /// Joins the lines of `Cookie` into which HTTP/2 may split it (RFC 9113, 8.2.3).
 pub fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {

@@ -142,6 +142,11 @@ impl Connection {
         }
     }
 
+    /// A request was taken back as soon as it had come. (Over HTTP/1 that takes a connection each.)
+    pub(crate) fn taken_back(&self) {
+        self.streams.taken_back();
+    }
+
     pub(crate) fn resume(&self) {
         if let Some(gate) = &self.gate {
             gate.resume();
@@ -309,6 +314,7 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     let mut served = std::pin::pin!(builder.serve_connection(io, service));
     tokio::select! {
         biased;
+        () = connection.streams.abused() => return,
         _ended = served.as_mut() => return,
         () = last_call(draining, || head.is_open()) => {}
         () = overdue(bounds, &connection.streams, &head) => {}

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::settings::Bounds;
@@ -26,17 +27,46 @@ pub(super) struct Streams {
     /// Whether there has been any.
     any: Cell<bool>,
     idle_since: Cell<Instant>,
+    begun: Cell<u64>,
+    taken_back: Cell<u64>,
+    is_abused: Notify,
 }
+
+/// So many requests may be taken back as soon as they have come; beyond that, no more than half of all.
+const MAX_TAKEN_BACK: u64 = 500;
 
 impl Streams {
     /// None so far.
     pub(super) fn new() -> Self {
-        Self { in_flight: Cell::new(0), any: Cell::new(false), idle_since: Cell::new(Instant::now()) }
+        Self {
+            in_flight: Cell::new(0),
+            any: Cell::new(false),
+            idle_since: Cell::new(Instant::now()),
+            begun: Cell::new(0),
+            taken_back: Cell::new(0),
+            is_abused: Notify::new(),
+        }
     }
 
     pub(super) fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
         self.any.set(true);
+        self.begun.set(self.begun.get() + 1);
+    }
+
+    /// A request was reset before it was answered: each has cost what judging and asking cost, and its sender a few bytes
+    /// (CVE-2023-44487, of which hyper bounds what it has not handed on).
+    pub(super) fn taken_back(&self) {
+        let taken_back = self.taken_back.get() + 1;
+        self.taken_back.set(taken_back);
+        if taken_back > MAX_TAKEN_BACK && taken_back > self.begun.get() / 2 {
+            self.is_abused.notify_one();
+        }
+    }
+
+    /// Waits until the connection has taken back more than it may.
+    pub(super) async fn abused(&self) {
+        self.is_abused.notified().await;
     }
 
     pub(super) fn finish(&self, ended: Instant) {
