@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod class;
 pub mod credential;
 pub mod effective;
+pub mod expression;
 pub mod form;
 pub mod gateway;
 pub mod grant;

@@ -13,7 +13,7 @@ use sallyport_snapshot::v1;
 
 use crate::map::Map;
 use crate::path::Query;
-use entry::{Entry, Match};
+use entry::{Entry, Match, Preparation};
 use host::Host;
 pub use rule::{Pick, Rule};
 
@@ -71,10 +71,12 @@ impl PreparedRoute {
     pub fn new(route: &v1::Route) -> (Self, Vec<String>) {
         let object = route.object.clone().unwrap_or_default();
         let mut problems = Vec::new();
+        let mut preparation = Preparation::default();
         let rules = route.rules.iter().map(|rule| {
-            let (prepared, mut found) = Rule::prepare(&object, rule);
+            let (matches, of_matches) = preparation.matches(rule);
+            let (prepared, mut found) = Rule::prepare(&object, rule, of_matches);
             problems.append(&mut found);
-            (Arc::new(prepared), rule.matches.iter().map(Match::prepare).map(Arc::new).collect())
+            (Arc::new(prepared), matches)
         });
         let rules = rules.collect();
         let name = format!("{}/{}", object.namespace, object.name).into();

@@ -5,11 +5,63 @@ use regex::bytes::{Regex, RegexBuilder};
 
 /// Bytes that the program of one expression may take.
 pub const MAX_BYTES: usize = 1 << 20;
+/// Bytes that the programs of all expressions of one route may take together: eight of the greatest, or thousands of plain ones.
+pub const MAX_ROUTE_BYTES: usize = 8 * MAX_BYTES;
+/// What is tried first, and doubled until the program fits: an expression costs at most twice what it needs.
+const LEAST_BYTES: usize = 1 << 12;
 
-/// `text` as it is matched, anchored at both ends; why it cannot be used.
-pub fn compile(text: &str) -> Result<Regex, String> {
-    judge(text)?;
-    RegexBuilder::new(&format!("^(?:{text})$")).size_limit(MAX_BYTES).build().map_err(|error| because(&error))
+/// An expression that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub why: String,
+    /// What it took to find out.
+    pub bytes: usize,
+}
+
+/// What the expressions of one route may still take. Both halves spend it in the order of rules, matches, and in each of them path,
+/// headers, query.
+#[derive(Debug)]
+pub struct Budget {
+    left_bytes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { left_bytes: MAX_ROUTE_BYTES }
+    }
+}
+
+impl Budget {
+    /// What `compile` makes of an expression, with the bytes that it takes, if there is room for it. Without any it is not even tried.
+    pub fn spend<T>(&mut self, compile: impl FnOnce() -> Result<(T, usize), Refused>) -> Result<T, String> {
+        let exhausted = || "the expressions of the route take too much memory together".to_owned();
+        if self.left_bytes == 0 {
+            return Err(exhausted());
+        }
+        let compiled = compile();
+        let bytes = compiled.as_ref().map_or_else(|refused| refused.bytes, |(_, bytes)| *bytes);
+        let fits = bytes <= self.left_bytes;
+        self.left_bytes = self.left_bytes.saturating_sub(bytes);
+        match compiled {
+            Ok((expression, _)) if fits => Ok(expression),
+            Ok(_) => Err(exhausted()),
+            Err(refused) => Err(refused.why),
+        }
+    }
+}
+
+/// `text` as it is matched, anchored at both ends, and the bytes that it takes.
+pub fn compile(text: &str) -> Result<(Regex, usize), Refused> {
+    judge(text).map_err(|why| Refused { why, bytes: LEAST_BYTES })?;
+    let anchored = format!("^(?:{text})$");
+    let mut bytes = LEAST_BYTES;
+    loop {
+        match RegexBuilder::new(&anchored).size_limit(bytes).build() {
+            Ok(expression) => return Ok((expression, bytes)),
+            Err(Error::CompiledTooBig(_)) if bytes < MAX_BYTES => bytes = bytes.saturating_mul(2),
+            Err(error) => return Err(Refused { why: because(&error), bytes }),
+        }
+    }
 }
 
 /// Whether `text` is an expression by itself, and stays a whole within brackets: `a)|(b` closes brackets that are not its own, and
@@ -51,7 +103,7 @@ mod tests {
             ("(?m)/a$", "/a\n/b", false),
             (r"(?-u)/\xff", "/\u{ff}", false),
         ] {
-            assert_eq!(compile(expression).unwrap().is_match(text.as_bytes()), is_match, "{expression} {text}");
+            assert_eq!(compile(expression).unwrap().0.is_match(text.as_bytes()), is_match, "{expression} {text}");
         }
     }
 
@@ -68,8 +120,36 @@ mod tests {
     #[test]
     fn what_takes_too_much_is_refused() {
         for expression in [r"\w{1000}", "(?:a{1000}){1000}", "((a{100}){100}){100}"] {
-            assert_eq!(compile(expression).unwrap_err(), "it takes too much memory", "{expression}");
+            let refused = Refused { why: "it takes too much memory".to_owned(), bytes: MAX_BYTES };
+            assert_eq!(compile(expression).unwrap_err(), refused, "{expression}");
             assert!(judge(expression).is_ok(), "{expression}");
         }
+    }
+
+    #[test]
+    fn a_route_has_so_much_and_no_more() {
+        let spent = |expressions: &[&str]| {
+            let mut budget = Budget::default();
+            let compiled = expressions.iter().map(|text| budget.spend(|| compile(text)).is_ok());
+            compiled.collect::<Vec<_>>()
+        };
+        let (big, too_big) = (r"\w{20}", r"\w{1000}");
+        let (_, bytes) = compile(big).unwrap();
+        assert!(bytes > MAX_BYTES / 4, "{bytes}");
+        let fit = MAX_ROUTE_BYTES / bytes;
+        assert_eq!(spent(&vec![big; fit + 2]), [vec![true; fit], vec![false; 2]].concat());
+        assert_eq!(spent(&[&[too_big; 8][..], &["a"]].concat()), [false; 9], "what fails has cost as much");
+        assert_eq!(
+            spent(&[&[too_big; 7][..], &["a", "("], &["b"; 200]].concat())[7..],
+            [&[true, false][..], &[true; 200]].concat()
+        );
+        assert!(spent(&["/orders/[0-9]+"; 1000]).iter().all(|compiled| *compiled));
+    }
+
+    #[test]
+    fn without_room_nothing_is_compiled() {
+        let mut budget = Budget::default();
+        assert!(budget.spend(|| Ok(((), MAX_ROUTE_BYTES))).is_ok());
+        assert!(budget.spend::<()>(|| panic!("it is tried")).is_err());
     }
 }

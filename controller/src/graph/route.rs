@@ -6,6 +6,7 @@ use std::fmt;
 use kube::ResourceExt;
 use sallyport_api::condition::Reason;
 use sallyport_api::gateway_api;
+use sallyport_snapshot::expression::Budget;
 use sallyport_snapshot::v1;
 use serde::Serialize;
 
@@ -174,9 +175,10 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     let closes_namespace = deny.clone().filter(|_| form.is_none());
     problems.extend(problem);
     let form = form.unwrap_or_default();
+    let mut budget = Budget::default();
     let rules = form.rules.iter().enumerate().map(|(at, form)| match &deny {
         Some(deny) => RuleNode::denied(cluster, id, at, form, deny.clone()),
-        None => rule::node(cluster, id, at, form, &mut problems),
+        None => rule::node(cluster, (id, at), form, &mut budget, &mut problems),
     });
     let rules = rules.collect();
     let attach = Attach { cluster, gateways, id, hostnames: &form.hostnames };

@@ -5,10 +5,11 @@ use std::time::Duration;
 use sallyport_api::condition::Reason;
 use sallyport_api::duration;
 use sallyport_api::gateway_api;
-use sallyport_snapshot::expression;
+use sallyport_snapshot::expression::{self, Budget};
 use sallyport_snapshot::v1::{self, r#match::Path, path_edit::Edit, value_match::Value};
 use serde_json::Value as Json;
 
+use super::expression::judge;
 use super::form::{BackendForm, FilterForm, HeadersForm, MatchForm, PathForm, RuleForm, ValueForm};
 use super::grant::{End, permits};
 use super::route::RouteId;
@@ -79,12 +80,21 @@ impl RuleNode {
     }
 }
 
-/// The node of `rules[at]`; what it cannot do makes it deny.
-pub fn node(cluster: &ClusterState, id: &RouteId, at: usize, form: &RuleForm, problems: &mut Vec<Problem>) -> RuleNode {
+/// The node of `rules[at]`, whose expressions are paid for from `budget`; what it cannot do makes it deny.
+pub fn node(
+    cluster: &ClusterState,
+    (id, at): (&RouteId, usize),
+    form: &RuleForm,
+    budget: &mut Budget,
+    problems: &mut Vec<Problem>,
+) -> RuleNode {
     let field = format!("spec.rules[{at}]");
     let before = problems.len();
     let matches = matches(id, &form.matches);
-    judge_expressions(id, &matches, &field, problems);
+    let path_field = if id.kind == "GRPCRoute" { "method" } else { "path" };
+    for (at, one) in matches.iter().enumerate() {
+        judge_expressions(one, path_field, &format!("{field}.matches[{at}]"), budget, problems);
+    }
     let filters = filters(&form.filters, &format!("{field}.filters"), problems);
     let broken = problems.get(before).map(|problem| denial(&id.to_string(), problem));
     let (mut messages, mut targets) = (Vec::new(), Vec::new());
@@ -132,29 +142,29 @@ fn http_path(form: Option<&ValueForm>) -> Path {
     }
 }
 
-/// An expression that does not compile makes its rule deny, wherever it could have matched.
-fn judge_expressions(id: &RouteId, matches: &[v1::Match], field: &str, problems: &mut Vec<Problem>) {
-    let path_field = if id.kind == "GRPCRoute" { "method" } else { "path" };
-    for (at, one) in matches.iter().enumerate() {
-        let of_path = one.path.iter().filter_map(|path| match path {
-            Path::Regex(expression) => Some((path_field, expression)),
-            Path::Exact(_) | Path::Prefix(_) => None,
-        });
-        let of = |name: &'static str, tests: &[v1::ValueMatch]| -> Vec<(&'static str, String)> {
-            let expressions = tests.iter().filter_map(|test| match &test.value {
-                Some(Value::Regex(expression)) => Some((name, expression.clone())),
-                _ => None,
-            });
-            expressions.collect()
-        };
-        let all = of_path.map(|(name, text)| (name, text.clone())).chain(of("headers", &one.headers));
-        for (name, expression) in all.chain(of("queryParams", &one.query)) {
-            if let Err(why) = expression::compile(&expression) {
-                let message = format!(
-                    "{expression:?} is no regular expression that can be used ({why}); correct it. The rule answers 500"
-                );
-                problems.push(Problem::new(format!("{field}.matches[{at}].{name}"), Reason::UnsupportedValue, message));
-            }
+/// An expression that cannot be used makes its rule deny, wherever it could have matched.
+fn judge_expressions(
+    one: &v1::Match,
+    path_field: &'static str,
+    field: &str,
+    budget: &mut Budget,
+    problems: &mut Vec<Problem>,
+) {
+    let of_path = one.path.iter().filter_map(|path| match path {
+        Path::Regex(text) => Some((path_field, text)),
+        Path::Exact(_) | Path::Prefix(_) => None,
+    });
+    let of_value = |test: &'_ v1::ValueMatch| match &test.value {
+        Some(Value::Regex(text)) => Some(text.clone()),
+        Some(Value::Exact(_)) | None => None,
+    };
+    let of_headers = one.headers.iter().filter_map(of_value).map(|text| ("headers", text));
+    let of_query = one.query.iter().filter_map(of_value).map(|text| ("queryParams", text));
+    for (name, text) in of_path.map(|(name, text)| (name, text.clone())).chain(of_headers).chain(of_query) {
+        if let Err(why) = judge(&text, budget) {
+            let message =
+                format!("{text:?} is no regular expression that can be used ({why}); correct it. The rule answers 500");
+            problems.push(Problem::new(format!("{field}.{name}"), Reason::UnsupportedValue, message));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use regex::bytes::Regex;
-use sallyport_snapshot::expression;
+use sallyport_snapshot::expression::{self, Budget};
 use sallyport_snapshot::v1::{self, r#match::Path, value_match::Value};
 
 use super::{Asked, Rule};
@@ -56,26 +56,73 @@ pub(super) enum ValueTest {
     Anything,
 }
 
-impl Match {
-    pub(super) fn prepare(one: &v1::Match) -> Self {
+/// Prepares the matches of one route. What cannot be prepared is named; its rule denies, and so it has to match whatever it could.
+#[derive(Default)]
+pub(super) struct Preparation {
+    budget: Budget,
+    problems: Vec<String>,
+}
+
+impl Preparation {
+    /// The matches of `rule`, and what of them could not be prepared.
+    pub(super) fn matches(&mut self, rule: &v1::Rule) -> (Vec<Arc<Match>>, Vec<String>) {
+        let matches = rule.matches.iter().map(|one| Arc::new(self.one(one))).collect();
+        (matches, std::mem::take(&mut self.problems))
+    }
+
+    fn one(&mut self, one: &v1::Match) -> Match {
         let path = match &one.path {
             Some(Path::Exact(path)) => PathMatch::Exact(as_asked_for(path)),
             Some(Path::Prefix(prefix)) => PathMatch::Prefix(as_asked_for(prefix).trim_end_matches('/').to_owned()),
-            Some(Path::Regex(expression)) => compile(expression).map_or(PathMatch::Unknown, PathMatch::Regex),
+            Some(Path::Regex(text)) => self.expression(text).map_or(PathMatch::Unknown, PathMatch::Regex),
             None => PathMatch::Prefix(String::new()),
         };
-        Self {
-            path,
-            method: Method::from_bytes(one.method.as_bytes()).ok(),
-            headers: one
-                .headers
-                .iter()
-                .filter_map(|test| Some((test.name.parse().ok()?, ValueTest::new(test))))
-                .collect(),
-            query: one.query.iter().map(|test| (test.name.clone(), ValueTest::new(test))).collect(),
+        let method = self.method(&one.method);
+        let headers = self.headers(&one.headers);
+        let query = one.query.iter().map(|test| (test.name.clone(), self.value(test))).collect();
+        Match { path, method, headers, query }
+    }
+
+    fn method(&mut self, text: &str) -> Option<Method> {
+        let method = (!text.is_empty()).then(|| Method::from_bytes(text.as_bytes()))?;
+        self.noted(method.map_err(|_| format!("method {text:?}")))
+    }
+
+    /// Of tests of one header the first counts (Gateway API, HTTPHeaderMatch).
+    fn headers(&mut self, tests: &[v1::ValueMatch]) -> Vec<(HeaderName, ValueTest)> {
+        let mut headers = Vec::<(HeaderName, ValueTest)>::with_capacity(tests.len());
+        for test in tests {
+            let parsed = test.name.parse::<HeaderName>().map_err(|_| format!("header name {:?}", test.name));
+            let Some(name) = self.noted(parsed) else { continue };
+            if headers.iter().all(|(other, _)| *other != name) {
+                headers.push((name, self.value(test)));
+            }
+        }
+        headers
+    }
+
+    fn value(&mut self, test: &v1::ValueMatch) -> ValueTest {
+        match &test.value {
+            Some(Value::Exact(value)) => ValueTest::Exact(value.clone().into_bytes()),
+            Some(Value::Regex(text)) => self.expression(text).map_or(ValueTest::Anything, ValueTest::Regex),
+            None => {
+                self.problems.push(format!("a test of {:?} without a value", test.name));
+                ValueTest::Anything
+            }
         }
     }
 
+    fn expression(&mut self, text: &str) -> Option<Regex> {
+        let compiled = self.budget.spend(|| expression::compile(text));
+        self.noted(compiled.map_err(|why| format!("{text:?} is no expression that can be used: {why}")))
+    }
+
+    fn noted<T>(&mut self, prepared: Result<T, String>) -> Option<T> {
+        prepared.map_err(|problem| self.problems.push(problem)).ok()
+    }
+}
+
+impl Match {
     /// Whether everything but the path matches.
     pub(super) fn admits(&self, asked: &Asked<'_>) -> bool {
         self.method.as_ref().is_none_or(|method| method == asked.method)
@@ -103,14 +150,6 @@ impl Entry {
 }
 
 impl ValueTest {
-    fn new(test: &v1::ValueMatch) -> Self {
-        match &test.value {
-            Some(Value::Exact(value)) => Self::Exact(value.clone().into_bytes()),
-            Some(Value::Regex(expression)) => compile(expression).map_or(Self::Anything, Self::Regex),
-            None => Self::Anything,
-        }
-    }
-
     fn passes(&self, value: &[u8]) -> bool {
         match self {
             Self::Exact(expected) => expected == value,
@@ -118,10 +157,6 @@ impl ValueTest {
             Self::Anything => true,
         }
     }
-}
-
-pub(super) fn compile(text: &str) -> Result<Regex, String> {
-    expression::compile(text).map_err(|why| format!("{text:?} is no expression that can be used: {why}"))
 }
 
 /// Several lines of one name are one value, with commas between them (RFC 9110, 5.3).

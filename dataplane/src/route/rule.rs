@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use sallyport_snapshot::v1::{self, weighted_backend::Target};
 
-use super::entry;
 use super::filter::Filter;
 use crate::runtime::keys::Api;
 use crate::runtime::policy::Denial;
@@ -44,8 +43,8 @@ pub enum Pick {
 }
 
 impl Rule {
-    pub(super) fn prepare(object: &v1::ObjectRef, rule: &v1::Rule) -> (Self, Vec<String>) {
-        let mut problems = Vec::new();
+    /// `problems` of its matches make it deny as well as its own.
+    pub(super) fn prepare(object: &v1::ObjectRef, rule: &v1::Rule, mut problems: Vec<String>) -> (Self, Vec<String>) {
         let mut filters = |filters: &[v1::Filter]| -> Vec<Filter> {
             let (prepared, failed): (Vec<_>, Vec<_>) = filters.iter().map(Filter::prepare).partition(Result::is_ok);
             problems.extend(failed.into_iter().filter_map(Result::err));
@@ -57,7 +56,6 @@ impl Rule {
         if backends.iter().any(WeightedBackend::redirects) {
             problems.push("a redirect among the filters of a backend".to_owned());
         }
-        problems.extend(broken_expressions(rule));
         let place = format!("{} {}/{} rule {}", object.kind, object.namespace, object.name, rule.name);
         let broken = (!problems.is_empty()).then(|| Denial::configuration(&place, problems.join("; ")));
         let total_weight = backends.iter().map(|backend| backend.weight).sum();
@@ -140,19 +138,6 @@ fn weighted(backend: &v1::WeightedBackend, filters: Vec<Filter>) -> WeightedBack
         None => Pick::Denied(Denial::configuration("", "a backend names no target")),
     };
     WeightedBackend { weight: backend.weight.into(), choice }
-}
-
-fn broken_expressions(rule: &v1::Rule) -> Vec<String> {
-    let paths = rule.matches.iter().filter_map(|one| match &one.path {
-        Some(v1::r#match::Path::Regex(expression)) => Some(expression),
-        _ => None,
-    });
-    let values =
-        rule.matches.iter().flat_map(|one| one.headers.iter().chain(&one.query)).filter_map(|test| match &test.value {
-            Some(v1::value_match::Value::Regex(expression)) => Some(expression),
-            _ => None,
-        });
-    paths.chain(values).filter_map(|expression| entry::compile(expression).err()).collect()
 }
 
 fn timeout(value_ms: u64) -> Option<Duration> {

@@ -206,6 +206,33 @@ fn an_expression_that_is_no_whole_is_none() {
 }
 
 #[test]
+fn expressions_of_a_route_share_what_they_may_take() {
+    let big = path(Path::Regex(r"/\w{20}".into()));
+    let (prepared, problems) = PreparedRoute::new(&route("r", 0, &[], vec![big; 40]));
+    assert!(prepared.rules[0].0.deny.is_none() && prepared.rules[39].0.deny.is_some());
+    assert!(problems.iter().all(|problem| problem.contains("together")), "{problems:?}");
+}
+
+/// It would match more than it says.
+#[test]
+fn a_test_that_cannot_be_prepared_denies() {
+    let test = |name: &str, value| vec![v1::ValueMatch { name: name.into(), value }];
+    let exact = || Some(Value::Exact("1".into()));
+    let any = || path(Path::Prefix("/".into()));
+    for (broken, word) in [
+        (v1::Match { method: "GE T".into(), ..any() }, "method"),
+        (v1::Match { headers: test("no name", exact()), ..any() }, "header name"),
+        (v1::Match { headers: test("x", None), ..any() }, "without a value"),
+        (v1::Match { query: test("q", None), ..any() }, "without a value"),
+        (v1::Match { query: test("q", Some(Value::Regex("(".into()))), ..any() }, "expression"),
+    ] {
+        let (prepared, problems) = PreparedRoute::new(&route("r", 0, &[], vec![broken]));
+        assert!(problems.len() == 1 && problems[0].contains(word), "{word}: {problems:?}");
+        assert!(prepared.rules[0].0.deny.is_some(), "{word}");
+    }
+}
+
+#[test]
 fn weights_are_kept() {
     let backend = |name: &str, weight| v1::WeightedBackend {
         weight,
@@ -214,7 +241,7 @@ fn weights_are_kept() {
     };
     let pick = |backends: Vec<v1::WeightedBackend>, random| {
         let rule = v1::Rule { backends, ..Default::default() };
-        match Rule::prepare(&v1::ObjectRef::default(), &rule).0.pick(random) {
+        match Rule::prepare(&v1::ObjectRef::default(), &rule, vec![]).0.pick(random) {
             Pick::Backend { backend, .. } => backend.to_string(),
             Pick::Denied(_) => "denied".to_owned(),
         }
