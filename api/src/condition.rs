@@ -84,6 +84,8 @@ words! {
         Stalled = "Stalled",
         /// Policies take effect on the object; the message names them.
         ApiPolicyAffected = "sallyport.dev/ApiPolicyAffected",
+        /// Every ready data plane has acknowledged the route as it is; one that rejects a part of it answers 500 for that part.
+        RouteProgrammed = "sallyport.dev/Programmed",
         /// No policy says who may call the route; absent where one does.
         Unprotected = "sallyport.dev/Unprotected",
     }

@@ -9,10 +9,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use sallyport_api::condition::Reason;
 use sallyport_controller::manifest::files::{self, Found};
 use sallyport_controller::manifest::{self, Diagnostic, Severity};
-use sallyport_controller::status::{Condition, ObjectStatus};
+use sallyport_controller::status::ObjectStatus;
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::observe::access_log::AccessLog;
 use sallyport_dataplane::observe::traces::Traces;
@@ -20,7 +19,7 @@ use sallyport_dataplane::process::{DataPlane, Surroundings};
 use sallyport_dataplane::server::descriptors;
 use sallyport_dataplane::server::socket::Binding;
 use sallyport_dataplane::settings::{Environment, Settings};
-use sallyport_snapshot::v1;
+use sallyport_snapshot::{Name, v1};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -184,22 +183,20 @@ fn enforce(state: &mut State, mut diagnostics: Vec<Diagnostic>, data_plane: &Dat
     diagnostics.sort();
     diagnostics.dedup();
     diagnostics.iter().for_each(report);
-    statuses.iter().for_each(report_rejection);
+    state.rejected().iter().for_each(report_rejection);
     let ready = statuses.iter().filter(|status| status.is_ready()).count();
     tracing::info!(objects = statuses.len(), ready, problems = diagnostics.len(), "configuration in force");
     statuses
 }
 
-/// What of an object the data plane would not take.
-fn report_rejection(status: &ObjectStatus) {
-    let is_rejection = |one: &&Condition| one.r#type == "Programmed" && one.reason == Reason::Rejected.as_str();
-    if let Some(condition) = status.conditions.iter().find(is_rejection) {
-        tracing::error!(
-            object = format!("{} {}", status.kind, status.name),
-            why = condition.message,
-            "the data plane rejected a part of the configuration"
-        );
-    }
+/// What the data plane would not take, whichever object it comes of.
+fn report_rejection(rejected: &v1::Rejected) {
+    let name = rejected
+        .name
+        .as_ref()
+        .and_then(Name::from_wire)
+        .map_or_else(|| "without a name".into(), |name| name.to_string());
+    tracing::error!(resource = name, why = rejected.why, "the data plane rejected a part of the configuration");
 }
 
 fn report(diagnostic: &Diagnostic) {

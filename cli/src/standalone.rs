@@ -27,6 +27,8 @@ pub struct State {
     /// Files and folders that could not be read the last time.
     unreadable: BTreeSet<String>,
     replica: Replica,
+    /// What the data plane would not take of what was sent last, or still will not.
+    rejected: Vec<v1::Rejected>,
     /// What was enforced last.
     in_force: Option<(Graph, Compiled)>,
 }
@@ -133,11 +135,17 @@ impl State {
         if let Some(update) = self.replica.update(&compiled.snapshot) {
             let ack = data_plane.apply(&update);
             self.replica.acknowledge(&ack);
+            self.rejected = ack.rejected;
         }
         let diagnostics = findings(&self.objects(), &graph, &compiled);
         self.by_file.values_mut().flatten().for_each(LoadedObject::forget_places);
         self.in_force = Some((graph, compiled));
         (diagnostics, self.statuses())
+    }
+
+    /// What of the configuration in force the data plane rejects.
+    pub fn rejected(&self) -> &[v1::Rejected] {
+        &self.rejected
     }
 
     /// Takes in what the data plane tells by itself: the next statuses know it.

@@ -248,6 +248,19 @@ fn headers(form: &HeadersForm) -> v1::HeaderEdit {
     v1::HeaderEdit { set: all(&form.set), add: all(&form.add), remove: form.remove.clone() }
 }
 
+/// A value holds no control characters but tabs (RFC 9110, 5.5): a data plane takes no other.
+fn judge_values(edit: &v1::HeaderEdit, field: &str, problems: &mut Vec<Problem>) {
+    for (list, headers) in [("set", &edit.set), ("add", &edit.add)] {
+        let broken =
+            headers.iter().enumerate().filter(|(_, header)| header.value.parse::<http::HeaderValue>().is_err());
+        problems.extend(broken.map(|(at, header)| {
+            let message =
+                format!("the value of {} holds a control character; correct it. The rule answers 500", header.name);
+            Problem::new(format!("{field}.{list}[{at}].value"), Reason::UnsupportedValue, message)
+        }));
+    }
+}
+
 /// Fields that frame a message, belong to one connection or say where a request goes: no filter speaks for them.
 fn judge_headers(filter: &v1::filter::Filter, field: &str, problems: &mut Vec<Problem>) {
     use v1::filter::Filter as F;
@@ -256,6 +269,7 @@ fn judge_headers(filter: &v1::filter::Filter, field: &str, problems: &mut Vec<Pr
         F::ResponseHeaders(edit) => ("responseHeaderModifier", edit),
         F::Redirect(_) | F::Rewrite(_) => return,
     };
+    judge_values(edit, &format!("{field}.{member}"), problems);
     let names = |headers: &[v1::Header]| headers.iter().map(|header| header.name.clone()).collect();
     let lists: [(_, Vec<String>); 3] =
         [("set", names(&edit.set)), ("add", names(&edit.add)), ("remove", edit.remove.clone())];

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::condition::{ConditionType, Reason};
 
-use super::condition::{Condition, condition, of_problems};
+use super::condition::{Condition, condition, of_problems, programmed};
 use super::policy::affected;
 use super::{ObjectStatus, View, named};
 use crate::cluster::ObjectName;
@@ -33,7 +33,9 @@ pub(super) fn plan(view: View<'_>, id: &RouteId, route: &RouteNode) -> ObjectSta
 
 fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) -> ParentStatus {
     let problems: Vec<Problem> = parent.problems.iter().chain(&route.problems).cloned().collect();
-    let conditions = of_problems(&problems).into_iter();
+    let programmed =
+        Condition { r#type: ConditionType::RouteProgrammed.as_str(), ..programmed(view, id.kind, &id.name) };
+    let conditions = of_problems(&problems).into_iter().chain([programmed]);
     let policies = view.compiled.affected.get(id).into_iter().flatten();
     let section = parent.reference.section_name.iter().map(|section| format!(" {section}"));
     let port = parent.reference.port.iter().map(|port| format!(" {port}"));
@@ -51,3 +53,6 @@ fn unprotected(view: View<'_>, id: &RouteId, gateway: &ObjectName) -> Option<Con
     };
     Some(condition(ConditionType::Unprotected, true, reason, message))
 }
+
+#[cfg(test)]
+mod tests;
