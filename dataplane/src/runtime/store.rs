@@ -358,15 +358,12 @@ impl Store {
             let last = self.listeners.remove(name);
             let built = match self.body(Kind::Listener, name).as_deref() {
                 Some(Body::Listener(listener)) => {
-                    let (built, problem) = match self.build_listener(name, listener) {
-                        Ok(built) => (Some(built), None),
-                        Err(why) => (None, Some(why)),
-                    };
-                    self.note(Kind::Listener, name, problem);
-                    built
+                    let built = self.build_listener(name, listener);
+                    self.note(Kind::Listener, name, built.as_ref().err().cloned());
+                    let closed = || self.closed_listener(name, listener).or_else(|| last.map(|last| last.closed()));
+                    built.ok().or_else(closed)
                 }
-                // Where it stood nothing is served: no other listener gets what was for it.
-                _ => self.refused(Kind::Listener, name).and(last).map(|last| last.closed()),
+                _ => self.refused(Kind::Listener, name).and_then(|refused| self.refused_listener(last, refused)),
             };
             if let Some(listener) = built {
                 self.listeners.insert(Arc::clone(name), Arc::new(listener));
@@ -392,6 +389,25 @@ impl Store {
         let table = RouteTable::build(name, self.routes.values().map(AsRef::as_ref));
         Listener::new(name, listener, Arc::clone(gateway), tls, table)
             .ok_or_else(|| format!("{} is no port", listener.port))
+    }
+
+    /// What a listener that is refused leaves behind: its place, where nothing is served.
+    fn refused_listener(&self, last: Option<Arc<Listener>>, refused: &Refused) -> Option<Listener> {
+        match (last, refused.body.as_deref()) {
+            (Some(last), _) => Some(last.closed()),
+            (None, Some(Body::Listener(listener))) => self.closed_listener(&refused.name.name, listener),
+            (None, _) => None,
+        }
+    }
+
+    /// The place of a listener with nothing in it: no other listener gets what was for it. Its port goes on speaking as it does.
+    fn closed_listener(&self, name: &Arc<str>, listener: &v1::Listener) -> Option<Listener> {
+        let unread = || Arc::new(Gateway::unread(&Arc::from(listener.gateway.as_str()), None));
+        let gateway = self.gateways.get(listener.gateway.as_str()).cloned().unwrap_or_else(unread);
+        let mut others = self.listeners.values().filter(|one| u32::from(one.port) == listener.port);
+        let is_tls = others.next().map_or(listener.tls.is_some(), |other| other.tls.is_some());
+        let tls = is_tls.then(|| Tls { config: None, certificates: Arc::default() });
+        Listener::new(name, listener, gateway, tls, RouteTable::default())
     }
 
     /// Without a certificate the listener stays, and refuses handshakes: no other listener answers for its name.

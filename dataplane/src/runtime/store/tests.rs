@@ -281,6 +281,50 @@ async fn a_listener_that_must_not_be_read_serves_nothing_and_leaves_its_host_to_
     assert!(listener_for(&runtime, "any").routes.find(&asked).is_some());
 }
 
+fn serves(runtime: &Runtime, host: &str) -> bool {
+    let headers = HeaderMap::new();
+    let asked = Asked { host, path: "/orders", method: &Method::GET, headers: &headers, query: Query(None) };
+    listener_for(runtime, host).routes.find(&asked).is_some()
+}
+
+#[tokio::test]
+async fn a_new_listener_that_must_not_be_read_keeps_its_host_from_broader_ones() {
+    let mut world = World::in_force();
+    let name = "shop/public/one";
+    let runtime = world.spoil(Kind::Listener, name, Some(listener("one.example.com")));
+    assert_eq!(&*listener_for(&runtime, "one.example.com").name, name);
+    assert!(!serves(&runtime, "one.example.com") && serves(&runtime, "any"));
+    let tls = |hostname: &str| match listener(hostname) {
+        Body::Listener(one) => Body::Listener(v1::Listener { tls: Some(v1::ListenerTls::default()), ..one }),
+        other => other,
+    };
+    let runtime = world.spoil(Kind::Listener, "shop/public/two", Some(tls("two.example.com")));
+    assert!(!runtime.ports[&8080].is_tls, "it changes nothing for others of its port");
+    let runtime = world.spoil(Kind::Listener, "shop/public/three", None);
+    assert!(serves(&runtime, "three.example.com"), "nobody knows where it was");
+    let runtime = world.remove(Kind::Listener, name);
+    assert!(serves(&runtime, "one.example.com"), "it went");
+}
+
+#[tokio::test]
+async fn a_listener_that_does_not_build_keeps_its_host_from_broader_ones() {
+    let mut world = World::in_force();
+    let body = |gateway: &str, port| {
+        let (gateway, hostname) = (gateway.into(), "one.example.com".into());
+        Body::Listener(v1::Listener { gateway, port, hostname, tls: None })
+    };
+    let name = "shop/public/one";
+    let runtime = world.send(vec![(name, body("shop/nowhere", 8080))]);
+    assert!(!serves(&runtime, "one.example.com") && serves(&runtime, "any"));
+    assert!(world.rejected()[0].contains("shop/nowhere"), "{:?}", world.rejected());
+    let runtime = world.send(vec![(name, body("shop/nowhere", 0))]);
+    assert!(!serves(&runtime, "one.example.com"), "the place that it had is closed");
+    world.send(vec![(name, body(GATEWAY, 8080))]);
+    assert_eq!(world.rejected(), Vec::<String>::new());
+    let runtime = world.remove(Kind::Gateway, GATEWAY);
+    assert!(!serves(&runtime, "one.example.com") && !serves(&runtime, "any"));
+}
+
 #[tokio::test]
 async fn a_certificate_that_must_not_be_read_leaves_the_last_good_one() {
     let made = rcgen::generate_simple_self_signed(["a.example.com".to_owned()]).unwrap();
