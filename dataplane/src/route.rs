@@ -5,14 +5,16 @@ pub mod filter;
 mod host;
 mod rule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use http::{HeaderMap, Method};
 use sallyport_snapshot::v1;
 
 use crate::map::Map;
 use crate::path::Query;
+use crate::runtime::keys::Api;
 use entry::{Entry, Match, Preparation};
 use host::Host;
 pub use rule::{Pick, Rule};
@@ -26,6 +28,15 @@ pub struct RouteTable {
     any: Host,
     /// Some host has rules of which nobody can tell what they match.
     has_unknown: bool,
+    serving: HashSet<Serving, RandomState>,
+}
+
+/// Names of a rule that serves, and of its policy: both may be prepared anew, and are the same to whoever they have admitted.
+#[derive(PartialEq, Eq, Hash)]
+struct Serving {
+    api: Api,
+    rule: Arc<str>,
+    policy: Arc<str>,
 }
 
 /// What a request is matched by.
@@ -66,6 +77,12 @@ impl Found {
     }
 }
 
+impl Serving {
+    fn new(rule: &Rule, policy: &Arc<str>) -> Self {
+        Self { api: rule.api.clone(), rule: Arc::clone(&rule.name), policy: Arc::clone(policy) }
+    }
+}
+
 impl PreparedRoute {
     /// Prepares filters and backends. What cannot be prepared makes its rule deny, and is named.
     pub fn new(route: &v1::Route) -> (Self, Vec<String>) {
@@ -103,10 +120,13 @@ impl PreparedRoute {
 impl RouteTable {
     /// The table of the listener called `listener`.
     pub fn build<'a>(listener: &str, routes: impl IntoIterator<Item = &'a PreparedRoute>) -> Self {
+        let mut table = Self::default();
         let mut by_host: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
         for route in routes {
             for attachment in route.attachments.iter().filter(|attachment| attachment.listener == listener) {
                 let entries = entries(route, attachment);
+                let serving = entries.iter().filter(|entry| entry.rule.deny.is_none());
+                table.serving.extend(serving.map(|entry| Serving::new(&entry.rule, &entry.policy)));
                 if attachment.hostnames.is_empty() {
                     by_host.entry("").or_default().extend(entries);
                 } else {
@@ -116,7 +136,6 @@ impl RouteTable {
                 }
             }
         }
-        let mut table = Self::default();
         for (hostname, entries) in by_host {
             table.put(hostname, Host::build(entries));
         }
@@ -147,10 +166,9 @@ impl RouteTable {
         self.exact.get(host).into_iter().chain(wildcards).chain([&self.any])
     }
 
-    /// Whether the rule that was found is still here, under the same policy.
+    /// Whether the rule that was found is still here, and serves under the same policy.
     pub fn holds(&self, found: &Found) -> bool {
-        let hosts = self.exact.values().chain(self.wildcards.values()).chain([&self.any]);
-        hosts.into_iter().any(|host| host.holds(found))
+        self.serving.contains(&Serving::new(&found.rule, &found.policy))
     }
 
     fn put(&mut self, hostname: &str, host: Host) {

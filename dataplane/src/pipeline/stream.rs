@@ -50,6 +50,7 @@ impl Standing {
         })
     }
 
+<<<<<<< HEAD
     /// Whether the issuers still have the keys that vouch for what was sent. They may change without a new configuration.
     fn keys_hold(&self, runtime: &Runtime) -> bool {
         let holds =
@@ -62,6 +63,14 @@ impl Standing {
         let listeners = runtime.ports.get(&self.listener.port).into_iter().flat_map(|port| port.listeners());
         let listener = listeners.into_iter().find(|listener| listener.name == self.listener.name);
         listener.is_some_and(|listener| listener.routes.holds(&self.found))
+=======
+    /// Its listener, if the rule still serves there under the same policy.
+    fn attached(&self, runtime: &Runtime) -> Option<Arc<Listener>> {
+        let mut listeners = runtime.ports.get(&self.listener.port)?.listeners();
+        let listener = listeners.find(|listener| listener.name == self.listener.name)?;
+        let holds = Arc::ptr_eq(listener, &self.listener) || listener.routes.holds(&self.found);
+        holds.then(|| Arc::clone(listener))
+>>>>>>> e35c00f (dataplane: a stream ends with the rule that admitted it, and its look costs little)
     }
 }
 
@@ -88,9 +97,9 @@ impl Ground for Standing {
         if !self.subscriptions_hold(&runtime, now) {
             return Some("the subscription that admitted it no longer opens the route");
         }
-        if !self.is_attached(&runtime) {
-            return Some("the route has changed");
-        }
+        let Some(listener) = self.attached(&runtime) else { return Some("the route has changed") };
+        // The next generation most likely has the same.
+        self.listener = listener;
         self.generation = runtime.generation;
         None
     }

@@ -51,15 +51,6 @@ impl Host {
         entries.find(|entry| entry.matching.admits(asked)).map(|entry| found(entry, asked.path.len()))
     }
 
-    /// Whether an entry has the rule's names and its policy's. The rule itself may have been prepared anew.
-    pub(super) fn holds(&self, found: &Found) -> bool {
-        let listed = self.exact.values().chain(self.prefixes.values()).flatten();
-        let mut entries = listed.chain(&self.regexes).chain(&self.unknown);
-        entries.any(|entry| {
-            entry.policy == found.policy && entry.rule.api == found.rule.api && entry.rule.name == found.rule.name
-        })
-    }
-
     fn find_exact(&self, asked: &Asked<'_>) -> Option<Found> {
         let entries = self.exact.get(asked.path)?;
         entries.iter().find(|entry| entry.matching.admits(asked)).map(|entry| found(entry, asked.path.len()))

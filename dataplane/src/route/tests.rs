@@ -233,6 +233,35 @@ fn a_test_that_cannot_be_prepared_denies() {
 }
 
 #[test]
+fn what_has_been_found_is_held_while_it_serves_under_its_policy() {
+    let of = |change: fn(&mut v1::Route)| {
+        let mut route =
+            route("r", 0, &["a.example.com"], vec![path(Path::Prefix("/".into())), path(Path::Exact("/x".into()))]);
+        change(&mut route);
+        table(&[route])
+    };
+    let first = of(|_| {});
+    let headers = HeaderMap::new();
+    let asked =
+        Asked { host: "a.example.com", path: "/x", method: &Method::GET, headers: &headers, query: Query(None) };
+    let found = first.find(&asked).unwrap();
+    for (change, holds) in [
+        ((|_| {}) as fn(&mut v1::Route), true),
+        (|route| route.rules[0].deny = Some(v1::Deny::default()), true),
+        (|route| route.attachments[0].hostnames = vec![], true),
+        (|route| route.rules[1].deny = Some(v1::Deny::default()), false),
+        (|route| route.rules[1].matches[0].method = "GE T".into(), false),
+        (|route| route.rules[1].name = "other".into(), false),
+        (|route| route.attachments[0].policies[1] = "other".into(), false),
+        (|route| route.attachments[0].listener = "other".into(), false),
+        (|route| drop(route.rules.pop()), false),
+    ] {
+        assert_eq!(of(change).holds(&found), holds);
+    }
+    assert!(!RouteTable::default().holds(&found), "a listener that is closed");
+}
+
+#[test]
 fn weights_are_kept() {
     let backend = |name: &str, weight| v1::WeightedBackend {
         weight,
