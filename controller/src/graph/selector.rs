@@ -27,6 +27,28 @@ pub fn selects(cluster: &ClusterState, selector: &Value, namespace: &str) -> boo
             .all(|expression| (is_known || expression["key"] == NAME_LABEL) && holds(expression, &labels))
 }
 
+/// What is wrong with a selector: an expression with it takes nothing.
+pub fn complaint(selector: &Value) -> Option<String> {
+    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten().enumerate();
+    expressions.find_map(|(at, expression)| {
+        let why = misuse(expression)?;
+        Some(format!("matchExpressions[{at}] {why}. Until then nothing is selected"))
+    })
+}
+
+/// As an API server refuses it for other selectors (Kubernetes API, LabelSelectorRequirement).
+fn misuse(expression: &Value) -> Option<&'static str> {
+    let has_values = expression["values"].as_array().is_some_and(|values| !values.is_empty());
+    match expression["operator"].as_str() {
+        Some("In" | "NotIn") if !has_values => Some("states no values; add some"),
+        Some("Exists" | "DoesNotExist") if has_values => {
+            Some("states values, which its operator does not have; remove them")
+        }
+        Some("In" | "NotIn" | "Exists" | "DoesNotExist") => None,
+        _ => Some("has an operator that is not known; use In, NotIn, Exists or DoesNotExist"),
+    }
+}
+
 /// Whether the labels of a namespace can be told.
 pub fn is_known(cluster: &ClusterState, namespace: &str) -> bool {
     labels(cluster, namespace).is_some()
@@ -46,6 +68,7 @@ fn holds(expression: &Value, labels: &BTreeMap<String, String>) -> bool {
         expression["values"].as_array().into_iter().flatten().any(|value| value.as_str() == label.map(String::as_str))
     };
     match expression["operator"].as_str() {
+        _ if misuse(expression).is_some() => false,
         Some("In") => label.is_some() && listed(),
         Some("NotIn") => label.is_none() || !listed(),
         Some("Exists") => label.is_some(),
@@ -90,6 +113,11 @@ mod tests {
             (expression("tier", "DoesNotExist", &[]), true),
             (expression("team", "Exists", &[]), true),
             (expression("team", "Gt", &["1"]), false),
+            (expression("team", "In", &[]), false),
+            (expression("tier", "NotIn", &[]), false),
+            (json!({"matchExpressions": [{"key": "tier", "operator": "NotIn"}]}), false),
+            (expression("team", "Exists", &["shop"]), false),
+            (expression("tier", "DoesNotExist", &["shop"]), false),
             (json!({"matchLabels": {NAME_LABEL: "known"}}), true),
             // What it says of its own name counts for nothing.
             (json!({"matchLabels": {NAME_LABEL: "somebody-else"}}), false),
@@ -113,6 +141,24 @@ mod tests {
             ] {
                 assert_eq!(selects(&cluster, &selector, namespace), taken, "{namespace} {selector}");
             }
+        }
+    }
+
+    #[test]
+    fn what_selects_nothing_is_said() {
+        for (selector, said) in [
+            (expression("a", "In", &[]), true),
+            (expression("a", "NotIn", &[]), true),
+            (expression("a", "Exists", &["x"]), true),
+            (expression("a", "DoesNotExist", &["x"]), true),
+            (expression("a", "Gt", &["1"]), true),
+            (json!({"matchExpressions": [{"key": "a"}]}), true),
+            (expression("a", "In", &["x"]), false),
+            (expression("a", "DoesNotExist", &[]), false),
+            (json!({}), false),
+            (Value::Null, false),
+        ] {
+            assert_eq!(complaint(&selector).is_some(), said, "{selector}");
         }
     }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::certificate::secret;
 use super::gateway::GatewayNode;
 use super::route::{RouteId, RouteNode};
-use super::selector::selects;
+use super::selector::{complaint, selects};
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
 use crate::problem::Problem;
 
@@ -46,10 +46,13 @@ pub fn products(cluster: &ClusterState, routes: &BTreeMap<RouteId, RouteNode>) -
     let node = |(name, product): (&ObjectName, &Stored<sallyport_api::Product>)| {
         let mut problems = Vec::new();
         let (generation, message) = match product {
-            Stored::Decoded(product) => (
-                product.metadata.generation,
-                v1::Product { apis: apis(name, &product.spec.apis, "spec.apis", routes, &mut problems) },
-            ),
+            Stored::Decoded(product) => {
+                let selector = serde_json::to_value(&product.spec.subscribers.namespaces.selector).unwrap_or_default();
+                let field = "spec.subscribers.namespaces.selector";
+                problems.extend(complaint(&selector).map(|why| Problem::new(field, Reason::Invalid, why)));
+                let apis = apis(name, &product.spec.apis, "spec.apis", routes, &mut problems);
+                (product.metadata.generation, v1::Product { apis })
+            }
             Stored::Undecodable(product) => {
                 problems.push(Problem::new(
                     "spec",

@@ -12,6 +12,7 @@ use super::{ListenerNode, Namespaces, Standing};
 use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::certificate;
 use crate::graph::grant::{End, permits};
+use crate::graph::selector::complaint;
 use crate::problem::Problem;
 
 const ROUTE_KINDS: [&str; 2] = ["HTTPRoute", "GRPCRoute"];
@@ -144,11 +145,11 @@ fn namespaces(allowed: &Value, field: &str, problems: &mut Vec<Problem>) -> Name
     match allowed["from"].as_str() {
         Some("All") => Namespaces::All,
         Some("Selector") => {
-            if !allowed["selector"].is_object() {
-                let message = "from: Selector needs a selector; state one. Until then no namespace is selected";
-                let field = format!("{field}.allowedRoutes.namespaces.selector");
-                problems.push(Problem::new(field, Reason::Invalid, message));
-            }
+            let missing = "from: Selector needs a selector; state one. Until then no namespace is selected";
+            let missing = (!allowed["selector"].is_object()).then(|| missing.to_owned());
+            let field = format!("{field}.allowedRoutes.namespaces.selector");
+            let wrong = missing.or_else(|| complaint(&allowed["selector"]));
+            problems.extend(wrong.map(|why| Problem::new(field, Reason::Invalid, why)));
             Namespaces::Selected(allowed["selector"].clone())
         }
         _ => Namespaces::Same,
