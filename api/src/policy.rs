@@ -354,6 +354,8 @@ pub struct RequestHeaders {
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.all(h, !(h.name.lowerAscii() in ['host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','proxy-connection','proxy-authorization','proxy-authenticate']))")
         .message("Host, Connection, Proxy and framing headers cannot be set here; use the route's URLRewrite filter for Host"))]
+    #[x_kube(validation = Rule::new("self.all(h, self.exists_one(other, other.name.lowerAscii() == h.name.lowerAscii()))")
+        .message("two entries name one header, whatever the case of its letters; state it once"))]
     pub set: Vec<SetHeader>,
     /// Removed from the caller's request. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

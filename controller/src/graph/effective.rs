@@ -1,5 +1,6 @@
 //! What holds at one place: levels, ages and floors combined, section by section.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -58,13 +59,28 @@ pub struct Conflict {
     pub loser: ObjectName,
     pub winner: ObjectName,
     pub section: &'static str,
+    pub ground: Ground,
+}
+
+/// Why one policy wins over another of the same level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ground {
+    Older,
+    /// Both are of one age.
+    FirstByName,
+    /// The other lets anybody in.
+    AsksWhoCalls,
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { winner, section, .. } = self;
-        let place = format!("ApiPolicy {winner} on the same target");
-        write!(f, "{place} is older and states {section} too; take it out of one of them")
+        let Self { winner, section, ground, .. } = self;
+        let ground = match ground {
+            Ground::Older => "is older",
+            Ground::FirstByName => "is as old, comes first by name,",
+            Ground::AsksWhoCalls => "asks who calls, which `public` does not,",
+        };
+        write!(f, "ApiPolicy {winner} on the same target {ground} and states {section} too; take it out of one of them")
     }
 }
 
@@ -206,12 +222,18 @@ fn nearest<'a, T>(
     let mut stating = defaults.iter().filter_map(|one| Some((*one, state(one)?)));
     let winner = stating.next()?;
     let losers = stating.filter(|(one, _)| one.level == winner.0.level);
-    conflicts.extend(losers.map(|(one, _)| Conflict {
-        loser: one.name.clone(),
-        winner: winner.0.name.clone(),
-        section,
-    }));
+    conflicts.extend(losers.map(|(one, _)| conflict(winner.0, one, section)));
     Some(winner)
+}
+
+fn conflict(winner: &Reaching<'_>, loser: &Reaching<'_>, section: &'static str) -> Conflict {
+    let gives_way = section == "authentication" && loser.policy.sections.is_public && !winner.policy.sections.is_public;
+    let ground = match winner.policy.created_ms.cmp(&loser.policy.created_ms) {
+        _ if gives_way => Ground::AsksWhoCalls,
+        Ordering::Less => Ground::Older,
+        Ordering::Equal | Ordering::Greater => Ground::FirstByName,
+    };
+    Conflict { loser: loser.name.clone(), winner: winner.name.clone(), section, ground }
 }
 
 /// All of the nearest level, and all floors.
@@ -271,19 +293,15 @@ fn request_headers(
 ) -> Option<v1::HeaderEdit> {
     let level = defaults.iter().find(|one| one.policy.sections.request_headers.is_some()).map(|one| one.level);
     let own = defaults.iter().filter(|one| Some(one.level) == level);
-    let mut set = BTreeMap::<String, (ObjectName, v1::Header)>::new();
+    let mut set = BTreeMap::<String, (&Reaching<'_>, v1::Header)>::new();
     let mut remove = Vec::new();
     for one in own {
         let edit = one.policy.sections.request_headers.clone().unwrap_or_default();
         remove.extend(edit.remove);
         for header in edit.set {
             match set.get(&header.name) {
-                Some((winner, _)) => conflicts.push(Conflict {
-                    loser: one.name.clone(),
-                    winner: winner.clone(),
-                    section: "requestHeaders",
-                }),
-                None => drop(set.insert(header.name.clone(), (one.name.clone(), header))),
+                Some((winner, _)) => conflicts.push(conflict(winner, one, "requestHeaders")),
+                None => drop(set.insert(header.name.clone(), (one, header))),
             }
         }
     }
@@ -293,7 +311,7 @@ fn request_headers(
             set.remove(name);
         }
         remove.extend(edit.remove);
-        set.extend(edit.set.into_iter().map(|header| (header.name.clone(), (one.name.clone(), header))));
+        set.extend(edit.set.into_iter().map(|header| (header.name.clone(), (*one, header))));
     }
     remove.sort();
     remove.dedup();

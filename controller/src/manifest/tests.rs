@@ -73,6 +73,7 @@ fn what_an_api_server_would_refuse_is_said_with_its_place() {
         (format!("{POLICY}  enforcement: Floor\n  credential: {{none: {{}}}}\n"), "a.yaml:4:1", "Floor"),
         (format!("{POLICY}  enforcement: Floor\n  authentication: [{{name: a, public: {{}}}}]\n"), "a.yaml:4:1", "Floor"),
         (format!("{POLICY}  requestHeaders: {{set: [{{name: Host, value: x}}]}}\n"), "a.yaml:6:", "Host"),
+        (format!("{POLICY}  requestHeaders: {{set: [{{name: X-User, value: x}}, {{name: x-user, value: y}}]}}\n"), "a.yaml:6:", "two entries name one header"),
         (format!("{POLICY}  credential: {{none: {{}}, passThrough: {{}}}}\n"), "a.yaml:6:3", "exactly one of"),
         (format!("{ROUTE}spec: {{rules: [{{matches: [{{path: {{type: Exact, value: nope}}}}]}}]}}\n"), "a.yaml:4:", "absolute path"),
         (format!("{ROUTE}spec: {{rules: [{{filters: [{{type: URLRewrite}}]}}]}}\n"), "a.yaml:4:", "urlRewrite"),

@@ -192,6 +192,18 @@ fn what_lost_is_said(#[case] older: &'static str, #[case] younger: &'static str)
 }
 
 #[rstest]
+#[case::age([("one", 0, "route", KEY_A), ("two", 1, "route", KEY_B)], "two", "one on the same target is older and")]
+#[case::name([("one", 1, "route", KEY_A), ("two", 1, "route", KEY_B)], "two", "one on the same target is as old, comes first by name")]
+#[case::public([("one", 0, "route", "authentication: [{name: o, public: {}}]"), ("two", 1, "route", KEY_B)], "one", "two on the same target asks who calls")]
+#[case::header([("one", 1, "route", "requestHeaders: {set: [{name: X-A, value: a}]}"), ("two", 1, "route", "requestHeaders: {set: [{name: x-a, value: a}]}")], "two", "comes first by name")]
+fn why_it_lost_is_said_as_it_is(#[case] policies: [Given; 2], #[case] loser: &str, #[case] ground: &str) {
+    let conflicts = world(&policies).compiled.conflicts;
+    assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+    assert_eq!(conflicts[0].loser.name, loser);
+    assert!(conflicts[0].to_string().contains(ground), "{}", conflicts[0]);
+}
+
+#[rstest]
 #[case::filters("ipFilter: {allow: [10.0.0.0/8]}", "ipFilter: {allow: [11.0.0.0/8]}")]
 #[case::other_headers(
     "requestHeaders: {set: [{name: X-A, value: a}]}",

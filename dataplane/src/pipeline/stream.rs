@@ -50,7 +50,6 @@ impl Standing {
         })
     }
 
-<<<<<<< HEAD
     /// Whether the issuers still have the keys that vouch for what was sent. They may change without a new configuration.
     fn keys_hold(&self, runtime: &Runtime) -> bool {
         let holds =
@@ -58,19 +57,12 @@ impl Standing {
         self.grounds.keys.iter().all(holds)
     }
 
-    /// Whether the rule is still there, on its listener, under the same policy.
-    fn is_attached(&self, runtime: &Runtime) -> bool {
-        let listeners = runtime.ports.get(&self.listener.port).into_iter().flat_map(|port| port.listeners());
-        let listener = listeners.into_iter().find(|listener| listener.name == self.listener.name);
-        listener.is_some_and(|listener| listener.routes.holds(&self.found))
-=======
     /// Its listener, if the rule still serves there under the same policy.
     fn attached(&self, runtime: &Runtime) -> Option<Arc<Listener>> {
         let mut listeners = runtime.ports.get(&self.listener.port)?.listeners();
         let listener = listeners.find(|listener| listener.name == self.listener.name)?;
         let holds = Arc::ptr_eq(listener, &self.listener) || listener.routes.holds(&self.found);
         holds.then(|| Arc::clone(listener))
->>>>>>> e35c00f (dataplane: a stream ends with the rule that admitted it, and its look costs little)
     }
 }
 
