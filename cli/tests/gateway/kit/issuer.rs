@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use sallyport_dataplane::clock::{Clock, UnixMs};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::AbortHandle;
 
 pub struct Issuer {
@@ -27,6 +27,8 @@ pub struct Issuer {
     keys: Mutex<Vec<(String, EcdsaKeyPair)>>,
     published: Arc<Mutex<String>>,
     pub fetches: Arc<AtomicUsize>,
+    /// Has the port while nobody listens there, so that no other test gets it meanwhile.
+    held: Mutex<Option<TcpSocket>>,
     accepting: Mutex<Option<AbortHandle>>,
 }
 
@@ -39,14 +41,14 @@ impl Issuer {
 
     /// Has a name and keys, and cannot be reached.
     pub async fn down() -> Self {
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = probe.local_addr().unwrap();
-        drop(probe);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let issuer = Self {
-            address,
+            address: socket.local_addr().unwrap(),
             keys: Mutex::default(),
             published: Arc::default(),
             fetches: Arc::default(),
+            held: Mutex::new(Some(socket)),
             accepting: Mutex::default(),
         };
         issuer.rotate("first");
@@ -55,7 +57,11 @@ impl Issuer {
 
     /// Can be reached from now on.
     pub async fn up(&self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+        let held = self.held.lock().take();
+        let listener = match held {
+            Some(socket) => socket.listen(1024).unwrap(),
+            None => TcpListener::bind(self.address).await.unwrap(),
+        };
         let (published, fetches, name) = (Arc::clone(&self.published), Arc::clone(&self.fetches), self.name());
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
