@@ -99,6 +99,8 @@ impl Gateway {
         let (more, statuses) = self.state.enforce(&self.plane);
         self.diagnostics.extend(more);
         self.statuses = statuses;
+        let said = format!("{:?} {:?}", self.diagnostics, self.statuses);
+        assert!(!said.contains("cannot be bound"), "another gateway has the address: {said}");
     }
 
     /// Waits until the condition `kind` of this object, e.g. `"ApiPolicy shop/orders"`, has the reason `reason`; the data plane
