@@ -99,12 +99,12 @@ reasons! {
         /// All references lead somewhere.
         ResolvedRefs = "ResolvedRefs" in [ResolvedRefs];
         /// In force at every ready data plane.
-        Programmed = "Programmed" in [Programmed];
+        Programmed = "Programmed" in [Programmed, RouteProgrammed];
         /// Not yet acknowledged by every ready data plane.
-        Pending = "Pending" in [Programmed],
+        Pending = "Pending" in [Programmed, RouteProgrammed],
             "Wait. If it stays, look for a data plane that is not ready or cannot be reached.";
         /// A data plane rejected it; the message says why.
-        Rejected = "Rejected" in [Programmed],
+        Rejected = "Rejected" in [Programmed, RouteProgrammed],
             "Correct what the message names. Until then the last good form is in force where that protects no less; else the object denies.";
         /// Everything is as it should be.
         Ready = "Ready" in [Ready, CredentialReady, Reconciling, Stalled];

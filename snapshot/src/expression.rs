@@ -13,6 +13,7 @@ const LEAST_BYTES: usize = 1 << 12;
 /// An expression that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
+    /// In the words of whoever has compiled it.
     pub why: String,
     /// What it took to find out.
     pub bytes: usize,
