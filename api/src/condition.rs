@@ -103,6 +103,9 @@ reasons! {
         /// Not yet acknowledged by every ready data plane.
         Pending = "Pending" in [Programmed, RouteProgrammed],
             "Wait. If it stays, look for a data plane that is not ready or cannot be reached.";
+        /// Nothing that is served has a share of it: what it says holds nowhere.
+        NotInForce = "NotInForce" in [Programmed, RouteProgrammed],
+            "Attach the route to a Gateway that serves it, or let the object name one that is; the other conditions say what is missing.";
         /// A data plane rejected it; the message says why.
         Rejected = "Rejected" in [Programmed, RouteProgrammed],
             "Correct what the message names. Until then the last good form is in force where that protects no less; else the object denies.";

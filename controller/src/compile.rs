@@ -22,6 +22,11 @@ use crate::graph::service::{self, Slices};
 use crate::problem::Problem;
 use guards::Guards;
 
+/// Whether a resource of a route closes what it matched, where it does not serve.
+pub(crate) fn is_closing(resource: &Name) -> bool {
+    closed::is_closing(resource)
+}
+
 /// A snapshot, and what was found on the way to it.
 #[derive(Default)]
 pub struct Compiled {

@@ -73,7 +73,11 @@ impl ObjectStatus {
         let refused = |parent: &ParentStatus| {
             parent.conditions.iter().any(|one| one.status && one.reason == Reason::Unprotected.as_str())
         };
-        holds(&self.conditions) && self.parents.iter().all(|parent| holds(&parent.conditions) && !refused(parent))
+        // A route that is attached to nothing serves nothing.
+        let is_detached = matches!(&*self.kind, "HTTPRoute" | "GRPCRoute") && self.parents.is_empty();
+        !is_detached
+            && holds(&self.conditions)
+            && self.parents.iter().all(|parent| holds(&parent.conditions) && !refused(parent))
     }
 }
 

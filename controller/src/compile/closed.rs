@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use sallyport_snapshot::Name;
 use sallyport_snapshot::v1::{self, resource::Body};
 
 use super::Compiled;
@@ -10,6 +11,9 @@ use crate::graph::Graph;
 use crate::graph::effective::Index;
 use crate::graph::route::{ParentNode, RouteId, RouteNode};
 use crate::problem::denial;
+
+/// What stands behind the name of the route.
+const CLOSING: &str = "/detached";
 
 /// Writes what closes in place of `route`; `attached` are the listeners that it serves on.
 pub(super) fn route(
@@ -52,7 +56,12 @@ pub(super) fn route(
         rules: route.rules.iter().map(|one| rule(&one.message)).collect(),
     };
     compiled.put(id.kind, &id.name, name, Body::Policy(policy));
-    compiled.put(id.kind, &id.name, format!("{}/{}/detached", id.kind, id.name), Body::Route(message));
+    compiled.put(id.kind, &id.name, format!("{}/{}{CLOSING}", id.kind, id.name), Body::Route(message));
+}
+
+/// Whether a route's resource is the one that closes. Those that serve have no more than two slashes in their names.
+pub(super) fn is_closing(resource: &Name) -> bool {
+    resource.name.strip_suffix(CLOSING).is_some_and(|served| served.matches('/').count() == 2)
 }
 
 /// Listeners that serve, with the hosts that are closed there.

@@ -1,11 +1,12 @@
 //! Conditions, made here only.
 
 use sallyport_api::condition::{ConditionType, Reason};
-use sallyport_snapshot::Name;
+use sallyport_snapshot::{Name, v1::Kind};
 use serde::Serialize;
 
 use super::View;
 use crate::cluster::ObjectName;
+use crate::compile::is_closing;
 use crate::problem::Problem;
 use crate::publish::Enforced;
 
@@ -55,10 +56,23 @@ pub(super) fn first_of(kind: ConditionType, fine: Reason, problems: &[&Problem])
     condition(kind, false, first.reason, &texts.join("; "))
 }
 
-/// True only when every data plane has acknowledged every resource that the object has a share in.
+/// True only when every data plane has acknowledged every resource that the object has a share in, and there is one.
 pub(super) fn programmed(view: View<'_>, kind: &str, name: &ObjectName) -> Condition {
     let resources = view.compiled.provenance.get(&(kind.to_owned(), name.clone()));
+    if !resources.into_iter().flatten().any(|resource| enforces(kind, resource)) {
+        let message = "it is in force nowhere: nothing that is served has a share of it";
+        return condition(ConditionType::Programmed, false, Reason::NotInForce, message);
+    }
     acknowledged(view, || resources.into_iter().flatten())
+}
+
+/// Keys and credentials that a policy brings along enforce nothing by themselves; what a route closes, it does not serve.
+fn enforces(kind: &str, resource: &Name) -> bool {
+    match kind {
+        "ApiPolicy" => matches!(resource.kind, Kind::Policy | Kind::Gateway),
+        "HTTPRoute" | "GRPCRoute" => resource.kind == Kind::Route && !is_closing(resource),
+        _ => true,
+    }
 }
 
 /// True only when every data plane has acknowledged each of `resources`.

@@ -8,7 +8,7 @@ use crate::compile::compile;
 use crate::graph::{Environment, Graph};
 use crate::manifest::{self, SourceFile};
 use crate::publish::Replica;
-use crate::status::{View, plan};
+use crate::status::{ObjectStatus, View, plan};
 
 const WORLD: &str = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: sallyport}, spec: {controllerName: sallyport.dev/gateway-controller}}
@@ -52,4 +52,17 @@ fn a_route_is_in_force_where_every_data_plane_has_taken_it() {
     ] {
         assert_eq!(told(orders, rejected, answers), (expected.to_owned(), ready), "{rejected:?}");
     }
+}
+
+#[test]
+fn a_route_that_is_served_nowhere_is_in_force_nowhere() {
+    let nowhere = "false NotInForce it is in force nowhere: nothing that is served has a share of it";
+    assert_eq!(told("shop/nowhere", &[], true), (nowhere.to_owned(), false));
+}
+
+#[test]
+fn a_route_without_a_parent_of_ours_is_not_ready() {
+    let status = ObjectStatus { kind: "HTTPRoute".into(), ..ObjectStatus::default() };
+    assert!(!status.is_ready());
+    assert!(ObjectStatus { kind: "Product".into(), ..status }.is_ready());
 }
