@@ -1,6 +1,6 @@
 //! Routes, and the listeners they are attached to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use kube::ResourceExt;
@@ -61,6 +61,19 @@ pub struct ParentNode {
     pub problems: Vec<Problem>,
 }
 
+impl ParentNode {
+    /// What it matched there is not left to the older route.
+    fn give_up(&mut self, lost: Vec<AttachmentNode>) {
+        if lost.is_empty() {
+            return;
+        }
+        let message = "an older route of the other kind has some of its hostnames on this listener; use hostnames that no other kind has";
+        let why = Problem::new("spec.hostnames", Reason::NoMatchingListenerHostname, message);
+        self.closed.extend(lost.into_iter().map(|attachment| ClosedNode { attachment, why: why.clone() }));
+        self.problems.push(why);
+    }
+}
+
 /// Where a route is not attached and would be, were something not in the way.
 pub struct ClosedNode {
     pub attachment: AttachmentNode,
@@ -94,35 +107,32 @@ pub fn all(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>)
         .collect()
 }
 
-/// HTTPRoutes and GRPCRoutes of one hostname on one listener do not mix: the older kind stays (Gateway API, GRPCRoute).
+/// HTTPRoutes and GRPCRoutes that share a hostname on a listener do not mix: the older route stays (Gateway API, GRPCRoute).
 pub fn settle_kinds(routes: &mut BTreeMap<RouteId, RouteNode>) {
     let mut order: Vec<_> = routes.iter().map(|(id, route)| (route.created_ms, id.name.clone(), id.clone())).collect();
     order.sort();
-    let mut held = BTreeMap::<(ObjectName, String, String), &'static str>::new();
+    let mut held = BTreeMap::<(ObjectName, String), BTreeSet<(&'static str, String)>>::new();
     for (_, _, id) in order {
         let Some(route) = routes.get_mut(&id) else { continue };
         for parent in &mut route.parents {
             let gateway = parent.gateway.clone();
-            let mut lost = false;
-            parent.attachments.retain(|attachment| {
-                let hostnames =
-                    if attachment.hostnames.is_empty() { vec![String::new()] } else { attachment.hostnames.clone() };
-                let keys: Vec<_> = hostnames
-                    .into_iter()
-                    .map(|hostname| (gateway.clone(), attachment.listener.clone(), hostname))
-                    .collect();
-                let other = keys.iter().any(|key| held.get(key).is_some_and(|kind| *kind != id.kind));
-                if !other {
-                    held.extend(keys.into_iter().map(|key| (key, id.kind)));
-                }
-                lost |= other;
-                !other
-            });
-            if lost {
-                let message =
-                    "an older route of the other kind has the hostname on this listener; use hostnames of its own";
-                parent.problems.push(Problem::new("spec.hostnames", Reason::NoMatchingListenerHostname, message));
-            }
+            let (kept, lost): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut parent.attachments).into_iter().partition(|attachment| {
+                    let hostnames = if attachment.hostnames.is_empty() {
+                        vec![String::new()]
+                    } else {
+                        attachment.hostnames.clone()
+                    };
+                    let held = held.entry((gateway.clone(), attachment.listener.clone())).or_default();
+                    let mut of_other_kind = held.iter().filter(|(kind, _)| *kind != id.kind);
+                    let is_taken = of_other_kind.any(|(_, other)| hostnames.iter().any(|one| overlap(one, other)));
+                    if !is_taken {
+                        held.extend(hostnames.into_iter().map(|hostname| (id.kind, hostname)));
+                    }
+                    !is_taken
+                });
+            parent.attachments = kept;
+            parent.give_up(lost);
         }
     }
 }
@@ -307,9 +317,29 @@ fn covers(wide: &str, narrow: &str) -> bool {
     wide == narrow || wide.strip_prefix('*').is_some_and(below)
 }
 
+/// Whether some host is of both; an empty one stands for every host.
+fn overlap(one: &str, other: &str) -> bool {
+    one.is_empty() || other.is_empty() || covers(one, other) || covers(other, one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hostnames_overlap_where_some_host_is_of_both() {
+        for (one, other, expected) in [
+            ("", "a.com", true),
+            ("a.com", "a.com", true),
+            ("*.a.com", "x.a.com", true),
+            ("*.a.com", "*.x.a.com", true),
+            ("*.a.com", "a.com", false),
+            ("*.a.com", "*.b.com", false),
+            ("a.com", "b.com", false),
+        ] {
+            assert_eq!((overlap(one, other), overlap(other, one)), (expected, expected), "{one} {other}");
+        }
+    }
 
     #[test]
     fn hostnames_intersect_as_gateway_api_says() {

@@ -32,7 +32,7 @@ const PROBES: [Probe; 16] = [
     (80, ANY, "/floor"),
     (80, ANY, "/filtered"),
     (80, ANY, "/lent"),
-    (80, "grpc.example.com", "/shop.Orders/Place"),
+    (83, "grpc.example.com", "/shop.Orders/Place"),
     (81, ANY, "/unspoken"),
     (82, ANY, "/selected"),
     (82, ANY, "/sectioned"),
@@ -418,7 +418,7 @@ fn the_oracle_admits_who_should_come_in() {
     assert_eq!(who(80, ANY, "/floor"), with_key(0));
     assert_eq!((who(80, ANY, "/filtered"), who(81, ANY, "/unspoken")), (vec![], vec![]));
     assert_eq!(who(80, ANY, "/lent"), with_key(4));
-    assert_eq!(who(80, "grpc.example.com", "/shop.Orders/Place"), with_key(4));
+    assert_eq!(who(83, "grpc.example.com", "/shop.Orders/Place"), with_key(4));
     assert_eq!(who(82, ANY, "/selected"), with_key(4));
     assert_eq!(who(82, ANY, "/sectioned"), with_key(2), "the older has the key that the younger has as well");
     assert_eq!(who(82, ANY, "/guests").len(), everybody, "in the lobby");
