@@ -29,7 +29,7 @@ pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled
         findings.say(ObjectKind::Gateway, name, [problem]);
     }
     for (name, gateway) in &graph.gateways {
-        findings.say(ObjectKind::Gateway, name, &gateway.problems);
+        findings.say(ObjectKind::Gateway, name, gateway.problems.iter().chain(&gateway.ignored));
         findings.say(ObjectKind::Gateway, name, gateway.listeners.iter().flat_map(|listener| &listener.problems));
     }
     for (id, route) in &graph.routes {

@@ -28,6 +28,8 @@ pub struct GatewayNode {
     pub message: v1::Gateway,
     pub listeners: Vec<ListenerNode>,
     untold: Untold,
+    /// What it says and is not done, while it serves without.
+    pub ignored: Vec<Problem>,
     pub problems: Vec<Problem>,
 }
 
@@ -197,7 +199,7 @@ fn node(
     let demands = Demands::of(&gateway.spec);
     let mut problems = unsupported::of_gateway(&gateway.spec);
     problems.extend(demands.problems().cloned());
-    let Settings { unprotected, message } = parameters::settle(cluster, name, gateway, class, &mut problems);
+    let Settings { unprotected, message, ignored } = parameters::settle(cluster, name, gateway, class, &mut problems);
     let listeners = gateway.spec.listeners.iter().enumerate();
     let listeners = listeners.map(|(at, one)| listener::node(cluster, name, &demands, at, one)).collect();
     GatewayNode {
@@ -207,6 +209,7 @@ fn node(
         message,
         listeners,
         untold: Untold::default(),
+        ignored,
         problems,
     }
 }

@@ -21,6 +21,8 @@ const UNTIL_THEN: &str = "Until then no address filter lets anybody pass, and ro
 pub struct Settings {
     pub unprotected: UnprotectedRoutes,
     pub message: v1::Gateway,
+    /// What a Gateway's own say and only its class's can.
+    pub ignored: Vec<Problem>,
 }
 
 /// What is wrong with parameters by themselves.
@@ -64,14 +66,16 @@ pub fn settle(
         .collect();
     let addresses_unknown = unknown || !unreadable.is_empty();
     problems.extend(unreadable);
+    let mut ignored = Vec::new();
     Settings {
-        unprotected: unprotected(&of_class, &own, unknown, problems),
+        unprotected: unprotected(&of_class, &own, unknown, &mut ignored),
         message: v1::Gateway {
-            trusted_proxies: trusted(&of_class, &own, problems),
+            trusted_proxies: trusted(&of_class, &own, &mut ignored),
             bounds: bounds(own.bounds.as_ref(), of_class.bounds.as_ref()),
             addresses_unknown,
             floor_filters: vec![],
         },
+        ignored,
     }
 }
 
@@ -131,12 +135,12 @@ fn unprotected(
     of_class: &GatewayParametersSpec,
     own: &GatewayParametersSpec,
     unknown: bool,
-    problems: &mut Vec<Problem>,
+    ignored: &mut Vec<Problem>,
 ) -> UnprotectedRoutes {
     use UnprotectedRoutes::{Allow, Deny};
     if own.unprotected_routes == Some(Allow) && of_class.unprotected_routes != Some(Allow) {
         let message = "unprotectedRoutes: Allow is ignored: only the class's GatewayParameters can say it";
-        problems.push(Problem::new(OWN, Reason::InvalidParameters, message));
+        ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
     }
     match (of_class.unprotected_routes, own.unprotected_routes) {
         (Some(Allow), None | Some(Allow)) if !unknown => Allow,
@@ -145,7 +149,7 @@ fn unprotected(
 }
 
 /// The class's proxies, or a part of them: a Gateway can believe fewer, not more. What cannot be read is left out.
-fn trusted(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec, problems: &mut Vec<Problem>) -> Vec<String> {
+fn trusted(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec, ignored: &mut Vec<Problem>) -> Vec<String> {
     let readable = |spec: &GatewayParametersSpec| -> Vec<(String, AddressRange)> {
         let cidrs = spec.trusted_proxies.iter().flat_map(|proxies| &proxies.cidrs);
         cidrs.filter_map(|cidr| Some((cidr.clone(), AddressRange::parse(cidr)?))).collect()
@@ -162,7 +166,7 @@ fn trusted(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec, proble
             "trustedProxies {} are ignored: they are no part of those in the class's GatewayParameters",
             texts(looser).join(", ")
         );
-        problems.push(Problem::new(OWN, Reason::InvalidParameters, message));
+        ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
     }
     texts(kept)
 }

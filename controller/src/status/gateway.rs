@@ -67,13 +67,14 @@ pub(super) fn plan(
     ObjectStatus { conditions, listeners, ..named("Gateway", name, gateway.generation) }
 }
 
-/// False where something that it asks for is not done, and where no listener serves.
+/// False where something that it asks for is not done, and where no listener serves. What is ignored while it serves is told.
 fn accepted(gateway: &GatewayNode) -> Condition {
     let problems: Vec<_> = gateway.problems.iter().collect();
     let of_itself = first_of(ConditionType::Accepted, Reason::Accepted, &problems);
     let broken = gateway.listeners.iter().filter(|listener| !listener.problems.is_empty()).count();
     let is_closed = |one: &ListenerNode| one.tls.as_ref().is_some_and(BTreeMap::is_empty);
     let serving = gateway.listeners.iter().any(|one| one.serves() && !is_closed(one));
+    let of_itself = if of_itself.status { with_ignored(of_itself, gateway) } else { of_itself };
     match (of_itself.status, broken) {
         (false, _) | (true, 0) => of_itself,
         (true, _) => {
@@ -82,6 +83,12 @@ fn accepted(gateway: &GatewayNode) -> Condition {
             condition(ConditionType::Accepted, serving, Reason::ListenersNotValid, &message)
         }
     }
+}
+
+fn with_ignored(accepted: Condition, gateway: &GatewayNode) -> Condition {
+    let ignored: Vec<_> = gateway.ignored.iter().collect();
+    let told = first_of(ConditionType::Accepted, Reason::Accepted, &ignored);
+    if told.status { accepted } else { Condition { status: true, ..told } }
 }
 
 fn policies_on(view: View<'_>, name: &ObjectName) -> Option<Condition> {

@@ -66,6 +66,7 @@ pub(super) fn closed(
         message: v1::Gateway { addresses_unknown: true, ..v1::Gateway::default() },
         listeners,
         untold,
+        ignored: vec![],
         problems: vec![why.clone()],
     }
 }
