@@ -86,6 +86,8 @@ words! {
         ApiPolicyAffected = "sallyport.dev/ApiPolicyAffected",
         /// Every ready data plane has acknowledged the route as it is; one that rejects a part of it answers 500 for that part.
         RouteProgrammed = "sallyport.dev/Programmed",
+        /// Some rules of the route are not served, and answer 500, while others are; absent where all or none are.
+        PartiallyInvalid = "PartiallyInvalid",
         /// No policy says who may call the route; absent where one does.
         Unprotected = "sallyport.dev/Unprotected",
     }

@@ -70,9 +70,10 @@ impl ObjectStatus {
             Some(sum) => sum.status,
             None => conditions.iter().filter(|one| one.is_good_when_true()).all(|one| one.status),
         };
-        let refused = |parent: &ParentStatus| {
-            parent.conditions.iter().any(|one| one.status && one.reason == Reason::Unprotected.as_str())
+        let is_refusal = |one: &Condition| {
+            one.reason == Reason::Unprotected.as_str() || one.r#type == ConditionType::PartiallyInvalid.as_str()
         };
+        let refused = |parent: &ParentStatus| parent.conditions.iter().any(|one| one.status && is_refusal(one));
         // A route that is attached to nothing serves nothing.
         let is_detached = matches!(&*self.kind, "HTTPRoute" | "GRPCRoute") && self.parents.is_empty();
         !is_detached

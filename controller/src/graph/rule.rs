@@ -69,6 +69,14 @@ impl BackendTarget {
 }
 
 impl RuleNode {
+    /// Whether some requests are answered as the rule says.
+    pub fn serves(&self) -> bool {
+        let redirects = |one: &v1::Filter| matches!(one.filter, Some(v1::filter::Filter::Redirect(_)));
+        let leads = |one: &v1::WeightedBackend| matches!(one.target, Some(v1::weighted_backend::Target::Backend(_)));
+        let answers = self.message.filters.iter().any(redirects) || self.message.backends.iter().any(leads);
+        self.message.deny.is_none() && answers
+    }
+
     /// A rule that takes what it always took, and denies: no broader rule takes over what it guarded.
     ///
     /// Its services are those of other routes as well, whose callers must not say what its policies do.

@@ -27,7 +27,7 @@ impl Condition {
     /// Whether true is what one hopes for.
     pub(super) fn is_good_when_true(&self) -> bool {
         use ConditionType as T;
-        ![T::Conflicted, T::Reconciling, T::Stalled, T::ApiPolicyAffected, T::Unprotected]
+        ![T::Conflicted, T::Reconciling, T::Stalled, T::ApiPolicyAffected, T::Unprotected, T::PartiallyInvalid]
             .iter()
             .any(|kind| kind.as_str() == self.r#type)
     }

@@ -10,6 +10,7 @@ use super::policy::affected;
 use super::{ObjectStatus, View, named};
 use crate::cluster::ObjectName;
 use crate::graph::route::{ParentNode, RouteId, RouteNode};
+use crate::graph::rule::RuleNode;
 use crate::problem::Problem;
 
 /// What is said of a route that nobody has spoken about, where those are refused.
@@ -32,7 +33,10 @@ pub(super) fn plan(view: View<'_>, id: &RouteId, route: &RouteNode) -> ObjectSta
 }
 
 fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) -> ParentStatus {
-    let problems: Vec<Problem> = parent.problems.iter().chain(&route.problems).cloned().collect();
+    let is_partly_served = route.rules.iter().any(RuleNode::serves) && !route.is_undecodable();
+    let (dropped, whole): (Vec<_>, Vec<_>) =
+        route.problems.iter().partition(|problem| is_partly_served && !problem.is_reference());
+    let problems: Vec<Problem> = parent.problems.iter().chain(whole).cloned().collect();
     let programmed =
         Condition { r#type: ConditionType::RouteProgrammed.as_str(), ..programmed(view, id.kind, &id.name) };
     let conditions = of_problems(&problems).into_iter().chain([programmed]);
@@ -41,8 +45,19 @@ fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) 
     let port = parent.reference.port.iter().map(|port| format!(" {port}"));
     ParentStatus {
         parent: format!("{}{}", parent.gateway, section.chain(port).collect::<String>()),
-        conditions: conditions.chain(affected(policies)).chain(unprotected(view, id, &parent.gateway)).collect(),
+        conditions: conditions
+            .chain(partially_invalid(&dropped))
+            .chain(affected(policies))
+            .chain(unprotected(view, id, &parent.gateway))
+            .collect(),
     }
+}
+
+/// Rules that are not served beside some that are (Gateway API, RouteConditionPartiallyInvalid, which wants these first words).
+fn partially_invalid(dropped: &[&Problem]) -> Option<Condition> {
+    let reason = dropped.first()?.reason;
+    let texts: Vec<_> = dropped.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+    Some(condition(ConditionType::PartiallyInvalid, true, reason, &format!("Dropped Rule: {}", texts.join("; "))))
 }
 
 /// Said where no policy says who may call: absent everywhere else.
