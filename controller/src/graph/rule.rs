@@ -112,7 +112,7 @@ pub fn node(
         targets.push(target);
     }
     let time = |text: &Option<String>| {
-        text.as_ref().and_then(|text| duration::Duration(text.clone()).parse().ok()).map_or(0, milliseconds)
+        text.as_ref().and_then(|text| duration::Duration(text.clone()).parse().ok()).map(milliseconds)
     };
     let message = v1::Rule {
         name: form.name.clone().unwrap_or_else(|| at.to_string()),

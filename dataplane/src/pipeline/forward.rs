@@ -196,8 +196,7 @@ fn split(response: Response<Incoming>) -> (Response<()>, Incoming) {
 fn terms(found: &Found, target: &Target, record: &Record, purpose: Purpose) -> Terms {
     let rule = &found.rule;
     let until = record.deadline(rule.request_timeout);
-    let is_timed = until.is_some() || rule.backend_request_timeout.is_some();
-    let head = target.request_timeout.filter(|_| !is_timed);
+    let head = target.request_timeout.filter(|_| !rule.states_timeout);
     Terms { until, attempt: rule.backend_request_timeout, head, purpose }
 }
 

@@ -19,6 +19,8 @@ pub struct Rule {
     pub request_timeout: Option<Duration>,
     /// One exchange with a backend.
     pub backend_request_timeout: Option<Duration>,
+    /// Whether it says anything of how long a request may take, if only that there is no end: then the backend has no say in it.
+    pub states_timeout: bool,
     pub deny: Option<Denial>,
     backends: Vec<WeightedBackend>,
     total_weight: u64,
@@ -65,6 +67,7 @@ impl Rule {
             filters: own,
             request_timeout: timeout(rule.request_timeout_ms),
             backend_request_timeout: timeout(rule.backend_request_timeout_ms),
+            states_timeout: rule.request_timeout_ms.or(rule.backend_request_timeout_ms).is_some(),
             deny: rule.deny.as_ref().map(Denial::new).or(broken),
             backends,
             total_weight,
@@ -81,6 +84,7 @@ impl Rule {
             filters: Vec::new(),
             request_timeout: None,
             backend_request_timeout: None,
+            states_timeout: false,
             deny: Some(Denial::configuration(&place, why)),
             backends: Vec::new(),
             total_weight: 0,
@@ -140,6 +144,32 @@ fn weighted(backend: &v1::WeightedBackend, filters: Vec<Filter>) -> WeightedBack
     WeightedBackend { weight: backend.weight.into(), choice }
 }
 
-fn timeout(value_ms: u64) -> Option<Duration> {
-    (value_ms != 0).then(|| Duration::from_millis(value_ms))
+/// Zero is no end.
+fn timeout(length_ms: Option<u64>) -> Option<Duration> {
+    length_ms.filter(|length| *length != 0).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_of_zero_says_that_there_is_none() {
+        for (request, exchange, is_stated) in [
+            (None, None, false),
+            (None, Some(0), true),
+            (Some(0), None, true),
+            (Some(0), Some(20), true),
+            (Some(10), Some(0), true),
+            (Some(10), Some(20), true),
+        ] {
+            let said =
+                v1::Rule { request_timeout_ms: request, backend_request_timeout_ms: exchange, ..v1::Rule::default() };
+            let (rule, _) = Rule::prepare(&v1::ObjectRef::default(), &said, Vec::new());
+            assert_eq!(rule.request_timeout, timeout(request), "{said:?}");
+            assert_eq!(rule.backend_request_timeout, timeout(exchange), "{said:?}");
+            assert_eq!(rule.states_timeout, is_stated, "{said:?}");
+        }
+        assert_eq!((timeout(Some(0)), timeout(Some(5))), (None, Some(Duration::from_millis(5))));
+    }
 }

@@ -35,5 +35,5 @@ pub(super) fn page() -> String {
 
 /// Apart from reasons of the same name.
 fn anchor(kind: ConditionType) -> String {
-    format!("type-{}", kind.as_str().rsplit('/').next().unwrap_or_default())
+    format!("type-{kind:?}")
 }
