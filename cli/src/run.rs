@@ -19,7 +19,7 @@ use sallyport_dataplane::process::{DataPlane, Surroundings};
 use sallyport_dataplane::server::descriptors;
 use sallyport_dataplane::server::socket::Binding;
 use sallyport_dataplane::settings::{Environment, Settings};
-use sallyport_snapshot::{Name, v1};
+use sallyport_snapshot::v1;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ use crate::exit::Outcome;
 use crate::run::quiet::Quiet;
 use crate::run::unreached::Unreached;
 use crate::run::watch::{Change, Watch};
-use crate::standalone::State;
+use crate::standalone::{Rejection, State};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -183,20 +183,19 @@ fn enforce(state: &mut State, mut diagnostics: Vec<Diagnostic>, data_plane: &Dat
     diagnostics.sort();
     diagnostics.dedup();
     diagnostics.iter().for_each(report);
-    state.rejected().iter().for_each(report_rejection);
+    state.rejections().for_each(|rejection| report_rejection(&rejection));
     let ready = statuses.iter().filter(|status| status.is_ready()).count();
     tracing::info!(objects = statuses.len(), ready, problems = diagnostics.len(), "configuration in force");
     statuses
 }
 
-/// What the data plane would not take, whichever object it comes of.
-fn report_rejection(rejected: &v1::Rejected) {
-    let name = rejected
-        .name
-        .as_ref()
-        .and_then(Name::from_wire)
-        .map_or_else(|| "without a name".into(), |name| name.to_string());
-    tracing::error!(resource = name, why = rejected.why, "the data plane rejected a part of the configuration");
+fn report_rejection(rejection: &Rejection) {
+    tracing::error!(
+        object = rejection.objects,
+        resource = rejection.resource,
+        why = rejection.why,
+        "the data plane rejected a part of the configuration"
+    );
 }
 
 fn report(diagnostic: &Diagnostic) {

@@ -15,7 +15,7 @@ use sallyport_controller::publish::Replica;
 use sallyport_controller::status::{self, ObjectStatus, View};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::process::DataPlane;
-use sallyport_snapshot::v1;
+use sallyport_snapshot::{Name, v1};
 
 use findings::{Objects, findings};
 
@@ -31,6 +31,14 @@ pub struct State {
     rejected: Vec<v1::Rejected>,
     /// What was enforced last.
     in_force: Option<(Graph, Compiled)>,
+}
+
+/// A part of the configuration that the data plane would not take.
+pub struct Rejection {
+    /// The objects that it comes of.
+    pub objects: String,
+    pub resource: String,
+    pub why: String,
 }
 
 /// Objects as they were in force before, by kind and name.
@@ -144,8 +152,17 @@ impl State {
     }
 
     /// What of the configuration in force the data plane rejects.
-    pub fn rejected(&self) -> &[v1::Rejected] {
-        &self.rejected
+    pub fn rejections(&self) -> impl Iterator<Item = Rejection> {
+        self.rejected.iter().map(|rejected| {
+            let name = rejected.name.as_ref().and_then(Name::from_wire);
+            let compiled = self.in_force.as_ref().map(|(_, compiled)| compiled);
+            let objects = name.iter().zip(compiled).flat_map(|(name, compiled)| compiled.contributors(name));
+            Rejection {
+                objects: objects.collect::<Vec<_>>().join(", "),
+                resource: name.as_ref().map_or_else(|| "without a name".to_owned(), Name::to_string),
+                why: rejected.why.clone(),
+            }
+        })
     }
 
     /// Takes in what the data plane tells by itself: the next statuses know it.

@@ -72,6 +72,12 @@ pub fn compile(graph: &Graph, cluster: &ClusterState) -> Compiled {
 }
 
 impl Compiled {
+    /// The objects that contribute to a resource, e.g. "Gateway shop/public".
+    pub fn contributors(&self, resource: &Name) -> impl Iterator<Item = String> {
+        let objects = self.provenance.iter().filter(|(_, resources)| resources.contains(resource));
+        objects.map(|((kind, name), _)| format!("{kind} {name}"))
+    }
+
     fn put(&mut self, kind: &str, object: &ObjectName, name: String, body: Body) {
         let named = self.snapshot.insert(name, body);
         self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(named);
