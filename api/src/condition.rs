@@ -140,7 +140,7 @@ reasons! {
         BackendNotFound = "BackendNotFound" in [ResolvedRefs],
             "Create the Service or Backend, or correct its name or port.";
         /// A value is valid, and not supported by this release.
-        UnsupportedValue = "UnsupportedValue" in [Accepted],
+        UnsupportedValue = "UnsupportedValue" in [Accepted, PartiallyInvalid],
             "Remove the value, or use what the message offers in its place.";
         /// Addresses of a Gateway cannot be chosen.
         UnsupportedAddress = "UnsupportedAddress" in [Accepted], "Remove `spec.addresses`.";
