@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::sign::CertifiedKey;
 use sallyport_snapshot::v1;
 
 use crate::ip_set::IpSet;
@@ -55,8 +56,17 @@ pub struct Gateway {
 pub struct Tls {
     /// Absent: the listener has no certificate, and refuses every handshake.
     pub config: Option<Arc<ServerConfig>>,
+    /// What `config` shows, in its order.
+    pub keys: Vec<Arc<CertifiedKey>>,
     /// Names of the certificates: listeners with the same may share a connection.
     pub certificates: Arc<[String]>,
+}
+
+impl Tls {
+    /// Refuses every handshake, and keeps the place of those with `certificates`.
+    pub fn without_certificate(certificates: Arc<[String]>) -> Self {
+        Self { config: None, keys: vec![], certificates }
+    }
 }
 
 impl Port {
@@ -136,7 +146,7 @@ impl Listener {
 
     /// The same place with nothing in it: no other listener answers for its host, and handshakes are refused.
     pub fn closed(&self) -> Self {
-        let tls = self.tls.as_ref().map(|tls| Tls { config: None, certificates: Arc::clone(&tls.certificates) });
+        let tls = self.tls.as_ref().map(|tls| Tls::without_certificate(Arc::clone(&tls.certificates)));
         Self {
             name: Arc::clone(&self.name),
             gateway: Arc::clone(&self.gateway),

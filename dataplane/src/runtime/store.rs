@@ -358,7 +358,7 @@ impl Store {
             let last = self.listeners.remove(name);
             let built = match self.body(Kind::Listener, name).as_deref() {
                 Some(Body::Listener(listener)) => {
-                    let built = self.build_listener(name, listener);
+                    let built = self.build_listener(name, listener, last.as_deref());
                     self.note(Kind::Listener, name, built.as_ref().err().cloned());
                     let closed = || self.closed_listener(name, listener).or_else(|| last.map(|last| last.closed()));
                     built.ok().or_else(closed)
@@ -380,12 +380,18 @@ impl Store {
             ports.into_iter().map(|(port, listeners)| (port, Arc::new(Port::new(listeners)))).collect();
     }
 
-    fn build_listener(&self, name: &Arc<str>, listener: &v1::Listener) -> Result<Listener, String> {
+    fn build_listener(
+        &self,
+        name: &Arc<str>,
+        listener: &v1::Listener,
+        last: Option<&Listener>,
+    ) -> Result<Listener, String> {
         let gateway = self
             .gateways
             .get(listener.gateway.as_str())
             .ok_or_else(|| format!("its Gateway {} is not there", listener.gateway))?;
-        let tls = listener.tls.as_ref().map(|tls| self.build_tls(tls)).transpose()?;
+        let last = last.and_then(|last| last.tls.as_ref());
+        let tls = listener.tls.as_ref().map(|tls| self.build_tls(tls, last)).transpose()?;
         let table = RouteTable::build(name, self.routes.values().map(AsRef::as_ref));
         Listener::new(name, listener, Arc::clone(gateway), tls, table)
             .ok_or_else(|| format!("{} is no port", listener.port))
@@ -406,16 +412,22 @@ impl Store {
         let gateway = self.gateways.get(listener.gateway.as_str()).cloned().unwrap_or_else(unread);
         let mut others = self.listeners.values().filter(|one| u32::from(one.port) == listener.port);
         let is_tls = others.next().map_or(listener.tls.is_some(), |other| other.tls.is_some());
-        let tls = is_tls.then(|| Tls { config: None, certificates: Arc::default() });
+        let tls = is_tls.then(|| Tls::without_certificate(Arc::default()));
         Listener::new(name, listener, gateway, tls, RouteTable::default())
     }
 
-    /// Without a certificate the listener stays, and refuses handshakes: no other listener answers for its name.
-    fn build_tls(&self, tls: &v1::ListenerTls) -> Result<Tls, String> {
+    /// Without a certificate the listener stays, and refuses handshakes: no other listener answers for its name. While it shows the
+    /// same certificates the settings stay, and sessions resume.
+    fn build_tls(&self, tls: &v1::ListenerTls, last: Option<&Tls>) -> Result<Tls, String> {
         let held = tls.certificates.iter().filter_map(|name| self.certificates.get(name.as_str()));
         let keys: Vec<_> = held.map(|certificate| Arc::clone(&certificate.key)).collect();
-        let config = if keys.is_empty() { None } else { Some(Arc::new(server_config(keys)?)) };
-        Ok(Tls { config, certificates: tls.certificates.clone().into() })
+        let is_same = |last: &&Tls| last.keys.iter().map(Arc::as_ptr).eq(keys.iter().map(Arc::as_ptr));
+        let config = match last.filter(is_same) {
+            Some(last) => last.config.clone(),
+            None if keys.is_empty() => None,
+            None => Some(Arc::new(server_config(keys.clone())?)),
+        };
+        Ok(Tls { config, keys, certificates: tls.certificates.clone().into() })
     }
 }
 

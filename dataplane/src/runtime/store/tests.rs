@@ -367,3 +367,32 @@ async fn a_backend_is_told_of_until_what_it_lacks_is_there() {
     let runtime = world.spoil(Kind::Endpoints, "shop/pods/80", Some(ready()));
     assert!(runtime.backends["Backend/shop/pods"].target.is_err(), "nobody knows who has these addresses now");
 }
+
+/// A new ticket key would have every caller make a full handshake at each change of any route.
+#[tokio::test]
+async fn the_tls_settings_of_a_listener_stay_until_its_certificates_change() {
+    let certificate = || {
+        let made = rcgen::generate_simple_self_signed(["one.example.com".to_owned()]).unwrap();
+        Body::Certificate(v1::Certificate {
+            chain: vec![made.cert.der().to_vec().into()],
+            private_key: Some(v1::Secret { value: made.signing_key.serialize_der().into() }),
+            ..v1::Certificate::default()
+        })
+    };
+    let (name, tls) = ("shop/public/https", v1::ListenerTls { certificates: vec!["shop/one".into()] });
+    let hostname = "one.example.com".into();
+    let listener = v1::Listener { gateway: GATEWAY.into(), port: 8443, hostname, tls: Some(tls) };
+    let mut world = World::in_force();
+    let config = |runtime: &Runtime| {
+        let listener = runtime.ports[&8443].listener("one.example.com").unwrap();
+        listener.tls.as_ref().unwrap().config.clone()
+    };
+    let first = config(&world.send(vec![("shop/one", certificate()), (name, Body::Listener(listener))])).unwrap();
+    let same = config(&world.send(vec![(ROUTE, route("/other"))])).unwrap();
+    assert!(Arc::ptr_eq(&first, &same));
+    let other = config(&world.send(vec![("shop/one", certificate())])).unwrap();
+    assert!(!Arc::ptr_eq(&first, &other), "it shows another certificate");
+    assert!(config(&world.remove(Kind::Certificate, "shop/one")).is_none(), "it shows none");
+    let again = config(&world.send(vec![("shop/one", certificate())])).unwrap();
+    assert!(!Arc::ptr_eq(&other, &again));
+}
