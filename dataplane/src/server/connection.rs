@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::destination::LastDestination;
 use super::drain::last_call;
-use super::http2::{Followed, Head, Streams, abandoned, field_list_bytes, overdue};
+use super::http2::{Head, Streams, abandoned, field_list_bytes, followed, overdue};
 use super::pace::exchange::{LastTurn, PacedExchanges};
 use super::pace::socket::PacedSocket;
 use super::tls;
@@ -310,7 +310,7 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         async move { Ok::<_, Infallible>(served.await) }
     });
     let head = Rc::<Head>::default();
-    let io = TokioIo::new(Followed::new(stream, &head));
+    let io = TokioIo::new(followed(stream, &head));
     let mut served = std::pin::pin!(builder.serve_connection(io, service));
     tokio::select! {
         biased;

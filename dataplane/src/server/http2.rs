@@ -3,17 +3,15 @@
 
 mod frames;
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::cell::Cell;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncRead;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::io::InspectReader;
 
 use crate::settings::Bounds;
 use frames::Frames;
@@ -130,63 +128,15 @@ impl Head {
     }
 }
 
-/// Bytes of an HTTP/2 connection, followed as they are read.
-pub(super) struct Followed<T> {
-    inner: T,
-    frames: RefCell<Frames>,
-    head: Rc<Head>,
-}
-
-impl<T> Followed<T> {
-    /// Keeps `head` up to date.
-    pub(super) fn new(inner: T, head: &Rc<Head>) -> Self {
-        Self { inner, frames: RefCell::default(), head: Rc::clone(head) }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Followed<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
-        if read.is_ready() {
-            let mut frames = self.frames.borrow_mut();
-            let in_head = frames.advance(buffer.filled().get(before..).unwrap_or_default());
-            self.head.is_open.set(frames.is_open());
-            let began = in_head.then(|| self.head.began.get().unwrap_or_else(Instant::now));
-            self.head.began.set(began);
-        }
-        read
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Followed<T> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
+/// An HTTP/2 connection whose bytes are followed as they are read; `head` is kept up to date.
+pub(super) fn followed<T: AsyncRead>(stream: T, head: &Rc<Head>) -> InspectReader<T, impl FnMut(&[u8]) + use<T>> {
+    let (mut frames, head) = (Frames::default(), Rc::clone(head));
+    InspectReader::new(stream, move |bytes| {
+        let in_head = frames.advance(bytes);
+        head.is_open.set(frames.is_open());
+        let began = in_head.then(|| head.began.get().unwrap_or_else(Instant::now));
+        head.began.set(began);
+    })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
-use super::peer::{Heard, MAX_STREAMS, Peer};
+use super::peer::{MAX_STREAMS, Peer, heard};
 use super::target::{Speech, Target};
 use super::{Purpose, UpstreamFailure};
 use crate::gathered::Gathered;
@@ -121,7 +121,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let peer = Rc::<Peer>::default();
-    let io = TokioIo::new(Heard { inner: stream, peer: Rc::clone(&peer) });
+    let io = TokioIo::new(heard(stream, &peer));
     let handshake = http2_builder().handshake(io).await;
     let (sender, connection) = handshake.map_err(|source| UpstreamFailure::Protocol { address, source })?;
     let connection = Rc::new(RefCell::new(connection));

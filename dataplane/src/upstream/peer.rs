@@ -1,13 +1,11 @@
 //! What is known of the service at the other end of an HTTP/2 connection: whether it says anything, and how much it takes at once.
 
 use std::cell::{Cell, OnceCell};
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncRead;
 use tokio::sync::Notify;
+use tokio_util::io::InspectReader;
 
 /// Exchanges on one connection, however many more the service would take: as many as RFC 9113 (6.5.2) has services take at least.
 pub(super) const MAX_STREAMS: usize = 100;
@@ -109,50 +107,13 @@ impl Drop for Stream {
 }
 
 /// A connection whose peer notes that it is heard.
-pub(super) struct Heard<T> {
-    pub(super) inner: T,
-    pub(super) peer: Rc<Peer>,
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.peer.hear();
+pub(super) fn heard<T: AsyncRead>(stream: T, peer: &Rc<Peer>) -> InspectReader<T, impl FnMut(&[u8]) + use<T>> {
+    let peer = Rc::clone(peer);
+    InspectReader::new(stream, move |bytes| {
+        if !bytes.is_empty() {
+            peer.hear();
         }
-        read
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
+    })
 }
 
 #[cfg(test)]
@@ -180,7 +141,7 @@ mod tests {
     async fn a_service_speaks_when_it_does_and_not_before() {
         let (near, mut far) = tokio::io::duplex(64);
         let peer = Rc::<Peer>::default();
-        let mut heard = Heard { inner: near, peer: Rc::clone(&peer) };
+        let mut heard = heard(near, &peer);
         assert!(timeout(Duration::from_secs(9), peer.speaks()).await.is_err());
         far.write_all(b"x").await.unwrap();
         let (spoken, byte) = tokio::join!(peer.speaks(), heard.read_u8());

@@ -1,13 +1,11 @@
 //! Two connections joined, until they end or nothing has passed for too long.
 
 use std::cell::Cell;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
+use tokio_util::io::InspectReader;
 
 /// For the last bytes to either side, and the word that the tunnel ends.
 const PARTING: Duration = Duration::from_millis(250);
@@ -19,7 +17,8 @@ where
     B: AsyncRead + AsyncWrite + Unpin,
 {
     let heard = Cell::new(Instant::now());
-    let (mut caller, mut service) = (Heard { inner: caller, at: &heard }, Heard { inner: service, at: &heard });
+    let note = |_: &[u8]| heard.set(Instant::now());
+    let (mut caller, mut service) = (InspectReader::new(caller, note), InspectReader::new(service, note));
     tokio::select! {
         _ended = tokio::io::copy_bidirectional(&mut caller, &mut service) => {}
         () = silence(&heard, idle) => {}
@@ -39,42 +38,12 @@ async fn silence(heard: &Cell<Instant>, idle: Duration) {
     }
 }
 
-/// Notes when something has been heard last.
-struct Heard<'a, T> {
-    inner: T,
-    at: &'a Cell<Instant>,
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Heard<'_, T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
-        if read.is_ready() {
-            self.at.set(Instant::now());
-        }
-        read
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<'_, T> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use tokio::io::{AsyncReadExt as _, duplex};
 
     use super::*;
