@@ -27,7 +27,7 @@ use chunk::{ChunkFault, Chunks};
 pub use control::GateControl;
 use head::Framing;
 pub use head::{HeadBounds, Refusal};
-pub(crate) use head::{carries_requests, judge_expectation, judge_method, judge_target};
+pub(crate) use head::{carries_requests, judge_expectation, judge_method, judge_target, members};
 
 /// The method of the request that stands in for a refused one. The gate lets no client send it.
 pub const REFUSED_METHOD: &str = "SALLYPORT-REFUSED";

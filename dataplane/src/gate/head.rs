@@ -153,17 +153,23 @@ pub(crate) fn judge_method(method: &[u8]) -> Result<(), Refusal> {
     if method.is_empty() || method.len() > MAX_METHOD_BYTES || !is_token {
         return Err(malformed("the method is not a token"));
     }
+    // CONNECT asks for a tunnel to anywhere.
     if method == b"CONNECT" || method == super::REFUSED_METHOD.as_bytes() {
         return Err(Refusal::new(Reason::MethodUnsupported, "the method is not served"));
     }
     // Methods are case-sensitive (RFC 9110, 9.1), and rules match them so; services exist that take `post` for POST.
     let in_capitals = |known: &&[u8]| known.eq_ignore_ascii_case(method);
+    if ECHOING_METHODS.iter().any(in_capitals) {
+        return Err(Refusal::new(Reason::MethodNotAllowed, "the answer would show what only the service may see"));
+    }
     if method.iter().any(u8::is_ascii_lowercase) && KNOWN_METHODS.iter().any(in_capitals) {
         return Err(malformed("the method is a known one in small letters"));
     }
     Ok(())
 }
 
+/// To these a service answers with the head that it was sent, and the credential that the gateway put into it.
+const ECHOING_METHODS: [&[u8]; 2] = [b"TRACE", b"TRACK"];
 /// Methods of RFC 9110, 9, and RFC 5789, that rules may name and services are sent.
 const KNOWN_METHODS: [&[u8]; 7] = [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"];
 
@@ -300,8 +306,9 @@ pub(crate) fn carries_requests(protocol: &[u8]) -> bool {
     [&b"h2c"[..], b"h2", b"h3", b"http", b"https", b"tls"].iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
-fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+/// The comma-separated members of a line.
+pub(crate) fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 const TWO_AUTHORIZATIONS: Refusal = Refusal::new(Reason::CredentialAmbiguous, "there are two Authorization fields");

@@ -22,6 +22,7 @@ use super::reflection;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
 use crate::credential::{self, Credential, QueryParameter};
+use crate::gate;
 use crate::path::Query;
 use crate::rejection::{Reason, Rejection};
 use crate::route::filter::{Filter, Rewrite};
@@ -73,14 +74,9 @@ pub(super) async fn forward(
     worker.shared().mark.put(&mut head.headers);
     record.hand_trace_on(&mut head.headers);
     hygiene::join_cookies(&mut head.headers);
-    head.headers.remove(header::EXPECT);
     head.headers.insert(header::HOST, rewritten.host);
     head.uri = target_uri(&head.uri, &rewritten.path, arrival.query.as_deref(), &backend, shown)?;
-    head.version = Version::HTTP_11;
-    if let Some(upgrade) = &upgrade {
-        head.headers.insert(header::UPGRADE, upgrade.to.clone());
-        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    }
+    as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
     let own = credential.and_then(|credential| credential.own_header()).cloned();
@@ -88,42 +84,34 @@ pub(super) async fn forward(
     let mut watch = standing.watched();
     let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
     let terms = terms(&found, target, record, purpose);
-    let mut binds = hygiene::binds_connection(&head.headers, &header::AUTHORIZATION);
+    let binds = hygiene::binds_connection(&head.headers, &header::AUTHORIZATION);
     let asked = Instant::now();
     if record.has_lasted(asked) {
         watch.look().map_err(ended)?;
     }
     let exchange = pin!(ask(worker, target, Request::from_parts(head, body), terms, &mut watch)).await;
-    let Exchange { response, address, mut lease, until } =
+    let Exchange { mut response, address, mut lease, until } =
         exchange.map_err(|rejection| upload.as_ref().and_then(|upload| upload.refusal()).unwrap_or(rejection))?;
     record.upstream(address, asked);
-    binds |= hygiene::binds_connection(response.headers(), &header::WWW_AUTHENTICATE);
-    if binds {
+    if binds || hygiene::binds_connection(response.headers(), &header::WWW_AUTHENTICATE) {
         lease.take();
     }
     if let Some(upload) = &upload {
         record.answering(upload);
     }
-    let (mut response, body) = match (upgrade, response.status()) {
-        (Some(upgrade), StatusCode::SWITCHING_PROTOCOLS) => {
-            if !takes_up(&response, &upgrade) {
-                return Err(Rejection::because(Reason::UpstreamProtocol, "the service switched to a protocol unasked"));
-            }
-            let mut response = response;
-            changes.response(response.headers_mut());
-            let (response, tunnel) = tunnel(worker, connection, upgrade, response, watch);
-            tokio::task::spawn_local(isolation::run(Rc::clone(worker), record.number(), tunnel));
-            return Ok(response);
-        }
-        (_, StatusCode::SWITCHING_PROTOCOLS) => {
-            return Err(Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked"));
-        }
-        _ => split(response),
-    };
-    hygiene::remove_hop_by_hop(response.headers_mut());
     if let Some(Credential::QueryParameter(shown)) = credential {
         reflection::withdraw(response.headers_mut(), shown)?;
     }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let unasked = || Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked");
+        let upgrade = upgrade.filter(|upgrade| takes_up(response.headers(), upgrade)).ok_or_else(unasked)?;
+        changes.response(response.headers_mut());
+        let (response, tunnel) = tunnel(worker, connection, upgrade, response, watch);
+        tokio::task::spawn_local(isolation::run(Rc::clone(worker), record.number(), tunnel));
+        return Ok(response);
+    }
+    let (mut response, body) = split(response);
+    hygiene::remove_hop_by_hop(response.headers_mut());
     changes.response(response.headers_mut());
     watch.until(until);
     Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch)))
@@ -176,13 +164,9 @@ async fn ask(
 }
 
 /// Whether the service switches to what it was asked for (RFC 9110, 7.8).
-fn takes_up(response: &Response<Incoming>, asked: &Upgrade) -> bool {
-    let members = |line: &'_ HeaderValue| -> Vec<Vec<u8>> {
-        line.as_bytes().split(|byte| *byte == b',').map(|one| one.trim_ascii().to_ascii_lowercase()).collect()
-    };
-    let asked = members(&asked.to);
-    let taken = response.headers().get(header::UPGRADE).map(members).unwrap_or_default();
-    !taken.is_empty() && taken.iter().all(|one| asked.contains(one))
+fn takes_up(answer: &HeaderMap, asked: &Upgrade) -> bool {
+    let is_asked = |taken: &[u8]| gate::members(asked.to.as_bytes()).any(|member| member.eq_ignore_ascii_case(taken));
+    answer.contains_key(header::UPGRADE) && hygiene::members(answer, &header::UPGRADE).all(is_asked)
 }
 
 /// Head and body. What the gateway speaks to the caller is its own affair (RFC 9110, 6.2), whatever version the service answers in.
@@ -190,6 +174,16 @@ fn split(response: Response<Incoming>) -> (Response<()>, Incoming) {
     let (mut head, body) = response.into_parts();
     head.version = Version::HTTP_11;
     (Response::from_parts(head, ()), body)
+}
+
+/// What belongs to one connection, as the connection to the service begins with it.
+fn as_the_next_hop_reads_it(head: &mut http::request::Parts, upgrade: Option<&Upgrade>) {
+    head.headers.remove(header::EXPECT);
+    head.version = Version::HTTP_11;
+    if let Some(upgrade) = upgrade {
+        head.headers.insert(header::UPGRADE, upgrade.to.clone());
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
 }
 
 /// A route's times (GEP-1742) beat the Backend's, which is for the head of the response alone.

@@ -4,6 +4,8 @@ use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use crate::gate;
+
 /// Fields that belong to one connection (RFC 9110, 7.6.1), besides those that `Connection` names.
 fn is_hop_by_hop(name: &str) -> bool {
     // Asked for each field of each message: most are told by their first letter.
@@ -185,7 +187,7 @@ static NEVER_TRAILERS: [HeaderName; 14] = [
 /// no other member of its line.
 pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
-    lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+    lines.flat_map(gate::members)
 }
 
 /// Equal once dash and underscore are the same; header names are lower case already.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 
 use crate::gate::REFUSED_METHOD;
@@ -30,10 +30,9 @@ impl Arrival {
         if request.method().as_str() == REFUSED_METHOD {
             return Err(connection.refusal());
         }
-        judge_method(request.method())?;
         if request.version() == Version::HTTP_2 {
             connection.judge_http2(request)?;
-            judge_http2(request)?;
+            judge_http2(request.headers())?;
         }
         let raw = raw_authority(request)?;
         let destination = connection.last_destination.of(raw).map_err(|fault| malformed(fault.to_string()))?;
@@ -65,34 +64,11 @@ impl Arrival {
     }
 }
 
-/// CONNECT asks for a tunnel to anywhere. TRACE, and what some servers know it by, has the service answer with the head that it was
-/// sent: with the credential that the gateway put into it.
-fn judge_method(method: &Method) -> Result<(), Rejection> {
-    let is = |name: &str| method.as_str().eq_ignore_ascii_case(name);
-    if method == Method::CONNECT {
-        return Err(Rejection::because(Reason::MethodUnsupported, "the method is not served"));
-    }
-    if is("TRACE") || is("TRACK") {
-        return Err(Rejection::because(
-            Reason::MethodNotAllowed,
-            "the answer would show what only the service may see",
-        ));
-    }
-    Ok(())
-}
-
-/// The checks that the gate makes of HTTP/1, where HTTP/2's own framing does not make them.
-fn judge_http2(request: &Request<Incoming>) -> Result<(), Rejection> {
-    let headers = request.headers();
+/// What the gate finds in the lines of a head over HTTP/1: over HTTP/2 there are none.
+fn judge_http2(headers: &HeaderMap) -> Result<(), Rejection> {
     // RFC 9113, 8.2.1. A service that is spoken to in HTTP/1 would read the value without them, and another one than was judged.
     if headers.values().any(|value| is_padded(value.as_bytes())) {
         return Err(malformed("a field value begins or ends with a space".to_owned()));
-    }
-    if request.uri().path() == "*" && request.method() != Method::OPTIONS {
-        return Err(malformed("only OPTIONS asks about the whole host".to_owned()));
-    }
-    if headers.get(header::EXPECT).is_some_and(|expected| !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Err(Rejection::because(Reason::ExpectationUnknown, "Expect is not 100-continue"));
     }
     if headers.get_all(header::AUTHORIZATION).into_iter().count() > 1 {
         return Err(Rejection::of_two_authorizations("there are two Authorization fields"));

@@ -4,6 +4,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::gate;
 use crate::rejection::{Reason, Rejection};
 
 const FIELD: HeaderName = HeaderName::from_static("cdn-loop");
@@ -20,7 +21,7 @@ impl Mark {
 
     /// Refuses what has been here before.
     pub(super) fn refuse_own(&self, headers: &HeaderMap) -> Result<(), Rejection> {
-        let is_own = |line: &HeaderValue| line.as_bytes().split(|byte| *byte == b',').any(|one| self.is_named(one));
+        let is_own = |line: &HeaderValue| gate::members(line.as_bytes()).any(|one| self.is_named(one));
         if headers.get_all(FIELD).into_iter().any(is_own) {
             return Err(Rejection::because(
                 Reason::LoopDetected,
