@@ -40,7 +40,7 @@ struct Arguments {
     /// Two blocks of one second: minutes instead of a quarter of an hour, and figures to match
     #[arg(long, conflicts_with_all = ["blocks", "seconds"])]
     quick: bool,
-    /// Only cases whose name begins so
+    /// Only cases whose name begins so; `memory` for the gateways at rest alone
     #[arg(long, default_value = "")]
     only: String,
     /// Where the results are written
@@ -52,18 +52,22 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let extent = arguments.extent();
     let machine = machine::describe(arguments.envoy.as_deref());
-    let bench = Bench::new(arguments.sallyport, arguments.envoy)?;
+    let bench = Bench::new(arguments.sallyport.clone(), arguments.envoy.clone())?;
     let mut outcomes = Vec::new();
     for case in Case::ALL.iter().filter(|case| case.name.starts_with(&arguments.only)) {
         let outcome = block::measure(&bench, case, extent)?;
         println!("{}", report::rows(&outcome));
         outcomes.push(outcome);
     }
-    let memory = if arguments.only.is_empty() { memory::measure(&bench)? } else { Vec::new() };
+    let memory = if arguments.measures_memory() { memory::measure(&bench)? } else { Vec::new() };
     report::write(&arguments.results, &Report { machine, outcomes, memory })
 }
 
 impl Arguments {
+    fn measures_memory(&self) -> bool {
+        ["", "memory"].contains(&self.only.as_str())
+    }
+
     fn extent(&self) -> Extent {
         if self.quick {
             return Extent { blocks: 2, seconds: 1 };
