@@ -10,7 +10,7 @@ use crate::kit::frames::{
     SETTINGS, WINDOW_UPDATE, WITH_PRIORITY, frame, head, indexed, remembered,
 };
 use crate::kit::gateway::Gateway;
-use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route};
+use crate::kit::manifest::{GATEWAY, OPEN, backend, gateway_with, policy, route};
 use crate::kit::process::Process;
 use crate::kit::service::Service;
 
@@ -402,6 +402,36 @@ async fn flooded(flood: Flood) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_that_costs_ends_its_connection_and_nobody_elses(#[case] flood: Flood) {
     assert!(flooded(flood).await, "the connection stands");
+}
+
+/// A caller that takes its requests back one after the other, each when it has reached the service; also one that does not hear that its
+/// connection ends.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_are_taken_back_end_their_connection(#[values(false, true)] after_goodbye: bool) {
+    let service = Service::start().await;
+    let bounds = gateway_with("{bounds: {idleTimeout: 60s, headerTimeout: 300ms}}");
+    let gateway = Gateway::start(&all_to(&service, "HTTP11").replace(GATEWAY, &bounds)).await;
+    let upload = head(&[(":method", "POST"), SCHEME, AUTHORITY, PATH, ("content-length", "9")]);
+    let mut frames = Frames::open(gateway.http(), &[]).await;
+    // Requests under way keep the connection; a head that does not end brings the goodbye about.
+    assert!(frames.send(&frame(HEADERS, END_HEADERS, 1, &upload)).await);
+    if after_goodbye {
+        assert!(frames.send(&frame(HEADERS, END_STREAM, 3, &head(&with(PATH)))).await);
+        assert_eq!(frames.goodbye().await, Some(0));
+        assert!(frames.send(&frame(CONTINUATION, END_HEADERS, 3, &[])).await);
+    }
+    let mut taken_back = 0;
+    for stream in (5..).step_by(2).take(1_000) {
+        let is_taken = frames.send(&frame(HEADERS, END_HEADERS, stream, &upload)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if !is_taken || !frames.send(&frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())).await {
+            break;
+        }
+        taken_back += 1;
+    }
+    assert!((500..900).contains(&taken_back), "{taken_back}");
+    assert_eq!(send(gateway.http(), get("/200", &[])).await.status, 200, "others are served");
 }
 
 /// What is answered with as little as it costs to send may go on; the gateway gathers none of it.

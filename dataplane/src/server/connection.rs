@@ -320,7 +320,10 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         () = overdue(bounds, &connection.streams, &head) => {}
     }
     served.as_mut().graceful_shutdown();
+    // Until the caller has heard of it, it may begin streams; and it need not say that it has.
     tokio::select! {
+        biased;
+        () = connection.streams.abused() => {}
         _ended = served => {}
         () = abandoned(&connection.streams) => {}
     }

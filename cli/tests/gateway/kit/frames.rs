@@ -109,6 +109,19 @@ impl Frames {
         tokio::time::timeout(PATIENCE, self.awaited(stream)).await.unwrap_or(Outcome::Silence)
     }
 
+    /// Waits until the gateway says that the connection ends, and with which code; it may go on saying other things.
+    pub async fn goodbye(&mut self) -> Option<u32> {
+        let said = async {
+            while let Some((kind, _, payload)) = self.next().await {
+                if kind == GOAWAY {
+                    return Some(code(&payload[4..]));
+                }
+            }
+            None
+        };
+        tokio::time::timeout(PATIENCE, said).await.ok().flatten()
+    }
+
     async fn awaited(&mut self, stream: u32) -> Outcome {
         loop {
             let Some((kind, of, payload)) = self.next().await else { return Outcome::Closed };
