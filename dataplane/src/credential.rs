@@ -28,6 +28,9 @@ pub enum Credential {
 /// The shortest secret that is looked for by itself; a shorter one would be found in what has nothing to do with it.
 const MIN_TELLING_BYTES: usize = 8;
 
+/// How often a value may have been percent-encoded; an address in an address in an address has been three times.
+const MAX_ENCODINGS: usize = 6;
+
 /// A query parameter ready to be written.
 pub struct QueryParameter {
     /// As it is compared with the caller's parameters.
@@ -51,10 +54,29 @@ impl QueryParameter {
         Self { name: name.into(), pair, telling: Zeroizing::new(telling) }
     }
 
-    /// Whether `bytes` give the secret away, percent-encoded or not.
+    /// Whether `bytes` give the secret away, as it is or percent-encoded, also several times over: a service that carries the address
+    /// that it was asked for in a parameter of its own encodes what is encoded already. What is still encoded after
+    /// [`MAX_ENCODINGS`] hides something.
     pub fn is_in(&self, bytes: &[u8]) -> bool {
-        let found = |bytes: &[u8]| memchr::memmem::find(bytes, &self.telling).is_some();
-        found(bytes) || found(&Cow::from(percent_encoding::percent_decode(bytes)))
+        let mut text = Cow::Borrowed(bytes);
+        for _ in 0..=MAX_ENCODINGS {
+            if self.is_plainly_in(&text) {
+                return true;
+            }
+            let decoded = Cow::from(percent_encoding::percent_decode(&text)).into_owned();
+            if decoded == *text {
+                return false;
+            }
+            text = Cow::Owned(decoded);
+        }
+        true
+    }
+
+    fn is_plainly_in(&self, text: &[u8]) -> bool {
+        let found = |text: &[u8]| memchr::memmem::find(text, &self.telling).is_some();
+        // Forms write a space as a plus sign.
+        let spaced = || text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect::<Vec<_>>();
+        found(text) || (text.contains(&b'+') && found(&spaced()))
     }
 }
 

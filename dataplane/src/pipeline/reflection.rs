@@ -80,11 +80,16 @@ mod tests {
             ("link", "</next?api%20key=s%26cret%2Fvalue>; rel=next"),
             ("refresh", "0; url=/?api key=s&cret/value"),
             ("x-asked", "%73%26cret%2Fvalue"),
+            ("location", "/login?next=/dir%3Fapi%2520key%3Ds%2526cret%252Fvalue"),
+            ("location", "/?to=%2Flogin%3Fnext%3D%2Fdir%253Fkey%253Ds%252526cret%25252Fvalue"),
+            ("x-asked", "%2525252525252525252541"),
         ] {
             let refused = answered(name, value).unwrap_err();
             assert_eq!(refused.reason, Reason::CredentialReflected, "{name}: {value}");
             assert!(!refused.origin.message.contains("cret/"), "{}", refused.origin.message);
         }
-        assert!(answered("link", "</next>; rel=next").is_ok());
+        for value in ["</next>; rel=next", "</a?to=%2Fdir%3Fq%3D100%2525>; rel=next", "100%"] {
+            assert!(answered("link", value).is_ok(), "{value}");
+        }
     }
 }
