@@ -100,6 +100,10 @@ async fn a_request_says_its_path_and_method_once() {
         ("x-forwarded-prefix", "/admin"),
         ("x-ssl-client-s-dn", "CN=root"),
         ("x-arr-clientcert", "MII"),
+        ("x-amzn-mtls-clientcert", "MII"),
+        ("x-amzn-mtls-clientcert-subject", "CN=root"),
+        ("x-tls-client-subject", "CN=root"),
+        ("x-forwarded-tls-client-cert-info", "CN=root"),
         ("x-kept", "1"),
     ];
     assert_eq!(send(gateway.http(), get("/orders", &sent)).await.verdict(), "200");

@@ -52,7 +52,16 @@ static NEVER_FORWARDED: [&str; 18] = [
 ];
 
 /// What begins so tells of a client's certificate as well.
-static NEVER_FORWARDED_FAMILIES: [&str; 3] = ["ssl-client-", "x-ssl-client-", "x-client-cert-"];
+/// (Traefik's and AWS's among them).
+static NEVER_FORWARDED_FAMILIES: [&str; 7] = [
+    "ssl-client-",
+    "x-amzn-mtls-clientcert",
+    "x-client-cert-",
+    "x-forwarded-ssl-client-",
+    "x-forwarded-tls-client-",
+    "x-ssl-client-",
+    "x-tls-client-",
+];
 
 /// Whether the field called `name` reaches no service, in any spelling that a service may read.
 fn is_never_forwarded(name: &str) -> bool {
