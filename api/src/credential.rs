@@ -46,8 +46,8 @@ pub struct BasicCredential {
 pub struct HeaderCredential {
     /// Name of the header. The caller's own header of that name never reaches the service.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$"))]
-    #[x_kube(validation = Rule::new("!(self.lowerAscii() in ['host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive'])")
-        .message("Host, Connection and framing headers cannot carry a credential; name another header"))]
+    #[x_kube(validation = Rule::new("!(self.lowerAscii() in ['host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','expect','cdn-loop','traceparent','tracestate'])")
+        .message("Host, Connection, Expect, CDN-Loop, trace and framing headers cannot carry a credential; name another header"))]
     pub name: String,
     /// Put in front of the secret, for example `"Bearer "`. Default: nothing.
     #[serde(default)]
