@@ -54,7 +54,9 @@ pub(super) fn closed(
     for (at, form) in listed.into_iter().flatten().enumerate() {
         let port = form["port"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
         match (port.map(u32::from), hostname(form, &format!("spec.listeners[{at}]"), wrong)) {
-            (Some(port), Some(hostname)) => listeners.push(listener(at, form, port, hostname, why)),
+            (Some(port), Some(hostname)) => {
+                listeners.push(listener(own_name(at, form, &listeners), form, port, hostname, why))
+            }
             (Some(port), None) => drop(untold.ports.insert(port)),
             (None, _) => untold.everywhere = true,
         }
@@ -86,16 +88,24 @@ fn hostname(form: &Value, field: &str, wrong: &[FieldProblem]) -> Option<String>
     }
 }
 
-fn listener(at: usize, form: &Value, port: u32, hostname: String, why: &Problem) -> ListenerNode {
+/// Two listeners of one name are what may be wrong: each keeps its hostname.
+fn own_name(at: usize, form: &Value, before: &[ListenerNode]) -> String {
+    let stated = form["name"].as_str().filter(|name| before.iter().all(|one| one.name != **name));
+    stated.map_or_else(|| format!("{at} (without a name of its own)"), str::to_owned)
+}
+
+fn listener(name: String, form: &Value, port: u32, hostname: String, why: &Problem) -> ListenerNode {
     let is_tls = form["protocol"] == "HTTPS";
+    // Where the protocol is what is wrong, it takes the port from nobody, and its hostname stays closed among theirs.
+    let is_told = is_tls || form["protocol"] == "HTTP";
     ListenerNode {
-        name: form["name"].as_str().map_or_else(|| at.to_string(), str::to_owned),
+        name,
         port,
         hostname,
         tls: is_tls.then(BTreeMap::new),
         kinds: vec![],
         namespaces: Namespaces::Same,
-        standing: Standing::Holds { is_tls },
+        standing: if is_told { Standing::Holds { is_tls } } else { Standing::SetAside },
         problems: vec![why.clone()],
     }
 }
