@@ -44,6 +44,10 @@ pub struct Rejection {
 /// Objects as they were in force before, by kind and name.
 type Before<'a> = BTreeMap<(ObjectKind, &'a ObjectName), &'a LoadedObject>;
 
+/// Without them requests are refused that were not before, and never the other way: whoever deletes one revokes something, and need not
+/// wait until other files can be read.
+const CLOSING_WHEN_ABSENT: [ObjectKind; 3] = [ObjectKind::Subscription, ObjectKind::Product, ObjectKind::Secret];
+
 /// Why a file keeps what it held.
 const UNREADABLE: &str = "the file cannot be read";
 const EMPTY: &str = "the file is empty, as one is while it is written (to take its objects away, delete it, or say `kind: List` with `items: []`)";
@@ -111,7 +115,10 @@ impl State {
         {
             let here = self.objects();
             for object in before.into_values().flatten() {
-                if !object.is_derived() && !here.contains_key(&(object.kind, &object.name)) {
+                if !object.is_derived()
+                    && !CLOSING_WHEN_ABSENT.contains(&object.kind)
+                    && !here.contains_key(&(object.kind, &object.name))
+                {
                     missing.entry(object.file().to_owned()).or_default().push(object);
                 }
             }

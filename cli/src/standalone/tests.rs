@@ -146,6 +146,25 @@ fn what_cannot_be_read_keeps_everything_below_it() {
 }
 
 #[test]
+fn what_is_revoked_is_not_kept_while_another_file_cannot_be_read() {
+    let secret = "{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: shop}, stringData: {primary: k}}";
+    let product = "{apiVersion: sallyport.dev/v1alpha1, kind: Product, metadata: {name: p, namespace: shop}, spec: {apis: [{kind: HTTPRoute, name: all}]}}";
+    let subscription = "{apiVersion: sallyport.dev/v1alpha1, kind: Subscription, metadata: {name: s, namespace: shop}, spec: {scope: {product: {name: p}}, keys: {secretName: s}}}";
+    let mut folder = Folder::with(&[("s.yaml", secret), ("p.yaml", product), ("c.yaml", subscription)]);
+    let held = |folder: &Folder| {
+        let cluster = folder.state.cluster();
+        [cluster.secrets.len(), cluster.products.len(), cluster.subscriptions.len()]
+    };
+    assert_eq!(held(&folder), [1, 1, 1]);
+    folder.write("broken.yaml", "kind: [");
+    assert_eq!(held(&folder), [1, 1, 1]);
+    for (file, left) in [("c.yaml", [1, 1, 0]), ("p.yaml", [1, 0, 0]), ("s.yaml", [0, 0, 0])] {
+        folder.remove(file);
+        assert_eq!(held(&folder), left, "{file}");
+    }
+}
+
+#[test]
 fn an_object_that_is_not_valid_keeps_its_last_valid_form_beside_others_that_change() {
     let both = format!("{GOOD}---\n{OTHER}");
     let mut folder = Folder::with(&[("a.yaml", &both)]);
