@@ -63,10 +63,8 @@ impl QueryParameter {
             if self.is_plainly_in(&text) {
                 return true;
             }
-            let decoded = Cow::from(percent_encoding::percent_decode(&text)).into_owned();
-            if decoded == *text {
-                return false;
-            }
+            // Borrowed: nothing was encoded.
+            let Cow::Owned(decoded) = Cow::from(percent_encoding::percent_decode(&text)) else { return false };
             text = Cow::Owned(decoded);
         }
         true
