@@ -5,8 +5,12 @@ use regex::bytes::{Regex, RegexBuilder};
 
 /// Bytes that the program of one expression may take.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Bytes that the programs of all expressions of one route may take together: eight of the greatest, or thousands of plain ones.
+/// Bytes that the programs of all expressions of one route may take together: eight of the greatest, or thousands of plain ones. What
+/// matching by them takes besides, on each thread that matches, is [`CACHE_SHARE`] times as much at most.
 pub const MAX_ROUTE_BYTES: usize = 8 * MAX_BYTES;
+/// An expression's states are made while it is matched, and kept. With room for this many times its program a plain one keeps all of
+/// its states; one with more of them makes some anew, or is matched in slower ways, in time that is linear all the same.
+pub const CACHE_SHARE: usize = 3;
 /// What is tried first, and doubled until the program fits: an expression costs at most twice what it needs.
 const LEAST_BYTES: usize = 1 << 12;
 
@@ -57,7 +61,7 @@ pub fn compile(text: &str) -> Result<(Regex, usize), Refused> {
     let anchored = format!("^(?:{text})$");
     let mut bytes = LEAST_BYTES;
     loop {
-        match RegexBuilder::new(&anchored).size_limit(bytes).build() {
+        match RegexBuilder::new(&anchored).size_limit(bytes).dfa_size_limit(bytes * CACHE_SHARE).build() {
             Ok(expression) => return Ok((expression, bytes)),
             Err(Error::CompiledTooBig(_)) if bytes < MAX_BYTES => bytes = bytes.saturating_mul(2),
             Err(error) => return Err(Refused { why: because(&error), bytes }),
