@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::cluster::{Object, ObjectKind, ObjectName};
+use crate::cluster::{FieldProblem, Object, ObjectKind, ObjectName, Stored, Undecodable};
 use identity::{Identity, identify};
 use located::{Document, Place, Places, Refusal};
 
@@ -161,6 +161,24 @@ impl LoadedObject {
     /// Whether it stands in no file, but closes what an object of a file speaks of ([`Self::closing_beside`]).
     pub fn is_derived(&self) -> bool {
         self.is_derived
+    }
+
+    /// The object as one of which nobody can tell what it says, because of `why`: it lets in nothing more than if it were not there, and
+    /// what it would guard stays guarded. `None` of a kind that is not kept in this way.
+    pub fn untold(&self, why: &str) -> Option<Self> {
+        if self.kind != ObjectKind::ReferenceGrant {
+            return None;
+        }
+        let problem = FieldProblem { field: "metadata.name".to_owned(), message: why.to_owned() };
+        let untold = Undecodable {
+            created_ms: None,
+            generation: None,
+            labels: BTreeMap::new(),
+            raw: Value::Null,
+            problems: vec![problem],
+        };
+        let object = Object::ReferenceGrant(Stored::Undecodable(Arc::new(untold)));
+        Some(Self { kind: self.kind, name: self.name.clone(), object, source: self.source.clone(), is_derived: false })
     }
 
     /// What an API server would refuse of this form because of the one before it.

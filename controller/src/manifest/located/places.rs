@@ -10,9 +10,17 @@ pub(in crate::manifest) struct Place {
     pub(in crate::manifest) column: u32,
 }
 
-/// The nodes of a document, each before those within it; the document itself is the first.
+/// The places in a document, or in an item of a list: all items of one list share its nodes.
 #[derive(Clone, Default)]
-pub(in crate::manifest) struct Places(Vec<Node>);
+pub(in crate::manifest) struct Places {
+    nodes: Arc<Vec<Node>>,
+    /// What the places are within.
+    root: usize,
+}
+
+/// The nodes of a document while it is being read, each before those within it; the document itself is the first.
+#[derive(Default)]
+pub(super) struct Growing(Vec<Node>);
 
 #[derive(Clone)]
 struct Node {
@@ -23,7 +31,7 @@ struct Node {
     span: u32,
 }
 
-impl Places {
+impl Growing {
     /// Adds a node, which is open until [`Self::close`]; where it is.
     pub(super) fn open(&mut self, name: Option<Arc<str>>, place: Place) -> usize {
         self.0.push(Node { name, place, span: 1 });
@@ -38,40 +46,45 @@ impl Places {
         }
     }
 
-    pub(in crate::manifest) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
+    pub(super) fn grown(self) -> Places {
+        Places { nodes: Arc::new(self.0), root: 0 }
+    }
+}
+
+impl Places {
     /// Where `field` stands, or the nearest field around it. `None` if nothing is known.
     pub(in crate::manifest) fn nearest(&self, field: &str) -> Option<Place> {
-        let (mut at, mut rest) = (0, field);
+        let (mut at, mut rest) = (self.root, field);
         while let Some((within, more)) = self.step(at, rest) {
             (at, rest) = (within, more);
         }
-        self.0.get(at).map(|node| node.place)
+        self.nodes.get(at).map(|node| node.place)
     }
 
     /// Where exactly `field` stands.
     pub(super) fn of_member(&self, field: &str) -> Option<Place> {
-        self.member(0, field).and_then(|at| self.0.get(at)).map(|node| node.place)
+        self.member(self.root, field).and_then(|at| self.nodes.get(at)).map(|node| node.place)
     }
 
     /// The places within each entry of the list `field` of the document.
     pub(super) fn of_entries(&self, field: &str) -> impl Iterator<Item = Self> {
-        let list = self.member(0, field).into_iter();
-        list.flat_map(|list| self.within(list))
-            .map(|at| Self(self.0.get(at..self.after(at)).unwrap_or_default().to_vec()))
+        let list = self.member(self.root, field).into_iter();
+        list.flat_map(|list| self.within(list)).map(|root| Self { nodes: Arc::clone(&self.nodes), root })
     }
 
     /// One name or one number further along `rest`; what is left of it then.
     fn step<'a>(&self, at: usize, rest: &'a str) -> Option<(usize, &'a str)> {
         if let Some((number, more)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             let entry = self.within(at).nth(number.parse().ok()?)?;
-            return self.0.get(entry)?.name.is_none().then_some((entry, more));
+            return self.nodes.get(entry)?.name.is_none().then_some((entry, more));
         }
         let rest = rest.strip_prefix('.').unwrap_or(rest);
         let named = self.within(at).filter_map(|member| {
-            let name = self.0.get(member)?.name.as_deref()?;
+            let name = self.nodes.get(member)?.name.as_deref()?;
             let more = rest.strip_prefix(name).filter(|more| more.is_empty() || more.starts_with(['.', '[']))?;
             (!name.is_empty()).then_some((member, more))
         });
@@ -80,7 +93,7 @@ impl Places {
     }
 
     fn member(&self, at: usize, name: &str) -> Option<usize> {
-        self.within(at).find(|member| self.0.get(*member).is_some_and(|node| node.name.as_deref() == Some(name)))
+        self.within(at).find(|member| self.nodes.get(*member).is_some_and(|node| node.name.as_deref() == Some(name)))
     }
 
     /// The nodes directly within one.
@@ -91,7 +104,7 @@ impl Places {
 
     /// The first node that is not within one.
     fn after(&self, at: usize) -> usize {
-        at + self.0.get(at).map_or(1, |node| node.span as usize)
+        at + self.nodes.get(at).map_or(1, |node| node.span as usize)
     }
 }
 
@@ -145,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn lists_in_lists_share_the_places_of_the_document() {
+        let text = format!("{}{{a: 1}}{}", "{apiVersion: v1, kind: List, items: [7, ".repeat(30), "]}".repeat(30));
+        let items = items(documents(&text).next().unwrap().ok().unwrap()).ok().unwrap();
+        assert_eq!(items.len(), 31);
+        assert!(items.iter().all(|item| Arc::ptr_eq(&item.places.nodes, &items[0].places.nodes)));
+        let Some(Place { column, .. }) = items[30].places.nearest("a") else { panic!("it has no place") };
+        assert_eq!(text.find("a: 1"), Some(column as usize - 1));
+    }
+
+    #[test]
     fn they_take_as_much_memory_as_the_document_however_long_the_way_to_them_is() {
         let names = "x".repeat(1000);
         let long = format!(
@@ -154,8 +177,8 @@ mod tests {
             "}".repeat(60)
         );
         let places = places(&long);
-        let of_names: usize = places.0.iter().filter_map(|node| node.name.as_deref()).map(str::len).sum();
-        let bytes = places.0.len() * size_of::<Node>() + of_names;
-        assert!(places.len() > 10_000 && bytes < 20 * long.len(), "{bytes} for {}", long.len());
+        let of_names: usize = places.nodes.iter().filter_map(|node| node.name.as_deref()).map(str::len).sum();
+        let bytes = places.nodes.len() * size_of::<Node>() + of_names;
+        assert!(places.nodes.len() > 10_000 && bytes < 20 * long.len(), "{bytes} for {}", long.len());
     }
 }

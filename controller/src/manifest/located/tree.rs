@@ -8,7 +8,8 @@ use saphyr::Scalar;
 use saphyr_parser::{Event, ScalarStyle, Tag};
 use serde_json::{Map, Value};
 
-use super::{Document, MAX_FILE_BYTES, Place, Places, Refusal};
+use super::places::Growing;
+use super::{Document, MAX_FILE_BYTES, Place, Refusal};
 
 /// Nesting beyond this is no manifest.
 const MAX_DEPTH: usize = 64;
@@ -25,7 +26,7 @@ const NODE_BYTES: usize = 64;
 #[derive(Default)]
 pub(super) struct Tree {
     open: Vec<Open>,
-    places: Places,
+    places: Growing,
     /// Names of fields: few are used many times.
     names: BTreeSet<Arc<str>>,
     start: Option<Place>,
@@ -81,7 +82,7 @@ impl Tree {
         self.anchors.clear();
         Document {
             value: self.root.take().unwrap_or_default(),
-            places: std::mem::take(&mut self.places),
+            places: std::mem::take(&mut self.places).grown(),
             start: self.start.take().unwrap_or(place),
         }
     }
