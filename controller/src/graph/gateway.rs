@@ -214,6 +214,14 @@ fn node(
     }
 }
 
+impl GatewayNode {
+    /// Whether some listener can answer.
+    pub fn serves(&self) -> bool {
+        let is_closed = |one: &ListenerNode| one.tls.as_ref().is_some_and(BTreeMap::is_empty);
+        self.listeners.iter().any(|one| one.serves() && !is_closed(one))
+    }
+}
+
 impl ListenerNode {
     /// Whether it is there for its routes.
     pub fn serves(&self) -> bool {

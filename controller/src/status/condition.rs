@@ -59,17 +59,25 @@ pub(super) fn first_of(kind: ConditionType, fine: Reason, problems: &[&Problem])
 /// True only when every data plane has acknowledged every resource that the object has a share in, and there is one.
 pub(super) fn programmed(view: View<'_>, kind: &str, name: &ObjectName) -> Condition {
     let resources = view.compiled.provenance.get(&(kind.to_owned(), name.clone()));
-    if !resources.into_iter().flatten().any(|resource| enforces(kind, resource)) {
-        let message = "it is in force nowhere: nothing that is served has a share of it";
-        return condition(ConditionType::Programmed, false, Reason::NotInForce, message);
+    if !resources.into_iter().flatten().any(|resource| enforces(view, kind, resource)) {
+        return in_force_nowhere();
     }
     acknowledged(view, || resources.into_iter().flatten())
 }
 
-/// Keys and credentials that a policy brings along enforce nothing by themselves; what a route closes, it does not serve.
-fn enforces(kind: &str, resource: &Name) -> bool {
+/// Nobody can bring what it says about.
+pub(super) fn in_force_nowhere() -> Condition {
+    let message = "it is in force nowhere: nothing that is served has a share of it";
+    condition(ConditionType::Programmed, false, Reason::NotInForce, message)
+}
+
+/// Keys and credentials that a policy brings along enforce nothing by themselves; what a route closes, it does not serve, nor does a
+/// Gateway whose listeners only keep their hostnames.
+fn enforces(view: View<'_>, kind: &str, resource: &Name) -> bool {
+    let is_served =
+        || view.graph.gateways.iter().any(|(name, node)| node.serves() && *resource.name == *name.to_string());
     match kind {
-        "ApiPolicy" => matches!(resource.kind, Kind::Policy | Kind::Gateway),
+        "ApiPolicy" => resource.kind == Kind::Policy || resource.kind == Kind::Gateway && is_served(),
         "HTTPRoute" | "GRPCRoute" => resource.kind == Kind::Route && !is_closing(resource),
         _ => true,
     }

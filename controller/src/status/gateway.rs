@@ -16,6 +16,9 @@ use crate::graph::gateway::{GatewayNode, ListenerNode};
 use crate::graph::policy::Targets;
 use crate::problem::Problem;
 
+/// What is said where nothing can be in force, and why stands elsewhere.
+const SEE_OTHERS: &str = "see the other conditions";
+
 /// What a listener is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,7 +65,11 @@ pub(super) fn plan(
     gateway: &GatewayNode,
 ) -> ObjectStatus {
     let listeners: Vec<_> = gateway.listeners.iter().map(|one| listener(view, attached, name, one)).collect();
-    let programmed = programmed(view, "Gateway", name);
+    let programmed = if gateway.serves() {
+        programmed(view, "Gateway", name)
+    } else {
+        condition(ConditionType::Programmed, false, Reason::Invalid, SEE_OTHERS)
+    };
     let conditions = [accepted(gateway), programmed].into_iter().chain(policies_on(view, name)).collect();
     ObjectStatus { conditions, listeners, ..named("Gateway", name, gateway.generation) }
 }
@@ -72,15 +79,13 @@ fn accepted(gateway: &GatewayNode) -> Condition {
     let problems: Vec<_> = gateway.problems.iter().collect();
     let of_itself = first_of(ConditionType::Accepted, Reason::Accepted, &problems);
     let broken = gateway.listeners.iter().filter(|listener| !listener.problems.is_empty()).count();
-    let is_closed = |one: &ListenerNode| one.tls.as_ref().is_some_and(BTreeMap::is_empty);
-    let serving = gateway.listeners.iter().any(|one| one.serves() && !is_closed(one));
     let of_itself = if of_itself.status { with_ignored(of_itself, gateway) } else { of_itself };
     match (of_itself.status, broken) {
         (false, _) | (true, 0) => of_itself,
         (true, _) => {
             let message =
                 format!("{broken} of {} listeners are not valid; see their conditions", gateway.listeners.len());
-            condition(ConditionType::Accepted, serving, Reason::ListenersNotValid, &message)
+            condition(ConditionType::Accepted, gateway.serves(), Reason::ListenersNotValid, &message)
         }
     }
 }
@@ -133,7 +138,7 @@ fn conditions(view: View<'_>, gateway: &ObjectName, listener: &ListenerNode) -> 
         .chain([Name::new(Kind::Listener, format!("{gateway}/{}", listener.name))])
         .collect();
     let programmed = match listener.problems.first() {
-        Some(_) => condition(ConditionType::Programmed, false, Reason::Invalid, "see the other conditions"),
+        Some(_) => condition(ConditionType::Programmed, false, Reason::Invalid, SEE_OTHERS),
         None => acknowledged(view, || resources.iter()),
     };
     vec![

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::condition::{ConditionType, Reason};
 
-use super::condition::{Condition, condition, of_problems, programmed};
+use super::condition::{Condition, condition, in_force_nowhere, of_problems, programmed};
 use super::policy::affected;
 use super::{ObjectStatus, View, named};
 use crate::cluster::ObjectName;
@@ -38,7 +38,8 @@ fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) 
         route.problems.iter().partition(|problem| is_partly_served && !problem.is_reference());
     let problems: Vec<Problem> = parent.problems.iter().chain(whole).cloned().collect();
     let programmed =
-        Condition { r#type: ConditionType::RouteProgrammed.as_str(), ..programmed(view, id.kind, &id.name) };
+        if parent.attachments.is_empty() { in_force_nowhere() } else { programmed(view, id.kind, &id.name) };
+    let programmed = Condition { r#type: ConditionType::RouteProgrammed.as_str(), ..programmed };
     let conditions = of_problems(&problems).into_iter().chain([programmed]);
     let policies = view.compiled.affected.get(id).into_iter().flatten();
     let section = parent.reference.section_name.iter().map(|section| format!(" {section}"));
