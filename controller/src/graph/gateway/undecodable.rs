@@ -22,6 +22,37 @@ pub(super) struct Untold {
     pub(super) ports: BTreeSet<u32>,
     /// Of some listener not even the port can be told.
     pub(super) everywhere: bool,
+    /// What these listeners say anywhere, in lower case: their hostname is among it, if it was misspelt only in its name.
+    pub(super) said: BTreeSet<String>,
+}
+
+impl Untold {
+    /// The place of the listener `form` cannot be told, or not more of it than its port.
+    fn hear(&mut self, port: Option<u32>, form: &Value) {
+        self.ports.extend(port);
+        self.everywhere |= port.is_none();
+        texts(form, &mut self.said);
+    }
+
+    /// Whether a listener may answer what was for one of these; `is_near` if it is in their namespace, `is_younger` if it came later.
+    fn may_be_of(&self, listener: &ListenerNode, is_near: bool, is_younger: bool) -> bool {
+        let on_port = self.ports.contains(&listener.port);
+        if is_broad(&listener.hostname) {
+            on_port || (self.everywhere && is_near)
+        } else {
+            is_younger && (on_port || self.everywhere) && self.said.contains(&listener.hostname)
+        }
+    }
+}
+
+/// All texts within a form. Forms nest no deeper than what files are read to.
+fn texts(form: &Value, said: &mut BTreeSet<String>) {
+    match form {
+        Value::String(text) => drop(said.insert(text.to_ascii_lowercase())),
+        Value::Array(entries) => entries.iter().for_each(|entry| texts(entry, said)),
+        Value::Object(members) => members.values().for_each(|member| texts(member, said)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The node of a Gateway that cannot be decoded.
@@ -57,8 +88,8 @@ pub(super) fn closed(
             (Some(port), Some(hostname)) => {
                 listeners.push(listener(own_name(at, form, &listeners), form, port, hostname, why))
             }
-            (Some(port), None) => drop(untold.ports.insert(port)),
-            (None, _) => untold.everywhere = true,
+            (Some(port), None) => untold.hear(Some(port), form),
+            (None, _) => untold.hear(None, form),
         }
     }
     GatewayNode {
@@ -110,26 +141,33 @@ fn listener(name: String, form: &Value, port: u32, hostname: String, why: &Probl
     }
 }
 
-/// Where it cannot be told which hosts were a Gateway's own, listeners that take more hosts than one do not answer in its place: those of
-/// its ports, and where even these cannot be told, those of its namespace.
+/// Where it cannot be told which hosts were a Gateway's own, listeners that may have answered none of them do not answer in its place:
+/// those that take more hosts than one, of its ports, and where even these cannot be told, of its namespace; and younger ones of a
+/// hostname that it says somewhere.
 pub(super) fn close_untold(gateways: &mut BTreeMap<ObjectName, GatewayNode>) {
-    let untold: Vec<_> = gateways.iter().map(|(name, gateway)| (name.clone(), gateway.untold.clone())).collect();
-    for (cause, untold) in untold.into_iter().filter(|(_, untold)| *untold != Untold::default()) {
+    let age = |name: &ObjectName, gateway: &GatewayNode| (gateway.created_ms, name.clone());
+    let untold: Vec<_> = gateways
+        .iter()
+        .filter(|(_, gateway)| gateway.untold != Untold::default())
+        .map(|(name, gateway)| (age(name, gateway), gateway.untold.clone()))
+        .collect();
+    for (cause, untold) in untold {
         for (name, gateway) in &mut *gateways {
-            let is_near = untold.everywhere && name.namespace == cause.namespace;
-            let concerned = gateway.listeners.iter_mut().enumerate().filter(|(_, one)| {
-                one.serves() && is_broad(&one.hostname) && (is_near || untold.ports.contains(&one.port))
-            });
-            for (at, listener) in concerned {
-                let message = format!(
-                    "Gateway {cause} cannot be decoded, and which hosts are its own cannot be told; correct it. Until then this listener serves nothing"
-                );
-                let field = format!("spec.listeners[{at}].hostname");
-                listener.problems.push(Problem::new(field, Reason::HostnameConflict, message));
-                listener.standing = Standing::Holds { is_tls: listener.tls.is_some() };
-            }
+            let (is_near, is_younger) = (name.namespace == cause.1.namespace, age(name, gateway) > cause);
+            let listeners = gateway.listeners.iter_mut().enumerate();
+            let concerned = listeners.filter(|(_, one)| one.serves() && untold.may_be_of(one, is_near, is_younger));
+            concerned.for_each(|(at, listener)| close(at, listener, &cause.1));
         }
     }
+}
+
+fn close(at: usize, listener: &mut ListenerNode, cause: &ObjectName) {
+    let message = format!(
+        "Gateway {cause} cannot be decoded, and which hosts are its own cannot be told; correct it. Until then this listener serves nothing"
+    );
+    let field = format!("spec.listeners[{at}].hostname");
+    listener.problems.push(Problem::new(field, Reason::HostnameConflict, message));
+    listener.standing = Standing::Holds { is_tls: listener.tls.is_some() };
 }
 
 fn is_broad(hostname: &str) -> bool {
