@@ -125,12 +125,14 @@ impl State {
         }
         let mut said = Vec::new();
         for (file, objects) in missing {
-            let message = format!(
-                "{} is not in this file any more, and stays in force as long as {lost} cannot be read: it may have moved there",
-                named(&objects)
-            );
-            said.push(Diagnostic::of_file(&file, Severity::Error, message));
-            self.by_file.entry(file).or_default().extend(objects);
+            for (objects, what_becomes) in untold_or_kept(objects) {
+                let message = format!(
+                    "{} is not in this file any more, and {what_becomes} as long as {lost} cannot be read: it may have moved there",
+                    named(&objects)
+                );
+                said.push(Diagnostic::of_file(&file, Severity::Error, message));
+                self.by_file.entry(file.clone()).or_default().extend(objects);
+            }
         }
         said
     }
@@ -195,6 +197,16 @@ impl State {
     fn objects(&self) -> Objects<'_> {
         self.by_file.values().flatten().map(|object| ((object.kind, &object.name), object)).collect()
     }
+}
+
+/// What is in no file any more, and what becomes of it. A grant that may have been revoked grants nothing more; which routes it let in
+/// is not forgotten, for their policies guard what lies behind it.
+fn untold_or_kept(objects: Vec<LoadedObject>) -> impl Iterator<Item = (Vec<LoadedObject>, &'static str)> {
+    let (grants, kept): (Vec<_>, Vec<_>) =
+        objects.into_iter().partition(|object| object.kind == ObjectKind::ReferenceGrant);
+    let untold = grants.iter().filter_map(|grant| grant.untold("it is in no file that can be read")).collect();
+    let both = [(kept, "stays in force"), (untold, "grants nothing")];
+    both.into_iter().filter(|(objects, _): &(Vec<_>, _)| !objects.is_empty())
 }
 
 /// What it is that files do not hold any more, in short.

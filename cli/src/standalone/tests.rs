@@ -165,6 +165,32 @@ fn what_is_revoked_is_not_kept_while_another_file_cannot_be_read() {
 }
 
 #[test]
+fn a_grant_that_may_have_moved_grants_nothing_and_is_not_forgotten() {
+    let grant = "{apiVersion: gateway.networking.k8s.io/v1, kind: ReferenceGrant, metadata: {name: g, namespace: shop}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: a}], to: [{group: '', kind: Service}]}}";
+    let mut folder = Folder::with(&[("g.yaml", grant), ("a.yaml", GOOD)]);
+    let held = |folder: &Folder| {
+        let grants = folder.state.cluster().reference_grants;
+        grants.values().map(|grant| matches!(grant, Stored::Decoded(_))).collect::<Vec<_>>()
+    };
+    folder.write("broken.yaml", "kind: [");
+    assert_eq!(held(&folder), [true]);
+    folder.remove("g.yaml");
+    folder.said(
+        "g.yaml: error: ReferenceGrant shop/g is not in this file any more, and grants nothing as long as broken.yaml",
+    );
+    assert_eq!(held(&folder), [false]);
+    folder.write("a.yaml", &GOOD.replace("one", "two"));
+    assert_eq!((held(&folder), folder.in_force()), (vec![false], vec!["shop/a two".into()]));
+    folder.write("g.yaml", grant);
+    assert_eq!(held(&folder), [true]);
+    folder.remove("g.yaml");
+    folder.write("broken.yaml", grant);
+    assert_eq!(held(&folder), [true]);
+    folder.remove("broken.yaml");
+    assert!(held(&folder).is_empty());
+}
+
+#[test]
 fn an_object_that_is_not_valid_keeps_its_last_valid_form_beside_others_that_change() {
     let both = format!("{GOOD}---\n{OTHER}");
     let mut folder = Folder::with(&[("a.yaml", &both)]);

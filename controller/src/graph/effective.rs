@@ -9,7 +9,7 @@ use sallyport_api::policy::TargetKind;
 use sallyport_snapshot::v1;
 
 use super::policy::{PolicyNode, Targets, kind_name};
-use super::route::{RouteId, RouteNode};
+use super::route::{NamedGateway, RouteId, RouteNode};
 use crate::cluster::ObjectName;
 
 /// A rule of a route on a listener of a Gateway.
@@ -118,15 +118,24 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// Every policy that says anything of a route, at any level; also those of which it cannot be told whom they speak of.
+    /// Every policy that says anything of a route, at any level; also those of which it cannot be told whom they speak of. What it says
+    /// it is on counts, whether that is there and serves or not.
     pub fn of_route(&self, id: &RouteId, route: &RouteNode) -> Vec<&'a PolicyNode> {
-        let gateways = route.parents.iter().map(|parent| ("Gateway", parent.gateway.clone()));
-        let targets = gateways.chain([(id.kind, id.name.clone())]);
-        let told = targets.filter_map(|target| self.by_target.get(&target));
-        let gateways = route.parents.iter().map(|parent| parent.gateway.namespace.as_str());
-        let namespaces = gateways.chain([id.name.namespace.as_str()]);
-        let untold = namespaces.filter_map(|namespace| self.unreadable.get(namespace));
-        told.chain(untold).flat_map(BTreeMap::values).copied().collect()
+        let own = self.by_target.get(&(id.kind, id.name.clone()));
+        let on_gateways = route.named.iter().flat_map(|gateway| self.on_gateway(gateway));
+        let namespaces = route.named.iter().map(|gateway| &gateway.name.namespace).chain([&id.name.namespace]);
+        let untold = namespaces.filter_map(|namespace| self.unreadable.get(namespace.as_str()));
+        own.into_iter().chain(on_gateways).chain(untold).flat_map(BTreeMap::values).copied().collect()
+    }
+
+    /// What is attached to a Gateway. A name that no Gateway has may be misspelt: any of that namespace may be meant.
+    fn on_gateway(&self, named: &NamedGateway) -> impl Iterator<Item = &Policies<'a>> {
+        let namespace = &named.name.namespace;
+        let first = if named.is_there { named.name.clone() } else { ObjectName::new(namespace, "") };
+        let from_there = self.by_target.range(("Gateway", first)..);
+        let of_namespace =
+            from_there.take_while(move |((kind, name), _)| *kind == "Gateway" && name.namespace == *namespace);
+        of_namespace.take_while(|((_, name), _)| !named.is_there || *name == named.name).map(|(_, policies)| policies)
     }
 
     /// Whether anything is enforced on a route, or would be.

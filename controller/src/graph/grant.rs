@@ -1,5 +1,8 @@
 //! References into other namespaces (GEP-709): judged by what the namespace of the target grants.
 
+use sallyport_api::gateway_api::ReferenceGrant;
+use sallyport_api::gateway_api::referencegrants::{ReferenceGrantSpec, ReferenceGrantTo};
+
 use crate::cluster::{ClusterState, ObjectName, Stored};
 
 /// One end of a reference.
@@ -12,25 +15,28 @@ pub struct End<'a> {
 
 /// Whether `from` may refer to the object `name` of `to`. Within one namespace it always may; a grant that cannot be decoded grants nothing.
 pub fn permits(cluster: &ClusterState, from: End<'_>, to: End<'_>, name: &str) -> bool {
-    if from.namespace == to.namespace {
-        return true;
-    }
-    // Objects stand in the order of their namespaces: those of one are found without a look at all others.
-    let grants = cluster.reference_grants.range(ObjectName::new(to.namespace, "")..);
-    let there = grants.take_while(|(grant, _)| grant.namespace == to.namespace);
-    let mut decoded = there.filter_map(|(_, grant)| match grant {
-        Stored::Decoded(grant) => Some(grant),
-        Stored::Undecodable(_) => None,
-    });
-    decoded.any(|grant| {
-        let from_fits = grant
-            .spec
-            .from
-            .iter()
-            .any(|one| one.group == from.group && one.kind == from.kind && one.namespace == from.namespace);
-        let to_fits = grant.spec.to.iter().any(|one| {
-            one.group == to.group && one.kind == to.kind && one.name.as_deref().is_none_or(|only| only == name)
-        });
-        from_fits && to_fits
-    })
+    from.namespace == to.namespace
+        || grants(cluster, to).any(|grant| match grant {
+            Stored::Decoded(grant) => is_granted(&grant.spec, from, to, name),
+            Stored::Undecodable(_) => false,
+        })
+}
+
+/// Whether `from` may refer to it, or might: a grant that cannot be decoded may have said so.
+pub fn may_permit(cluster: &ClusterState, from: End<'_>, to: End<'_>, name: &str) -> bool {
+    permits(cluster, from, to, name) || grants(cluster, to).any(|grant| matches!(grant, Stored::Undecodable(_)))
+}
+
+/// What the namespace of `to` grants. Objects stand in the order of their namespaces: those of one are found without a look at all others.
+fn grants<'a>(cluster: &'a ClusterState, to: End<'a>) -> impl Iterator<Item = &'a Stored<ReferenceGrant>> {
+    let from_there = cluster.reference_grants.range(ObjectName::new(to.namespace, "")..);
+    from_there.take_while(move |(grant, _)| grant.namespace == to.namespace).map(|(_, grant)| grant)
+}
+
+fn is_granted(spec: &ReferenceGrantSpec, from: End<'_>, to: End<'_>, name: &str) -> bool {
+    let mut from_fits = spec.from.iter().map(|one| (&*one.group, &*one.kind, &*one.namespace));
+    let to_fits = |one: &ReferenceGrantTo| {
+        one.group == to.group && one.kind == to.kind && one.name.as_deref().is_none_or(|only| only == name)
+    };
+    from_fits.any(|one| one == (from.group, from.kind, from.namespace)) && spec.to.iter().any(to_fits)
 }

@@ -34,6 +34,8 @@ pub struct RouteNode {
     pub created_ms: i64,
     pub generation: Option<i64>,
     pub parents: Vec<ParentNode>,
+    /// Every Gateway that its parent references name, whether it is there and ours or not.
+    pub named: Vec<NamedGateway>,
     pub rules: Vec<RuleNode>,
     /// It cannot even be read where it is and what it matches: if a policy may guard it, every route of its namespace denies.
     pub closes_namespace: Option<v1::Deny>,
@@ -47,6 +49,13 @@ impl RouteNode {
     pub fn is_undecodable(&self) -> bool {
         self.problems.iter().any(|problem| problem.reason == Reason::Undecodable)
     }
+}
+
+/// A Gateway as a parent reference names it.
+pub struct NamedGateway {
+    pub name: ObjectName,
+    /// Whether there is one of that name, of whatever class.
+    pub is_there: bool,
 }
 
 /// One parent reference that names a Gateway of ours.
@@ -195,7 +204,8 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     let parent_refs = || form.parent_refs.iter().enumerate();
     let parents = parent_refs().filter_map(|(at, parent)| attach.to(at, parent)).collect();
     let orphaned = parent_refs().filter_map(|(at, parent)| attach.orphaned(at, parent)).collect();
-    RouteNode { created_ms, generation, parents, rules, closes_namespace, orphaned, problems }
+    let named = form.parent_refs.iter().filter_map(|parent| attach.named(parent)).collect();
+    RouteNode { created_ms, generation, parents, named, rules, closes_namespace, orphaned, problems }
 }
 
 /// Attaches one route to its parents.
@@ -243,9 +253,14 @@ impl Attach<'_> {
 
     /// What is wrong with a parent that names a Gateway that is not there.
     fn orphaned(self, at: usize, parent: &ParentForm) -> Option<Problem> {
-        let name = self.gateway(parent).filter(|name| !self.cluster.gateways.contains_key(name))?;
+        let NamedGateway { name, .. } = self.named(parent).filter(|gateway| !gateway.is_there)?;
         let message = format!("Gateway {name} does not exist; create it, or correct the name. Nothing is served there");
         Some(Problem::new(format!("spec.parentRefs[{at}]"), Reason::NoMatchingParent, message))
+    }
+
+    fn named(self, parent: &ParentForm) -> Option<NamedGateway> {
+        let name = self.gateway(parent)?;
+        Some(NamedGateway { is_there: self.cluster.gateways.contains_key(&name), name })
     }
 
     /// The Gateway that a parent reference names; `None` if it names something else.

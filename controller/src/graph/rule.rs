@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::expression::judge;
 use super::form::{BackendForm, FilterForm, HeadersForm, MatchForm, PathForm, RuleForm, ValueForm};
-use super::grant::{End, permits};
+use super::grant::{End, may_permit, permits};
 use super::route::RouteId;
 use super::service;
 use crate::cluster::{ClusterState, ObjectName};
@@ -24,7 +24,8 @@ pub struct RuleNode {
     pub message: v1::Rule,
     /// What each entry of `message.backends` leads to.
     pub backends: Vec<BackendTarget>,
-    /// What its references name, whether that is there and can be served or not; nothing that another namespace does not allow.
+    /// What its references name, whether that is there and can be served or not; nothing that another namespace is known
+    /// not to allow.
     pub named: Vec<BackendTarget>,
 }
 
@@ -347,7 +348,7 @@ fn named(cluster: &ClusterState, id: &RouteId, form: &RuleForm) -> Vec<BackendTa
     let of = |form: &BackendForm| {
         let namespace = form.namespace.as_deref().unwrap_or(&id.name.namespace);
         let name = ObjectName::new(namespace, &form.name);
-        let may = |group: &str, kind: &str| permits(cluster, from, End { group, kind, namespace }, &form.name);
+        let may = |group: &str, kind: &str| may_permit(cluster, from, End { group, kind, namespace }, &form.name);
         let is = |group: &str, kinds: &[&str]| form.group == group && kinds.contains(&form.kind.as_str());
         let (is_service, is_backend) = (is("", &["", "Service"]), is(sallyport_api::GROUP, &["Backend"]));
         let service = (!is_backend && may("", "Service"))
