@@ -179,6 +179,13 @@ impl Gateway {
         self.log.lock().clear();
     }
 
+    /// What does the same, wherever it is called.
+    #[cfg(feature = "endure")]
+    pub fn log_forgetter(&self) -> impl Fn() + Send + Sync + use<> {
+        let log = Arc::clone(&self.log);
+        move || log.lock().clear()
+    }
+
     pub async fn drain(self, within: Duration) {
         self.plane.drain(within).await;
     }

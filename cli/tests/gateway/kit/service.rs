@@ -64,6 +64,13 @@ impl Service {
         std::mem::take(&mut self.seen.lock())
     }
 
+    /// What forgets all that came, wherever it is called, in runs that would fill the memory with it.
+    #[cfg(feature = "endure")]
+    pub fn forgetter(&self) -> impl Fn() + Send + Sync + use<> {
+        let seen = Arc::clone(&self.seen);
+        move || seen.lock().clear()
+    }
+
     /// The one request that came.
     pub fn one(&self) -> Seen {
         let mut seen = self.take();
