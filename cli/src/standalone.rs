@@ -12,7 +12,7 @@ use sallyport_controller::graph::{Environment, Graph};
 use sallyport_controller::manifest::files::Found;
 use sallyport_controller::manifest::{self, Diagnostic, Loaded, LoadedObject, Severity, SourceFile};
 use sallyport_controller::publish::Replica;
-use sallyport_controller::status::{self, ObjectStatus, View};
+use sallyport_controller::status::{self, ObjectStatus, Plane, View};
 use sallyport_dataplane::clock::Clock;
 use sallyport_dataplane::process::DataPlane;
 use sallyport_snapshot::{Name, v1};
@@ -183,7 +183,8 @@ impl State {
     pub fn statuses(&self) -> Vec<ObjectStatus> {
         let Some((graph, compiled)) = &self.in_force else { return Vec::new() };
         let now_s = Clock::default().now().seconds();
-        status::plan(View { graph, compiled, replicas: &[&self.replica], now_s })
+        let plane = Plane { snapshot: &compiled.snapshot, replicas: vec![self.replica.standing()] };
+        status::plan(View { graph, compiled, planes: &[plane], now_s })
     }
 
     fn cluster(&self) -> ClusterState {

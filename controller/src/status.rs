@@ -12,13 +12,14 @@ mod subscription;
 
 use sallyport_api::condition::{ConditionType, Reason};
 use sallyport_api::reference::SecretReference;
+use sallyport_snapshot::Snapshot;
 use serde::Serialize;
 
 use crate::cluster::ObjectName;
 use crate::compile::Compiled;
 use crate::graph::Graph;
 use crate::problem::Problem;
-use crate::publish::Replica;
+use crate::publish::Standing;
 pub use condition::Condition;
 use condition::{condition, of_problems, programmed, summed_up};
 pub use gateway::ListenerStatus;
@@ -57,9 +58,15 @@ pub struct View<'a> {
     pub graph: &'a Graph,
     pub compiled: &'a Compiled,
     /// The data planes that have to acknowledge.
-    pub replicas: &'a [&'a Replica],
+    pub planes: &'a [Plane<'a>],
     /// Seconds since 1970 UTC, for what ends by itself.
     pub now_s: i64,
+}
+
+/// Data planes that are all told the same: those of one Gateway, or of this process.
+pub struct Plane<'a> {
+    pub snapshot: &'a Snapshot,
+    pub replicas: Vec<&'a Standing>,
 }
 
 impl ObjectStatus {

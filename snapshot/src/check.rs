@@ -28,7 +28,7 @@ pub fn dangling(snapshot: &Snapshot) -> Vec<Dangling> {
 }
 
 /// The names that `body` refers to.
-fn references(body: &Body) -> Vec<Name> {
+pub(crate) fn references(body: &Body) -> Vec<Name> {
     match body {
         Body::Listener(listener) => {
             let certificates = listener.tls.iter().flat_map(|tls| &tls.certificates);

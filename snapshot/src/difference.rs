@@ -1,7 +1,7 @@
 //! What has to travel so that one snapshot becomes another.
 
 use crate::resource::{Name, Versioned};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Held, Snapshot};
 
 /// Resources that are new or changed, and names that are gone, both in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,16 @@ impl Difference {
     pub fn between(old: &Snapshot, new: &Snapshot) -> Self {
         let changed = new.iter().filter(|(name, resource)| old.find(name) != Some(*resource));
         let removed = old.iter().map(|(name, _)| name).filter(|name| new.find(name).is_none());
+        Self {
+            changed: changed.map(|(name, resource)| (name.clone(), resource.clone())).collect(),
+            removed: removed.cloned().collect(),
+        }
+    }
+
+    /// What turns what somebody has into `new`.
+    pub fn from_held(held: &Held, new: &Snapshot) -> Self {
+        let changed = new.iter().filter(|(name, resource)| held.get(*name) != Some(&resource.hash()));
+        let removed = held.keys().filter(|name| new.find(name).is_none());
         Self {
             changed: changed.map(|(name, resource)| (name.clone(), resource.clone())).collect(),
             removed: removed.cloned().collect(),
@@ -74,6 +84,7 @@ mod tests {
             new in prop::collection::vec((0u8..8, 0u8..3), 0..12),
         ) {
             let (mut old, new) = (snapshot(&old), snapshot(&new));
+            prop_assert_eq!(Difference::from_held(&old.held(), &new), Difference::between(&old, &new));
             Difference::between(&old, &new).apply_to(&mut old);
             prop_assert_eq!(old, new);
         }

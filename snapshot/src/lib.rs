@@ -7,14 +7,16 @@
 #![warn(missing_docs)]
 
 pub mod check;
+mod closure;
 mod difference;
 pub mod expression;
 mod resource;
 mod snapshot;
 
+pub use closure::of_gateway;
 pub use difference::Difference;
 pub use resource::{Hash, Name, Versioned};
-pub use snapshot::Snapshot;
+pub use snapshot::{Held, Snapshot};
 
 /// The messages described by themselves (a `google.protobuf.FileDescriptorSet`), for whoever prints them.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

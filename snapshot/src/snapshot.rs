@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Iter;
 
-use crate::resource::{Name, Versioned, kind_of};
-use crate::v1::resource::Body;
+use crate::resource::{Hash, Name, Versioned, kind_of};
+use crate::v1::{Kind, resource::Body};
+
+/// Resources that somebody has, told by the hashes of their content.
+pub type Held = BTreeMap<Name, Hash>;
 
 /// Ordered and comparable: two snapshots with the same content are equal, and their difference is what travels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +41,16 @@ impl Snapshot {
     /// All resources, by kind and name.
     pub fn iter(&self) -> Iter<'_, Name, Versioned> {
         self.resources.iter()
+    }
+
+    /// All resources of `kind`, by name.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Name, &Versioned)> {
+        self.resources.range(Name::new(kind, "")..).take_while(move |(name, _)| name.kind == kind)
+    }
+
+    /// What is held of it, told by hashes.
+    pub fn held(&self) -> Held {
+        self.resources.iter().map(|(name, resource)| (name.clone(), resource.hash())).collect()
     }
 
     /// How many resources there are.

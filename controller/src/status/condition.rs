@@ -83,23 +83,33 @@ fn enforces(view: View<'_>, kind: &str, resource: &Name) -> bool {
     }
 }
 
-/// True only when every data plane has acknowledged each of `resources`.
+/// True only when every data plane that needs any of `resources` has acknowledged each of those.
 pub(super) fn acknowledged<'a, R: Iterator<Item = &'a Name>>(view: View<'_>, resources: impl Fn() -> R) -> Condition {
-    let View { compiled, replicas, .. } = view;
-    let (mut waiting, mut rejected) = (0, Vec::new());
-    for replica in replicas {
-        let mut behind = false;
-        for resource in resources() {
-            match replica.enforces(&compiled.snapshot, resource) {
-                Enforced::Yes => {}
-                Enforced::NotYet => behind = true,
-                Enforced::Rejected(why) => rejected.push(format!("{resource}: {why}")),
-            }
+    let (mut all, mut waiting, mut rejected, mut is_missing) = (0, 0, Vec::new(), false);
+    for plane in view.planes {
+        let needed: Vec<_> = resources().filter(|name| plane.snapshot.find(name).is_some()).collect();
+        if needed.is_empty() {
+            continue;
         }
-        waiting += usize::from(behind);
+        all += plane.replicas.len();
+        is_missing |= plane.replicas.is_empty();
+        for replica in &plane.replicas {
+            let mut behind = false;
+            for resource in &needed {
+                match replica.enforces(plane.snapshot, resource) {
+                    Enforced::Yes => {}
+                    Enforced::NotYet => behind = true,
+                    Enforced::Rejected(why) => rejected.push(format!("{resource}: {why}")),
+                }
+            }
+            waiting += usize::from(behind);
+        }
     }
-    let message = format!("acknowledged by {} of {} replicas", replicas.len() - waiting, replicas.len());
-    match (rejected.is_empty(), waiting == 0 && !replicas.is_empty()) {
+    let message = match all {
+        0 if !is_missing => "no data plane needs it".to_owned(),
+        all => format!("acknowledged by {} of {all} replicas", all - waiting),
+    };
+    match (rejected.is_empty(), waiting == 0 && !is_missing) {
         (false, _) => condition(ConditionType::Programmed, false, Reason::Rejected, &rejected.join("; ")),
         (true, false) => condition(ConditionType::Programmed, false, Reason::Pending, &message),
         (true, true) => condition(ConditionType::Programmed, true, Reason::Programmed, &message),

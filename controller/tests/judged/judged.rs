@@ -7,8 +7,8 @@ use sallyport_controller::compile::{Compiled, compile};
 use sallyport_controller::graph::{Environment, Graph};
 use sallyport_controller::manifest::{self, SourceFile};
 use sallyport_controller::publish::Replica;
-use sallyport_controller::status::{self, ObjectStatus, View};
-use sallyport_snapshot::{DESCRIPTORS, check, v1};
+use sallyport_controller::status::{self, ObjectStatus, Plane, View};
+use sallyport_snapshot::{DESCRIPTORS, check, of_gateway, v1};
 use serde_json::{Map, Value, json};
 
 /// 2026-11-24: statuses speak of this moment.
@@ -35,10 +35,14 @@ pub fn judge(manifests: &str) -> Judged {
     let graph = Graph::build(&cluster, Environment::Cluster);
     let compiled = compile(&graph, &cluster);
     assert_eq!(check::dangling(&compiled.snapshot), vec![], "of {manifests}");
+    for gateway in graph.gateways.keys() {
+        assert_eq!(check::dangling(&of_gateway(&compiled.snapshot, &gateway.to_string())), vec![], "of {manifests}");
+    }
     let mut replica = Replica::default();
     let update = replica.update(&compiled.snapshot).expect("the first update");
     replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: vec![] });
-    let view = View { graph: &graph, compiled: &compiled, replicas: &[&replica], now_s: NOW_S };
+    let plane = Plane { snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
+    let view = View { graph: &graph, compiled: &compiled, planes: &[plane], now_s: NOW_S };
     let statuses = status::plan(view);
     Judged { compiled, statuses, diagnostics }
 }

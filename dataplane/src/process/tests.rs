@@ -50,7 +50,7 @@ async fn an_answer_names_all_that_is_not_in_force_as_it_was_sent() {
     let mut nonce = 0;
     let mut apply = |changed: Vec<v1::VersionedResource>, removed: Vec<v1::ResourceName>| {
         nonce += 1;
-        let ack = plane.apply(&v1::Update { nonce, changed, removed });
+        let ack = plane.apply(&v1::Update { nonce, changed, removed, more: false });
         let count = format!("sallyport_configuration_rejected_resources {}\n", ack.rejected.len());
         assert!(plane.shared.metrics.text().contains(&count), "{count}");
         named(&ack)

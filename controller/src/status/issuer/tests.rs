@@ -8,7 +8,7 @@ use crate::compile::{Compiled, compile};
 use crate::graph::{Environment, Graph};
 use crate::manifest::{self, SourceFile};
 use crate::publish::Replica;
-use crate::status::{ObjectStatus, plan};
+use crate::status::{ObjectStatus, Plane, plan};
 
 const POLICIES: &str = r#"
 apiVersion: sallyport.dev/v1alpha1
@@ -62,8 +62,9 @@ impl World {
     }
 
     fn status(&self) -> ObjectStatus {
-        let replicas: Vec<_> = self.replicas.iter().collect();
-        let view = View { graph: &self.graph, compiled: &self.compiled, replicas: &replicas, now_s: 0 };
+        let replicas = self.replicas.iter().map(Replica::standing).collect();
+        let plane = Plane { snapshot: &self.compiled.snapshot, replicas };
+        let view = View { graph: &self.graph, compiled: &self.compiled, planes: &[plane], now_s: 0 };
         plan(view).into_iter().find(|status| status.kind == "ApiPolicy").unwrap()
     }
 
@@ -131,7 +132,7 @@ fn reports_on_what_was_never_sent_or_is_gone_are_not_kept() {
     let strange = IssuerHealth { key_set: "strange".into(), state: State::Unreached.into(), message: "x".into() };
     let replica = &mut world.replicas[0];
     replica.hear(sallyport_snapshot::v1::Report { report: Some(Report::Issuer(strange)) });
-    assert!(replica.issuer("strange").is_none() && replica.issuer(&known).is_some());
+    assert!(replica.standing().issuer("strange").is_none() && replica.standing().issuer(&known).is_some());
     replica.update(&sallyport_snapshot::Snapshot::default()).unwrap();
-    assert!(replica.issuer(&known).is_none());
+    assert!(replica.standing().issuer(&known).is_none());
 }

@@ -8,7 +8,7 @@ use crate::compile::compile;
 use crate::graph::{Environment, Graph};
 use crate::manifest::{self, SourceFile};
 use crate::publish::Replica;
-use crate::status::{ObjectStatus, View, plan};
+use crate::status::{ObjectStatus, Plane, View, plan};
 
 const WORLD: &str = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: sallyport}, spec: {controllerName: sallyport.dev/gateway-controller}}
@@ -34,7 +34,8 @@ fn told(name: &str, rejected: &[&str], answers: bool) -> (String, bool) {
     if answers {
         replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: rejected.iter().map(reject).collect() });
     }
-    let view = View { graph: &graph, compiled: &compiled, replicas: &[&replica], now_s: 0 };
+    let plane = Plane { snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
+    let view = View { graph: &graph, compiled: &compiled, planes: &[plane], now_s: 0 };
     let status = plan(view).into_iter().find(|status| status.name == name).unwrap();
     let mut conditions = status.parents.iter().flat_map(|parent| &parent.conditions);
     let condition = conditions.find(|one| one.r#type == "sallyport.dev/Programmed").unwrap();
