@@ -1,8 +1,15 @@
 //! What is said to a service and to a caller in each version of HTTP, whatever the other side speaks.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Request, Version};
+use http_body::Body as HttpBody;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use rstest::rstest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +42,54 @@ async fn te_is_said_as_each_version_says_it(#[values("HTTP11", "H2C")] protocol:
     let named = (protocol == "HTTP11").then_some("te");
     assert_eq!(said, [(Some("trailers"), named), (Some("trailers"), named), (None, None)]);
     assert!(seen.iter().all(|seen| seen.authority == HOST && seen.target == "/orders"));
+}
+
+/// A request with a body whose length is told by nobody, in the form of HTTP/2 or of HTTP/1.1. What it asks for is answered without
+/// a body, as HEAD demands.
+fn unmeasured(
+    method: &Method,
+    version: Version,
+) -> Request<impl HttpBody<Data = Bytes, Error = Infallible> + Unpin + use<>> {
+    let frames = ["fil", "ter"].map(|piece| Ok(Frame::data(Bytes::from(piece))));
+    let request = Request::builder().method(method);
+    let request = match version {
+        Version::HTTP_2 => request.uri(format!("http://{HOST}/orders/headers")),
+        _ => request.uri("/orders/headers").header("host", HOST).header("transfer-encoding", "chunked"),
+    };
+    request.body(StreamBody::new(stream::iter(frames))).unwrap()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_body_without_a_length_arrives_whatever_the_method(
+    #[values("HTTP11", "H2C")] protocol: &str,
+    #[values(Method::GET, Method::HEAD, Method::POST)] method: Method,
+) {
+    let service = Service::start().await;
+    let gateway = in_front_of(service.address, &format!("protocol: {protocol}")).await;
+    assert_eq!(send(gateway.http(), unmeasured(&method, Version::HTTP_11)).await.status, 200);
+    let mut caller = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let answer = caller.send_request(unmeasured(&method, Version::HTTP_2)).await.unwrap();
+    assert_eq!(read(answer).await.status, 200);
+    let chunked = (protocol == "HTTP11").then_some("chunked");
+    for seen in service.take() {
+        assert_eq!((&*seen.body, seen.header("transfer-encoding")), (&b"filter"[..], chunked), "{seen:?}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_request_without_a_body_is_not_given_one(#[values("HTTP11", "H2C")] protocol: &str) {
+    let service = Service::start().await;
+    let gateway = in_front_of(service.address, &format!("protocol: {protocol}")).await;
+    assert_eq!(send(gateway.http(), get("/orders", &[])).await.status, 200);
+    let mut caller = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let answer = caller.send_request(get_http2("http", HOST, "/orders", &[])).await.unwrap();
+    assert_eq!(read(answer).await.status, 200);
+    for seen in service.take() {
+        let framing = (seen.header("transfer-encoding"), seen.header("content-length"));
+        assert_eq!((&*seen.body, framing), (&b""[..], (None, None)), "{seen:?}");
+    }
 }
 
 /// A service that answers in HTTP/1.0, and whose body ends with its connection.

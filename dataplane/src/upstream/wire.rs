@@ -6,9 +6,11 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri, Version};
+use http_body::Body as HttpBody;
 
-/// HTTP/1.1: a path, and the authority in `Host` (RFC 9112, 3.2.1). Who says `TE` names it in `Connection` (RFC 9110, 10.1.4).
-pub(super) fn of_http1<B>(mut request: Request<B>) -> Request<B> {
+/// HTTP/1.1: a path, and the authority in `Host` (RFC 9112, 3.2.1). Who says `TE` names it in `Connection` (RFC 9110, 10.1.4). A
+/// body without a length is chunked, whatever the method: hyper takes GET and HEAD without either to have none.
+pub(super) fn of_http1<B: HttpBody>(mut request: Request<B>) -> Request<B> {
     if let Some(authority) = request.uri().authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
@@ -21,8 +23,19 @@ pub(super) fn of_http1<B>(mut request: Request<B>) -> Request<B> {
         let named = HeaderValue::from_static(if upgrades { "upgrade, te" } else { "te" });
         request.headers_mut().insert(header::CONNECTION, named);
     }
+    if has_open_end(&request) {
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     *request.version_mut() = Version::HTTP_11;
     request
+}
+
+/// Whether nobody can tell beforehand where the body ends.
+fn has_open_end<B: HttpBody>(request: &Request<B>) -> bool {
+    let body = request.body();
+    !body.is_end_stream()
+        && body.size_hint().exact().is_none()
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
 }
 
 /// HTTP/2: scheme and authority beside the path (RFC 9113, 8.3.1), no `Host`, and nothing of the connection (8.2.2). `None` if it
@@ -36,24 +49,40 @@ pub(super) fn of_http2<B>(mut request: Request<B>, is_tls: bool) -> Option<Reque
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
     request.headers_mut().remove(header::HOST);
     request.headers_mut().remove(header::CONNECTION);
+    request.headers_mut().remove(header::TRANSFER_ENCODING);
     *request.version_mut() = Version::HTTP_2;
     Some(request)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+    use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+
     use super::*;
 
-    fn handed_over(fields: &[(&'static str, &'static str)]) -> Request<()> {
+    type Body = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
+
+    fn handed_over(fields: &[(&'static str, &'static str)]) -> Request<Body> {
+        handed_over_with(fields, Empty::new().boxed())
+    }
+
+    fn handed_over_with(fields: &[(&'static str, &'static str)], body: Body) -> Request<Body> {
         let mut request = Request::post("/orders?a=b").header(header::HOST, "api.example.com:8443");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        request.body(()).unwrap()
+        request.body(body).unwrap()
+    }
+
+    /// Nobody can tell beforehand how much comes.
+    fn open_ended() -> Body {
+        let frame = Ok(http_body::Frame::data(Bytes::from_static(b"abc")));
+        StreamBody::new(futures_util::stream::iter([frame])).boxed()
     }
 
     /// All that a request says, in one text; its fields have no order.
-    fn said(request: &Request<()>) -> String {
+    fn said(request: &Request<Body>) -> String {
         let mut fields: Vec<_> = request.headers().iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
         fields.sort();
         format!("{} {} {:?} {fields:?}", request.method(), request.uri(), request.version())
@@ -74,9 +103,35 @@ mod tests {
                 assert_eq!(said(&after), plain);
             }
         }
-        let direct = said(&of_http2(handed_over(FIELDS[1]), true).unwrap());
-        let tried = of_http2(of_http2(of_http1(handed_over(FIELDS[1])), false).unwrap(), true).unwrap();
-        assert_eq!(said(&tried), direct);
+        for body in [|| Empty::new().boxed(), open_ended] {
+            let direct = said(&of_http2(handed_over_with(FIELDS[1], body()), true).unwrap());
+            let tried = of_http1(handed_over_with(FIELDS[1], body()));
+            let tried = of_http2(of_http2(tried, false).unwrap(), true).unwrap();
+            assert_eq!(said(&tried), direct);
+        }
+    }
+
+    #[test]
+    fn what_has_an_open_end_is_chunked_in_http_1_alone() {
+        for method in [Method::GET, Method::HEAD, Method::POST] {
+            let asked = |fields, body| {
+                let mut request = handed_over_with(fields, body);
+                *request.method_mut() = method.clone();
+                request
+            };
+            let chunked = of_http1(asked(&[], open_ended()));
+            assert_eq!(chunked.headers()["transfer-encoding"], "chunked", "{method}");
+            assert!(!of_http2(chunked, true).unwrap().headers().contains_key("transfer-encoding"), "{method}");
+            for (fields, body) in [
+                (&[][..], Empty::new().boxed()),
+                (&[], Full::from("abc").boxed()),
+                (&[("content-length", "3")], Full::from("abc").boxed()),
+                (&[("content-length", "3")], open_ended()),
+            ] {
+                let request = of_http1(asked(fields, body));
+                assert!(!request.headers().contains_key("transfer-encoding"), "{method} {fields:?}");
+            }
+        }
     }
 
     #[test]
