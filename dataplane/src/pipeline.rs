@@ -17,6 +17,7 @@ pub mod tokens;
 pub mod turns;
 mod watch;
 
+use std::borrow::Cow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -102,7 +103,12 @@ async fn handle(
     let gateway = &listener.gateway.name;
     let caller = Caller::new(request.headers(), query, address, &found.rule.api, gateway, &runtime, worker.shared());
     if let Some(redirect) = found.rule.redirect() {
-        return answer_redirect(redirect, &policy, &caller, &arrival, connection, found.matched);
+        // Nothing is forwarded: addresses are judged, credentials are not asked for.
+        permit::admit_to_redirect(&policy, &caller)?;
+        let elsewhere = redirect.leaves(&arrival.destination.host);
+        let keys = if elsewhere { runtime.key_parameters(gateway) } else { &[] };
+        let query = taken_along(query, &policy, keys);
+        return answer_redirect(redirect, query.as_deref(), &arrival, connection, found.matched);
     }
     let until = record.deadline(found.rule.request_timeout);
     let permit = in_time(until, pin!(judge(&policy, &caller, record))).await?;
@@ -154,24 +160,25 @@ async fn rehearse(policy: &Policy, caller: &Caller<'_>, record: &mut Record) {
     }
 }
 
-/// A rule that only redirects forwards nothing: addresses are judged, credentials are not asked for.
+/// The query of a caller that is sent elsewhere, who gives away there no key that is meant for this gateway: neither what `policy`
+/// reads nor what is read by others, in `keys`.
+fn taken_along<'a>(query: Query<'a>, policy: &Policy, keys: &[Arc<str>]) -> Option<Cow<'a, str>> {
+    query.without(|name| policy.key_parameters().chain(keys).any(|key| key.as_bytes() == name))
+}
+
 fn answer_redirect(
     redirect: &filter::Redirect,
-    policy: &Policy,
-    caller: &Caller<'_>,
+    query: Option<&str>,
     arrival: &Arrival,
     connection: &Connection,
     matched: usize,
 ) -> Result<Response<Body>, Rejection> {
-    permit::admit_to_redirect(policy, caller)?;
-    // Whoever is sent elsewhere gives away there no key that is meant for this gateway.
-    let query = caller.query.without(|name| policy.key_parameters().any(|key| key.as_bytes() == name));
     let origin = filter::Origin {
         scheme: connection.scheme(),
         host: &arrival.destination.host,
         port: connection.public_port(),
         path: &arrival.path,
-        query: query.as_deref(),
+        query,
         matched,
     };
     let location = redirect

@@ -115,6 +115,12 @@ impl PreparedRoute {
     pub fn listeners(&self) -> impl Iterator<Item = &str> {
         self.attachments.iter().map(|attachment| attachment.listener.as_str())
     }
+
+    /// Names of its policies, each with that of the listener that it holds on.
+    pub fn policies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let attachments = self.attachments.iter();
+        attachments.flat_map(|one| one.policies.iter().map(|policy| (one.listener.as_str(), policy.as_str())))
+    }
 }
 
 impl RouteTable {

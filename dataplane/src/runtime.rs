@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod key_parameters;
 pub mod keys;
 pub mod listener;
 pub mod policy;
@@ -17,6 +18,7 @@ use crate::credential::Credential;
 use crate::issuer::IssuerKeys;
 use crate::map::Map;
 use crate::runtime::backend::Backend;
+use crate::runtime::key_parameters::KeyParameters;
 use crate::runtime::keys::{Api, Keys};
 use crate::runtime::listener::Port;
 use crate::runtime::policy::Policy;
@@ -32,6 +34,7 @@ pub struct Runtime {
     /// Listeners by the port of the configuration.
     pub ports: BTreeMap<u16, Arc<Port>>,
     pub policies: Named<Policy>,
+    pub key_parameters: KeyParameters,
     pub backends: Named<Backend>,
     pub credentials: Named<Credential>,
     pub products: Arc<Map<Arc<str>, Arc<[Api]>>>,
@@ -45,5 +48,10 @@ impl Runtime {
     /// The policy called `name`. A name that leads nowhere denies.
     pub fn policy(&self, name: &Arc<str>) -> Arc<Policy> {
         self.policies.get(name).map_or_else(|| Arc::new(Policy::denied(name, "the policy is not there")), Arc::clone)
+    }
+
+    /// Query parameters in which callers of `gateway` show keys.
+    pub fn key_parameters(&self, gateway: &str) -> &[Arc<str>] {
+        self.key_parameters.get(gateway).map_or(&[], AsRef::as_ref)
     }
 }

@@ -29,25 +29,33 @@ async fn no_caller_reads_the_credential_that_the_service_was_shown_in_the_query(
     assert!(log.contains("repeats in link") && !log.contains("s3cret"), "{log}");
 }
 
+/// A route in `shop` from `/NAME` that only redirects.
+fn redirecting(name: &str, to: &str) -> String {
+    route(name, "shop").replace(
+        "    backendRefs: [{group: sallyport.dev, kind: Backend, name: shop}]",
+        &format!("    filters: [{{type: RequestRedirect, requestRedirect: {to}}}]"),
+    )
+}
+
 #[tokio::test]
 async fn whoever_is_sent_elsewhere_keeps_its_key() {
-    let redirect = "rules:\n  - filters: [{type: RequestRedirect, requestRedirect: {hostname: new.example.com}}]";
-    let moved = route("orders", "shop");
-    let (head, _) = moved.split_once("rules:").unwrap();
     let spec = "authentication: [{name: customers, subscriptionKey: {queryParameters: [key]}}]";
     let scope = "{apis: [{kind: HTTPRoute, name: orders}]}";
     let manifests = [
         GATEWAY,
-        head,
-        redirect,
-        "\n---\n",
+        &redirecting("orders", "{hostname: new.example.com}"),
+        // Nobody has said anything of these.
+        &redirecting("old", "{hostname: partner.example.org}"),
+        &redirecting("secure", "{scheme: https}"),
         &policy("orders", spec),
         &subscription("acme", scope, &format!("{{primary: {KEY}}}")),
     ];
     let gateway = Gateway::start(&manifests.concat()).await;
-    let answer = send(gateway.http(), get(&format!("/orders?a=1&k%65y={KEY}&b=2"), &[])).await;
-    let location = answer.header("location").unwrap_or_else(|| panic!("{answer:?} {:?}", gateway.diagnostics));
-    assert!(location.ends_with("/orders?a=1&b=2"), "{location}");
+    for (path, left) in [("orders", "?a=1&b=2"), ("old", "?a=1&b=2"), ("secure", &format!("?a=1&k%65y={KEY}&b=2"))] {
+        let answer = send(gateway.http(), get(&format!("/{path}?a=1&k%65y={KEY}&b=2"), &[])).await;
+        let location = answer.header("location").unwrap_or_else(|| panic!("{answer:?} {:?}", gateway.diagnostics));
+        assert!(location.ends_with(&format!("/{path}{left}")), "{location}");
+    }
 }
 
 #[tokio::test]

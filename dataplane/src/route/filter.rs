@@ -133,6 +133,11 @@ impl Redirect {
         })
     }
 
+    /// Whether it leads to another host than `host`.
+    pub fn leaves(&self, host: &str) -> bool {
+        self.hostname.as_deref().is_some_and(|hostname| !hostname.eq_ignore_ascii_case(host))
+    }
+
     /// The `Location` for a request that came in at `origin`. A port that goes without saying is left out.
     pub fn location(&self, origin: &Origin<'_>) -> Option<HeaderValue> {
         let scheme = self.scheme.as_deref().unwrap_or(origin.scheme);
@@ -254,9 +259,11 @@ mod tests {
             (redirect("https", "", 0), origin("http", 8080), "https://a.example.com/x?q=1"),
             (redirect("", "", 8443), origin("https", 443), "https://a.example.com:8443/x?q=1"),
             (redirect("", "", 0), origin("http", 8080), "http://a.example.com:8080/x?q=1"),
+            (redirect("http", "A.example.com", 80), origin("https", 443), "http://A.example.com/x?q=1"),
             (redirect("http", "", 80), origin("https", 443), "http://a.example.com/x?q=1"),
         ] {
             assert_eq!(redirect.location(&origin).unwrap(), location);
+            assert_eq!(redirect.leaves(origin.host), location.starts_with("http://b."), "{location}");
         }
         assert!(Redirect::prepare(&v1::Redirect { status: 200, ..Default::default() }).is_err());
     }

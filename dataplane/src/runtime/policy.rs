@@ -200,6 +200,11 @@ impl Policy {
         })
     }
 
+    /// The same, and those in which a key is read only to report what would come of it.
+    pub fn shown_key_parameters(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.key_parameters().chain(self.rehearsals.iter().flat_map(Self::key_parameters))
+    }
+
     /// Every credential that any alternative in force reads.
     pub fn demands(&self) -> impl Iterator<Item = &Demand> {
         self.authentications().flat_map(|one| &one.alternatives).map(|alternative| &alternative.demand)

@@ -19,7 +19,7 @@ use crate::runtime::certificate::{certified_key, server_config};
 use crate::runtime::keys::{Api, Subscription};
 use crate::runtime::listener::{Gateway, Listener, Port, Tls};
 use crate::runtime::policy::{Policy, joined};
-use crate::runtime::{Named, Runtime};
+use crate::runtime::{Named, Runtime, key_parameters};
 use crate::upstream::target::Parts;
 
 /// What has been received, and the parts that have been built of it.
@@ -103,7 +103,8 @@ impl Store {
         self.runtime.key_sets = self.issuers.in_force();
         self.build_certificates(&certificates);
         self.build_gateways(&gateways);
-        self.build_policies(&take(Kind::Policy));
+        let policies = take(Kind::Policy);
+        self.build_policies(&policies);
         self.build_credentials(&take(Kind::Credential));
         backends.extend(self.backends_with(&take(Kind::Endpoints), &certificates));
         self.build_backends(&backends);
@@ -112,6 +113,11 @@ impl Store {
         listeners.extend(self.build_routes(&take(Kind::Route)));
         listeners.extend(self.listeners_with(&gateways, &certificates));
         self.build_listeners(&listeners);
+        // A route brings its listeners along.
+        if !(policies.is_empty() && listeners.is_empty()) {
+            let routes = self.routes.values().map(AsRef::as_ref);
+            self.runtime.key_parameters = key_parameters::gathered(routes, &self.listeners, &self.runtime.policies);
+        }
         self.runtime.generation += 1;
         self.runtime.clone()
     }

@@ -368,6 +368,37 @@ async fn a_backend_is_told_of_until_what_it_lacks_is_there() {
     assert!(runtime.backends["Backend/shop/pods"].target.is_err(), "nobody knows who has these addresses now");
 }
 
+/// Asks for a key in these query parameters; `report` as well, without refusing anybody.
+fn reads_keys(parameters: &[&str], report: &[&str]) -> Body {
+    let asks = |parameters: &[&str]| {
+        let query_parameters = parameters.iter().map(|name| (*name).to_owned()).collect();
+        let key = v1::SubscriptionKey { headers: vec![], query_parameters };
+        let alternative = v1::Alternative { subscription_key: Some(key), ..v1::Alternative::default() };
+        let authentication =
+            v1::Authentication { object: "ApiPolicy shop/keys".into(), alternatives: vec![alternative] };
+        v1::Policy { authentication: Some(authentication), ..v1::Policy::default() }
+    };
+    let rehearsal = v1::Rehearsal { policy: Some(asks(report)), ..v1::Rehearsal::default() };
+    let rehearsals = if report.is_empty() { vec![] } else { vec![rehearsal] };
+    Body::Policy(v1::Policy { rehearsals, ..asks(parameters) })
+}
+
+#[tokio::test]
+async fn a_gateway_knows_where_its_callers_show_keys() {
+    let mut world = World::in_force();
+    let keys = |runtime: &Runtime, gateway: &str| runtime.key_parameters(gateway).join(" ");
+    let asked = world.send(vec![("open", reads_keys(&["k", "key"], &["token", "k"]))]);
+    assert_eq!((&*keys(&asked, GATEWAY), &*keys(&asked, "shop/other")), ("k key token", ""));
+    let nobody = world.send(vec![("unused", reads_keys(&["q"], &[]))]);
+    assert_eq!(keys(&nobody, GATEWAY), "k key token", "no route is under that policy");
+    let spoilt = world.spoil(Kind::Route, ROUTE, None);
+    assert_eq!(keys(&spoilt, GATEWAY), "k key token", "its callers go on showing keys");
+    let fewer = world.send(vec![("open", reads_keys(&["key"], &[]))]);
+    assert_eq!(keys(&fewer, GATEWAY), "key");
+    world.remove(Kind::Route, ROUTE);
+    assert_eq!(keys(&world.remove(Kind::Route, "HTTPRoute/shop/all"), GATEWAY), "");
+}
+
 /// A new ticket key would have every caller make a full handshake at each change of any route.
 #[tokio::test]
 async fn the_tls_settings_of_a_listener_stay_until_its_certificates_change() {
