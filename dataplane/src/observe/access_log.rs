@@ -60,6 +60,31 @@ pub(crate) struct Line {
     pub(crate) duration: Duration,
 }
 
+/// Of an exchange that begins.
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            method: Method::GET,
+            scheme: "http",
+            path: String::new(),
+            status: StatusCode::OK,
+            peer: None,
+            client: None,
+            rule: None,
+            policy: None,
+            alternative: None,
+            subscription: None,
+            upstream: None,
+            upstream_time: None,
+            rejection: None,
+            rehearsed: Vec::new(),
+            trace: None,
+            bytes_sent: 0,
+            duration: Duration::ZERO,
+        }
+    }
+}
+
 impl AccessLog {
     /// No line is written.
     pub fn off() -> Self {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderName;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -468,30 +468,6 @@ impl Drop for Record {
         self.worker.shared().observe(&self.line, instance);
         if let Some(trace) = self.line.trace.take() {
             trace.end(&self.line);
-        }
-    }
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            method: Method::GET,
-            scheme: "http",
-            path: String::new(),
-            status: StatusCode::OK,
-            peer: None,
-            client: None,
-            rule: None,
-            policy: None,
-            alternative: None,
-            subscription: None,
-            upstream: None,
-            upstream_time: None,
-            rejection: None,
-            rehearsed: Vec::new(),
-            trace: None,
-            bytes_sent: 0,
-            duration: Duration::ZERO,
         }
     }
 }
