@@ -20,7 +20,7 @@ pub enum Credential {
     /// A header in place of the caller's `Authorization`. The value is marked sensitive.
     Header(HeaderName, HeaderValue),
     /// A query parameter in place of the caller's `Authorization`; both parts are percent-encoded.
-    QueryParameter(QueryParameter),
+    QueryParameter(Arc<QueryParameter>),
     /// It cannot be had: nothing is sent.
     Unavailable(Denial),
 }
@@ -92,7 +92,7 @@ impl Credential {
                 let bytes = Zeroizing::new([shown.prefix.as_bytes(), &secret.value].concat());
                 Self::Header(header, sensitive(&bytes).ok_or_else(|| format!("{name} header: not a header value"))?)
             }
-            Kind::QueryParameter(shown) => Self::QueryParameter(query_parameter(name, shown)?),
+            Kind::QueryParameter(shown) => Self::QueryParameter(Arc::new(query_parameter(name, shown)?)),
             Kind::Unavailable(deny) => Self::Unavailable(Denial::new(deny)),
         })
     }
@@ -139,7 +139,7 @@ pub fn present<'a>(
     token: CallersToken,
     channel: Channel,
     headers: &mut HeaderMap,
-) -> Result<Option<&'a QueryParameter>, &'a Denial> {
+) -> Result<Option<&'a Arc<QueryParameter>>, &'a Denial> {
     let passes = match credential {
         Some(Credential::PassThrough) => token != CallersToken::Unvalidated,
         None => token != CallersToken::Unvalidated && channel == Channel::Anonymous,

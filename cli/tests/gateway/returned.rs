@@ -1,5 +1,7 @@
 //! What comes back: secrets in what a service answers, keys in what a caller is sent to, requests that have been here before.
 
+use rstest::rstest;
+
 use crate::kit::caller::{get, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, route, secret, subscription};
@@ -27,6 +29,34 @@ async fn no_caller_reads_the_credential_that_the_service_was_shown_in_the_query(
     assert!(!format!("{repeated:?}").contains("s3cret"), "{repeated:?}");
     let log = serde_json::to_string(&gateway.log(2).await).unwrap();
     assert!(log.contains("repeats in link") && !log.contains("s3cret"), "{log}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn no_caller_reads_that_credential_in_the_trailers_either(#[values("HTTP11", "H2C")] protocol: &str) {
+    let service = Service::start().await;
+    let shown = "credential: {queryParameter: {name: key, secretRef: {name: vendor, key: key}}}";
+    let manifests = [
+        GATEWAY,
+        &route("orders", "shop"),
+        &route("plain", "plain"),
+        &backend("shop", service.address, &format!("protocol: {protocol}\n{shown}")),
+        &backend("plain", service.address, &format!("protocol: {protocol}")),
+        &policy("orders", OPEN),
+        &policy("plain", OPEN),
+        &secret("vendor", "{key: s3cret/value}"),
+    ];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let asked = |target: &str| send(gateway.http(), get(target, &[("te", "trailers")]));
+    let plain = asked("/plain/repeated-last?key=mine").await.trailers.unwrap();
+    assert!(plain["x-asked"].to_str().unwrap().ends_with("?key=mine"), "there is nothing to be kept back: {plain:?}");
+    let answer = asked("/orders/repeated-last").await;
+    let trailers = answer.trailers.unwrap();
+    assert_eq!((answer.status.as_u16(), &*answer.body, trailers.len()), (200, &b"rows"[..], 1), "{trailers:?}");
+    assert_eq!(trailers["x-sum"], "1");
+    let log = gateway.log(2).await;
+    let told: Vec<_> = log.iter().map(|line| line["refusal"]["reason"].as_str()).collect();
+    assert_eq!(told, [None, Some("credential-reflected")], "{log:?}");
 }
 
 /// A route in `shop` from `/NAME` that only redirects.

@@ -18,9 +18,11 @@ use tokio::time::Instant;
 use super::hygiene;
 use super::isolation;
 use super::permit::Permit;
+use super::reflection;
 use super::respond::Speech;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
+use crate::credential::QueryParameter;
 use crate::observe::access_log::Line;
 use crate::rejection::{Reason, Rejection};
 use crate::route::Found;
@@ -89,6 +91,10 @@ struct Upstream {
     /// Of the request's body, if there is one: the answer may end before it.
     upload: Option<Rc<Progress>>,
     watch: Watch<Standing>,
+    /// The credential that the service was shown in the query, if it was.
+    shown: Option<Arc<QueryParameter>>,
+    /// What was kept back since it repeats that.
+    withheld: Option<Rejection>,
 }
 
 /// Why a body ended early.
@@ -146,11 +152,20 @@ impl Body {
         upload: Option<Rc<Progress>>,
         watch: Watch<Standing>,
     ) -> Self {
-        let mut upstream = Upstream { body, worker: Rc::clone(worker), lease: Some(lease), upload, watch };
+        let (worker, lease) = (Rc::clone(worker), Some(lease));
+        let mut upstream = Upstream { body, worker, lease, upload, watch, shown: None, withheld: None };
         if upstream.body.is_end_stream() {
             upstream.give_back();
         }
         Self { content: Content::Upstream(Box::new(upstream)), record: None }
+    }
+
+    /// Keeps back the trailers that repeat what the service was shown.
+    pub(super) fn without(mut self, shown: Option<&Arc<QueryParameter>>) -> Self {
+        if let Content::Upstream(upstream) = &mut self.content {
+            upstream.shown = shown.map(Arc::clone);
+        }
+        self
     }
 }
 
@@ -176,9 +191,12 @@ impl Upstream {
                 self.give_back();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 if self.body.is_end_stream() {
                     self.give_back();
+                }
+                if let (Some(shown), Some(trailers)) = (&self.shown, frame.trailers_mut()) {
+                    self.withheld = reflection::withhold(trailers, shown);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -205,6 +223,9 @@ impl HttpBody for Body {
                 let number = this.record.as_ref().map_or(0, |record| record.number());
                 let worker = Rc::clone(&upstream.worker);
                 let polled = isolation::polled(&worker, number, || upstream.poll_frame(context));
+                if let (Some(withheld), Some(record)) = (upstream.withheld.take(), &mut this.record) {
+                    record.refused(withheld);
+                }
                 polled.unwrap_or(Poll::Ready(Some(Err(BodyFault::Panicked))))
             }
         };

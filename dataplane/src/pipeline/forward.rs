@@ -75,7 +75,7 @@ pub(super) async fn forward(
     record.hand_trace_on(&mut head.headers);
     hygiene::join_cookies(&mut head.headers);
     head.headers.insert(header::HOST, rewritten.host);
-    head.uri = target_uri(&head.uri, &rewritten.path, arrival.query.as_deref(), &backend, shown)?;
+    head.uri = target_uri(&head.uri, &rewritten.path, arrival.query.as_deref(), &backend, shown.map(AsRef::as_ref))?;
     as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
@@ -99,7 +99,7 @@ pub(super) async fn forward(
     if let Some(upload) = &upload {
         record.answering(upload);
     }
-    if let Some(Credential::QueryParameter(shown)) = credential {
+    if let Some(shown) = shown {
         reflection::withdraw(response.headers_mut(), shown)?;
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -114,7 +114,7 @@ pub(super) async fn forward(
     hygiene::remove_hop_by_hop(response.headers_mut());
     changes.response(response.headers_mut());
     watch.until(until);
-    Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch)))
+    Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch).without(shown)))
 }
 
 fn ended(Fallen(why): Fallen) -> Rejection {

@@ -20,13 +20,25 @@ pub(super) fn withdraw(headers: &mut HeaderMap, shown: &QueryParameter) -> Resul
             headers.insert(name, cleaned);
         }
     }
-    match headers.iter().find(|(_, value)| shown.is_in(value.as_bytes())) {
-        None => Ok(()),
-        Some((name, _)) => Err(Rejection::because(
-            Reason::CredentialReflected,
-            format!("the service's answer repeats in {name} the secret that it was shown in the query"),
-        )),
+    let repeating = headers.iter().find(|(_, value)| shown.is_in(value.as_bytes()));
+    repeating.map_or(Ok(()), |(name, _)| Err(reflected(&format!("in {name}"))))
+}
+
+/// Drops the trailers that the secret is in: the response is under way, and cannot be another any more. What is told of it.
+pub(super) fn withhold(trailers: &mut HeaderMap, shown: &QueryParameter) -> Option<Rejection> {
+    let repeating = trailers.iter().filter(|(_, value)| shown.is_in(value.as_bytes()));
+    let repeating: Vec<_> = repeating.map(|(name, _)| name.clone()).collect();
+    for name in &repeating {
+        trailers.remove(name);
     }
+    repeating.first().map(|name| reflected(&format!("in the trailer {name}, which was dropped,")))
+}
+
+fn reflected(place: &str) -> Rejection {
+    Rejection::because(
+        Reason::CredentialReflected,
+        format!("the service's answer repeats {place} the secret that it was shown in the query"),
+    )
 }
 
 /// The address without the parameter; `None` if it does not hold it.
@@ -49,6 +61,24 @@ mod tests {
 
     fn shown() -> QueryParameter {
         QueryParameter::new("api key", b"s&cret/value")
+    }
+
+    #[test]
+    fn trailers_lose_what_holds_the_secret_and_nothing_else() {
+        let field = |name: &str| name.parse::<HeaderName>().unwrap();
+        let trailers = [
+            ("x-sum", "1"),
+            ("grpc-message", "no such row: s%26cret%2Fvalue"),
+            ("location", "/dir/?api%20key=s%26cret%2Fvalue"),
+            ("x-asked", "/dir/"),
+            ("x-asked", "s&cret/value"),
+        ];
+        let trailers = trailers.iter().map(|(name, value)| (field(name), HeaderValue::from_static(value)));
+        let mut trailers: HeaderMap = trailers.collect();
+        let told = withhold(&mut trailers, &shown()).unwrap();
+        assert_eq!(trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
+        assert!(told.reason == Reason::CredentialReflected && !told.origin.message.contains("cret/"));
+        assert!(withhold(&mut trailers, &shown()).is_none() && trailers.len() == 1);
     }
 
     fn answered(name: &str, value: &str) -> Result<HeaderMap, Rejection> {

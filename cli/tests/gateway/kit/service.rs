@@ -152,6 +152,7 @@ async fn answer(
     }
     match path.rsplit('/').next() {
         Some("moved") => repeating(StatusCode::FOUND, header::LOCATION, &head.uri),
+        Some("repeated-last") => repeating_last(&head.uri),
         Some("repeated") => repeating(StatusCode::OK, header::LINK, &head.uri),
         _ => behave(&path, body, trailers).await,
     }
@@ -162,6 +163,16 @@ fn repeating(status: StatusCode, name: header::HeaderName, asked: &http::Uri) ->
     let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = status;
     response.headers_mut().insert(name, HeaderValue::from_str(&asked.to_string()).unwrap());
+    response
+}
+
+/// Says after its body what it was asked for.
+fn repeating_last(asked: &http::Uri) -> Response<Body> {
+    let trailers = [("x-asked", &*asked.to_string()), ("x-sum", "1")]
+        .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+    let frames = [Ok(Frame::data(Bytes::from_static(b"rows"))), Ok(Frame::trailers(trailers.into_iter().collect()))];
+    let mut response = Response::new(StreamBody::new(stream::iter(frames)).boxed());
+    response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("x-asked, x-sum"));
     response
 }
 
