@@ -142,10 +142,10 @@ reasons! {
     HeadTooSlow => REQUEST_TIMEOUT, "request-head-timeout", "Request head timed out",
         "The request head did not arrive in time.",
         "Raise `bounds.headerTimeout` if honest clients are that slow.";
-    /// Nothing of the request body came for too long.
+    /// Of the request body came nothing, or too little, for too long.
     BodyTooSlow => REQUEST_TIMEOUT, "request-body-timeout", "Request body timed out",
         "The request body did not arrive in time.",
-        "Raise `bounds.bodyTimeout` if honest clients pause for longer.";
+        "Raise `bounds.bodyTimeout` if honest clients pause for longer, or send less than 1 KiB in it.";
     /// Over the bound on the request target.
     TargetTooLong => URI_TOO_LONG, "target-too-long", "Request target too long",
         "The request target is longer than this gateway takes.",

@@ -45,7 +45,8 @@ pub struct Bounds {
     pub header_timeout: Duration,
     /// Time between requests of a kept-alive connection. 75 s: longer than what most load balancers keep.
     pub idle_timeout: Duration,
-    /// Pause of a request's body that nobody answers yet, or of a caller that takes a response. 60 s: as other proxies have it.
+    /// Pause of a request's body that nobody answers yet, in which too little is as much as nothing, or of a caller that takes a
+    /// response. 60 s: as other proxies have it.
     pub body_timeout: Duration,
     /// Time without a byte in an upgraded connection. 1 h: longer than any ping of a WebSocket library.
     pub tunnel_idle_timeout: Duration,

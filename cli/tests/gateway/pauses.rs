@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::kit::caller::{HOST, get, hear, http2, open, read};
 use crate::kit::gateway::Gateway;
-use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
+use crate::kit::manifest::{OPEN, backend, gateway_with, policy, policy_on, route};
 use crate::kit::service::Service;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,14 +48,23 @@ async fn a_body_that_stops_is_answered_408_and_the_service_is_not_left_waiting()
     }
 }
 
-/// `pieces` of a body with a pause before each, and then nothing more.
+/// What comes after the last piece of a body.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Ends,
+    Stops,
+}
+
+/// `pieces` of a body with a pause before each.
 fn upload(
     pieces: usize,
     pause: Duration,
+    then: Then,
 ) -> Request<impl http_body::Body<Data = Bytes, Error = Infallible> + Unpin + Send> {
     let stream = futures_util::stream::unfold(0, move |number| async move {
-        tokio::time::sleep(if number < pieces { pause } else { PATIENCE * 10 }).await;
-        Some((Ok(Frame::data(Bytes::from_static(b"piece"))), number + 1))
+        let has_ended = number >= pieces && then == Then::Ends;
+        tokio::time::sleep(if number < pieces || has_ended { pause } else { PATIENCE * 10 }).await;
+        (!has_ended).then(|| (Ok(Frame::data(Bytes::from_static(b"piece"))), number + 1))
     });
     Request::post(format!("http://{HOST}/orders")).body(StreamBody::new(Box::pin(stream))).unwrap()
 }
@@ -64,12 +73,83 @@ fn upload(
 async fn a_stream_that_stops_is_answered_408_and_its_connection_goes_on() {
     let (gateway, _service) = bounded("{bodyTimeout: 300ms}", "").await;
     let mut sender = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
-    for pieces in [0, 1, 5] {
+    // What trickles never stops, and is no better.
+    for pieces in [0, 1, 5, usize::MAX] {
         sender.ready().await.unwrap();
-        let response =
-            timeout(PATIENCE, sender.send_request(upload(pieces, Duration::from_millis(100)))).await.unwrap();
+        let response = timeout(PATIENCE, sender.send_request(upload(pieces, Duration::from_millis(100), Then::Stops)))
+            .await
+            .unwrap();
         assert_eq!(read(response.unwrap()).await.verdict(), "408 request-body-timeout", "{pieces} pieces");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_answered_408() {
+    let (gateway, service) = bounded("{bodyTimeout: 300ms}", "").await;
+    let (mut answer, mut caller) = TcpStream::connect(gateway.http()).await.unwrap().into_split();
+    let request = format!("POST /orders HTTP/1.1\r\nHost: {HOST}\r\ncontent-length: 100000\r\n\r\n");
+    caller.write_all(request.as_bytes()).await.unwrap();
+    let trickling = tokio::spawn(async move {
+        while caller.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let heard = timeout(PATIENCE, hear(&mut answer)).await.unwrap();
+    trickling.abort();
+    assert_eq!((heard.statuses(), heard.closed), (vec![408], true), "{heard:?}");
+    assert!(service.take().iter().all(|seen| &*seen.body == b"broken"), "never a whole one");
+}
+
+#[tokio::test]
+async fn a_slow_body_is_taken_where_it_comes_or_ends() {
+    let (gateway, service) = bounded("{bodyTimeout: 600ms}", "").await;
+    for (piece, pieces) in [("x", 3), (&*"x".repeat(1024), 15)] {
+        let mut stream = TcpStream::connect(gateway.http()).await.unwrap();
+        let length = piece.len() * pieces;
+        let head = format!("POST /orders/hello HTTP/1.1\r\nHost: {HOST}\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..pieces {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            stream.write_all(piece.as_bytes()).await.unwrap();
+        }
+        let heard = timeout(PATIENCE, hear(&mut stream)).await.unwrap();
+        assert_eq!(heard.statuses(), [200], "{pieces} of {} bytes: {heard:?}", piece.len());
+        assert_eq!(service.one().body.len(), length);
+    }
+}
+
+/// It is answered when it ends, and may have little to say until then.
+#[tokio::test]
+async fn small_messages_of_a_call_are_enough_until_they_stop() {
+    let service = Service::start().await;
+    let greeter = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: greeter, namespace: shop}
+spec:
+  parentRefs: [{name: public}]
+  rules: [{backendRefs: [{group: sallyport.dev, kind: Backend, name: shop}]}]
+";
+    let manifests = [
+        &*gateway_with("{bounds: {bodyTimeout: 600ms}}"),
+        greeter,
+        &backend("shop", service.address, "protocol: H2C"),
+        &policy_on("greeter", "{group: gateway.networking.k8s.io, kind: GRPCRoute, name: greeter}", OPEN),
+    ];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let mut sender = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let call = |pieces, then| {
+        let mut call = upload(pieces, Duration::from_millis(60), then);
+        *call.uri_mut() = format!("http://{HOST}/hello.Greeter/Upload").parse().unwrap();
+        call
+    };
+    let ended = timeout(PATIENCE, sender.send_request(call(15, Then::Ends))).await.unwrap();
+    let ended = read(ended.unwrap()).await;
+    assert_eq!((ended.status.as_u16(), ended.body.len()), (200, 15 * 5), "{:?}", gateway.diagnostics);
+    sender.ready().await.unwrap();
+    let stopped = timeout(PATIENCE, sender.send_request(call(15, Then::Stops))).await.unwrap();
+    assert_eq!(read(stopped.unwrap()).await.verdict(), "408 request-body-timeout");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use crate::route::Found;
 use crate::runtime::backend::Backend;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
-use crate::server::pace::upload::{Progress, Upload, UploadFault};
+use crate::server::pace::upload::{LeastRate, Progress, Upload, UploadFault};
 use crate::server::worker::Worker;
 use crate::upstream::Lease;
 
@@ -267,7 +267,12 @@ impl RequestBody {
             return (Self::Empty, None);
         }
         let progress = Rc::<Progress>::default();
-        let body = Upload::new(body, record.connection.bounds.body_timeout, &progress);
+        let window = record.connection.bounds.body_timeout;
+        let rate = match &record.line.rule {
+            Some(rule) if rule.is_grpc() => LeastRate::of_messages(window),
+            _ => LeastRate::of_bytes(window),
+        };
+        let body = Upload::new(body, rate, &progress);
         let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
         (Self::Incoming(Box::new(Sent { body, guard, worker, number, watch })), Some(progress))
     }

@@ -15,10 +15,25 @@ use super::Patience;
 use crate::rejection::{Reason, Rejection};
 use crate::upstream::Stream;
 
-/// A request's body that ends with an error when nothing has come for too long. While the response is under way it may pause: both
+/// What has to come in each window, unless the body ends. 17 bytes a second where the window is a minute: half of what a line of 300
+/// bauds carries, and more than what holds a place at a service is worth to whoever only wants to hold it.
+const LEAST_BYTES: usize = 1024;
+
+/// What a caller has to send of a body that nobody answers yet. Only time counts in which it is waited for: a service that does not
+/// take what has come is not its fault.
+#[derive(Clone, Copy)]
+pub(crate) struct LeastRate {
+    window: Duration,
+    bytes: usize,
+}
+
+/// A request's body that ends with an error when too little has come for too long. While the response is under way it may pause: both
 /// sides of a stream speak when they have something to say.
 pub struct Upload<B = Incoming> {
     body: B,
+    rate: LeastRate,
+    /// What has come in this window.
+    came: usize,
     patience: Patience,
     progress: Rc<Progress>,
 }
@@ -44,6 +59,20 @@ enum Stage {
     Broken,
     /// The service did not take all of it.
     Dropped,
+}
+
+impl LeastRate {
+    /// Of a body that is one thing, however large.
+    pub(crate) fn of_bytes(window: Duration) -> Self {
+        Self { window, bytes: LEAST_BYTES }
+    }
+
+    /// Of a body that is a sequence of messages, which may be small and far between: anything counts. What a client streams by gRPC
+    /// is answered when it ends, so that there is no telling by the answer that it is a stream. Whether it is one says the route,
+    /// and never the caller, who would call anything gRPC to be slow.
+    pub(crate) fn of_messages(window: Duration) -> Self {
+        Self { window, bytes: 1 }
+    }
 }
 
 impl Progress {
@@ -78,7 +107,7 @@ impl Progress {
     pub(crate) fn refusal(&self) -> Option<Rejection> {
         let (reason, why) = match self.stage.get() {
             Stage::UnderWay | Stage::Whole | Stage::Dropped => return None,
-            Stage::Stalled => (Reason::BodyTooSlow, "nothing of the body came for bounds.bodyTimeout"),
+            Stage::Stalled => (Reason::BodyTooSlow, "of the body came nothing, or too little, for bounds.bodyTimeout"),
             Stage::Broken => (Reason::BodyBroken, "the body ended early, or its framing is wrong"),
         };
         Some(Rejection::because(reason, why))
@@ -96,7 +125,7 @@ impl<E> fmt::Display for UploadFault<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Broken(_) => "the body of the request broke off",
-            Self::Stalled => "nothing of the request's body came for too long",
+            Self::Stalled => "of the request's body came nothing, or too little, for too long",
         })
     }
 }
@@ -111,19 +140,34 @@ impl<E: std::error::Error + 'static> std::error::Error for UploadFault<E> {
 }
 
 impl<B> Upload<B> {
-    /// Waits for each piece of `body` no longer than `limit`.
-    pub(crate) fn new(body: B, limit: Duration, progress: &Rc<Progress>) -> Self {
-        Self { body, patience: Patience::new(limit), progress: Rc::clone(progress) }
+    /// Waits for what comes of `body` at this rate.
+    pub(crate) fn new(body: B, rate: LeastRate, progress: &Rc<Progress>) -> Self {
+        Self { body, rate, came: 0, patience: Patience::new(rate.window), progress: Rc::clone(progress) }
     }
 
-    /// Ready when nothing has come for too long.
+    /// So many bytes more have come.
+    fn take(&mut self, bytes: usize) {
+        self.came += bytes;
+        if self.came >= self.rate.bytes || self.progress.is_answering.get() {
+            self.begin_window();
+        } else {
+            self.patience.interrupt();
+        }
+    }
+
+    fn begin_window(&mut self) {
+        self.came = 0;
+        self.patience.relax();
+    }
+
+    /// Ready when too little has come for too long.
     fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.patience.poll(context).is_ready() {
             if !self.progress.is_answering.get() {
                 self.progress.end(Stage::Stalled);
                 return Poll::Ready(());
             }
-            self.patience.relax();
+            self.begin_window();
         }
         Poll::Pending
     }
@@ -157,7 +201,8 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Upload<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, UploadFault<B::Error>>>> {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            this.patience.relax();
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            this.take(data.map_or(0, Bytes::len));
             this.note(&frame);
             return Poll::Ready(frame.map(|frame| frame.map_err(UploadFault::Broken)));
         }
@@ -184,22 +229,28 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    /// Pieces that come after these pauses, and then none.
-    fn pieces(pauses: Vec<Duration>) -> impl HttpBody<Data = Bytes, Error = Infallible> + Unpin {
-        let stream = futures_util::stream::unfold(pauses.into_iter(), |mut pauses| async {
+    const PIECE: &[u8] = &[b'x'; LEAST_BYTES];
+
+    /// The same piece after each of these pauses, and then none.
+    fn pieces(piece: &'static [u8], pauses: Vec<Duration>) -> impl HttpBody<Data = Bytes, Error = Infallible> + Unpin {
+        let stream = futures_util::stream::unfold(pauses.into_iter(), move |mut pauses| async move {
             match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => std::future::pending().await,
             }
-            Some((Ok(Frame::data(Bytes::from_static(b"x"))), pauses))
+            Some((Ok(Frame::data(Bytes::from_static(piece))), pauses))
         });
         StreamBody::new(Box::pin(stream))
+    }
+
+    fn bytes() -> LeastRate {
+        LeastRate::of_bytes(LIMIT)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_pauses_for_too_long_is_refused() {
         let (progress, began) = (Rc::<Progress>::default(), Instant::now());
-        let mut upload = Upload::new(pieces(vec![LIMIT * 9 / 10; 3]), LIMIT, &progress);
+        let mut upload = Upload::new(pieces(PIECE, vec![LIMIT * 9 / 10; 3]), bytes(), &progress);
         for _ in 0..3 {
             upload.frame().await.unwrap().unwrap();
             assert!(progress.refusal().is_none());
@@ -209,12 +260,58 @@ mod tests {
         assert_eq!(progress.refusal().unwrap().reason, Reason::BodyTooSlow);
     }
 
+    /// After how many such pieces, nine in each window, a body is refused; when. After a hundred none follows.
+    async fn refused_after(piece: &'static [u8], rate: LeastRate) -> (usize, Duration) {
+        let (progress, began) = (Rc::<Progress>::default(), Instant::now());
+        let mut upload = Upload::new(pieces(piece, vec![LIMIT * 2 / 19; 100]), rate, &progress);
+        let mut taken = 0;
+        while matches!(upload.frame().await, Some(Ok(_))) {
+            taken += 1;
+        }
+        assert_eq!(progress.refusal().unwrap().reason, Reason::BodyTooSlow);
+        (taken, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_refused_as_one_that_pauses() {
+        let messages = LeastRate::of_messages(LIMIT);
+        for (piece, rate) in
+            [(&PIECE[..1], bytes()), (&PIECE[..LEAST_BYTES / 10], bytes()), (&[], bytes()), (&[], messages)]
+        {
+            let (taken, when) = refused_after(piece, rate).await;
+            assert_eq!((taken, when), (9, LIMIT), "{} bytes", piece.len());
+        }
+        for (piece, rate) in [(&PIECE[..LEAST_BYTES / 8], bytes()), (PIECE, bytes()), (&PIECE[..1], messages)] {
+            let (taken, _) = refused_after(piece, rate).await;
+            assert_eq!(taken, 100, "{} bytes", piece.len());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_in_one_window_is_not_saved_for_the_next() {
+        static MUCH: [u8; 100 * LEAST_BYTES] = [b'x'; 100 * LEAST_BYTES];
+        let progress = Rc::<Progress>::default();
+        let mut upload = Upload::new(pieces(&MUCH, vec![Duration::ZERO, LIMIT * 2]), bytes(), &progress);
+        upload.frame().await.unwrap().unwrap();
+        assert!(matches!(upload.frame().await, Some(Err(UploadFault::Stalled))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_is_not_blamed_for_a_service_that_takes_nothing() {
+        let progress = Rc::<Progress>::default();
+        let mut upload = Upload::new(pieces(&PIECE[..1], vec![LIMIT / 20; 15]), bytes(), &progress);
+        for _ in 0..15 {
+            upload.frame().await.unwrap().unwrap();
+            tokio::time::sleep(LIMIT * 2).await;
+        }
+    }
+
     /// Two pieces, and then what comes last: an error, or the end.
     async fn progress_after(last: Option<&'static str>) -> Rc<Progress> {
         let piece = || Ok(Frame::data(Bytes::from_static(b"x")));
         let frames = [piece(), piece()].into_iter().chain(last.map(|why| Err(std::io::Error::other(why))));
         let progress = Rc::<Progress>::default();
-        let mut upload = Upload::new(StreamBody::new(futures_util::stream::iter(frames)), LIMIT, &progress);
+        let mut upload = Upload::new(StreamBody::new(futures_util::stream::iter(frames)), bytes(), &progress);
         for _ in 0..2 {
             assert!(!progress.is_whole() && progress.refusal().is_none());
             upload.frame().await.unwrap().unwrap();
@@ -235,7 +332,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_may_pause_while_it_is_answered_and_no_longer() {
         let progress = Rc::<Progress>::default();
-        let mut upload = Upload::new(pieces(vec![LIMIT * 5]), LIMIT, &progress);
+        let mut upload = Upload::new(pieces(&PIECE[..1], vec![LIMIT * 5]), bytes(), &progress);
         progress.answering();
         upload.frame().await.unwrap().unwrap();
         assert!(timeout(LIMIT * 5, upload.frame()).await.is_err());
