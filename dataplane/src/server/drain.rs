@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Between the word to stop and the end of connections that wait for the next request: what crosses it on its way is answered.
-const CROSSING: Duration = Duration::from_millis(100);
+/// Between the word to stop and the end of connections that wait for the next request: what crosses it on its way is answered. The
+/// same for handshakes.
+pub(super) const CROSSING: Duration = Duration::from_millis(100);
 /// For the first byte of a connection that was made just before, or that waited to be accepted: a round trip around the world.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 /// Before the end of the drain tunnels are ended in order, so that what they have been told still reaches both sides.

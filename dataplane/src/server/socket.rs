@@ -2,8 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsFd;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connections that the kernel holds before a worker accepts them: a burst of one scheduling delay at 100,000 a second.
@@ -25,6 +29,33 @@ pub(crate) fn keepalive() -> TcpKeepalive {
 pub fn bind_all(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     bind(address, Sharing::Alone)?;
     (0..count).map(|_| bind(address, Sharing::AmongWorkers)).collect()
+}
+
+/// Has the kernel begin no connection more on this socket; handshakes that have begun end as they would. Whoever is not heard tries
+/// again, and is refused when the socket is closed: before it has sent anything, which a reset would leave it in doubt of.
+#[cfg(target_os = "linux")]
+pub(super) fn begin_no_more(socket: &impl AsFd) -> io::Result<()> {
+    const LOAD_BYTE: u16 = 0x30;
+    const AND: u16 = 0x54;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    /// Where the flags are in a TCP header (RFC 9293, 3.1), and two of them.
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    socket2::SockRef::from(socket).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+        SockFilter::new(AND, 0, 0, SYN | ACK),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+/// There is no way to say so.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn begin_no_more<T>(_socket: &T) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Where `port` of the configuration is really bound.
@@ -64,6 +95,8 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
@@ -85,6 +118,31 @@ mod tests {
         let _caller = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         assert!(socket2::SockRef::from(&accepted).keepalive().unwrap());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn no_connection_begins_any_more_and_those_that_have_go_on() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = bind(any, Sharing::Alone).unwrap();
+        let address = listener.local_addr().unwrap();
+        // What it sends first is the last of its handshake as well: until then nobody can accept it.
+        let before = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        before.set_tcp_quickack(false).unwrap();
+        before.connect(&address.into()).unwrap();
+        begin_no_more(&listener).unwrap();
+        let after = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(after.kind(), io::ErrorKind::TimedOut);
+        before.send(b"ask").unwrap();
+        before.shutdown(std::net::Shutdown::Write).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        accepted.set_nonblocking(false).unwrap();
+        let mut heard = String::new();
+        accepted.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "ask");
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(listener);
+        assert_eq!(std::net::TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]

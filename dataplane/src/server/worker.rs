@@ -33,8 +33,8 @@ use crate::rejection::{Reason, Rejection};
 use crate::runtime::Runtime;
 use crate::server::connection::{self, Connection};
 use crate::server::descriptors::Descriptors;
-use crate::server::drain::{Drain, Draining};
-use crate::server::socket::BACKLOG;
+use crate::server::drain::{CROSSING, Drain, Draining};
+use crate::server::socket::{BACKLOG, begin_no_more};
 use crate::upstream::Upstreams;
 
 /// Between two looks at idle upstream connections.
@@ -139,23 +139,33 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
 /// Accepts until the worker drains, and then what waits.
 async fn accept(worker: Rc<Worker>, port: u16, socket: TcpListener) {
     let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
-    let mut drained = pin!(worker.draining().told());
-    loop {
-        let accepted = tokio::select! {
+    {
+        let mut accepting = pin!(accept_each(&worker, port, &socket));
+        tokio::select! {
             biased;
-            accepted = socket.accept() => accepted,
-            _until = &mut drained => break,
-        };
-        match accepted {
-            Ok(accepted) => take(&worker, port, accepted),
+            () = &mut accepting => {}
+            _until = worker.draining().told() => {}
+        }
+        // A handshake that ends after the last look would be reset with the socket: none begins, and those under way have a moment.
+        match begin_no_more(&socket) {
+            Ok(()) => drop(tokio::time::timeout(CROSSING, accepting).await),
+            Err(error) => tracing::debug!(port, %error, "connections go on coming until the socket is closed"),
+        }
+    }
+    if let Ok(socket) = socket.into_std() {
+        waiting(&socket).for_each(|accepted| take(&worker, port, accepted));
+    }
+}
+
+async fn accept_each(worker: &Rc<Worker>, port: u16, socket: &tokio::net::TcpListener) {
+    loop {
+        match socket.accept().await {
+            Ok(accepted) => take(worker, port, accepted),
             Err(error) => {
                 tracing::warn!(port, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-    }
-    if let Ok(socket) = socket.into_std() {
-        waiting(&socket).for_each(|accepted| take(&worker, port, accepted));
     }
 }
 
