@@ -63,7 +63,7 @@ impl Graph {
     /// Judges `cluster`.
     pub fn build(cluster: &ClusterState, environment: Environment) -> Self {
         let mut gateways = gateway::all(cluster);
-        gateway::settle_conflicts(&mut gateways);
+        gateway::settle_conflicts(&mut gateways, environment);
         let mut routes = route::all(cluster, &gateways);
         route::settle_kinds(&mut routes);
         let mut policies = policy::all(cluster, environment);

@@ -113,9 +113,23 @@ pub fn unclaimed(cluster: &ClusterState, environment: Environment) -> BTreeMap<O
 /// Hostnames of a port, and whether it speaks TLS.
 type Taken = BTreeMap<u32, (bool, Vec<String>)>;
 
-/// Of listeners with one port, those with another protocol than an earlier one, or its hostname, are set aside. Age, then name decides
-/// between Gateways. Those of Gateways that cannot be decoded have their places among them.
-pub fn settle_conflicts(gateways: &mut BTreeMap<ObjectName, GatewayNode>) {
+/// Of listeners with one port, those with another protocol than an earlier one, or its hostname, are set aside. In a cluster each Gateway
+/// has its own address and so its own ports.
+pub fn settle_conflicts(gateways: &mut BTreeMap<ObjectName, GatewayNode>, environment: Environment) {
+    match environment {
+        Environment::Standalone => settle_among(gateways),
+        Environment::Cluster => {
+            for (name, gateway) in std::mem::take(gateways) {
+                let mut alone = BTreeMap::from([(name, gateway)]);
+                settle_among(&mut alone);
+                gateways.append(&mut alone);
+            }
+        }
+    }
+}
+
+/// Age, then name decides between Gateways. Those of Gateways that cannot be decoded have their places among them.
+fn settle_among(gateways: &mut BTreeMap<ObjectName, GatewayNode>) {
     let mut order: Vec<_> = gateways.iter().map(|(name, gateway)| (gateway.created_ms, name.clone())).collect();
     order.sort();
     let mut taken = Taken::new();

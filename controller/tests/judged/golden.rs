@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sallyport_api::condition::{ConditionType, Reason};
+use sallyport_controller::graph::Environment;
 
-use crate::judged::judge;
+use crate::judged::judge_in;
 
 /// Orders in which the documents of a case are given; the answer is always the same.
 const SHUFFLES: u64 = 4;
@@ -65,6 +66,10 @@ fn is_of_table(kind: &str, reason: &str) -> bool {
 fn check(case: &Path) -> Option<String> {
     let base = fs::read_to_string(case.with_file_name("base.yaml")).unwrap_or_default();
     let manifests = format!("{base}\n---\n{}", fs::read_to_string(case).unwrap());
+    // All Gateways of one process share its ports.
+    let is_standalone = case.iter().any(|folder| folder == "standalone");
+    let environment = if is_standalone { Environment::Standalone } else { Environment::Cluster };
+    let judge = |manifests: &str| judge_in(environment, manifests);
     let found = judge(&manifests).text();
     let pinned = case.with_extension("out.yaml");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -91,8 +96,14 @@ fn cases(root: &Path) -> Vec<PathBuf> {
 
 /// All files in the folders of features.
 fn files(root: &Path) -> impl Iterator<Item = PathBuf> {
-    let list = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
-    list(root).into_iter().filter(|path| path.is_dir()).flat_map(move |feature| list(&feature))
+    let (mut folders, mut found) = (vec![root.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let (inner, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+        folders.extend(inner);
+        found.extend(files);
+    }
+    found.into_iter()
 }
 
 fn is_output(path: &Path) -> bool {

@@ -24,6 +24,11 @@ pub struct Judged {
 
 /// Judges `manifests`; what one data plane that rejects nothing would have acknowledged counts as acknowledged.
 pub fn judge(manifests: &str) -> Judged {
+    judge_in(Environment::Cluster, manifests)
+}
+
+/// The same, where all Gateways share the ports of one process or have their own.
+pub fn judge_in(environment: Environment, manifests: &str) -> Judged {
     let loaded = manifest::load(&[SourceFile { path: "manifests".into(), text: manifests.to_owned() }]);
     let diagnostics = loaded.diagnostics.iter().map(|one| format!("{} {}: {}", one.object, one.field, one.message));
     let mut diagnostics: Vec<_> = diagnostics.collect();
@@ -32,7 +37,7 @@ pub fn judge(manifests: &str) -> Judged {
     for object in loaded.objects {
         cluster.apply(object.name, object.object);
     }
-    let graph = Graph::build(&cluster, Environment::Cluster);
+    let graph = Graph::build(&cluster, environment);
     let compiled = compile(&graph, &cluster);
     assert_eq!(check::dangling(&compiled.snapshot), vec![], "of {manifests}");
     for gateway in graph.gateways.keys() {

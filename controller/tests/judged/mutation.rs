@@ -6,12 +6,18 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use sallyport_controller::graph::Environment;
 use sallyport_snapshot::v1::{self, Kind, endpoint_source, resource::Body};
 use sallyport_snapshot::{Name, Snapshot};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::judged::judge;
+use crate::judged::{Judged, judge_in};
+
+/// All Gateways share the ports of one process, as the probes do: what one of them gives up, another could take.
+fn judged(manifests: &str) -> Judged {
+    judge_in(Environment::Standalone, manifests)
+}
 
 const VALID: &str = include_str!("mutation.yaml");
 /// Of acme, other, older and younger, guests, younger.
@@ -397,7 +403,7 @@ fn misspell(document: &mut Value, references: &[&str]) -> bool {
 
 #[test]
 fn the_oracle_admits_who_should_come_in() {
-    let admitted = admitted(&judge(VALID).compiled.snapshot);
+    let admitted = admitted(&judged(VALID).compiled.snapshot);
     let who = |port: u32, host: &str, path: &str| {
         let there = admitted.iter().filter(|one| one.0 == (port, host, path));
         there.filter(|one| !one.2.ends_with(" caller")).map(|one| one.1).collect::<Vec<_>>()
@@ -432,25 +438,25 @@ fn the_oracle_admits_who_should_come_in() {
 /// (ADR 8). Its own service is not reached.
 #[test]
 fn a_route_that_names_another_gateway_leaves_its_requests_to_others() {
-    let before = admitted(&judge(VALID).compiled.snapshot);
+    let before = admitted(&judged(VALID).compiled.snapshot);
     let mut changed = documents();
     let is_sectioned = |one: &&mut Value| one["kind"] == "HTTPRoute" && one["metadata"]["name"] == "sectioned";
     assert!(changed.iter_mut().find(is_sectioned).is_some_and(|route| misspell(route, &["/spec/parentRefs/0/name"])));
-    let after = admitted(&judge(&written(&changed)).compiled.snapshot);
+    let after = admitted(&judged(&written(&changed)).compiled.snapshot);
     let new: Vec<_> = after.difference(&before).collect();
     assert!(!new.is_empty() && new.iter().all(|one| is_in_the_lobby(one)), "{new:?}");
 }
 
 #[test]
 fn every_single_breakage_only_shrinks_what_is_admitted() {
-    let before = admitted(&judge(VALID).compiled.snapshot);
+    let before = admitted(&judged(VALID).compiled.snapshot);
     let mut broken = 0;
     for at in 0..documents().len() {
         for breakage in BREAKAGES {
             let mut changed = documents();
             if break_one(&mut changed, at, breakage) {
                 broken += 1;
-                let after = admitted(&judge(&written(&changed)).compiled.snapshot);
+                let after = admitted(&judged(&written(&changed)).compiled.snapshot);
                 let to_others = leaves_to_other_namespaces(&documents()[at], breakage);
                 let new: Vec<_> =
                     after.difference(&before).filter(|one| !(to_others && is_in_the_lobby(one))).collect();
@@ -471,14 +477,14 @@ proptest! {
 
     #[test]
     fn several_breakages_only_shrink_what_is_admitted(breakages in prop::collection::vec((0..documents().len(), 0..BREAKAGES.len()), 1..5)) {
-        let before = admitted(&judge(VALID).compiled.snapshot);
+        let before = admitted(&judged(VALID).compiled.snapshot);
         let mut changed = documents();
         let mut to_others = false;
         for (at, breakage) in breakages {
             let broken = changed.get(at).cloned().unwrap_or_default();
             to_others |= break_one(&mut changed, at, BREAKAGES[breakage]) && leaves_to_other_namespaces(&broken, BREAKAGES[breakage]);
         }
-        let after = admitted(&judge(&written(&changed)).compiled.snapshot);
+        let after = admitted(&judged(&written(&changed)).compiled.snapshot);
         let new: Vec<_> = after.difference(&before).filter(|one| !(to_others && is_in_the_lobby(one))).collect();
         prop_assert!(new.is_empty(), "{new:?}");
     }
@@ -494,6 +500,6 @@ proptest! {
         pointers(&changed[at], "", &mut found);
         let pointer: &String = pointer.get(&found);
         *changed[at].pointer_mut(pointer).unwrap() = value;
-        drop(judge(&written(&changed)).text());
+        drop(judged(&written(&changed)).text());
     }
 }
