@@ -1,12 +1,13 @@
 //! Raw objects, unjudged, by kind and name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
+use parking_lot::Mutex;
 use sallyport_api::gateway_api::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
 use sallyport_api::{ApiPolicy, Backend, GatewayParameters, Product, Subscription};
 use serde::de::DeserializeOwned;
@@ -59,6 +60,29 @@ pub struct FieldProblem {
     pub field: String,
     /// What is wrong, and the cure.
     pub message: String,
+}
+
+/// Secrets and ConfigMaps that somebody refers to: of these kinds no others need be known.
+#[derive(Default)]
+pub struct Asked(Mutex<BTreeSet<(ObjectKind, ObjectName)>>);
+
+impl Asked {
+    /// Remembers that the object has been looked for.
+    pub fn note(&self, kind: ObjectKind, name: &ObjectName) {
+        self.0.lock().insert((kind, name.clone()));
+    }
+
+    /// All that has been looked for since the last time.
+    pub fn take(&self) -> BTreeSet<(ObjectKind, ObjectName)> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+/// What a copy has been asked for is its own business.
+impl Clone for Asked {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// Objects of one kind.
@@ -132,6 +156,8 @@ macro_rules! kinds {
         #[derive(Clone, Default)]
         pub struct ClusterState {
             $(pub $store: Store<$type>,)*
+            /// What has been looked for by name, there or not.
+            pub asked: Asked,
         }
 
         impl ClusterState {

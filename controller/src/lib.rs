@@ -7,3 +7,5 @@ pub mod manifest;
 pub mod problem;
 pub mod publish;
 pub mod status;
+pub mod watch;
+pub mod write;

@@ -320,6 +320,16 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// An object as an API server hands it out. Of our kinds it may be older or newer than what we know: a field that is not known may ask for
+/// more than would be enforced.
+pub fn served(kind: ObjectKind, mut value: Value) -> Object {
+    drop_status(&mut value);
+    let ours = kind.api_version().starts_with(sallyport_api::GROUP);
+    let schema = if ours { schema::of(kind) } else { None };
+    let problems = schema.map(|schema| schema.complete(&mut value)).unwrap_or_default();
+    Object::decode(kind, value, problems)
+}
+
 /// Whatever a file says of it, an object's status is written by whoever serves it.
 fn drop_status(value: &mut Value) {
     value.as_object_mut().and_then(|object| object.remove("status"));

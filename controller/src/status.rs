@@ -9,6 +9,7 @@ mod issuer;
 mod policy;
 mod route;
 mod subscription;
+pub mod wire;
 
 use sallyport_api::condition::{ConditionType, Reason};
 use sallyport_api::reference::SecretReference;
@@ -41,6 +42,12 @@ pub struct ObjectStatus {
     pub secret_ref: Option<SecretReference>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// Of GatewayClasses: what Gateway API calls features, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<&'static str>,
+    /// Of Gateways: where they are reached.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Address>,
     /// Of Gateways.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<ListenerStatus>,
@@ -61,6 +68,29 @@ pub struct View<'a> {
     pub planes: &'a [Plane<'a>],
     /// Seconds since 1970 UTC, for what ends by itself.
     pub now_s: i64,
+}
+
+/// Where a Gateway is reached (Gateway API, GatewayStatusAddress).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Address {
+    IPAddress(String),
+    Hostname(String),
+}
+
+impl Address {
+    /// The word that stands in a status.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::IPAddress(_) => "IPAddress",
+            Self::Hostname(_) => "Hostname",
+        }
+    }
+
+    pub fn value(&self) -> &str {
+        match self {
+            Self::IPAddress(value) | Self::Hostname(value) => value,
+        }
+    }
 }
 
 /// Data planes that are all told the same: those of one Gateway, or of this process.

@@ -9,7 +9,7 @@ use sallyport_api::reference::{CaCertificateKind, CaCertificateReference};
 use sallyport_snapshot::v1;
 
 use super::grant::{End, permits};
-use crate::cluster::{ClusterState, ObjectName, Stored};
+use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored};
 use crate::problem::Problem;
 
 /// The entry of an object that holds authorities.
@@ -19,6 +19,7 @@ const FOREIGN_TYPES: [&str; 2] = ["kubernetes.io/service-account-token", "helm.s
 
 /// The Secret called `name`, if it is there and of a kind that may be used.
 pub fn secret<'a>(cluster: &'a ClusterState, name: &ObjectName, field: &str) -> Result<&'a Secret, Problem> {
+    cluster.asked.note(ObjectKind::Secret, name);
     match cluster.secrets.get(name) {
         Some(Stored::Decoded(secret)) if secret.type_.as_deref().is_some_and(|kind| FOREIGN_TYPES.contains(&kind)) => {
             Err(Problem::new(
@@ -100,6 +101,7 @@ pub fn authorities(
 /// One entry of a ConfigMap.
 pub fn config_entry(cluster: &ClusterState, name: &ObjectName, key: &str, field: &str) -> Result<String, Problem> {
     let missing = |why: String| Problem::new(field, Reason::SecretNotFound, why);
+    cluster.asked.note(ObjectKind::ConfigMap, name);
     match cluster.config_maps.get(name) {
         Some(Stored::Decoded(map)) => {
             let found = map.data.as_ref().and_then(|data| data.get(key)).cloned();

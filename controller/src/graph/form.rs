@@ -13,7 +13,7 @@ pub struct RouteForm {
     pub rules: Vec<RuleForm>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ParentForm {
     pub group: Option<String>,

@@ -9,6 +9,7 @@ use super::condition::{Condition, condition, in_force_nowhere, of_problems, prog
 use super::policy::affected;
 use super::{ObjectStatus, View, named};
 use crate::cluster::ObjectName;
+use crate::graph::form::ParentForm;
 use crate::graph::route::{ParentNode, RouteId, RouteNode};
 use crate::graph::rule::RuleNode;
 use crate::problem::Problem;
@@ -24,6 +25,9 @@ pub const LEFT_OPEN: &str = "no policy says who may call it, and the class's Gat
 pub struct ParentStatus {
     /// The Gateway, and the listener or port that the reference names.
     pub parent: String,
+    /// The same as the route states it.
+    #[serde(skip)]
+    pub reference: ParentForm,
     pub conditions: Vec<Condition>,
 }
 
@@ -45,6 +49,7 @@ fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) 
     let section = parent.reference.section_name.iter().map(|section| format!(" {section}"));
     let port = parent.reference.port.iter().map(|port| format!(" {port}"));
     ParentStatus {
+        reference: parent.reference.clone(),
         parent: format!("{}{}", parent.gateway, section.chain(port).collect::<String>()),
         conditions: conditions
             .chain(partially_invalid(&dropped))

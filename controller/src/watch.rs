@@ -1,0 +1,141 @@
+//! What happens in a cluster, as changes of its state. One watch a kind; of Secrets and ConfigMaps only what is labelled as ours, and
+//! what somebody names.
+
+mod world;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as follow};
+use kube::{Api, Client};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::cluster::{Object, ObjectKind, ObjectName};
+use crate::manifest::served;
+pub use world::{Head, World};
+
+/// What says of a Secret that it is for gateways: it is watched without being named.
+pub const USE_LABEL: &str = "sallyport.dev/use";
+/// Field of a Service's status that addresses are read from; statuses of all other kinds are ours to write.
+const WITH_STATUS: [ObjectKind; 1] = [ObjectKind::Service];
+
+/// What one watch is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// All objects of a kind.
+    Kind(ObjectKind),
+    /// Those that carry [`USE_LABEL`].
+    Labelled(ObjectKind),
+    /// The one of that name, whether it is there or not.
+    Named(ObjectKind, ObjectName),
+}
+
+/// One object as it stands in the cluster.
+pub struct Seen {
+    pub name: ObjectName,
+    pub head: Head,
+    pub object: Object,
+}
+
+/// Something that has happened.
+pub enum Change {
+    /// All that there is of a source, in place of whatever was known.
+    Listed(Source, Vec<Seen>),
+    Applied(Source, Box<Seen>),
+    Deleted(Source, ObjectName),
+}
+
+impl Source {
+    /// The watches that are there from the start.
+    pub fn standing() -> Vec<Self> {
+        let kinds = ObjectKind::ALL.iter().copied();
+        kinds
+            .filter_map(|kind| match kind {
+                ObjectKind::Secret => Some(Self::Labelled(kind)),
+                ObjectKind::ConfigMap => None,
+                kind => Some(Self::Kind(kind)),
+            })
+            .collect()
+    }
+
+    pub fn kind(&self) -> ObjectKind {
+        match self {
+            Self::Kind(kind) | Self::Labelled(kind) | Self::Named(kind, _) => *kind,
+        }
+    }
+
+    fn api(&self, client: Client) -> Api<DynamicObject> {
+        let resource = resource(self.kind());
+        match self {
+            Self::Kind(_) | Self::Labelled(_) => Api::all_with(client, &resource),
+            Self::Named(_, name) => Api::namespaced_with(client, &name.namespace, &resource),
+        }
+    }
+
+    fn config(&self) -> watcher::Config {
+        let config = watcher::Config::default();
+        match self {
+            Self::Kind(_) => config,
+            Self::Labelled(_) => config.labels(USE_LABEL),
+            Self::Named(_, name) => config.fields(&format!("metadata.name={}", name.name)),
+        }
+    }
+}
+
+/// How the API server calls a kind.
+pub fn resource(kind: ObjectKind) -> ApiResource {
+    let (group, version) = kind.api_version().split_once('/').unwrap_or(("", kind.api_version()));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind.as_str()))
+}
+
+/// Follows `source` for as long as somebody listens. A watch that breaks off begins anew with a list; what was known stays known until
+/// that list is whole.
+pub async fn run(client: Client, source: Source, changes: mpsc::Sender<Change>) {
+    let mut events = follow(source.api(client), source.config()).default_backoff().map_err(Box::new).boxed();
+    let mut listing = Vec::new();
+    while let Some(event) = events.next().await {
+        let change = match event {
+            Ok(Event::Init) => {
+                listing.clear();
+                continue;
+            }
+            Ok(Event::InitApply(object)) => {
+                listing.push(seen(source.kind(), object));
+                continue;
+            }
+            Ok(Event::InitDone) => Change::Listed(source.clone(), std::mem::take(&mut listing)),
+            Ok(Event::Apply(object)) => Change::Applied(source.clone(), Box::new(seen(source.kind(), object))),
+            Ok(Event::Delete(object)) => Change::Deleted(source.clone(), name(&object)),
+            Err(error) => {
+                tracing::warn!(kind = source.kind().as_str(), %error, "the API server cannot be followed; what is known stays in force");
+                continue;
+            }
+        };
+        if changes.send(change).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn name(object: &DynamicObject) -> ObjectName {
+    let metadata = &object.metadata;
+    ObjectName::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+fn seen(kind: ObjectKind, mut object: DynamicObject) -> Seen {
+    object.metadata.managed_fields = None;
+    let name = name(&object);
+    let status = object.data.as_object_mut().and_then(|data| data.get("status").cloned()).unwrap_or_default();
+    let head = Head::new(&object.metadata, &status);
+    let mut value = serde_json::to_value(&object).unwrap_or_default();
+    value["apiVersion"] = kind.api_version().into();
+    value["kind"] = kind.as_str().into();
+    let object = if WITH_STATUS.contains(&kind) { Object::decode(kind, value, vec![]) } else { served(kind, value) };
+    Seen { name, head, object }
+}
+
+/// A status as it stands, for whoever compares.
+pub(crate) fn status_text(status: &Value) -> Box<str> {
+    if status.is_null() { Box::default() } else { status.to_string().into() }
+}

@@ -1,0 +1,130 @@
+//! What is known of a cluster, put together from all watches.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+use super::{Change, Seen, Source, status_text};
+use crate::cluster::{ClusterState, ObjectKind, ObjectName};
+
+/// What a writer has to know of an object besides its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    pub uid: String,
+    pub resource_version: String,
+    /// The status as JSON; empty where there is none.
+    status: Box<str>,
+}
+
+/// The state of the cluster, and where it comes from.
+#[derive(Default)]
+pub struct World {
+    pub state: ClusterState,
+    heads: BTreeMap<(ObjectKind, ObjectName), Head>,
+    /// What each watch has told of.
+    sources: BTreeMap<Source, BTreeSet<ObjectName>>,
+    /// Watches whose first list is still to come.
+    awaited: BTreeSet<Source>,
+}
+
+impl Head {
+    pub fn new(metadata: &ObjectMeta, status: &Value) -> Self {
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            status: status_text(status),
+        }
+    }
+
+    /// The status as it stands.
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.status).unwrap_or_default()
+    }
+}
+
+impl World {
+    /// A world of which nothing is known before each of these watches has listed what there is.
+    pub fn awaiting(sources: impl IntoIterator<Item = Source>) -> Self {
+        Self { awaited: sources.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Whether every watch has listed what there is: before that nothing may be concluded from what is missing.
+    pub fn is_complete(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// What is still waited for.
+    pub fn awaited(&self) -> &BTreeSet<Source> {
+        &self.awaited
+    }
+
+    pub fn head(&self, kind: ObjectKind, name: &ObjectName) -> Option<&Head> {
+        self.heads.get(&(kind, name.clone()))
+    }
+
+    /// Takes in what somebody has written himself, before it is told: the next comparison knows it.
+    pub fn written(&mut self, kind: ObjectKind, name: &ObjectName, head: Head) {
+        if let Some(known) = self.heads.get_mut(&(kind, name.clone())).filter(|known| known.uid == head.uid) {
+            *known = head;
+        }
+    }
+
+    /// Waits for the first list of another watch as well.
+    pub fn await_also(&mut self, source: Source) {
+        self.awaited.insert(source);
+    }
+
+    /// Takes a change in.
+    pub fn take(&mut self, change: Change) {
+        match change {
+            Change::Listed(source, listed) => {
+                self.awaited.remove(&source);
+                let now: BTreeSet<_> = listed.iter().map(|seen| seen.name.clone()).collect();
+                let before = self.sources.insert(source.clone(), now.clone()).unwrap_or_default();
+                before.difference(&now).for_each(|name| self.forget(source.kind(), name));
+                listed.into_iter().for_each(|seen| self.put(source.kind(), seen));
+            }
+            Change::Applied(source, seen) => {
+                let Some(told) = self.sources.get_mut(&source) else { return };
+                told.insert(seen.name.clone());
+                self.put(source.kind(), *seen);
+            }
+            Change::Deleted(source, name) => {
+                let Some(told) = self.sources.get_mut(&source) else { return };
+                told.remove(&name);
+                self.forget(source.kind(), &name);
+            }
+        }
+    }
+
+    /// Lets a watch go, with what only it has told of.
+    pub fn drop_source(&mut self, source: &Source) {
+        self.awaited.remove(source);
+        for name in self.sources.remove(source).unwrap_or_default() {
+            self.forget(source.kind(), &name);
+        }
+    }
+
+    /// Whether a watch other than by name tells of the object.
+    pub fn is_labelled(&self, kind: ObjectKind, name: &ObjectName) -> bool {
+        self.sources.get(&Source::Labelled(kind)).is_some_and(|told| told.contains(name))
+    }
+
+    fn put(&mut self, kind: ObjectKind, seen: Seen) {
+        self.heads.insert((kind, seen.name.clone()), seen.head);
+        self.state.apply(seen.name, seen.object);
+    }
+
+    /// Takes an object out, unless another watch tells of it too.
+    fn forget(&mut self, kind: ObjectKind, name: &ObjectName) {
+        let is_told = self.sources.iter().any(|(source, told)| source.kind() == kind && told.contains(name));
+        if !is_told {
+            self.heads.remove(&(kind, name.clone()));
+            self.state.delete(kind, name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

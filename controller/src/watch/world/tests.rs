@@ -1,0 +1,93 @@
+//! Lists, events, and watches that overlap.
+
+use kube::api::DynamicObject;
+use serde_json::json;
+
+use super::*;
+use crate::cluster::Stored;
+
+fn seen(name: &str, content: &str) -> Seen {
+    let value = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "shop", "uid": "1", "resourceVersion": content }, "stringData": { "a": content } });
+    let object: DynamicObject = serde_json::from_value(value).unwrap();
+    super::super::seen(ObjectKind::Secret, object)
+}
+
+fn name(name: &str) -> ObjectName {
+    ObjectName::new("shop", name)
+}
+
+fn labelled() -> Source {
+    Source::Labelled(ObjectKind::Secret)
+}
+
+fn named(one: &str) -> Source {
+    Source::Named(ObjectKind::Secret, name(one))
+}
+
+fn names(world: &World) -> Vec<&str> {
+    world.state.secrets.keys().map(|name| &*name.name).collect()
+}
+
+#[test]
+fn nothing_is_concluded_before_every_first_list() {
+    let mut world = World::awaiting([labelled(), named("a")]);
+    assert!(!world.is_complete());
+    world.take(Change::Listed(labelled(), vec![]));
+    assert_eq!((world.is_complete(), world.awaited().len()), (false, 1));
+    world.take(Change::Listed(named("a"), vec![]));
+    assert!(world.is_complete());
+}
+
+#[test]
+fn what_is_not_in_a_new_list_is_gone_and_the_rest_changes() {
+    let mut world = World::awaiting([labelled()]);
+    world.take(Change::Listed(labelled(), vec![seen("a", "1"), seen("b", "1")]));
+    world.take(Change::Listed(labelled(), vec![seen("b", "2"), seen("c", "1")]));
+    assert_eq!(names(&world), ["b", "c"]);
+    assert_eq!(world.head(ObjectKind::Secret, &name("b")).unwrap().resource_version, "2");
+    assert!(world.head(ObjectKind::Secret, &name("a")).is_none());
+    world.take(Change::Deleted(labelled(), name("b")));
+    world.take(Change::Applied(labelled(), Box::new(seen("d", "1"))));
+    assert_eq!(names(&world), ["c", "d"]);
+}
+
+#[test]
+fn an_object_is_there_as_long_as_one_watch_tells_of_it() {
+    let mut world = World::awaiting([labelled()]);
+    world.take(Change::Listed(labelled(), vec![seen("a", "1")]));
+    world.take(Change::Listed(named("a"), vec![seen("a", "1")]));
+    world.take(Change::Deleted(labelled(), name("a")));
+    assert_eq!((names(&world), world.is_labelled(ObjectKind::Secret, &name("a"))), (vec!["a"], false));
+    world.drop_source(&named("a"));
+    assert!(names(&world).is_empty());
+}
+
+#[test]
+fn a_watch_that_was_let_go_tells_nothing_any_more() {
+    let mut world = World::awaiting([]);
+    world.await_also(named("a"));
+    world.take(Change::Listed(named("a"), vec![seen("a", "1")]));
+    world.drop_source(&named("a"));
+    world.take(Change::Applied(named("a"), Box::new(seen("a", "2"))));
+    assert!(names(&world).is_empty() && world.is_complete());
+}
+
+#[test]
+fn what_was_written_is_known_of_the_same_object_only() {
+    let mut world = World::awaiting([]);
+    world.take(Change::Listed(labelled(), vec![seen("a", "1")]));
+    let head = |uid: &str| Head { uid: uid.into(), resource_version: "9".into(), ..Head::default() };
+    world.written(ObjectKind::Secret, &name("a"), head("another"));
+    assert_eq!(world.head(ObjectKind::Secret, &name("a")).unwrap().resource_version, "1");
+    world.written(ObjectKind::Secret, &name("a"), head("1"));
+    assert_eq!(world.head(ObjectKind::Secret, &name("a")).unwrap().resource_version, "9");
+}
+
+#[test]
+fn an_object_is_decoded_by_itself_and_says_what_is_wrong() {
+    let value = json!({ "apiVersion": "sallyport.dev/v1alpha1", "kind": "ApiPolicy", "metadata": { "name": "p", "namespace": "shop" }, "spec": { "newer": true } });
+    let object: DynamicObject = serde_json::from_value(value).unwrap();
+    let seen = super::super::seen(ObjectKind::ApiPolicy, object);
+    let crate::cluster::Object::ApiPolicy(Stored::Undecodable(policy)) = seen.object else { panic!("it was decoded") };
+    assert!(policy.problems.iter().any(|problem| problem.field == "spec.newer"), "{:?}", policy.problems);
+}
