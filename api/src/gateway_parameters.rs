@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
+use crate::infrastructure::{DeploymentSettings, ServiceSettings};
 use crate::status::Status;
 
 /// Settings for all Gateways of a class (`GatewayClass.spec.parametersRef`), or for one (`Gateway.spec.infrastructure.parametersRef`).
@@ -27,6 +28,12 @@ use crate::status::Status;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 pub struct GatewayParametersSpec {
+    /// The pods that serve a Gateway, in a cluster; without one it says nothing. A Gateway's beats the class's, field by field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentSettings>,
+    /// The Service in front of them, in a cluster; without one it says nothing. A Gateway's beats the class's, field by field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceSettings>,
     /// What becomes of a route about which no policy speaks. Default: Deny, which answers 500 `unprotected`. Only a class can say
     /// Allow: a Gateway's own Allow is ignored and reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ pub mod condition;
 pub mod credential;
 pub mod duration;
 pub mod gateway_api;
+pub mod infrastructure;
 pub mod policy;
 pub mod reference;
 pub mod schema;

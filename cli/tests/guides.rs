@@ -185,6 +185,23 @@ fn the_guide_of_parameters_has_a_row_for_each_bound() {
 }
 
 #[test]
+fn the_guide_of_parameters_tells_of_each_setting_of_pods_and_service() {
+    let page = fs::read_to_string(root().join("docs/guides/gateway-parameters.md")).unwrap();
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let schema = sallyport_api::schema::open_api_schema("GatewayParameters").unwrap();
+    let fields = |place: &Value| place["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let spec = &schema["properties"]["spec"]["properties"];
+    let settings = ["deployment", "service"]
+        .map(|whole| fields(&spec[whole]).into_iter().map(move |one| format!("`{whole}.{one}`")));
+    let of_pod = fields(&spec["deployment"]["properties"]["pod"]).into_iter().map(|one| format!("`{one}`"));
+    let settings: Vec<_> = settings.into_iter().flatten().chain(of_pod).collect();
+    assert!(settings.len() >= 15, "{settings:?}");
+    for setting in settings {
+        assert!(rows.iter().any(|row| row.contains(&setting)), "{setting}");
+    }
+}
+
+#[test]
 fn the_guide_of_the_inner_door_has_a_row_for_each_credential() {
     let page = fs::read_to_string(root().join("docs/guides/inner-door.md")).unwrap();
     let schema = sallyport_api::schema::open_api_schema("Backend").unwrap();

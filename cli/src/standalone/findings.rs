@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::condition::Reason;
-use sallyport_controller::cluster::{ObjectKind, ObjectName};
+use sallyport_controller::cluster::{Object, ObjectKind, ObjectName, Stored};
 use sallyport_controller::compile::Compiled;
 use sallyport_controller::graph::Graph;
 use sallyport_controller::graph::route::{RouteId, RouteNode};
@@ -24,6 +24,7 @@ pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled
     }
     for (name, parameters) in &graph.parameters {
         findings.say(ObjectKind::GatewayParameters, name, &parameters.problems);
+        findings.without_effect(name);
     }
     for (name, problem) in &graph.unclaimed {
         findings.say(ObjectKind::Gateway, name, [problem]);
@@ -69,6 +70,19 @@ impl Findings<'_> {
             reason: Some(problem.reason.as_str()),
             ..object.diagnostic(&problem.field, &problem.message)
         }));
+    }
+
+    /// What says how something is made in a cluster: nobody makes it here, and the same manifest is good in both.
+    fn without_effect(&mut self, name: &ObjectName) {
+        let Some(object) = self.objects.get(&(ObjectKind::GatewayParameters, name)) else { return };
+        let Object::GatewayParameters(Stored::Decoded(parameters)) = &object.object else { return };
+        let spec = &parameters.spec;
+        let stated = [("spec.deployment", spec.deployment.is_some()), ("spec.service", spec.service.is_some())];
+        let message = "it says what is made in a cluster, and has no effect from files";
+        let notes = stated.into_iter().filter(|(_, is_stated)| *is_stated);
+        let notes =
+            notes.map(|(field, _)| Diagnostic { severity: Severity::Note, ..object.diagnostic(field, message) });
+        self.said.extend(notes);
     }
 
     fn route(&mut self, id: &RouteId, route: &RouteNode, compiled: &Compiled) {
@@ -223,5 +237,12 @@ mod tests {
         let parameters = "---\n{apiVersion: sallyport.dev/v1alpha1, kind: GatewayParameters, metadata: {name: p}, spec: {trustedProxies: {cidrs: [10.0.0.0/33]}}}\n";
         let unreadable = error("GatewayParameters default/p", "spec.trustedProxies.cidrs[0]", "Invalid");
         assert_eq!(found(&[OPEN, parameters]), unreadable);
+    }
+
+    #[test]
+    fn what_is_made_in_a_cluster_only_is_a_note() {
+        let parameters = "---\n{apiVersion: sallyport.dev/v1alpha1, kind: GatewayParameters, metadata: {name: p}, spec: {deployment: {replicas: 2}, service: {type: ClusterIP}}}\n";
+        let note = |field: &str| ("GatewayParameters default/p".to_owned(), field.to_owned(), "", Severity::Note);
+        assert_eq!(found(&[OPEN, parameters]), [note("spec.deployment"), note("spec.service")]);
     }
 }

@@ -51,6 +51,9 @@ fn kind_of(field: &Value) -> String {
         let words: Vec<_> = values.iter().filter_map(Value::as_str).collect();
         return words.join(", ");
     }
+    if field["x-kubernetes-int-or-string"] == true {
+        return "number or string".to_owned();
+    }
     match field["type"].as_str() {
         Some("array") => format!("list of {}", kind_of(&field["items"])),
         Some(other) => other.to_owned(),
@@ -61,9 +64,12 @@ fn kind_of(field: &Value) -> String {
 /// What a value has to be, and each entry of a list.
 fn bounds(field: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    for (least, most, unit) in
-        [("minLength", "maxLength", "characters"), ("minItems", "maxItems", "entries"), ("minimum", "maximum", "")]
-    {
+    for (least, most, unit) in [
+        ("minLength", "maxLength", "characters"),
+        ("minItems", "maxItems", "entries"),
+        ("minProperties", "maxProperties", "members"),
+        ("minimum", "maximum", ""),
+    ] {
         let text = match (field[least].as_f64(), field[most].as_f64()) {
             (Some(least), Some(most)) if (least - most).abs() < f64::EPSILON => format!("{most} {unit}"),
             (Some(least), Some(most)) => format!("{least} to {most} {unit}"),
