@@ -14,6 +14,7 @@ pub mod form;
 pub mod gateway;
 pub mod grant;
 pub mod guarded;
+pub mod infrastructure;
 pub mod key_source;
 pub mod outgoing;
 pub mod parameters;

@@ -13,6 +13,7 @@ use sallyport_snapshot::v1;
 use serde_json::Value;
 
 use super::Environment;
+use super::infrastructure::Infrastructure;
 use super::parameters::{self, Settings};
 use super::selector::{is_known, selects};
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
@@ -27,6 +28,8 @@ pub struct GatewayNode {
     pub unprotected: UnprotectedRoutes,
     pub message: v1::Gateway,
     pub listeners: Vec<ListenerNode>,
+    /// What is to run it in a cluster. `None` while that cannot be told: what there is stays as it is.
+    pub infrastructure: Option<Infrastructure>,
     untold: Untold,
     /// What it says and is not done, while it serves without.
     pub ignored: Vec<Problem>,
@@ -213,7 +216,8 @@ fn node(
     let demands = Demands::of(&gateway.spec);
     let mut problems = unsupported::of_gateway(&gateway.spec);
     problems.extend(demands.problems().cloned());
-    let Settings { unprotected, message, ignored } = parameters::settle(cluster, name, gateway, class, &mut problems);
+    let Settings { unprotected, message, infrastructure, ignored } =
+        parameters::settle(cluster, name, gateway, class, &mut problems);
     let listeners = gateway.spec.listeners.iter().enumerate();
     let listeners = listeners.map(|(at, one)| listener::node(cluster, name, &demands, at, one)).collect();
     GatewayNode {
@@ -222,6 +226,7 @@ fn node(
         unprotected,
         message,
         listeners,
+        infrastructure,
         untold: Untold::default(),
         ignored,
         problems,

@@ -7,6 +7,7 @@ use sallyport_api::{Bounds, GROUP, GatewayParameters, GatewayParametersSpec, Unp
 use sallyport_snapshot::v1;
 
 use super::address::{AddressRange, complaint};
+use super::infrastructure::{self, Infrastructure};
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::problem::Problem;
 
@@ -21,7 +22,9 @@ const UNTIL_THEN: &str = "Until then no address filter lets anybody pass, and ro
 pub struct Settings {
     pub unprotected: UnprotectedRoutes,
     pub message: v1::Gateway,
-    /// What a Gateway's own say and only its class's can.
+    /// `None` while its parameters cannot be read: pods and Service made by the defaults might be reached by whom they are not for.
+    pub infrastructure: Option<Infrastructure>,
+    /// What it says and does not count.
     pub ignored: Vec<Problem>,
 }
 
@@ -67,7 +70,9 @@ pub fn settle(
     let addresses_unknown = unknown || !unreadable.is_empty();
     problems.extend(unreadable);
     let mut ignored = Vec::new();
+    let infrastructure = infrastructure::settle(gateway, &of_class, &own, &mut ignored);
     Settings {
+        infrastructure: (!unknown).then_some(infrastructure),
         unprotected: unprotected(&of_class, &own, unknown, &mut ignored),
         message: v1::Gateway {
             trusted_proxies: trusted(&of_class, &own, &mut ignored),

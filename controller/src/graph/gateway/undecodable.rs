@@ -98,6 +98,7 @@ pub(super) fn closed(
         unprotected: UnprotectedRoutes::Deny,
         message: v1::Gateway { addresses_unknown: true, ..v1::Gateway::default() },
         listeners,
+        infrastructure: None,
         untold,
         ignored: vec![],
         problems: vec![why.clone()],
