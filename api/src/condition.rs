@@ -163,6 +163,8 @@ reasons! {
             "Give the listener another hostname or another port.";
         /// Another listener has the same port and another protocol.
         ProtocolConflict = "ProtocolConflict" in [Accepted, Conflicted], "Give the listener another port.";
+        /// In the pods of the Gateway another of its ports has the place of this one.
+        PortUnavailable = "PortUnavailable" in [Accepted], "Give the listener another port.";
         /// A kind of route is not supported by the listener.
         InvalidRouteKinds = "InvalidRouteKinds" in [ResolvedRefs], "List HTTPRoute or GRPCRoute only.";
         /// No listener is in a state to serve.

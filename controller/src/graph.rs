@@ -19,6 +19,7 @@ pub mod key_source;
 pub mod outgoing;
 pub mod parameters;
 pub mod policy;
+pub mod port;
 pub mod route;
 pub mod rule;
 pub mod selector;
@@ -65,6 +66,9 @@ impl Graph {
     pub fn build(cluster: &ClusterState, environment: Environment) -> Self {
         let mut gateways = gateway::all(cluster);
         gateway::settle_conflicts(&mut gateways, environment);
+        if environment == Environment::Cluster {
+            gateways.values_mut().for_each(port::settle);
+        }
         let mut routes = route::all(cluster, &gateways);
         route::settle_kinds(&mut routes);
         let mut policies = policy::all(cluster, environment);

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod compile;
 pub mod graph;
+pub mod infra;
 pub mod manifest;
 pub mod problem;
 pub mod publish;

@@ -2,9 +2,10 @@
 
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
-use sallyport_controller::cluster::ClusterState;
+use sallyport_controller::cluster::{ClusterState, ObjectName};
 use sallyport_controller::compile::{Compiled, compile};
 use sallyport_controller::graph::{Environment, Graph};
+use sallyport_controller::infra::{self, Owner, PullPolicy, Site};
 use sallyport_controller::manifest::{self, SourceFile};
 use sallyport_controller::publish::Replica;
 use sallyport_controller::status::{self, ObjectStatus, Plane, View};
@@ -20,6 +21,8 @@ pub struct Judged {
     pub compiled: Compiled,
     pub statuses: Vec<ObjectStatus>,
     pub diagnostics: Vec<String>,
+    /// What runs each Gateway, by its name.
+    pub infrastructure: Vec<(ObjectName, Option<Vec<Value>>)>,
 }
 
 /// Judges `manifests`; what one data plane that rejects nothing would have acknowledged counts as acknowledged.
@@ -49,7 +52,19 @@ pub fn judge_in(environment: Environment, manifests: &str) -> Judged {
     let plane = Plane { snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
     let view = View { graph: &graph, compiled: &compiled, planes: &[plane], now_s: NOW_S };
     let statuses = status::plan(view);
-    Judged { compiled, statuses, diagnostics }
+    let objects = |name| infra::objects(&site(), Owner { name, uid: "5a11" }, &graph.gateways[name]);
+    let infrastructure = graph.gateways.keys().map(|name| (name.clone(), objects(name))).collect();
+    Judged { compiled, statuses, diagnostics, infrastructure }
+}
+
+fn site() -> Site {
+    Site {
+        controller: ObjectName::new("sallyport-system", "sallyport"),
+        stream_port: 9443,
+        authority: "(certificates in PEM)".to_owned(),
+        image: "ghcr.io/sallyport/dataplane:0.1.0".to_owned(),
+        pull_policy: PullPolicy::IfNotPresent,
+    }
 }
 
 impl Judged {
@@ -59,6 +74,29 @@ impl Judged {
             "diagnostics": self.diagnostics,
             "snapshot": snapshot(&self.compiled),
             "status": self.statuses.iter().map(told).collect::<Map<_, _>>(),
+        });
+        serde_saphyr::to_string(&document).unwrap()
+    }
+}
+
+impl Judged {
+    /// The objects that run each Gateway, and what it is told, as one document.
+    pub fn infrastructure_text(&self) -> String {
+        let name_of = |object: &Value| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+        };
+        let listed =
+            |objects: &Vec<Value>| objects.iter().map(|one| (name_of(one), one.clone())).collect::<Map<_, _>>();
+        let shown = |(name, objects): &(ObjectName, Option<Vec<Value>>)| {
+            let objects = objects.as_ref().map_or("stays as it is".into(), |objects| Value::Object(listed(objects)));
+            (format!("Gateway {name}"), objects)
+        };
+        let gateways = self.statuses.iter().filter(|status| status.kind == "Gateway");
+        let document = json!({
+            "diagnostics": self.diagnostics,
+            "infrastructure": self.infrastructure.iter().map(shown).collect::<Map<_, _>>(),
+            "status": gateways.map(told).collect::<Map<_, _>>(),
         });
         serde_saphyr::to_string(&document).unwrap()
     }

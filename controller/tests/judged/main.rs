@@ -6,3 +6,4 @@ mod combination;
 mod golden;
 mod judged;
 mod mutation;
+mod restricted;
