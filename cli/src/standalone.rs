@@ -183,7 +183,7 @@ impl State {
     pub fn statuses(&self) -> Vec<ObjectStatus> {
         let Some((graph, compiled)) = &self.in_force else { return Vec::new() };
         let now_s = Clock::default().now().seconds();
-        let plane = Plane { snapshot: &compiled.snapshot, replicas: vec![self.replica.standing()] };
+        let plane = Plane { gateway: None, snapshot: &compiled.snapshot, replicas: vec![self.replica.standing()] };
         status::plan(View { graph, compiled, planes: &[plane], now_s })
     }
 

@@ -166,17 +166,14 @@ impl LoadedObject {
     /// The object as one of which nobody can tell what it says, because of `why`: it lets in nothing more than if it were not there, and
     /// what it would guard stays guarded. `None` of a kind that is not kept in this way.
     pub fn untold(&self, why: &str) -> Option<Self> {
-        if self.kind != ObjectKind::ReferenceGrant {
-            return None;
-        }
-        let problem = FieldProblem { field: "metadata.name".to_owned(), message: why.to_owned() };
-        let untold = Undecodable {
-            created_ms: None,
-            generation: None,
-            labels: BTreeMap::new(),
-            raw: Value::Null,
-            problems: vec![problem],
+        let Object::ReferenceGrant(grant) = &self.object else { return None };
+        let raw = match grant {
+            Stored::Decoded(grant) => serde_json::to_value(&**grant).unwrap_or_default(),
+            Stored::Undecodable(grant) => grant.raw.clone(),
         };
+        let problem = FieldProblem { field: "metadata.name".to_owned(), message: why.to_owned() };
+        let untold =
+            Undecodable { created_ms: None, generation: None, labels: BTreeMap::new(), raw, problems: vec![problem] };
         let object = Object::ReferenceGrant(Stored::Undecodable(Arc::new(untold)));
         Some(Self { kind: self.kind, name: self.name.clone(), object, source: self.source.clone(), is_derived: false })
     }

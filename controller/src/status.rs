@@ -64,7 +64,7 @@ pub struct ObjectStatus {
 pub struct View<'a> {
     pub graph: &'a Graph,
     pub compiled: &'a Compiled,
-    /// The data planes that have to acknowledge.
+    /// The data planes that have to acknowledge: an entry for each Gateway, whether it has any or not.
     pub planes: &'a [Plane<'a>],
     /// Seconds since 1970 UTC, for what ends by itself.
     pub now_s: i64,
@@ -95,6 +95,8 @@ impl Address {
 
 /// Data planes that are all told the same: those of one Gateway, or of this process.
 pub struct Plane<'a> {
+    /// Absent where all Gateways share one process.
+    pub gateway: Option<&'a ObjectName>,
     pub snapshot: &'a Snapshot,
     pub replicas: Vec<&'a Standing>,
 }
@@ -143,7 +145,7 @@ pub fn plan(view: View<'_>) -> Vec<ObjectStatus> {
 /// The status of a kind of ours.
 fn own(view: View<'_>, kind: &str, name: &ObjectName, generation: Option<i64>, problems: &[Problem]) -> ObjectStatus {
     let [accepted, resolved] = of_problems(problems);
-    let conditions = summed_up(vec![accepted, resolved, programmed(view, kind, name)]);
+    let conditions = summed_up(vec![accepted, resolved, programmed(view, None, kind, name)]);
     ObjectStatus { conditions, ..named(kind, name, generation) }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use sallyport_api::UnprotectedRoutes;
+use sallyport_api::condition::Reason;
 use sallyport_api::policy::TargetKind;
 use sallyport_snapshot::v1;
 
@@ -85,10 +86,13 @@ impl fmt::Display for Conflict {
 }
 
 /// Policies by what they are attached to: a place asks for its own instead of going through all.
+#[derive(Default)]
 pub struct Index<'a> {
     by_target: BTreeMap<(&'static str, ObjectName), Policies<'a>>,
     /// By namespace: those whose targets cannot be read.
     unreadable: BTreeMap<&'a str, Policies<'a>>,
+    /// By namespace: those with a target that is not there.
+    lost: BTreeMap<&'a str, Policies<'a>>,
     /// By namespace: the route that closes it.
     closed: BTreeMap<&'a str, (&'a RouteId, &'a v1::Deny)>,
 }
@@ -97,12 +101,15 @@ type Policies<'a> = BTreeMap<&'a ObjectName, &'a PolicyNode>;
 
 impl<'a> Index<'a> {
     pub fn new(policies: &'a BTreeMap<ObjectName, PolicyNode>, routes: &'a BTreeMap<RouteId, RouteNode>) -> Self {
-        let mut index = Self { by_target: BTreeMap::new(), unreadable: BTreeMap::new(), closed: BTreeMap::new() };
+        let mut index = Self::default();
         for (name, policy) in policies {
             let Targets::Named(targets) = &policy.targets else {
                 index.unreadable.entry(&name.namespace).or_default().insert(name, policy);
                 continue;
             };
+            if policy.problems.iter().any(|problem| problem.reason == Reason::TargetNotFound) {
+                index.lost.entry(&name.namespace).or_default().insert(name, policy);
+            }
             for target in targets {
                 let place = ObjectName::new(&name.namespace, &target.name);
                 index.by_target.entry((kind_name(target.kind), place)).or_default().insert(name, policy);
@@ -119,23 +126,33 @@ impl<'a> Index<'a> {
     }
 
     /// Every policy that says anything of a route, at any level; also those of which it cannot be told whom they speak of. What it says
-    /// it is on counts, whether that is there and serves or not.
+    /// it is on counts, whether that is there and serves or not; and a policy whose target is not there may mean the route.
     pub fn of_route(&self, id: &RouteId, route: &RouteNode) -> Vec<&'a PolicyNode> {
-        let own = self.by_target.get(&(id.kind, id.name.clone()));
+        let own = self.by_target.get(&(id.kind, id.name.clone())).into_iter();
         let on_gateways = route.named.iter().flat_map(|gateway| self.on_gateway(gateway));
-        let namespaces = route.named.iter().map(|gateway| &gateway.name.namespace).chain([&id.name.namespace]);
-        let untold = namespaces.filter_map(|namespace| self.unreadable.get(namespace.as_str()));
-        own.into_iter().chain(on_gateways).chain(untold).flat_map(BTreeMap::values).copied().collect()
+        let places = route.named.iter().filter_map(|gateway| match gateway {
+            NamedGateway::There(name) | NamedGateway::Missing(name) => Some(&name.namespace),
+            NamedGateway::Untold => None,
+        });
+        let namespaces = places.chain([&id.name.namespace]).map(String::as_str);
+        let untold =
+            namespaces.flat_map(|namespace| [self.unreadable.get(namespace), self.lost.get(namespace)]).flatten();
+        own.chain(on_gateways).chain(untold).flat_map(BTreeMap::values).copied().collect()
     }
 
-    /// What is attached to a Gateway. A name that no Gateway has may be misspelt: any of that namespace may be meant.
-    fn on_gateway(&self, named: &NamedGateway) -> impl Iterator<Item = &Policies<'a>> {
-        let namespace = &named.name.namespace;
-        let first = if named.is_there { named.name.clone() } else { ObjectName::new(namespace, "") };
-        let from_there = self.by_target.range(("Gateway", first)..);
-        let of_namespace =
-            from_there.take_while(move |((kind, name), _)| *kind == "Gateway" && name.namespace == *namespace);
-        of_namespace.take_while(|((_, name), _)| !named.is_there || *name == named.name).map(|(_, policies)| policies)
+    /// What is attached to a Gateway. Where no Gateway has that name, those of that name elsewhere may be meant; where there is none either,
+    /// any.
+    fn on_gateway(&self, named: &NamedGateway) -> Vec<&Policies<'a>> {
+        let on_any = || self.by_target.iter().filter(|((kind, _), _)| *kind == "Gateway");
+        match named {
+            NamedGateway::There(name) => self.by_target.get(&("Gateway", name.clone())).into_iter().collect(),
+            NamedGateway::Missing(missing) => {
+                let namesakes: Vec<_> = on_any().filter(|((_, name), _)| name.name == missing.name).collect();
+                let meant = if namesakes.is_empty() { on_any().collect() } else { namesakes };
+                meant.into_iter().map(|(_, policies)| policies).collect()
+            }
+            NamedGateway::Untold => on_any().map(|(_, policies)| policies).collect(),
+        }
     }
 
     /// Whether anything is enforced on a route, or would be.

@@ -203,8 +203,8 @@ fn of_untold_class(gateway: &gateway_api::Gateway) -> GatewayNode {
         "GatewayClass {class} cannot be decoded; correct it. Until then the Gateway serves nothing, and keeps its hostnames"
     );
     let problem = Problem::new("spec.gatewayClassName", Reason::Undecodable, message);
-    let spec = serde_json::to_value(&gateway.spec).unwrap_or_default();
-    undecodable::closed(created_ms(gateway), gateway.metadata.generation, &spec, &[], &problem)
+    let form = serde_json::json!({ "spec": &gateway.spec });
+    undecodable::closed(created_ms(gateway), gateway.metadata.generation, &form, &[], &problem)
 }
 
 fn node(
@@ -236,8 +236,7 @@ fn node(
 impl GatewayNode {
     /// Whether some listener can answer.
     pub fn serves(&self) -> bool {
-        let is_closed = |one: &ListenerNode| one.tls.as_ref().is_some_and(BTreeMap::is_empty);
-        self.listeners.iter().any(|one| one.serves() && !is_closed(one))
+        self.listeners.iter().any(ListenerNode::answers)
     }
 }
 
@@ -245,6 +244,11 @@ impl ListenerNode {
     /// Whether it is there for its routes.
     pub fn serves(&self) -> bool {
         self.standing == Standing::Serves
+    }
+
+    /// Whether somebody who asks there can be answered: without a certificate no handshake ends.
+    pub fn answers(&self) -> bool {
+        self.serves() && self.tls.as_ref().is_none_or(|certificates| !certificates.is_empty())
     }
 
     /// Whether routes of `namespace` may attach.

@@ -3,6 +3,8 @@
 use sallyport_api::gateway_api::ReferenceGrant;
 use sallyport_api::gateway_api::referencegrants::{ReferenceGrantSpec, ReferenceGrantTo};
 
+use serde_json::Value;
+
 use crate::cluster::{ClusterState, ObjectName, Stored};
 
 /// One end of a reference.
@@ -24,7 +26,21 @@ pub fn permits(cluster: &ClusterState, from: End<'_>, to: End<'_>, name: &str) -
 
 /// Whether `from` may refer to it, or might: a grant that cannot be decoded may have said so.
 pub fn may_permit(cluster: &ClusterState, from: End<'_>, to: End<'_>, name: &str) -> bool {
-    permits(cluster, from, to, name) || grants(cluster, to).any(|grant| matches!(grant, Stored::Undecodable(_)))
+    permits(cluster, from, to, name)
+        || grants(cluster, to).any(|grant| match grant {
+            Stored::Decoded(_) => false,
+            Stored::Undecodable(grant) => may_speak_of(&grant.raw["spec"], from.namespace),
+        })
+}
+
+/// Whether a grant that cannot be decoded may be for `namespace`: not if all namespaces that it states are others.
+fn may_speak_of(spec: &Value, namespace: &str) -> bool {
+    let stated: Option<Vec<_>> =
+        spec["from"].as_array().map(|from| from.iter().filter_map(|one| one["namespace"].as_str()).collect());
+    match (stated, spec["from"].as_array()) {
+        (Some(stated), Some(from)) if stated.len() == from.len() && !from.is_empty() => stated.contains(&namespace),
+        _ => true,
+    }
 }
 
 /// What the namespace of `to` grants. Objects stand in the order of their namespaces: those of one are found without a look at all others.

@@ -16,6 +16,9 @@ use super::rule::{self, RuleNode};
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
 use crate::problem::{Problem, denial};
 
+/// Kinds of parents that are no Gateways (GAMMA, GEP-1713).
+const OTHER_PARENTS: [&str; 3] = ["Service", "ServiceImport", "ListenerSet"];
+
 /// Kind and name of a route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteId {
@@ -52,10 +55,14 @@ impl RouteNode {
 }
 
 /// A Gateway as a parent reference names it.
-pub struct NamedGateway {
-    pub name: ObjectName,
-    /// Whether there is one of that name, of whatever class.
-    pub is_there: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedGateway {
+    /// There is one of that name, of whatever class.
+    There(ObjectName),
+    /// There is none: the name or its namespace is misspelt, or it is gone.
+    Missing(ObjectName),
+    /// Parents cannot be read.
+    Untold,
 }
 
 /// One parent reference that names a Gateway of ours.
@@ -193,7 +200,7 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     let deny = problem.as_ref().map(|problem| denial(&id.to_string(), problem));
     let closes_namespace = deny.clone().filter(|_| form.is_none());
     problems.extend(problem);
-    let form = form.unwrap_or_default();
+    let (is_read, form) = (form.is_some(), form.unwrap_or_default());
     let mut budget = Budget::default();
     let rules = form.rules.iter().enumerate().map(|(at, form)| match &deny {
         Some(deny) => RuleNode::denied(cluster, id, at, form, deny.clone()),
@@ -204,7 +211,11 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     let parent_refs = || form.parent_refs.iter().enumerate();
     let parents = parent_refs().filter_map(|(at, parent)| attach.to(at, parent)).collect();
     let orphaned = parent_refs().filter_map(|(at, parent)| attach.orphaned(at, parent)).collect();
-    let named = form.parent_refs.iter().filter_map(|parent| attach.named(parent)).collect();
+    let named = if is_read {
+        form.parent_refs.iter().filter_map(|parent| attach.named(parent)).collect()
+    } else {
+        vec![NamedGateway::Untold]
+    };
     RouteNode { created_ms, generation, parents, named, rules, closes_namespace, orphaned, problems }
 }
 
@@ -253,22 +264,30 @@ impl Attach<'_> {
 
     /// What is wrong with a parent that names a Gateway that is not there.
     fn orphaned(self, at: usize, parent: &ParentForm) -> Option<Problem> {
-        let NamedGateway { name, .. } = self.named(parent).filter(|gateway| !gateway.is_there)?;
+        let name = self.gateway(parent).filter(|name| !self.cluster.gateways.contains_key(name))?;
         let message = format!("Gateway {name} does not exist; create it, or correct the name. Nothing is served there");
         Some(Problem::new(format!("spec.parentRefs[{at}]"), Reason::NoMatchingParent, message))
     }
 
+    /// What it names as far as it may be a Gateway: of a kind that nobody knows it may be one, misspelt.
     fn named(self, parent: &ParentForm) -> Option<NamedGateway> {
-        let name = self.gateway(parent)?;
-        Some(NamedGateway { is_there: self.cluster.gateways.contains_key(&name), name })
+        if parent.kind.as_deref().is_some_and(|kind| OTHER_PARENTS.contains(&kind)) {
+            return None;
+        }
+        let name = self.named_as(parent);
+        let is_there = self.gateway(parent).is_some() && self.cluster.gateways.contains_key(&name);
+        Some(if is_there { NamedGateway::There(name) } else { NamedGateway::Missing(name) })
+    }
+
+    fn named_as(self, parent: &ParentForm) -> ObjectName {
+        ObjectName::new(parent.namespace.as_deref().unwrap_or(&self.id.name.namespace), &parent.name)
     }
 
     /// The Gateway that a parent reference names; `None` if it names something else.
     fn gateway(self, parent: &ParentForm) -> Option<ObjectName> {
         let is_gateway = parent.group.as_deref().is_none_or(|group| group == gateway_api::GROUP)
             && parent.kind.as_deref().is_none_or(|kind| kind == "Gateway");
-        let namespace = parent.namespace.as_deref().unwrap_or(&self.id.name.namespace);
-        is_gateway.then(|| ObjectName::new(namespace, &parent.name))
+        is_gateway.then(|| self.named_as(parent))
     }
 
     fn not_taken(self, gateway: &ObjectName, is_untold: bool) -> String {

@@ -4,7 +4,7 @@ use sallyport_api::condition::{ConditionType, Reason};
 use sallyport_snapshot::{Name, v1::Kind};
 use serde::Serialize;
 
-use super::View;
+use super::{Plane, View};
 use crate::cluster::ObjectName;
 use crate::compile::is_closing;
 use crate::problem::Problem;
@@ -57,12 +57,13 @@ pub(super) fn first_of(kind: ConditionType, fine: Reason, problems: &[&Problem])
 }
 
 /// True only when every data plane has acknowledged every resource that the object has a share in, and there is one.
-pub(super) fn programmed(view: View<'_>, kind: &str, name: &ObjectName) -> Condition {
+/// `at` is the Gateway that it is said of; absent for all.
+pub(super) fn programmed(view: View<'_>, at: Option<&ObjectName>, kind: &str, name: &ObjectName) -> Condition {
     let resources = view.compiled.provenance.get(&(kind.to_owned(), name.clone()));
     if !resources.into_iter().flatten().any(|resource| enforces(view, kind, resource)) {
         return in_force_nowhere();
     }
-    acknowledged(view, || resources.into_iter().flatten())
+    acknowledged(view, at, || resources.into_iter().flatten())
 }
 
 /// Nobody can bring what it says about.
@@ -84,9 +85,14 @@ fn enforces(view: View<'_>, kind: &str, resource: &Name) -> bool {
 }
 
 /// True only when every data plane that needs any of `resources` has acknowledged each of those.
-pub(super) fn acknowledged<'a, R: Iterator<Item = &'a Name>>(view: View<'_>, resources: impl Fn() -> R) -> Condition {
+pub(super) fn acknowledged<'a, R: Iterator<Item = &'a Name>>(
+    view: View<'_>,
+    at: Option<&ObjectName>,
+    resources: impl Fn() -> R,
+) -> Condition {
     let (mut all, mut waiting, mut rejected, mut is_missing) = (0, 0, Vec::new(), false);
-    for plane in view.planes {
+    let is_there = |plane: &&Plane<'_>| at.is_none() || plane.gateway.is_none() || plane.gateway == at;
+    for plane in view.planes.iter().filter(is_there) {
         let needed: Vec<_> = resources().filter(|name| plane.snapshot.find(name).is_some()).collect();
         if needed.is_empty() {
             continue;
@@ -106,7 +112,8 @@ pub(super) fn acknowledged<'a, R: Iterator<Item = &'a Name>>(view: View<'_>, res
         }
     }
     let message = match all {
-        0 if !is_missing => "no data plane needs it".to_owned(),
+        0 if !is_missing && at.is_some() => return in_force_nowhere(),
+        0 if !is_missing => "no Gateway needs it".to_owned(),
         all => format!("acknowledged by {} of {all} replicas", all - waiting),
     };
     match (rejected.is_empty(), waiting == 0 && !is_missing) {

@@ -66,7 +66,7 @@ pub(super) fn plan(
 ) -> ObjectStatus {
     let listeners: Vec<_> = gateway.listeners.iter().map(|one| listener(view, attached, name, one)).collect();
     let programmed = if gateway.serves() {
-        programmed(view, "Gateway", name)
+        programmed(view, Some(name), "Gateway", name)
     } else {
         condition(ConditionType::Programmed, false, Reason::Invalid, SEE_OTHERS)
     };
@@ -139,7 +139,7 @@ fn conditions(view: View<'_>, gateway: &ObjectName, listener: &ListenerNode) -> 
         .collect();
     let programmed = match listener.problems.first() {
         Some(_) => condition(ConditionType::Programmed, false, Reason::Invalid, SEE_OTHERS),
-        None => acknowledged(view, || resources.iter()),
+        None => acknowledged(view, Some(gateway), || resources.iter()),
     };
     vec![
         first_of(ConditionType::Accepted, Reason::Accepted, &others),

@@ -27,15 +27,16 @@ pub(super) fn plan(view: View<'_>, name: &ObjectName, policy: &PolicyNode) -> Ob
     let problems: Vec<_> = policy.problems.iter().chain(withheld).cloned().collect();
     let [accepted, resolved] = of_problems(&problems);
     let accepted = if policy.is_report && accepted.status { only_reported(accepted) } else { accepted };
-    let conditions =
-        [accepted, resolved, programmed(view, "ApiPolicy", name)].into_iter().chain(conflicted(view, name));
-    let conditions: Vec<_> = conditions.collect();
+    let conditions = |at: Option<&ObjectName>| -> Vec<_> {
+        let programmed = programmed(view, at, "ApiPolicy", name);
+        [accepted.clone(), resolved.clone(), programmed].into_iter().chain(conflicted(view, name)).collect()
+    };
     let gateways = gateways(view, name, policy).into_iter().take(MAX_ANCESTORS);
-    let ancestors = gateways
-        .map(|gateway| AncestorStatus { gateway: gateway.to_string(), conditions: conditions.clone() })
-        .collect();
+    let ancestor =
+        |gateway: ObjectName| AncestorStatus { gateway: gateway.to_string(), conditions: conditions(Some(&gateway)) };
+    let ancestors = gateways.map(ancestor).collect();
     let (barred, told): (Vec<_>, Vec<_>) = issuer::healthy(view, policy).into_iter().partition(issuer::is_barred);
-    let mut conditions = summed_up(conditions.into_iter().chain(barred).collect());
+    let mut conditions = summed_up(conditions(None).into_iter().chain(barred).collect());
     conditions.extend(told);
     ObjectStatus { conditions, ancestors, ..named("ApiPolicy", name, policy.generation) }
 }

@@ -41,8 +41,11 @@ fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) 
     let (dropped, whole): (Vec<_>, Vec<_>) =
         route.problems.iter().partition(|problem| is_partly_served && !problem.is_reference());
     let problems: Vec<Problem> = parent.problems.iter().chain(whole).cloned().collect();
-    let programmed =
-        if parent.attachments.is_empty() { in_force_nowhere() } else { programmed(view, id.kind, &id.name) };
+    let programmed = if is_served(view, parent) {
+        programmed(view, Some(&parent.gateway), id.kind, &id.name)
+    } else {
+        in_force_nowhere()
+    };
     let programmed = Condition { r#type: ConditionType::RouteProgrammed.as_str(), ..programmed };
     let conditions = of_problems(&problems).into_iter().chain([programmed]);
     let policies = view.compiled.affected.get(id).into_iter().flatten();
@@ -57,6 +60,14 @@ fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) 
             .chain(unprotected(view, id, &parent.gateway))
             .collect(),
     }
+}
+
+/// Whether some listener that it is attached to can answer.
+fn is_served(view: View<'_>, parent: &ParentNode) -> bool {
+    let gateway = view.graph.gateways.get(&parent.gateway);
+    let listeners = gateway.into_iter().flat_map(|gateway| &gateway.listeners).filter(|listener| listener.answers());
+    let mut attached = listeners.filter(|listener| parent.attachments.iter().any(|one| one.listener == listener.name));
+    attached.next().is_some()
 }
 
 /// Rules that are not served beside some that are (Gateway API, RouteConditionPartiallyInvalid, which wants these first words).

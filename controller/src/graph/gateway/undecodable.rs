@@ -45,12 +45,15 @@ impl Untold {
     }
 }
 
-/// All texts within a form. Forms nest no deeper than what files are read to.
+/// All texts within a form, but for those of fields that are not about a place. Forms nest no deeper than what files are read to.
 fn texts(form: &Value, said: &mut BTreeSet<String>) {
     match form {
         Value::String(text) => drop(said.insert(text.to_ascii_lowercase())),
         Value::Array(entries) => entries.iter().for_each(|entry| texts(entry, said)),
-        Value::Object(members) => members.values().for_each(|member| texts(member, said)),
+        Value::Object(members) => {
+            let of_place = members.iter().filter(|(name, _)| !BESIDE_PLACE.contains(&name.as_str()));
+            of_place.for_each(|(_, member)| texts(member, said));
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -64,23 +67,32 @@ pub(super) fn node(gateway: &Undecodable) -> GatewayNode {
     closed(
         gateway.created_ms.unwrap_or_default(),
         gateway.generation,
-        &gateway.raw["spec"],
+        &without_metadata(&gateway.raw),
         &gateway.problems,
         &Problem::new("spec", Reason::Undecodable, message),
     )
+}
+
+/// Labels and annotations say nothing of places.
+fn without_metadata(raw: &Value) -> Value {
+    let members = raw.as_object().into_iter().flatten().filter(|(name, _)| *name != "metadata");
+    Value::Object(members.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 /// A Gateway of this form that serves nothing because of `why`; `wrong` is what is wrong with the form.
 pub(super) fn closed(
     created_ms: i64,
     generation: Option<i64>,
-    spec: &Value,
+    form: &Value,
     wrong: &[FieldProblem],
     why: &Problem,
 ) -> GatewayNode {
-    let listed = spec["listeners"].as_array().filter(|listed| !listed.is_empty());
+    let listed = form["spec"]["listeners"].as_array().filter(|listed| !listed.is_empty());
     let is_doubtful = wrong.iter().any(|one| ["spec", "spec.listeners"].contains(&one.field.as_str()));
     let mut untold = Untold { everywhere: listed.is_none() || is_doubtful, ..Untold::default() };
+    if untold.everywhere {
+        texts(form, &mut untold.said);
+    }
     let mut listeners = Vec::new();
     for (at, form) in listed.into_iter().flatten().enumerate() {
         let port = form["port"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);

@@ -34,7 +34,7 @@ fn told(name: &str, rejected: &[&str], answers: bool) -> (String, bool) {
     if answers {
         replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: rejected.iter().map(reject).collect() });
     }
-    let plane = Plane { snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
+    let plane = Plane { gateway: None, snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
     let view = View { graph: &graph, compiled: &compiled, planes: &[plane], now_s: 0 };
     let status = plan(view).into_iter().find(|status| status.name == name).unwrap();
     let mut conditions = status.parents.iter().flat_map(|parent| &parent.conditions);
