@@ -4,8 +4,8 @@ use std::path::Path;
 
 use prost::Message as _;
 
-/// Messages whose derived `Debug` would print a secret. `Secret` has an own one that prints nothing.
-const SILENT: [&str; 1] = ["sallyport.snapshot.v1.Secret"];
+/// Messages whose derived `Debug` would print a secret. They have own ones that do not.
+const SILENT: [&str; 2] = ["sallyport.snapshot.v1.Secret", "sallyport.snapshot.v1.VersionedResource"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new("proto");

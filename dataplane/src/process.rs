@@ -107,7 +107,7 @@ impl DataPlane {
         let rejected = rejected.map(|(name, why)| v1::Rejected { name: Some(name.to_wire()), why });
         let rejected: Vec<_> = rejected.chain(state.nameless.iter().cloned()).collect();
         self.shared.metrics.rejected_resources.set(i64::try_from(rejected.len()).unwrap_or(i64::MAX));
-        v1::Ack { nonce: update.nonce, rejected }
+        v1::Ack { nonce: update.nonce, rejected, more: false }
     }
 
     /// How long what is under way may take to finish: the longest that any Gateway in force allows.
@@ -198,8 +198,7 @@ fn read(update: &v1::Update) -> Reading {
             reading.nameless.push(v1::Rejected { name: changed.name.clone(), why });
             continue;
         };
-        let body = changed.resource.as_ref().and_then(|resource| resource.body.clone());
-        let Some(resource) = body.map(Versioned::new) else {
+        let Some(resource) = Versioned::from_wire(&changed.resource) else {
             reading.refused.push(Refused { name, why: "it has no body that is known here".to_owned(), body: None });
             continue;
         };

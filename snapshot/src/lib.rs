@@ -10,6 +10,7 @@ pub mod check;
 mod closure;
 mod difference;
 pub mod expression;
+pub mod pieces;
 mod resource;
 mod snapshot;
 
@@ -29,6 +30,15 @@ pub mod v1 {
     impl std::fmt::Debug for Secret {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("Secret(..)")
+        }
+    }
+
+    impl std::fmt::Debug for VersionedResource {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("VersionedResource")
+                .field("name", &self.name)
+                .field("hash", &self.hash)
+                .finish_non_exhaustive()
         }
     }
 }

@@ -128,6 +128,20 @@ impl Versioned {
         Self { hash, body: Arc::new(body.expect("a body was given four lines above")) }
     }
 
+    /// Reads the form that travels. What is not known in it stays out of the content, and in the hash. `None` if it is no resource, or
+    /// one of a kind that is not known.
+    pub fn from_wire(encoded: &[u8]) -> Option<Self> {
+        let body = v1::Resource::decode(encoded).ok()?.body?;
+        Some(Self { hash: Hash::of_bytes(encoded), body: Arc::new(body) })
+    }
+
+    /// The form that travels. Of what came from the wire it is without what was not known, and then has another hash.
+    pub fn to_wire(&self) -> Vec<u8> {
+        let mut encoded = Vec::with_capacity(self.body.encoded_len());
+        self.body.encode(&mut encoded);
+        encoded
+    }
+
     /// Equal for equal content.
     pub fn hash(&self) -> Hash {
         self.hash
@@ -172,5 +186,39 @@ pub(crate) fn kind_of(body: &Body) -> Kind {
         Body::Certificate(_) => Kind::Certificate,
         Body::Product(_) => Kind::Product,
         Body::Subscription(_) => Kind::Subscription,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn product() -> Versioned {
+        let api = v1::ObjectRef { name: "orders".into(), ..v1::ObjectRef::default() };
+        Versioned::new(Body::Product(v1::Product { apis: vec![api] }))
+    }
+
+    #[test]
+    fn what_travels_has_the_hash_that_it_is_known_by() {
+        let encoded = product().to_wire();
+        assert_eq!(Hash::of_bytes(&encoded), product().hash());
+        assert_eq!(Versioned::from_wire(&encoded).unwrap(), product());
+    }
+
+    #[test]
+    fn a_field_of_a_newer_version_is_ignored_and_hashed() {
+        let mut encoded = product().to_wire();
+        // Field 1000, a varint: 1000 << 3 is 8000.
+        encoded.extend([0xc0, 0x3e, 1]);
+        let read = Versioned::from_wire(&encoded).unwrap();
+        assert_eq!(read.body(), product().body());
+        assert_eq!(read.hash(), Hash::of_bytes(&encoded));
+    }
+
+    #[test]
+    fn what_is_no_resource_is_not_read() {
+        for encoded in [&[][..], &[0xff], &[0xc0, 0x3e, 1], &[0x0a, 0xff]] {
+            assert!(Versioned::from_wire(encoded).is_none(), "{encoded:?}");
+        }
     }
 }

@@ -48,7 +48,7 @@ pub fn judge_in(environment: Environment, manifests: &str) -> Judged {
     }
     let mut replica = Replica::default();
     let update = replica.update(&compiled.snapshot).expect("the first update");
-    replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: vec![] });
+    replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: vec![], more: false });
     let plane = Plane { gateway: None, snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
     let view = View { graph: &graph, compiled: &compiled, planes: &[plane], now_s: NOW_S };
     let statuses = status::plan(view);

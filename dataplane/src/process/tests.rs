@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 
+use bytes::Bytes;
 use sallyport_snapshot::v1::resource::Body;
 
 use super::*;
@@ -23,11 +24,11 @@ async fn plane() -> (DataPlane, mpsc::UnboundedReceiver<v1::Report>) {
 }
 
 fn resource(kind: i32, name: &str, body: Body) -> v1::VersionedResource {
-    let versioned = Versioned::new(body.clone());
+    let versioned = Versioned::new(body);
     v1::VersionedResource {
         name: Some(v1::ResourceName { kind, name: name.into() }),
         hash: versioned.hash().as_bytes().to_vec().into(),
-        resource: Some(v1::Resource { body: Some(body) }),
+        resource: versioned.to_wire().into(),
     }
 }
 
@@ -56,9 +57,10 @@ async fn an_answer_names_all_that_is_not_in_force_as_it_was_sent() {
         named(&ack)
     };
     let spoilt = v1::VersionedResource { hash: vec![0; 16].into(), ..resource(PRODUCT, "spoilt", product()) };
-    let empty = v1::VersionedResource { resource: None, ..resource(PRODUCT, "empty", product()) };
+    let empty = v1::VersionedResource { resource: Bytes::new(), ..resource(PRODUCT, "empty", product()) };
+    // A resource of one field, which is not known here.
     let hollow =
-        v1::VersionedResource { resource: Some(v1::Resource::default()), ..resource(PRODUCT, "hollow", product()) };
+        v1::VersionedResource { resource: vec![0xc0, 0x3e, 1].into(), ..resource(PRODUCT, "hollow", product()) };
     let mistaken = resource(Kind::Policy.into(), "mistaken", product());
     let unknown = resource(UNKNOWN, "unknown", product());
     let unnamed = v1::VersionedResource { name: None, ..resource(PRODUCT, "", product()) };

@@ -48,7 +48,7 @@ impl World {
         let compiled = compile(&graph, &cluster);
         let replicas = [Replica::default(), Replica::default()].map(|mut replica| {
             let update = replica.update(&compiled.snapshot).unwrap();
-            replica.acknowledge(&sallyport_snapshot::v1::Ack { nonce: update.nonce, rejected: vec![] });
+            replica.acknowledge(&sallyport_snapshot::v1::Ack { nonce: update.nonce, rejected: vec![], more: false });
             replica
         });
         Self { graph, compiled, replicas }

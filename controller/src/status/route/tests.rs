@@ -32,7 +32,11 @@ fn told(name: &str, rejected: &[&str], answers: bool) -> (String, bool) {
     let update = replica.update(&compiled.snapshot).unwrap();
     let reject = |name: &&str| v1::Rejected { name: Some(Name::new(Kind::Route, *name).to_wire()), why: "no".into() };
     if answers {
-        replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: rejected.iter().map(reject).collect() });
+        replica.acknowledge(&v1::Ack {
+            nonce: update.nonce,
+            rejected: rejected.iter().map(reject).collect(),
+            more: false,
+        });
     }
     let plane = Plane { gateway: None, snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
     let view = View { graph: &graph, compiled: &compiled, planes: &[plane], now_s: 0 };
