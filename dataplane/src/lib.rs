@@ -10,6 +10,7 @@ mod byte_set;
 pub mod clock;
 pub mod credential;
 pub mod egress;
+pub mod follow;
 pub mod gate;
 mod gathered;
 pub mod ip_set;

@@ -110,6 +110,11 @@ impl DataPlane {
         v1::Ack { nonce: update.nonce, rejected, more: false }
     }
 
+    /// Shows in the metrics whether there is a connection to a controller.
+    pub fn note_connected(&self, connected: bool) {
+        self.shared.metrics.controller_connected.set(connected.into());
+    }
+
     /// How long what is under way may take to finish: the longest that any Gateway in force allows.
     pub fn drain_timeout(&self) -> Duration {
         let runtime = self.shared.runtime.load();

@@ -42,6 +42,7 @@ pub struct Metrics {
     pub(crate) shed_connections: Counter,
     pub(crate) generation: Gauge,
     pub(crate) rejected_resources: Gauge,
+    pub(crate) controller_connected: Gauge,
     pub(crate) certificates: CertificateMetrics,
 }
 
@@ -60,6 +61,7 @@ impl Metrics {
         let active = gauge(&table::ACTIVE);
         let generation = gauge(&table::GENERATION);
         let rejected_resources = gauge(&table::REJECTED_RESOURCES);
+        let controller_connected = gauge(&table::CONTROLLER_CONNECTED);
         let mut counter = |metric| registered(&mut registry, metric, Counter::default());
         let panics = counter(&table::PANICS);
         let lost_lines = counter(&table::LOST_LINES);
@@ -77,6 +79,7 @@ impl Metrics {
             shed_connections,
             generation,
             rejected_resources,
+            controller_connected,
             certificates,
         }
     }

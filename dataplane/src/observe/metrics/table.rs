@@ -89,6 +89,8 @@ metrics! {
         "Configuration changes that this process has applied";
     REJECTED_RESOURCES = Gauge, "sallyport_configuration_rejected_resources", "{resource}", [], None,
         "Resources that are not in force as they were sent, until they change or go";
+    CONTROLLER_CONNECTED = Gauge, "sallyport_controller_connected", "1", [], None,
+        "1 while there is a connection to a controller, else 0: what is in force stays, and changes do not come; always 0 where configuration is read from files";
     CERTIFICATE_END = Gauge, "sallyport_certificate_not_after_timestamp_seconds", "s", [("certificate", "`namespace/secret`")], None,
         "When the certificate in force ends, in seconds since 1970 UTC: shown by a listener, or to a service";
     ISSUER_STATE = Gauge, "sallyport_issuer_state", "1", [ISSUER, KEY_SET, ("state", "`healthy`, `stale`, `unreached`")], None,
