@@ -142,6 +142,9 @@ reasons! {
         /// A value is valid, and not supported by this release.
         UnsupportedValue = "UnsupportedValue" in [Accepted, PartiallyInvalid],
             "Remove the value, or use what the message offers in its place.";
+        /// The Gateway's Service has no address yet.
+        AddressNotAssigned = "AddressNotAssigned" in [Programmed],
+            "Install a load balancer, or set `service.type` in the Gateway's GatewayParameters.";
         /// Addresses of a Gateway cannot be chosen.
         UnsupportedAddress = "UnsupportedAddress" in [Accepted], "Remove `spec.addresses`.";
         /// A protocol is not supported.

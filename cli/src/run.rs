@@ -105,7 +105,7 @@ pub(crate) fn log_to_standard_error() {
 /// A data plane for the demo: two workers, no probes.
 pub(crate) async fn start_for_demo() -> std::io::Result<DataPlane> {
     let workers = NonZeroUsize::MIN.saturating_add(1);
-    let binding = Binding { ip: std::net::Ipv4Addr::LOCALHOST.into(), port_offset: 0 };
+    let binding = Binding { ip: std::net::Ipv4Addr::LOCALHOST.into(), port_offset: 0, keeps_high_ports: false };
     let settings = Settings { workers, binding, admin: None, environment: Environment::Standalone, api_server: None };
     let (reports, _) = mpsc::unbounded_channel();
     DataPlane::start(
@@ -127,7 +127,7 @@ async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let settings = Settings {
         workers: arguments.workers.unwrap_or(cores),
-        binding: Binding { ip: arguments.bind, port_offset: arguments.port_offset },
+        binding: Binding { ip: arguments.bind, port_offset: arguments.port_offset, keeps_high_ports: false },
         admin: Some(arguments.admin),
         environment: Environment::Standalone,
         api_server: None,

@@ -9,20 +9,26 @@ mod name;
 mod pod;
 mod service;
 
-use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use std::str::FromStr;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cluster::ObjectName;
+use crate::graph::Graph;
 use crate::graph::gateway::GatewayNode;
+use crate::status::Address;
 use metadata::Making;
 
 /// The audience of the tokens by which data planes prove who they are.
 pub const AUDIENCE: &str = "sallyport.dev";
 /// Where a data plane serves probes and metrics.
 pub const ADMIN_PORT: u16 = 9090;
+/// Who manages what runs Gateways, as its labels say.
+pub const MANAGER: &str = "sallyport-controller";
 /// The entry of the ConfigMap, and the file in the pods, that holds the controller's authority.
 pub const AUTHORITY: &str = "ca.crt";
 
@@ -61,7 +67,8 @@ pub struct Owner<'a> {
 /// parameters ask for: then what there is stays as it is.
 pub fn objects(site: &Site, owner: Owner<'_>, gateway: &GatewayNode) -> Option<Vec<Value>> {
     let infrastructure = gateway.infrastructure.as_ref()?;
-    let making = Making { site, owner, gateway, infrastructure, name: name::of_objects(owner.name, infrastructure) };
+    let making =
+        Making { site, owner, gateway, infrastructure, name: name::of_objects(owner.name, &infrastructure.class) };
     Some(vec![
         value(&authority(&making)),
         value(&service_account(&making)),
@@ -69,6 +76,35 @@ pub fn objects(site: &Site, owner: Owner<'_>, gateway: &GatewayNode) -> Option<V
         value(&disruption_budget(&making)),
         value(&deployment::deployment(&making)),
     ])
+}
+
+/// What all objects of a Gateway are called; `None` if the class that it names cannot be read.
+pub fn name_of(graph: &Graph, gateway: &ObjectName) -> Option<String> {
+    let class = graph.gateways.get(gateway)?.class.as_ref()?;
+    Some(name::of_objects(gateway, class))
+}
+
+/// How a Gateway is named in labels of what runs it.
+pub fn label_of(gateway: &ObjectName) -> String {
+    name::as_label(&gateway.name)
+}
+
+/// Where a Service is reached: from outside where it has a load balancer, else from within the cluster.
+pub fn addresses(service: &Service) -> Vec<Address> {
+    let is_outside = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
+    let within = service.spec.iter().flat_map(|spec| spec.cluster_ips.iter().flatten());
+    let within = within.filter(|ip| *ip != "None").cloned().map(Address::IPAddress);
+    let balancers = service.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref());
+    let outside = balancers.into_iter().flatten().filter_map(|entry| match (&entry.ip, &entry.hostname) {
+        (Some(ip), _) => Some(Address::IPAddress(ip.clone())),
+        (None, Some(hostname)) => Some(Address::Hostname(hostname.clone())),
+        (None, None) => None,
+    });
+    let mut addresses: Vec<_> = if is_outside { outside.collect() } else { within.collect() };
+    addresses.sort();
+    // Gateway API takes no more.
+    addresses.truncate(16);
+    addresses
 }
 
 /// The controller's authority, beside the pods that need it: a volume cannot be of another namespace.
@@ -100,6 +136,15 @@ fn disruption_budget(making: &Making<'_>) -> PodDisruptionBudget {
 
 fn value(object: &impl Serialize) -> Value {
     serde_json::to_value(object).expect("keys of Kubernetes objects are texts, and their numbers whole")
+}
+
+impl FromStr for PullPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = [Self::Always, Self::IfNotPresent, Self::Never].into_iter().find(|one| one.as_str() == text);
+        found.ok_or_else(|| format!("{text:?} is no pull policy; use Always, IfNotPresent or Never"))
+    }
 }
 
 impl PullPolicy {

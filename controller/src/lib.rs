@@ -1,6 +1,11 @@
-//! The controller's half of Sallyport: from manifests to a judged graph, and from the graph to a snapshot and statuses.
+//! The controller's half of Sallyport: from manifests to a judged graph, and from the graph to a snapshot and statuses; and the program
+//! that does this for a cluster.
 
+pub mod access;
 pub mod authority;
+pub mod brain;
+pub mod builder;
+pub mod clock;
 pub mod cluster;
 pub mod compile;
 pub mod fleet;
@@ -8,8 +13,10 @@ pub mod graph;
 pub mod infra;
 pub mod manifest;
 pub mod problem;
+pub mod program;
 pub mod publish;
 pub mod status;
+pub mod stream;
+pub mod vault;
 pub mod watch;
 pub mod write;
-pub mod stream;

@@ -15,6 +15,7 @@ use sallyport_api::condition::{ConditionType, Reason};
 use sallyport_api::reference::SecretReference;
 use sallyport_snapshot::Snapshot;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 use crate::cluster::ObjectName;
 use crate::compile::Compiled;
@@ -66,6 +67,8 @@ pub struct View<'a> {
     pub compiled: &'a Compiled,
     /// The data planes that have to acknowledge: an entry for each Gateway, whether it has any or not.
     pub planes: &'a [Plane<'a>],
+    /// Where each Gateway is reached, or why what runs it could not be brought about; absent where nobody gives them addresses.
+    pub addresses: Option<&'a BTreeMap<ObjectName, Result<Vec<Address>, String>>>,
     /// Seconds since 1970 UTC, for what ends by itself.
     pub now_s: i64,
 }
@@ -140,6 +143,12 @@ pub fn plan(view: View<'_>) -> Vec<ObjectStatus> {
     }
     plans.extend(graph.subscriptions.iter().map(|(name, node)| subscription::plan(view, name, node)));
     plans
+}
+
+/// When something begins or ends by itself next, after `now_s`.
+pub fn next_moment(graph: &Graph, now_s: i64) -> Option<i64> {
+    let messages = graph.subscriptions.values().filter_map(|node| node.message.as_ref());
+    messages.flat_map(|message| [message.not_before_s, message.expires_s]).flatten().filter(|at| *at > now_s).min()
 }
 
 /// The status of a kind of ours.

@@ -22,6 +22,7 @@ pub mod observe;
 pub mod path;
 pub mod pipeline;
 pub mod process;
+pub mod program;
 pub mod rejection;
 pub mod route;
 pub mod runtime;

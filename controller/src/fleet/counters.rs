@@ -6,7 +6,7 @@ use prost::Message as _;
 use sallyport_snapshot::v1;
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Counts up, by whoever is at it.
         #[derive(Default)]
         pub struct Counts {
@@ -18,7 +18,20 @@ macro_rules! counters {
         pub struct Counters {
             /// Data planes that are connected here now.
             pub connected: u64,
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// As Prometheus reads them.
+            pub fn text(&self) -> String {
+                let mut text = format!("# TYPE sallyport_controller_connected gauge\nsallyport_controller_connected {}\n", self.connected);
+                $(
+                    let help = concat!($($doc,)*).trim();
+                    let name = concat!("sallyport_controller_", stringify!($name), "_total");
+                    text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {}\n", self.$name));
+                )*
+                text
+            }
         }
 
         impl Counts {

@@ -30,6 +30,8 @@ pub struct GatewayNode {
     pub listeners: Vec<ListenerNode>,
     /// What is to run it in a cluster. `None` while that cannot be told: what there is stays as it is.
     pub infrastructure: Option<Infrastructure>,
+    /// The class that it names, as far as that can be read.
+    pub class: Option<String>,
     untold: Untold,
     /// What it says and is not done, while it serves without.
     pub ignored: Vec<Problem>,
@@ -227,6 +229,7 @@ fn node(
         message,
         listeners,
         infrastructure,
+        class: Some(gateway.spec.gateway_class_name.clone()),
         untold: Untold::default(),
         ignored,
         problems,

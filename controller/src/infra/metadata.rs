@@ -41,7 +41,7 @@ impl Making<'_> {
         all.extend(labels.map(|labels| labels.0.clone()).unwrap_or_default());
         all.extend(self.infrastructure.labels.clone());
         all.extend(self.identity());
-        all.insert(APP_MANAGED_BY.to_owned(), "sallyport-controller".to_owned());
+        all.insert(APP_MANAGED_BY.to_owned(), super::MANAGER.to_owned());
         let mut notes = annotations.map(|annotations| annotations.0.clone()).unwrap_or_default();
         notes.extend(self.infrastructure.annotations.clone());
         let annotations = (!notes.is_empty()).then_some(notes);

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::ObjectName;
-use crate::graph::infrastructure::Infrastructure;
 
 /// Of a Service's name, and of a label's value.
 const MAX_LENGTH: usize = 63;
@@ -13,8 +12,8 @@ const MAX_LENGTH: usize = 63;
 const DIGITS: usize = 8;
 
 /// The name of all objects of a Gateway.
-pub(super) fn of_objects(gateway: &ObjectName, infrastructure: &Infrastructure) -> String {
-    let whole = format!("{}-{}", gateway.name, infrastructure.class);
+pub(super) fn of_objects(gateway: &ObjectName, class: &str) -> String {
+    let whole = format!("{}-{class}", gateway.name);
     let begins_well = whole.starts_with(|letter: char| letter.is_ascii_lowercase());
     if begins_well && !whole.contains('.') && whole.len() <= MAX_LENGTH {
         return whole;
@@ -44,8 +43,7 @@ mod tests {
     use super::*;
 
     fn name(gateway: &str, class: &str) -> String {
-        let infrastructure = Infrastructure { class: class.to_owned(), ..Infrastructure::default() };
-        of_objects(&ObjectName::new("shop", gateway), &infrastructure)
+        of_objects(&ObjectName::new("shop", gateway), class)
     }
 
     /// RFC 1035, as Services have it.

@@ -70,8 +70,26 @@ pub(super) fn plan(
     } else {
         condition(ConditionType::Programmed, false, Reason::Invalid, SEE_OTHERS)
     };
+    let addresses = view.addresses.and_then(|all| all.get(name)).cloned();
+    let programmed = match &addresses {
+        _ if programmed.reason == Reason::Invalid.as_str() => programmed,
+        Some(Err(why)) => not_brought_about(why),
+        Some(Ok(addresses)) if addresses.is_empty() => unreachable_yet(),
+        Some(Ok(_)) | None => programmed,
+    };
     let conditions = [accepted(gateway), programmed].into_iter().chain(policies_on(view, name)).collect();
-    ObjectStatus { conditions, listeners, ..named("Gateway", name, gateway.generation) }
+    let addresses = addresses.and_then(Result::ok).unwrap_or_default();
+    ObjectStatus { conditions, addresses, listeners, ..named("Gateway", name, gateway.generation) }
+}
+
+fn not_brought_about(why: &str) -> Condition {
+    let message = format!("what runs the Gateway cannot be applied, and is tried again: {why}");
+    condition(ConditionType::Programmed, false, Reason::Pending, &message)
+}
+
+fn unreachable_yet() -> Condition {
+    let message = "no address has been given to its Service yet; a load balancer has to, or set service.type in its GatewayParameters";
+    condition(ConditionType::Programmed, false, Reason::AddressNotAssigned, message)
 }
 
 /// False where something that it asks for is not done, and where no listener serves. What is ignored while it serves is told.

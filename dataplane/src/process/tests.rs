@@ -13,7 +13,7 @@ use crate::settings::Environment;
 async fn plane() -> (DataPlane, mpsc::UnboundedReceiver<v1::Report>) {
     let settings = Settings {
         workers: NonZeroUsize::MIN,
-        binding: Binding { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port_offset: 0 },
+        binding: Binding { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port_offset: 0, keeps_high_ports: false },
         admin: None,
         environment: Environment::Standalone,
         api_server: None,

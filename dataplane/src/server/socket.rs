@@ -65,13 +65,16 @@ pub struct Binding {
     pub ip: IpAddr,
     /// Added to every port, so that port 80 needs no privilege.
     pub port_offset: u16,
+    /// A port that has no place that far up stays where it is.
+    pub keeps_high_ports: bool,
 }
 
 impl Binding {
-    /// The socket address for `port`; `None` if the offset leads past 65535 or the port is 0.
+    /// The socket address for `port`; `None` if the port is 0, or the offset leads past 65535 and it is not kept.
     pub fn address(&self, port: u32) -> Option<SocketAddr> {
         let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
-        Some(SocketAddr::new(self.ip, port.checked_add(self.port_offset)?))
+        let kept = self.keeps_high_ports.then_some(port);
+        Some(SocketAddr::new(self.ip, port.checked_add(self.port_offset).or(kept)?))
     }
 }
 
@@ -147,10 +150,13 @@ mod tests {
 
     #[test]
     fn an_offset_never_wraps() {
-        let binding = Binding { ip: [127, 0, 0, 1].into(), port_offset: 8000 };
+        let mut binding = Binding { ip: [127, 0, 0, 1].into(), port_offset: 8000, keeps_high_ports: false };
         assert_eq!(binding.address(80).map(|address| address.port()), Some(8080));
         assert_eq!(binding.address(65000), None);
         assert_eq!(binding.address(0), None);
         assert_eq!(binding.address(70_000), None);
+        binding.keeps_high_ports = true;
+        let ports = [80, 65_000, 0, 70_000].map(|port| binding.address(port).map(|address| address.port()));
+        assert_eq!(ports, [Some(8080), Some(65_000), None, None]);
     }
 }

@@ -59,7 +59,7 @@ impl Gateway {
         let (ip, clock, log) = (own_address(), Clock::default(), Arc::<Mutex<Vec<u8>>>::default());
         let settings = Settings {
             workers: NonZeroUsize::new(2).unwrap(),
-            binding: Binding { ip, port_offset: 0 },
+            binding: Binding { ip, port_offset: 0, keeps_high_ports: false },
             admin: Some(SocketAddr::from((ip, 0))),
             environment: Environment::Standalone,
             api_server: None,

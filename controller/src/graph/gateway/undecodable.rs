@@ -111,6 +111,7 @@ pub(super) fn closed(
         message: v1::Gateway { addresses_unknown: true, ..v1::Gateway::default() },
         listeners,
         infrastructure: None,
+        class: form["spec"]["gatewayClassName"].as_str().map(str::to_owned),
         untold,
         ignored: vec![],
         problems: vec![why.clone()],

@@ -1,0 +1,264 @@
+//! The one place where a controller thinks: it takes in what happens, builds everything anew from time to time, hands it to the fleet, and
+//! where it leads says of each object what has become of it.
+//!
+//! Nothing is published before every list is whole, those of the Secrets included that the objects name: a controller that starts takes
+//! nothing away from data planes that serve.
+
+mod built;
+mod desk;
+mod peers;
+mod planes;
+mod watches;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::builder::{Plans, Refusals};
+use crate::clock::Clock;
+use crate::cluster::{ObjectKind, ObjectName};
+use crate::fleet::Fleet;
+use crate::graph::gateway::GatewayNode;
+use crate::graph::{Environment, Graph};
+use crate::infra::{self, Owner, Site};
+use crate::status::{self, ObjectStatus, View};
+use crate::watch::{Change, Source, World};
+use built::Built;
+use desk::Desk;
+pub use peers::Peers;
+pub use planes::Identity;
+use planes::Planes;
+use watches::Watches;
+
+/// What comes within this time after something is taken in with it.
+const QUIET: Duration = Duration::from_millis(5);
+/// A batch is built after this time, however much goes on coming.
+const LONGEST_BATCH: Duration = Duration::from_millis(50);
+/// Changes that wait to be taken in; who tells more waits.
+const MAX_WAITING: usize = 10_000;
+/// How long Secrets that are named for the first time are waited for: an object that now names another one that is there has it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Answers of data planes come one after the other: statuses are planned once for those that come within this time.
+const BETWEEN_PLANS: Duration = Duration::from_millis(20);
+
+/// What a brain is connected to.
+pub struct Surroundings {
+    pub client: Client,
+    pub fleet: Fleet,
+    pub clock: Clock,
+    /// Whether this controller is the one that writes.
+    pub leads: watch::Receiver<bool>,
+    /// Which ServiceAccounts are data planes of which Gateway, for whoever lets data planes in.
+    pub identities: watch::Sender<BTreeMap<Identity, ObjectName>>,
+    /// Told once everything has been published for the first time.
+    pub ready: watch::Sender<bool>,
+    /// What the objects that run Gateways are made of besides.
+    pub site: watch::Receiver<Site>,
+    pub plans: watch::Sender<Plans>,
+    pub refusals: watch::Receiver<Refusals>,
+    pub peers: Peers,
+}
+
+/// A running controller's state.
+pub struct Brain {
+    fleet: Fleet,
+    clock: Clock,
+    leads: watch::Receiver<bool>,
+    identities: watch::Sender<BTreeMap<Identity, ObjectName>>,
+    ready: watch::Sender<bool>,
+    site: watch::Receiver<Site>,
+    plans: watch::Sender<Plans>,
+    refusals: watch::Receiver<Refusals>,
+    peers: Peers,
+    changes: mpsc::Receiver<Change>,
+    world: World,
+    watches: Watches,
+    desk: Desk,
+    planes: Planes,
+    built: Option<Built>,
+    /// Until when Secrets are waited for that have just been named.
+    patience: Option<Instant>,
+    /// When statuses are planned next, if anything asks for it.
+    plan_at: Option<Instant>,
+}
+
+impl Brain {
+    pub fn new(surroundings: Surroundings) -> Self {
+        let Surroundings { client, fleet, clock, leads, identities, ready, site, plans, refusals, peers } =
+            surroundings;
+        let (sender, changes) = mpsc::channel(MAX_WAITING);
+        let watches = Watches::start(client.clone(), sender, Source::standing());
+        let world = World::awaiting(Source::standing());
+        let desk = Desk::new(client);
+        let planes = Planes::new(Instant::now());
+        Self {
+            fleet,
+            clock,
+            leads,
+            identities,
+            ready,
+            site,
+            plans,
+            refusals,
+            peers,
+            changes,
+            world,
+            watches,
+            desk,
+            planes,
+            built: None,
+            patience: None,
+            plan_at: None,
+        }
+    }
+
+    /// Thinks until nobody tells anything any more.
+    pub async fn run(mut self) {
+        let mut standings = self.fleet.changes();
+        let (mut leads, mut refusals, mut site) = (self.leads.clone(), self.refusals.clone(), self.site.clone());
+        loop {
+            let (plan_at, patience) = (self.plan_at, self.patience);
+            tokio::select! {
+                change = self.changes.recv() => match change {
+                    Some(change) => {
+                        self.take_batch(change).await;
+                        self.rebuild();
+                    }
+                    None => return,
+                },
+                () = at(patience) => self.rebuild(),
+                () = at(plan_at) => self.say(),
+                Ok(()) = standings.changed() => self.plan_soon(),
+                Ok(()) = refusals.changed() => self.plan_soon(),
+                Ok(()) = site.changed() => self.plan_infrastructure(),
+                Ok(()) = leads.changed() => {
+                    self.planes.begin_anew(Instant::now());
+                    self.follow_peers();
+                    self.plan_soon();
+                }
+                outcome = self.desk.settled() => {
+                    if self.desk.file(outcome, &mut self.world) {
+                        self.plan_soon();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what comes close together.
+    async fn take_batch(&mut self, first: Change) {
+        let latest = Instant::now() + LONGEST_BATCH;
+        self.world.take(first);
+        while let Ok(Some(change)) = timeout_at(latest.min(Instant::now() + QUIET), self.changes.recv()).await {
+            self.world.take(change);
+        }
+    }
+
+    /// Builds everything anew, unless something is still to come that it would lack.
+    fn rebuild(&mut self) {
+        let is_waited_enough = self.patience.is_some_and(|until| until <= Instant::now());
+        let may_go_on = is_waited_enough && self.lacks_only_named();
+        if !self.world.is_complete() && !may_go_on {
+            return;
+        }
+        let built = at_length(|| Built::of(&self.world.state));
+        let is_new = self.watches.follow(&built.asked, &mut self.world);
+        if is_new && self.patience.is_none() {
+            self.patience = Some(Instant::now() + LONGEST_WAIT);
+            return;
+        }
+        if !self.world.is_complete() && !is_waited_enough {
+            return;
+        }
+        self.patience = None;
+        self.identities.send_replace(planes::identities(&built.graph));
+        self.fleet.publish(built.parts.clone());
+        self.built = Some(built);
+        self.plan_infrastructure();
+        self.follow_peers();
+        self.ready.send_replace(true);
+        self.plan_soon();
+    }
+
+    /// Says what is to run each Gateway. What cannot be told stays as it is.
+    fn plan_infrastructure(&self) {
+        let Some(built) = &self.built else { return };
+        let site = self.site.borrow();
+        let plan = |(name, node): (&ObjectName, &GatewayNode)| {
+            let uid = &self.world.head(ObjectKind::Gateway, name)?.uid;
+            Some((name.clone(), Arc::new(infra::objects(&site, Owner { name, uid }, node)?)))
+        };
+        let plans: Plans = built.graph.gateways.iter().filter_map(plan).collect();
+        self.plans.send_if_modified(|before| {
+            let is_new = *before != plans;
+            *before = plans;
+            is_new
+        });
+    }
+
+    /// Whoever writes hears from the other controllers what their data planes have.
+    fn follow_peers(&mut self) {
+        let leads = *self.leads.borrow();
+        self.peers.follow(leads.then_some(&self.world.state), &self.fleet);
+    }
+
+    fn lacks_only_named(&self) -> bool {
+        self.world.awaited().iter().all(|source| matches!(source, Source::Named(..)))
+    }
+
+    fn plan_soon(&mut self) {
+        self.plan_at.get_or_insert_with(|| Instant::now() + BETWEEN_PLANS);
+    }
+
+    /// Says of each object what has become of it, where that is not said already.
+    fn say(&mut self) {
+        self.plan_at = None;
+        let Some(built) = self.built.as_ref().filter(|_| *self.leads.borrow()) else { return };
+        let standings = self.fleet.standings();
+        if !self.planes.know_all(&self.world.state, &built.graph, &standings, Instant::now()) {
+            self.plan_at = Some(Instant::now() + Duration::from_millis(200));
+            return;
+        }
+        let now_s = self.clock.now_s();
+        let refusals = self.refusals.borrow().clone();
+        let statuses = at_length(|| plan(built, &self.planes, &self.world, &refusals, now_s));
+        let next_s = status::next_moment(&built.graph, now_s);
+        self.desk.order(&statuses, &self.world, &self.clock.timestamp());
+        if let Some(next_s) = next_s {
+            let wait = u64::try_from(next_s - now_s).unwrap_or_default();
+            // Far moments come nearer in between: clocks are set.
+            self.plan_at = Some(Instant::now() + Duration::from_secs(wait.min(3_600)));
+        }
+    }
+}
+
+fn plan(built: &Built, planes: &Planes, world: &World, refusals: &Refusals, now_s: i64) -> Vec<ObjectStatus> {
+    let Built { graph, compiled, parts, .. } = built;
+    let told = planes.told(&world.state, graph, parts);
+    let addresses = planes::addresses(&world.state, graph, refusals);
+    let view = View { graph, compiled, planes: &told, addresses: Some(&addresses), now_s };
+    status::plan(view)
+}
+
+/// Does what takes long; other tasks go on on other threads.
+#[allow(clippy::disallowed_methods, reason = "a controller's runtime has several threads, unlike a worker's")]
+fn at_length<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}
+
+/// That moment; never where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is enforced in a cluster.
+pub(crate) fn graph_of(state: &crate::cluster::ClusterState) -> Graph {
+    Graph::build(state, Environment::Cluster)
+}
