@@ -32,8 +32,7 @@ impl Session {
         if let Err(status) = self.tell().await {
             self.service.fleet().counts().cut_stream();
             tracing::warn!(pod = %self.pod, why = status.message(), "the stream of a controller is cut off");
-            // There may be no room for it, where nobody reads.
-            let _told = self.outgoing.try_send(Err(status));
+            self.outgoing.end_with(status);
             presence.end();
         }
     }
@@ -66,9 +65,9 @@ impl Session {
     }
 
     async fn send(&self, message: v1::Standing) -> Result<(), Status> {
-        let sent = timeout(self.service.bounds().answer, self.outgoing.send(Ok(message))).await;
+        let sent = timeout(self.service.bounds().answer, self.outgoing.send(message)).await;
         let sent = sent.map_err(|_| Status::deadline_exceeded("a Standing was not taken in time"))?;
-        sent.map_err(|_| Status::cancelled("the controller has left"))
+        sent.then_some(()).ok_or_else(|| Status::cancelled("the controller has left"))
     }
 }
 

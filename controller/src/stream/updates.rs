@@ -70,8 +70,7 @@ impl Session {
             Err(status) => {
                 fleet.counts().cut_stream();
                 tracing::warn!(pod = %self.pod, why = status.message(), "the stream of a data plane is cut off");
-                // There may be no room for it, where nobody reads.
-                let _told = self.outgoing.try_send(Err(status));
+                self.outgoing.end_with(status);
                 presence.end();
             }
         }
@@ -132,9 +131,10 @@ impl Session {
     async fn send(&self, update: v1::Update) -> Result<(), Status> {
         let within: Duration = self.service.bounds().answer;
         for piece in pieces::of(update) {
-            let sent = timeout(within, self.outgoing.send(Ok(piece))).await;
-            let sent = sent.map_err(|_| Status::deadline_exceeded("an Update was not taken in time"))?;
-            sent.map_err(|_| Status::cancelled("the data plane has left"))?;
+            let sent = timeout(within, self.outgoing.send(piece)).await;
+            if !sent.map_err(|_| Status::deadline_exceeded("an Update was not taken in time"))? {
+                return Err(Status::cancelled("the data plane has left"));
+            }
         }
         Ok(())
     }
