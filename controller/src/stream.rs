@@ -1,8 +1,9 @@
 //! The port at which data planes and other controllers are served: gRPC over TLS, and nobody is told anything before the token of the
 //! stream is verified.
 //!
-//! A connection is a stranger's until one of its streams has been admitted. Strangers have little time and few places, and the one
-//! that has waited longest makes room for the next: who has a token needs a moment, who has none holds a place for nothing. Each
+//! A connection is a stranger's until the token of one of its streams has come to be verified. Strangers have little time and few
+//! places, and the one that has waited longest makes room for the next: who has a token needs a moment, who has none holds a place for
+//! nothing. Each
 //! stream has a task of its own, and ends after some minutes, or with its token: whoever lost the right to it comes to know at the
 //! next one, and whoever has it is told only what differs.
 
@@ -37,15 +38,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Bounds {
     /// Connections. 4,096: some thousand data planes, and a few descriptors are left for the rest of the process.
     pub connections: usize,
-    /// Connections of which no stream has been admitted. 256.
+    /// Connections of which no token has come to be verified. 1,024: as many data planes may come back at once.
     pub strangers: usize,
-    /// Of those from one address. 32: data planes that share the address of their node start together.
+    /// Of those from one address. 128: data planes that share the address of their node start together.
     pub strangers_per_address: usize,
     /// Tokens that are verified at a time. 64: each is a call to the API server.
     pub verifications: usize,
     /// Time for a TLS handshake. 5 s.
     pub handshake: Duration,
-    /// Time that a connection may have no stream that is admitted. 10 s.
+    /// Time that a connection may have no stream that is admitted. 15 s: longer than a verification.
     pub idle: Duration,
     /// Time to verify a token. 10 s.
     pub verification: Duration,
@@ -65,11 +66,11 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections: 4096,
-            strangers: 256,
-            strangers_per_address: 32,
+            strangers: 1024,
+            strangers_per_address: 128,
             verifications: 64,
             handshake: Duration::from_secs(5),
-            idle: Duration::from_secs(10),
+            idle: Duration::from_secs(15),
             verification: Duration::from_secs(10),
             hello: Duration::from_secs(10),
             answer: Duration::from_secs(30),

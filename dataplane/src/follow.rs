@@ -77,8 +77,8 @@ pub enum FollowFault {
     Protocol(#[from] hyper::Error),
     #[error("it does not answer in time")]
     Late,
-    #[error("it refuses: {} ({})", .0.message(), .0.code())]
-    Refused(tonic::Status),
+    #[error("the stream is ended: {} ({})", .0.message(), .0.code())]
+    Ended(tonic::Status),
     #[error("it sends what cannot be applied: {0}")]
     Update(&'static str),
 }
@@ -98,7 +98,6 @@ pub async fn follow<P: Plane>(whereabouts: Whereabouts, plane: Arc<P>, reports: 
     loop {
         let began = Instant::now();
         let ended = following.once().await;
-        following.plane.is_connected(false);
         following.note(ended);
         // Reports that come meanwhile are kept, the last of each.
         following.reports.gather_for(pause.after(began.elapsed())).await;
@@ -128,9 +127,10 @@ impl<P: Plane> Following<P> {
         Session { stream, plane, holding, reports }.run().await
     }
 
-    /// Says once that the connection is lost; a stream that has come to its regular end is not.
+    /// Says once that the connection is lost; one whose stream has come to its regular end is not, and is followed by another.
     fn note(&mut self, ended: Result<(), FollowFault>) {
         let Err(fault) = ended else { return };
+        self.plane.is_connected(false);
         let fault = chain(&fault);
         if std::mem::replace(&mut self.is_missed, true) {
             tracing::debug!(fault, "there is still no connection to the controller");

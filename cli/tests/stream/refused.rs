@@ -64,7 +64,7 @@ async fn why_a_token_is_refused_is_not_told_to_who_shows_it() {
     let controller = Controller::start().await;
     controller.tokens.answer("expired", Err(Refusal::Refused("canary".into())));
     let (_outgoing, messages) = tokio::sync::mpsc::channel::<v1::Message>(1);
-    let response = crate::kit::raw::ask(&controller, FOLLOW, Some("Bearer expired"), messages).await;
+    let response = crate::kit::raw::ask(&controller, FOLLOW, &["Bearer expired"], messages).await;
     assert!(!format!("{:?}", response.headers()).contains("canary"));
 }
 
@@ -91,6 +91,34 @@ async fn many_that_cannot_be_verified_hold_up_only_themselves() {
     publish(&controller.fleet, &[("public", &wanted)]);
     let _follower = Follower::of(&controller, &a);
     enforced(&controller.fleet, &a, &wanted).await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_verification_is_not_evicted() {
+    let bounds = Bounds { strangers: 2, strangers_per_address: 2, ..Bounds::default() };
+    let bounds = Bounds { verification: Duration::from_secs(1), ..bounds };
+    let controller = Controller::within(bounds).await;
+    let mut asked = controller.tokens.asked();
+    let verified = refusal(&controller, FOLLOW, Some("Bearer hangs"));
+    let flood = async {
+        crate::kit::within("a verification", asked.wait_for(|asked| *asked == 1)).await.unwrap();
+        let mut idle = Vec::new();
+        for _ in 0..20 {
+            idle.push(tokio::net::TcpStream::connect(controller.address).await.unwrap());
+        }
+        idle
+    };
+    let (code, _idle) = tokio::join!(verified, flood);
+    assert_eq!(code, Code::Unavailable, "it is answered");
+}
+
+#[tokio::test]
+async fn two_tokens_are_none() {
+    let controller = Controller::start().await;
+    controller.tokens.admit("a", &pod("public", "a"));
+    let asked = controller.tokens.asked();
+    let code = crate::kit::raw::refusal_of(&controller, FOLLOW, &["Bearer a", "Bearer a"]).await;
+    assert_eq!((code, *asked.borrow()), (Code::Unauthenticated, 0));
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ impl prost::Message for Encoded {
 async fn what_is_no_message_ends_the_stream(#[case] encoded: Vec<u8>) {
     let controller = controller().await;
     let (outgoing, messages) = tokio::sync::mpsc::channel(4);
-    let response = ask(&controller, FOLLOW, Some("Bearer a"), messages).await;
+    let response = ask(&controller, FOLLOW, &["Bearer a"], messages).await;
     outgoing.send(Encoded(encoded)).await.unwrap();
     standings(&controller.fleet, "nobody", sallyport_controller::fleet::Standings::is_empty).await;
     let body = http_body_util::BodyExt::collect(response.into_body());

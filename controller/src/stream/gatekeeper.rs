@@ -44,6 +44,7 @@ pub enum Caller {
     Controller { pod: String },
 }
 
+/// Why not. What it says is logged, so it never holds the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The token is none, has ended, is for another audience, or of nobody that may have a stream.

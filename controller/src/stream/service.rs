@@ -54,7 +54,8 @@ impl Service {
 
     /// Opens the stream that is asked for, or says why not. The connection of whoever is refused ends with the answer.
     pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>, line: &Arc<Line>) -> Response<Body> {
-        let opened = self.admit(request.headers()).await.and_then(|admission| self.open(request, admission, line));
+        let opened =
+            self.admit(request.headers(), line).await.and_then(|admission| self.open(request, admission, line));
         opened.unwrap_or_else(|status| {
             self.fleet.counts().refused_stream();
             line.end();
@@ -62,11 +63,14 @@ impl Service {
         })
     }
 
-    async fn admit(&self, headers: &HeaderMap) -> Result<Admission, Status> {
-        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(Bearer::of_header).ok_or_else(|| Status::unauthenticated("show a bearer token"))?;
+    async fn admit(&self, headers: &HeaderMap, line: &Line) -> Result<Admission, Status> {
+        let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+        let header = shown.next().filter(|_| shown.next().is_none()).and_then(|value| value.to_str().ok());
+        let token =
+            header.and_then(Bearer::of_header).ok_or_else(|| Status::unauthenticated("show one bearer token"))?;
         let verified = async {
             let _turn = self.verifications.acquire().await;
+            line.is_verifying();
             self.gatekeeper.admit(token).await
         };
         let late = |_| Refusal::Unavailable("there was no answer in time".to_owned());

@@ -1,4 +1,4 @@
-//! Connections of which no stream has been admitted yet: few, and the oldest makes room.
+//! Connections of which no token has come to be verified yet: few, and the oldest makes room.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -62,7 +62,7 @@ impl Stranger {
         self.evicted.cancelled().await;
     }
 
-    /// It is known who it is: nobody takes the place any more.
+    /// It is known who it is, or will be in a moment: nobody takes the place any more.
     pub(super) fn is_known(&self) {
         self.strangers.places.lock().taken.remove(&self.number);
     }

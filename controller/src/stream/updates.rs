@@ -7,7 +7,7 @@ use sallyport_snapshot::pieces::{self, Gathering};
 use sallyport_snapshot::{Snapshot, v1};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use v1::message::Message;
 
 use super::call::Outgoing;
@@ -112,9 +112,11 @@ impl Session {
             }
             let is_idle = progress.answer_due.is_none();
             tokio::select! {
-                message = self.incoming.message() => match message? {
-                    Some(message) => self.take(message, progress)?,
-                    None => return Ok(End::Left),
+                message = self.incoming.message() => match message {
+                    Ok(Some(message)) => self.take(message, progress)?,
+                    Ok(None) => return Ok(End::Left),
+                    Err(status) if is_loss(&status) => return Ok(End::Left),
+                    Err(status) => return Err(status),
                 },
                 changed = progress.published.changed(), if is_idle => {
                     changed.map_err(|_| Status::unavailable("the controller ends"))?;
@@ -180,6 +182,11 @@ impl Progress {
         }
         Ok(())
     }
+}
+
+/// Whether the connection is lost, rather than what came on it no message.
+fn is_loss(status: &Status) -> bool {
+    matches!(status.code(), Code::Cancelled | Code::Unknown | Code::Unavailable)
 }
 
 fn invalid(misfit: pieces::Misfit) -> Status {

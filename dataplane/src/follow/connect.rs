@@ -104,8 +104,8 @@ async fn follow(
         .map_err(|_| FollowFault::ServerName(server_name.to_owned()))?;
     let (head, body) = sender.send_request(request).await?.into_parts();
     match Status::from_header_map(&head.headers) {
-        Some(status) if status.code() != Code::Ok => return Err(FollowFault::Refused(status)),
-        _ if head.status != StatusCode::OK => return Err(FollowFault::Refused(Status::unknown("no gRPC"))),
+        Some(status) if status.code() != Code::Ok => return Err(FollowFault::Ended(status)),
+        _ if head.status != StatusCode::OK => return Err(FollowFault::Ended(Status::unknown("no gRPC"))),
         _ => {}
     }
     let updates = Streaming::new_response(codec.decoder(), body, head.status, None, Some(pieces::MAX_PIECE_BYTES));

@@ -60,7 +60,7 @@ impl<P: Plane> Session<'_, P> {
         };
         tokio::select! {
             piece = updates.message() => {
-                let piece = piece.map_err(FollowFault::Refused)?;
+                let piece = piece.map_err(FollowFault::Ended)?;
                 Ok(piece.map_or(Event::End, Event::Piece))
             }
             report = report => Ok(Event::Report(report)),

@@ -59,7 +59,7 @@ pub async fn connect(address: SocketAddr, config: ClientConfig) -> std::io::Resu
 pub async fn ask<M: Message + Send + Sync + 'static>(
     controller: &Controller,
     path: &str,
-    authorization: Option<&str>,
+    authorization: &[&str],
     mut messages: mpsc::Receiver<M>,
 ) -> Response<Incoming> {
     let stream = connect(controller.address, trusting(&controller.stored, &["h2"])).await.unwrap();
@@ -72,14 +72,19 @@ pub async fn ask<M: Message + Send + Sync + 'static>(
     let mut request = Request::post(format!("https://{SERVER_NAME}{path}"))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers");
-    if let Some(authorization) = authorization {
-        request = request.header(header::AUTHORIZATION, authorization);
+    for authorization in authorization {
+        request = request.header(header::AUTHORIZATION, *authorization);
     }
     within("a response", sender.send_request(request.body(body).unwrap())).await.unwrap()
 }
 
 /// How a request for `path` is refused.
 pub async fn refusal(controller: &Controller, path: &str, authorization: Option<&str>) -> Code {
+    refusal_of(controller, path, authorization.as_slice()).await
+}
+
+/// The same, with any number of headers.
+pub async fn refusal_of(controller: &Controller, path: &str, authorization: &[&str]) -> Code {
     let (_outgoing, messages) = mpsc::channel::<v1::Message>(1);
     let response = ask(controller, path, authorization, messages).await;
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
@@ -89,7 +94,7 @@ impl Raw {
     /// A stream with the token `token`; nothing is said on it yet.
     pub async fn open(controller: &Controller, token: &str) -> Self {
         let (outgoing, messages) = mpsc::channel(64);
-        let response = ask(controller, FOLLOW, Some(&format!("Bearer {token}")), messages).await;
+        let response = ask(controller, FOLLOW, &[&format!("Bearer {token}")], messages).await;
         assert!(Status::from_header_map(response.headers()).is_none_or(|status| status.code() == Code::Ok));
         let (head, body) = response.into_parts();
         let decoder = ProstCodec::<v1::Message, v1::Update>::default().decoder();
