@@ -39,7 +39,7 @@ impl Real {
         let ip = std::net::Ipv4Addr::new(127, high, low, 200).into();
         let settings = Settings {
             workers: NonZeroUsize::MIN,
-            binding: Binding { ip, port_offset: 0 },
+            binding: Binding { ip, port_offset: 0, keeps_high_ports: false },
             admin: Some(SocketAddr::from((ip, 0))),
             environment: Environment::Standalone,
             api_server: None,
