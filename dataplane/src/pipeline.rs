@@ -31,6 +31,7 @@ use crate::gate::carries_requests;
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
 use crate::route::{Asked, Found, filter};
+use crate::runtime::key_parameters::Shown;
 use crate::runtime::listener::Listener;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
@@ -105,9 +106,11 @@ async fn handle(
     if let Some(redirect) = found.rule.redirect() {
         // Nothing is forwarded: addresses are judged, credentials are not asked for.
         permit::admit_to_redirect(&policy, &caller)?;
-        let elsewhere = redirect.leaves(&arrival.destination.host);
-        let keys = if elsewhere { runtime.key_parameters(gateway) } else { &[] };
-        let query = taken_along(query, &policy, keys);
+        let elsewhere = redirect.elsewhere(&arrival.destination.host);
+        let query = match (elsewhere, runtime.key_parameters(gateway, &found.rule.api.namespace)) {
+            (Some(host), Some(shown)) => taken_along(query, host, shown),
+            _ => query.0.map(Cow::Borrowed),
+        };
         return answer_redirect(redirect, query.as_deref(), &arrival, connection, found.matched);
     }
     let until = record.deadline(found.rule.request_timeout);
@@ -160,10 +163,13 @@ async fn rehearse(policy: &Policy, caller: &Caller<'_>, record: &mut Record) {
     }
 }
 
-/// The query of a caller that is sent elsewhere, who gives away there no key that is meant for this gateway: neither what `policy`
-/// reads nor what is read by others, in `keys`.
-fn taken_along<'a>(query: Query<'a>, policy: &Policy, keys: &[Arc<str>]) -> Option<Cow<'a, str>> {
-    query.without(|name| policy.key_parameters().chain(keys).any(|key| key.as_bytes() == name))
+/// The query of a caller that is sent to another host, to which it gives away no key that is meant for this gateway. Where the host
+/// is one at which the key is `shown` as well, it is needed there.
+fn taken_along<'a>(query: Query<'a>, host: &str, shown: &Shown) -> Option<Cow<'a, str>> {
+    if shown.is_for(host) {
+        return query.0.map(Cow::Borrowed);
+    }
+    query.without(|name| shown.is_in(name))
 }
 
 fn answer_redirect(

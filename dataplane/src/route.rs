@@ -15,6 +15,7 @@ use sallyport_snapshot::v1;
 use crate::map::Map;
 use crate::path::Query;
 use crate::runtime::keys::Api;
+use crate::runtime::listener::suffixes;
 use entry::{Entry, Match, Preparation};
 use host::Host;
 pub use rule::{Pick, Rule};
@@ -116,10 +117,14 @@ impl PreparedRoute {
         self.attachments.iter().map(|attachment| attachment.listener.as_str())
     }
 
-    /// Names of its policies, each with that of the listener that it holds on.
-    pub fn policies(&self) -> impl Iterator<Item = (&str, &str)> {
-        let attachments = self.attachments.iter();
-        attachments.flat_map(|one| one.policies.iter().map(|policy| (one.listener.as_str(), policy.as_str())))
+    /// The listeners it is attached to, with its hostnames and policies there.
+    pub fn attachments(&self) -> &[v1::Attachment] {
+        &self.attachments
+    }
+
+    /// Where the object is.
+    pub fn namespace(&self) -> &str {
+        self.name.split_once('/').map_or("", |(namespace, _)| namespace)
     }
 }
 
@@ -165,9 +170,8 @@ impl RouteTable {
 
     /// The hosts that cover `host`, the most specific first.
     fn hosts<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Host> {
-        let suffixes = host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| host.get(at..));
         // Most tables know no wildcard: the name is not even taken apart.
-        let suffixes = (!self.wildcards.is_empty()).then_some(suffixes).into_iter().flatten();
+        let suffixes = (!self.wildcards.is_empty()).then(|| suffixes(host)).into_iter().flatten();
         let wildcards = suffixes.filter_map(|suffix| self.wildcards.get(suffix));
         self.exact.get(host).into_iter().chain(wildcards).chain([&self.any])
     }

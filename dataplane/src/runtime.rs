@@ -18,7 +18,7 @@ use crate::credential::Credential;
 use crate::issuer::IssuerKeys;
 use crate::map::Map;
 use crate::runtime::backend::Backend;
-use crate::runtime::key_parameters::KeyParameters;
+use crate::runtime::key_parameters::{KeyParameters, Shown};
 use crate::runtime::keys::{Api, Keys};
 use crate::runtime::listener::Port;
 use crate::runtime::policy::Policy;
@@ -50,8 +50,8 @@ impl Runtime {
         self.policies.get(name).map_or_else(|| Arc::new(Policy::denied(name, "the policy is not there")), Arc::clone)
     }
 
-    /// Query parameters in which callers of `gateway` show keys.
-    pub fn key_parameters(&self, gateway: &str) -> &[Arc<str>] {
-        self.key_parameters.get(gateway).map_or(&[], AsRef::as_ref)
+    /// In which query parameters callers of the routes of `namespace` on `gateway` show keys; `None` if in none.
+    pub fn key_parameters(&self, gateway: &str, namespace: &str) -> Option<&Shown> {
+        self.key_parameters.get(gateway)?.get(namespace)
     }
 }

@@ -77,12 +77,16 @@ async fn whoever_is_sent_elsewhere_keeps_its_key() {
         // Nobody has said anything of these.
         &redirecting("old", "{hostname: partner.example.org}"),
         &redirecting("secure", "{scheme: https}"),
+        // Where the key is asked for as well.
+        &redirecting("moved", "{hostname: www.example.com}"),
+        &route("www", "shop").replace("  rules:", "  hostnames: [www.example.com]\n  rules:"),
         &policy("orders", spec),
         &subscription("acme", scope, &format!("{{primary: {KEY}}}")),
     ];
     let gateway = Gateway::start(&manifests.concat()).await;
-    for (path, left) in [("orders", "?a=1&b=2"), ("old", "?a=1&b=2"), ("secure", &format!("?a=1&k%65y={KEY}&b=2"))] {
-        let answer = send(gateway.http(), get(&format!("/{path}?a=1&k%65y={KEY}&b=2"), &[])).await;
+    let all = format!("?a=1&k%65y={KEY}&b=2");
+    for (path, left) in [("orders", "?a=1&b=2"), ("old", "?a=1&b=2"), ("secure", &all), ("moved", &all)] {
+        let answer = send(gateway.http(), get(&format!("/{path}{all}"), &[])).await;
         let location = answer.header("location").unwrap_or_else(|| panic!("{answer:?} {:?}", gateway.diagnostics));
         assert!(location.ends_with(&format!("/{path}{left}")), "{location}");
     }

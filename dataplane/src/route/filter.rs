@@ -133,9 +133,9 @@ impl Redirect {
         })
     }
 
-    /// Whether it leads to another host than `host`.
-    pub fn leaves(&self, host: &str) -> bool {
-        self.hostname.as_deref().is_some_and(|hostname| !hostname.eq_ignore_ascii_case(host))
+    /// The other host that it leads to from `host`, if it does.
+    pub fn elsewhere(&self, host: &str) -> Option<&str> {
+        self.hostname.as_deref().filter(|hostname| !hostname.eq_ignore_ascii_case(host))
     }
 
     /// The `Location` for a request that came in at `origin`. A port that goes without saying is left out.
@@ -263,7 +263,8 @@ mod tests {
             (redirect("http", "", 80), origin("https", 443), "http://a.example.com/x?q=1"),
         ] {
             assert_eq!(redirect.location(&origin).unwrap(), location);
-            assert_eq!(redirect.leaves(origin.host), location.starts_with("http://b."), "{location}");
+            let elsewhere = location.starts_with("http://b.").then_some("b.example.com");
+            assert_eq!(redirect.elsewhere(origin.host), elsewhere, "{location}");
         }
         assert!(Redirect::prepare(&v1::Redirect { status: 200, ..Default::default() }).is_err());
     }

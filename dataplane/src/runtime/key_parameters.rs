@@ -1,4 +1,5 @@
-//! In which query parameters callers of a Gateway show subscription keys, by whatever rule of it.
+//! In which query parameters callers of a Gateway show subscription keys: by the namespace whose routes read them there, so that what
+//! the author of one names changes nothing for routes of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,28 +7,67 @@ use std::sync::Arc;
 use crate::map::Map;
 use crate::route::PreparedRoute;
 use crate::runtime::Named;
-use crate::runtime::listener::Listener;
+use crate::runtime::listener::{Listener, suffixes};
 use crate::runtime::policy::Policy;
 
-/// By name of the Gateway, which is not there if nobody shows a key in the query.
-pub type KeyParameters = Arc<Map<Arc<str>, Arc<[Arc<str>]>>>;
+/// By name of the Gateway and by namespace, which are not there if nobody reads a key from the query.
+pub type KeyParameters = Arc<Map<Arc<str>, Map<Arc<str>, Shown>>>;
+
+/// What the callers of one namespace's routes on one Gateway show in the query, and where.
+pub struct Shown {
+    /// In order, without duplicates.
+    names: Box<[Arc<str>]>,
+    /// What the routes have among their hostnames, wildcards without their asterisk. One that takes every host says nothing of any.
+    hosts: BTreeSet<Box<str>>,
+}
+
+#[derive(Default)]
+struct Gathered<'a> {
+    names: BTreeSet<&'a Arc<str>>,
+    hosts: BTreeSet<Box<str>>,
+}
 
 /// What the policies of all these routes read on these listeners. A route that serves nothing at the moment counts: its callers
 /// show their keys all the same.
 pub(super) fn gathered<'a>(
     routes: impl Iterator<Item = &'a PreparedRoute>,
-    listeners: &BTreeMap<Arc<str>, Arc<Listener>>,
-    policies: &Named<Policy>,
+    listeners: &'a BTreeMap<Arc<str>, Arc<Listener>>,
+    policies: &'a Named<Policy>,
 ) -> KeyParameters {
-    let mut gathered: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> = BTreeMap::new();
-    for (listener, policy) in routes.flat_map(PreparedRoute::policies) {
-        let (Some(listener), Some(policy)) = (listeners.get(listener), policies.get(policy)) else { continue };
-        for parameter in policy.shown_key_parameters() {
-            gathered.entry(&listener.gateway.name).or_default().insert(parameter);
+    let mut gathered: BTreeMap<(&Arc<str>, &str), Gathered<'_>> = BTreeMap::new();
+    for route in routes {
+        for attachment in route.attachments() {
+            let Some(listener) = listeners.get(attachment.listener.as_str()) else { continue };
+            let shown = gathered.entry((&listener.gateway.name, route.namespace())).or_default();
+            let policies = attachment.policies.iter().filter_map(|policy| policies.get(policy.as_str()));
+            shown.names.extend(policies.flat_map(|policy| policy.shown_key_parameters()));
+            shown.hosts.extend(attachment.hostnames.iter().map(|host| host.strip_prefix('*').unwrap_or(host).into()));
         }
     }
-    let of_gateway = |(gateway, parameters): (&Arc<str>, BTreeSet<&Arc<str>>)| {
-        (Arc::clone(gateway), parameters.into_iter().map(Arc::clone).collect())
-    };
-    Arc::new(gathered.into_iter().map(of_gateway).collect())
+    let mut parameters = Map::<Arc<str>, Map<Arc<str>, Shown>>::default();
+    for ((gateway, namespace), Gathered { names, hosts }) in gathered {
+        if !names.is_empty() {
+            let shown = Shown { names: names.into_iter().map(Arc::clone).collect(), hosts };
+            parameters.entry(Arc::clone(gateway)).or_default().insert(namespace.into(), shown);
+        }
+    }
+    Arc::new(parameters)
+}
+
+impl Shown {
+    /// Whether a key is shown in the parameter called `name`.
+    pub fn is_in(&self, name: &[u8]) -> bool {
+        self.names.binary_search_by(|one| one.as_bytes().cmp(name)).is_ok()
+    }
+
+    /// Whether `host` is one of those at which it is shown.
+    pub fn is_for(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.hosts.contains(&*host) || suffixes(&host).any(|suffix| self.hosts.contains(suffix))
+    }
+
+    /// In which parameters keys are shown.
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
 }

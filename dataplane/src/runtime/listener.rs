@@ -126,9 +126,13 @@ impl Port {
         if self.wildcards.is_empty() {
             return None;
         }
-        let suffixes = host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| host.get(at..));
-        suffixes.into_iter().find_map(|suffix| self.wildcards.get(suffix))
+        suffixes(host).find_map(|suffix| self.wildcards.get(suffix))
     }
+}
+
+/// What may follow the asterisk of a wildcard that covers `host`, the longest first.
+pub(crate) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
+    host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| host.get(at..))
 }
 
 impl Listener {

@@ -386,7 +386,9 @@ fn reads_keys(parameters: &[&str], report: &[&str]) -> Body {
 #[tokio::test]
 async fn a_gateway_knows_where_its_callers_show_keys() {
     let mut world = World::in_force();
-    let keys = |runtime: &Runtime, gateway: &str| runtime.key_parameters(gateway).join(" ");
+    let keys = |runtime: &Runtime, gateway: &str| {
+        runtime.key_parameters(gateway, "shop").map_or(String::new(), |shown| shown.names().join(" "))
+    };
     let asked = world.send(vec![("open", reads_keys(&["k", "key"], &["token", "k"]))]);
     assert_eq!((&*keys(&asked, GATEWAY), &*keys(&asked, "shop/other")), ("k key token", ""));
     let nobody = world.send(vec![("unused", reads_keys(&["q"], &[]))]);
@@ -397,6 +399,47 @@ async fn a_gateway_knows_where_its_callers_show_keys() {
     assert_eq!(keys(&fewer, GATEWAY), "key");
     world.remove(Kind::Route, ROUTE);
     assert_eq!(keys(&world.remove(Kind::Route, "HTTPRoute/shop/all"), GATEWAY), "");
+}
+
+/// A route of `namespace` under the policy of the same name.
+fn route_of(namespace: &str, hostnames: &[&str]) -> Body {
+    let Body::Route(mut route) = route("/") else { panic!() };
+    route.object = Some(v1::ObjectRef { namespace: namespace.into(), ..orders() });
+    for attachment in &mut route.attachments {
+        attachment.policies = vec![namespace.into()];
+        attachment.hostnames = hostnames.iter().map(|name| (*name).to_owned()).collect();
+    }
+    Body::Route(route)
+}
+
+#[tokio::test]
+async fn what_one_namespace_calls_a_key_is_none_in_another() {
+    let mut world = World::in_force();
+    let runtime = world.send(vec![
+        ("one", reads_keys(&["code", "key"], &[])),
+        ("other", reads_keys(&["other"], &[])),
+        ("HTTPRoute/one/orders", route_of("one", &["www.example.com", "*.one.example.com"])),
+        ("HTTPRoute/one/all", route_of("one", &[])),
+        ("HTTPRoute/other/orders", route_of("other", &["other.example.com"])),
+    ]);
+    let shown = |namespace: &str| runtime.key_parameters(GATEWAY, namespace);
+    let one = shown("one").unwrap();
+    for (name, is_key) in [("code", true), ("key", true), ("other", false), ("ke", false), ("", false), ("keys", false)]
+    {
+        assert_eq!(one.is_in(name.as_bytes()), is_key, "{name}");
+    }
+    assert!(shown("other").unwrap().is_in(b"other") && !shown("other").unwrap().is_in(b"code"));
+    assert!(shown("shop").is_none(), "nobody reads a key there");
+    for (host, is_there) in [
+        ("WWW.example.com", true),
+        ("a.one.example.com", true),
+        ("a.b.one.example.com", true),
+        ("one.example.com", false),
+        ("other.example.com", false),
+        ("partner.example.org", false),
+    ] {
+        assert_eq!(one.is_for(host), is_there, "{host}");
+    }
 }
 
 /// A new ticket key would have every caller make a full handshake at each change of any route.
