@@ -3,6 +3,9 @@
 //! Services that redirect often repeat the query that they were asked with. A credential in a header is repeated by none of their
 //! own accord; bodies are not looked at.
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::credential::QueryParameter;
@@ -12,6 +15,18 @@ use crate::rejection::{Reason, Rejection};
 /// Fields whose value is an address (RFC 9110, 10.2.2 and 8.7).
 static ADDRESSES: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
 
+/// How the names of fields end whose values are base64 (gRPC over HTTP/2, Custom-Metadata). `grpc-status-details-bin` is a message in
+/// which texts stand as they are.
+const BINARY: &str = "-bin";
+
+/// As lenient as whoever reads such a value: senders should leave the padding out, and receivers have to take both.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
 /// Takes the parameter out of the addresses in `headers`. Where the secret is somewhere else, nothing is answered.
 pub(super) fn withdraw(headers: &mut HeaderMap, shown: &QueryParameter) -> Result<(), Rejection> {
     for name in &ADDRESSES {
@@ -20,18 +35,29 @@ pub(super) fn withdraw(headers: &mut HeaderMap, shown: &QueryParameter) -> Resul
             headers.insert(name, cleaned);
         }
     }
-    let repeating = headers.iter().find(|(_, value)| shown.is_in(value.as_bytes()));
+    let repeating = headers.iter().find(|(name, value)| repeats(name, value, shown));
     repeating.map_or(Ok(()), |(name, _)| Err(reflected(&format!("in {name}"))))
 }
 
 /// Drops the trailers that the secret is in: the response is under way, and cannot be another any more. What is told of it.
 pub(super) fn withhold(trailers: &mut HeaderMap, shown: &QueryParameter) -> Option<Rejection> {
-    let repeating = trailers.iter().filter(|(_, value)| shown.is_in(value.as_bytes()));
+    let repeating = trailers.iter().filter(|(name, value)| repeats(name, value, shown));
     let repeating: Vec<_> = repeating.map(|(name, _)| name.clone()).collect();
     for name in &repeating {
         trailers.remove(name);
     }
     repeating.first().map(|name| reflected(&format!("in the trailer {name}, which was dropped,")))
+}
+
+fn repeats(name: &HeaderName, value: &HeaderValue, shown: &QueryParameter) -> bool {
+    shown.is_in(value.as_bytes())
+        || (name.as_str().ends_with(BINARY) && decoded(value).any(|bytes| shown.is_in(&bytes)))
+}
+
+/// What is in a binary value, or in several that a comma joins. What cannot be decoded, nobody reads.
+fn decoded(value: &HeaderValue) -> impl Iterator<Item = Vec<u8>> {
+    let values = value.as_bytes().split(|byte| *byte == b',');
+    values.filter_map(|value| BASE64.decode(value.trim_ascii()).ok())
 }
 
 fn reflected(place: &str) -> Rejection {
@@ -79,6 +105,31 @@ mod tests {
         assert_eq!(trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
         assert!(told.reason == Reason::CredentialReflected && !told.origin.message.contains("cret/"));
         assert!(withhold(&mut trailers, &shown()).is_none() && trailers.len() == 1);
+    }
+
+    /// `s&cret/value` behind one, two and three bytes: each time it is other letters.
+    #[test]
+    fn what_is_binary_is_looked_into() {
+        for (name, value, repeats) in [
+            ("grpc-status-details-bin", "MXMmY3JldC92YWx1ZQ==", true),
+            ("grpc-status-details-bin", "MXMmY3JldC92YWx1ZQ", true),
+            ("grpc-status-details-bin", "MXMmY3JldC92YWx1ZR", true),
+            ("x-bin", "MTJzJmNyZXQvdmFsdWU=", true),
+            ("x-bin", "MTIzcyZjcmV0L3ZhbHVl", true),
+            ("x-bin", "MTIz, MTIzcyZjcmV0L3ZhbHVl", true),
+            // Percent-encoded before: `?key=s%26cret%2Fvalue`.
+            ("x-bin", "P2tleT1zJTI2Y3JldCUyRnZhbHVl", true),
+            ("x-bin", "MTIz", false),
+            ("x-bin", "no base64", false),
+            ("x-bin", "", false),
+            ("x-text", "MTIzcyZjcmV0L3ZhbHVl", false),
+        ] {
+            let mut trailers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
+            assert_eq!(withhold(&mut trailers, &shown()).is_some(), repeats, "{name}: {value}");
+            assert_eq!(trailers.is_empty(), repeats, "{name}: {value}");
+            // Where there is no body, what would be in trailers is in the head.
+            assert_eq!(answered(name, value).is_err(), repeats, "{name}: {value}");
+        }
     }
 
     fn answered(name: &str, value: &str) -> Result<HeaderMap, Rejection> {
