@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Between the word to stop and the end of connections that wait for the next request: what crosses it on its way is answered. The
-/// same for handshakes.
-pub(super) const CROSSING: Duration = Duration::from_millis(100);
-/// For the first byte of a connection that was made just before, or that waited to be accepted: a round trip around the world.
+/// Between the word to stop and the end of connections that wait for the next request: what crosses it on its way is answered.
+const CROSSING: Duration = Duration::from_millis(100);
+/// For the first byte of a connection that was made just before, or that waited to be accepted, and for the end of a handshake that has
+/// begun: a round trip around the world.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 /// Before the end of the drain tunnels are ended in order, so that what they have been told still reaches both sides.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -41,6 +41,16 @@ impl Draining {
         let told = self.0.wait_for(Option::is_some).await.ok().and_then(|until| *until);
         // A worker that is gone says nothing more, and neither do those on it.
         told.unwrap_or_else(Instant::now)
+    }
+
+    /// Waits, from now on, until handshakes have ended that had begun at the word to stop. Of a drain that is short it takes a half: the
+    /// other is for the requests of those that end last. Nobody can say that none has begun: those whose beginning is in a cookie
+    /// (RFC 4987, 3.6) the kernel itself does not know of, and of the others it tells only together with all connections of the
+    /// system. So every drain takes this second, of the 30 that Kubernetes gives; whoever begins in it would have been refused after
+    /// the same time, for that is when it tries again (RFC 6298, 2.1).
+    pub(crate) async fn handshakes(self) {
+        let left = self.told().await.saturating_duration_since(Instant::now());
+        sleep(FIRST_WORD.min(left / 2)).await;
     }
 
     /// Waits until a connection that has said nothing so far need not be waited for.
@@ -92,6 +102,17 @@ mod tests {
         assert_eq!(after_the_word(Draining::first_word).await, FIRST_WORD);
         assert_eq!(after_the_word(Draining::goodbye).await, WITHIN - GOODBYE);
         assert_eq!(after_the_word(async |heard| last_call(heard, || true).await).await, CROSSING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handshakes_have_a_round_trip_or_half_of_a_drain_that_is_short() {
+        for (within_ms, left_ms) in [(25_000, 1000), (2000, 1000), (1000, 500), (80, 40), (0, 0)] {
+            let drain = Drain::new();
+            let word = Instant::now();
+            drain.begin(word + Duration::from_millis(within_ms));
+            drain.heard().handshakes().await;
+            assert_eq!(word.elapsed(), Duration::from_millis(left_ms), "of {within_ms} ms");
+        }
     }
 
     #[tokio::test(start_paused = true)]

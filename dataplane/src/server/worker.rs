@@ -33,7 +33,7 @@ use crate::rejection::{Reason, Rejection};
 use crate::runtime::Runtime;
 use crate::server::connection::{self, Connection};
 use crate::server::descriptors::Descriptors;
-use crate::server::drain::{CROSSING, Drain, Draining};
+use crate::server::drain::{Drain, Draining};
 use crate::server::socket::{BACKLOG, begin_no_more};
 use crate::upstream::Upstreams;
 
@@ -148,7 +148,11 @@ async fn accept(worker: Rc<Worker>, port: u16, socket: TcpListener) {
         }
         // A handshake that ends after the last look would be reset with the socket: none begins, and those under way have a moment.
         match begin_no_more(&socket) {
-            Ok(()) => drop(tokio::time::timeout(CROSSING, accepting).await),
+            Ok(()) => tokio::select! {
+                biased;
+                () = &mut accepting => {}
+                () = worker.draining().handshakes() => {}
+            },
             Err(error) => tracing::debug!(port, %error, "connections go on coming until the socket is closed"),
         }
     }
