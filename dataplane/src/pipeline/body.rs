@@ -1,4 +1,6 @@
-//! Bodies in both directions, and the record of an exchange that ends with them.
+//! The body of a response, and the record of an exchange that ends with it.
+
+pub mod request;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,13 +11,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderName;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::hygiene;
 use super::isolation;
 use super::permit::Permit;
 use super::reflection;
@@ -26,12 +26,12 @@ use crate::credential::QueryParameter;
 use crate::observe::access_log::Line;
 use crate::rejection::{Reason, Rejection};
 use crate::route::Found;
-use crate::runtime::backend::Backend;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
-use crate::server::pace::upload::{LeastRate, Progress, Upload, UploadFault};
+use crate::server::pace::upload::{Progress, UploadFault};
 use crate::server::worker::Worker;
 use crate::upstream::Lease;
+use request::RequestBody;
 
 /// Of a path, no more is logged.
 const MAX_LOGGED_PATH_BYTES: usize = 1024;
@@ -40,37 +40,6 @@ const MAX_LOGGED_PATH_BYTES: usize = 1024;
 const MAX_JUDGING: Duration = Duration::from_millis(50);
 /// A caller that takes a request back within this time has hardly been interested in the answer.
 const PREMATURE: Duration = Duration::from_secs(1);
-
-/// A request's body on its way to a service, which ends early when what admitted the request falls.
-pub enum RequestBody {
-    Empty,
-    // Boxed, so that requests without a body stay small.
-    Incoming(Box<Sent>),
-}
-
-/// What a caller sends. It is watched by itself: it may last longer than the answer.
-pub struct Sent {
-    body: Upload,
-    guard: Guard,
-    worker: Rc<Worker>,
-    number: u128,
-    watch: Watch<Standing>,
-}
-
-/// What a trailer section must not say: the same as the header section.
-pub struct Guard {
-    pub(super) backend: Arc<Backend>,
-    /// The header of the gateway's own credential.
-    pub(super) own: Option<HeaderName>,
-}
-
-impl Guard {
-    fn clean<T>(&self, frame: &mut Frame<T>) {
-        if let Some(trailers) = frame.trailers_mut() {
-            hygiene::clean_trailers(trailers, self.backend.guarded.iter().chain(&self.own));
-        }
-    }
-}
 
 /// A response's body on its way to the caller. Its end is the end of the exchange.
 pub struct Body {
@@ -251,82 +220,6 @@ impl HttpBody for Body {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Content::Upstream(upstream) => upstream.body.size_hint(),
-        }
-    }
-}
-
-impl RequestBody {
-    /// What a caller sends, as long as `standing` holds and the caller goes on sending; and how that goes, if there is anything.
-    pub(super) fn of_caller(
-        body: Incoming,
-        guard: Guard,
-        standing: &Standing,
-        record: &Record,
-    ) -> (Self, Option<Rc<Progress>>) {
-        if body.is_end_stream() {
-            return (Self::Empty, None);
-        }
-        let progress = Rc::<Progress>::default();
-        let window = record.connection.bounds.body_timeout;
-        let rate = match &record.line.rule {
-            Some(rule) if rule.is_grpc() => LeastRate::of_messages(window),
-            _ => LeastRate::of_bytes(window),
-        };
-        let body = Upload::new(body, rate, &progress);
-        let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
-        (Self::Incoming(Box::new(Sent { body, guard, worker, number, watch })), Some(progress))
-    }
-}
-
-impl Sent {
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        if let Err(fallen) = self.watch.look_if_due() {
-            return Poll::Ready(Some(Err(fallen.into())));
-        }
-        match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Ready(Some(Ok(mut frame))) => {
-                self.guard.clean(&mut frame);
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(ended) => Poll::Ready(ended.map(|frame| frame.map_err(BodyFault::Caller))),
-            Poll::Pending => self.watch.poll_fall(context).map(|fallen| Some(Err(fallen.into()))),
-        }
-    }
-}
-
-/// One that says nothing.
-impl Default for RequestBody {
-    fn default() -> Self {
-        Self::Empty
-    }
-}
-
-impl HttpBody for RequestBody {
-    type Data = Bytes;
-    type Error = BodyFault;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
-            Self::Incoming(sent) => {
-                let (worker, number) = (Rc::clone(&sent.worker), sent.number);
-                let polled = isolation::polled(&worker, number, || sent.poll_frame(context));
-                polled.unwrap_or(Poll::Ready(Some(Err(BodyFault::Panicked))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Incoming(sent) => sent.body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Incoming(sent) => sent.body.size_hint(),
         }
     }
 }

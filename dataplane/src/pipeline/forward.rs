@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::Upgrade;
-use super::body::{Body, Guard, Record, RequestBody};
+use super::body::request::{Guard, RequestBody};
+use super::body::{Body, Record};
 use super::hygiene::{self, Peer};
 use super::incoming::{Arrival, FORWARDED_FOR};
 use super::isolation;

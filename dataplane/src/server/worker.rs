@@ -25,7 +25,7 @@ use crate::egress::AddressRules;
 use crate::observe::access_log::{AccessLog, Line};
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
-use crate::pipeline::body::RequestBody;
+use crate::pipeline::body::request::RequestBody;
 use crate::pipeline::looks::Looks;
 use crate::pipeline::tokens::Tokens;
 use crate::pipeline::turns::Mark;

@@ -1,0 +1,127 @@
+//! The body of a request, on its way to a service.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::HeaderName;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{BodyFault, Record};
+use crate::pipeline::hygiene;
+use crate::pipeline::isolation;
+use crate::pipeline::stream::Standing;
+use crate::pipeline::watch::Watch;
+use crate::runtime::backend::Backend;
+use crate::server::pace::upload::{LeastRate, Progress, Upload};
+use crate::server::worker::Worker;
+
+/// A request's body on its way to a service, which ends early when what admitted the request falls.
+pub enum RequestBody {
+    Empty,
+    // Boxed, so that requests without a body stay small.
+    Incoming(Box<Sent>),
+}
+
+/// What a caller sends. It is watched by itself: it may last longer than the answer.
+pub struct Sent {
+    body: Upload,
+    guard: Guard,
+    worker: Rc<Worker>,
+    number: u128,
+    watch: Watch<Standing>,
+}
+
+/// What a trailer section must not say: the same as the header section.
+pub struct Guard {
+    pub(in crate::pipeline) backend: Arc<Backend>,
+    /// The header of the gateway's own credential.
+    pub(in crate::pipeline) own: Option<HeaderName>,
+}
+
+impl Guard {
+    fn clean<T>(&self, frame: &mut Frame<T>) {
+        if let Some(trailers) = frame.trailers_mut() {
+            hygiene::clean_trailers(trailers, self.backend.guarded.iter().chain(&self.own));
+        }
+    }
+}
+
+impl RequestBody {
+    /// What a caller sends, as long as `standing` holds and the caller goes on sending; and how that goes, if there is anything.
+    pub(in crate::pipeline) fn of_caller(
+        body: Incoming,
+        guard: Guard,
+        standing: &Standing,
+        record: &Record,
+    ) -> (Self, Option<Rc<Progress>>) {
+        if body.is_end_stream() {
+            return (Self::Empty, None);
+        }
+        let progress = Rc::<Progress>::default();
+        let window = record.connection.bounds.body_timeout;
+        let rate = match &record.line.rule {
+            Some(rule) if rule.is_grpc() => LeastRate::of_messages(window),
+            _ => LeastRate::of_bytes(window),
+        };
+        let body = Upload::new(body, rate, &progress);
+        let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
+        (Self::Incoming(Box::new(Sent { body, guard, worker, number, watch })), Some(progress))
+    }
+}
+
+impl Sent {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Err(fallen) = self.watch.look_if_due() {
+            return Poll::Ready(Some(Err(fallen.into())));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                self.guard.clean(&mut frame);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(ended) => Poll::Ready(ended.map(|frame| frame.map_err(BodyFault::Caller))),
+            Poll::Pending => self.watch.poll_fall(context).map(|fallen| Some(Err(fallen.into()))),
+        }
+    }
+}
+
+/// One that says nothing.
+impl Default for RequestBody {
+    fn default() -> Self {
+        Self::Empty
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Incoming(sent) => {
+                let (worker, number) = (Rc::clone(&sent.worker), sent.number);
+                let polled = isolation::polled(&worker, number, || sent.poll_frame(context));
+                polled.unwrap_or(Poll::Ready(Some(Err(BodyFault::Panicked))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Incoming(sent) => sent.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Incoming(sent) => sent.body.size_hint(),
+        }
+    }
+}
