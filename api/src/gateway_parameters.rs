@@ -104,8 +104,9 @@ pub struct Bounds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('1h')").message("more than 0s, at most 1h"))]
     pub idle_timeout: Option<Duration>,
-    /// Longest time in which 1 KiB of a request body, or its end, has to come while no response is under way (of calls by GRPCRoute
-    /// anything), answered 408; and longest time in which a caller takes nothing of a response. Default 60s, at most 1h.
+    /// Longest time in which 1 KiB of a request body, or its end, has to come while no response is under way (of gRPC calls, by
+    /// the word of a route or of a service's author, anything), answered 408; and longest time in which a caller takes nothing of a
+    /// response. Default 60s, at most 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('1h')").message("more than 0s, at most 1h"))]
     pub body_timeout: Option<Duration>,

@@ -152,6 +152,18 @@ spec:
     assert_eq!(read(stopped.unwrap()).await.verdict(), "408 request-body-timeout");
 }
 
+/// The author of the service says so, and not the route.
+#[tokio::test]
+async fn a_call_of_small_and_rare_messages_may_come_through_an_http_route_as_well() {
+    for (protocol, verdict) in [("GRPC", "200"), ("H2C", "408 request-body-timeout")] {
+        let (gateway, _service) = bounded("{bodyTimeout: 600ms}", &format!("protocol: {protocol}")).await;
+        let mut sender = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+        let call = sender.send_request(upload(15, Duration::from_millis(60), Then::Ends));
+        let answer = read(timeout(PATIENCE, call).await.unwrap().unwrap()).await;
+        assert_eq!(answer.verdict(), verdict, "{protocol}");
+    }
+}
+
 #[tokio::test]
 async fn a_response_that_nobody_takes_ends() {
     let (gateway, _service) = bounded("{bodyTimeout: 300ms}", "").await;

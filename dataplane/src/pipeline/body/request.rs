@@ -63,10 +63,8 @@ impl RequestBody {
         }
         let progress = Rc::<Progress>::default();
         let window = record.connection.bounds.body_timeout;
-        let rate = match &record.line.rule {
-            Some(rule) if rule.is_grpc() => LeastRate::of_messages(window),
-            _ => LeastRate::of_bytes(window),
-        };
+        let is_call = record.line.rule.as_ref().is_some_and(|rule| rule.is_grpc()) || guard.backend.speaks_grpc;
+        let rate = if is_call { LeastRate::of_messages(window) } else { LeastRate::of_bytes(window) };
         let body = Upload::new(body, rate, &progress);
         let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
         (Self::Incoming(Box::new(Sent { body, guard, worker, number, watch })), Some(progress))

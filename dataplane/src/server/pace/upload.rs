@@ -68,8 +68,8 @@ impl LeastRate {
     }
 
     /// Of a body that is a sequence of messages, which may be small and far between: anything counts. What a client streams by gRPC
-    /// is answered when it ends, so that there is no telling by the answer that it is a stream. Whether it is one says the route,
-    /// and never the caller, who would call anything gRPC to be slow.
+    /// is answered when it ends, so that there is no telling by the answer that it is a stream. Whether it is one says the route
+    /// or the author of the service, and never the caller, who would call anything gRPC to be slow.
     pub(crate) fn of_messages(window: Duration) -> Self {
         Self { window, bytes: 1 }
     }
