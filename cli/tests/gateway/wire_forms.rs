@@ -1,11 +1,12 @@
 //! What is said to a service and to a caller in each version of HTTP, whatever the other side speaks.
 
 use std::convert::Infallible;
+use std::future::{pending, ready};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{Method, Request, Version};
 use http_body::Body as HttpBody;
 use http_body_util::StreamBody;
@@ -13,7 +14,7 @@ use hyper::body::Frame;
 use rstest::rstest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::kit::caller::{HOST, get, get_http2, hear, http2, read, send};
 use crate::kit::gateway::Gateway;
@@ -90,6 +91,46 @@ async fn a_request_without_a_body_is_not_given_one(#[values("HTTP11", "H2C")] pr
         let framing = (seen.header("transfer-encoding"), seen.header("content-length"));
         assert_eq!((&*seen.body, framing), (&b""[..], (None, None)), "{seen:?}");
     }
+}
+
+/// A GET or HEAD over HTTP/2 whose head does not end it, and of whose body nothing has come before `end`.
+fn unended<End: Future<Output = ()>>(
+    method: &Method,
+    target: &str,
+    end: End,
+) -> Request<impl HttpBody<Data = Bytes, Error = Infallible> + use<End>> {
+    let ended = stream::once(end).filter_map(|()| ready(None));
+    let request = Request::builder().method(method).uri(format!("http://{HOST}{target}"));
+    request.body(StreamBody::new(Box::pin(ended))).unwrap()
+}
+
+/// What it ends with is an empty frame, which may come with the head or after it.
+#[rstest]
+#[tokio::test]
+async fn a_body_that_ends_before_it_has_begun_is_none(
+    #[values("HTTP11", "H2C")] protocol: &str,
+    #[values(Method::GET, Method::HEAD)] method: Method,
+) {
+    let service = Service::start().await;
+    let gateway = in_front_of(service.address, &format!("protocol: {protocol}")).await;
+    let mut caller = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    for pause in [Duration::ZERO, Duration::from_millis(50)] {
+        let request = unended(&method, "/orders/headers", sleep(pause));
+        assert_eq!(read(caller.send_request(request).await.unwrap()).await.status, 200);
+        let seen = service.one();
+        let framing = (seen.header("transfer-encoding"), seen.header("content-length"));
+        assert_eq!((&*seen.body, framing), (&b""[..], (None, None)), "after {pause:?}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_for_the_answer_before_it_goes_on_has_it() {
+    let service = Service::start().await;
+    let gateway = in_front_of(service.address, "protocol: HTTP11").await;
+    let mut caller = http2(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let asked = caller.send_request(unended(&Method::GET, "/orders/early", pending()));
+    assert_eq!(timeout(PATIENCE, asked).await.unwrap().unwrap().status(), 200);
+    assert_eq!(service.one().header("transfer-encoding"), Some("chunked"));
 }
 
 /// A service that answers in HTTP/1.0, and whose body ends with its connection.

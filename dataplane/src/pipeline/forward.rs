@@ -85,6 +85,7 @@ pub(super) async fn forward(
     let mut watch = standing.watched();
     let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
     let terms = terms(&found, target, record, purpose);
+    let body = body.begun(&head.method, target, terms.until).await;
     let binds = hygiene::binds_connection(&head.headers, &header::AUTHORIZATION);
     let asked = Instant::now();
     if record.has_lasted(asked) {

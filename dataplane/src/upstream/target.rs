@@ -72,7 +72,7 @@ impl Target {
     }
 
     /// Whether all its connections speak HTTP/2.
-    pub(super) fn is_http2(&self) -> bool {
+    pub fn is_http2(&self) -> bool {
         self.speech == Speech::Http2
     }
 

@@ -1,14 +1,18 @@
 //! The body of a request, on its way to a service.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http::header::HeaderName;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
 
 use super::{BodyFault, Record};
 use crate::pipeline::hygiene;
@@ -18,6 +22,10 @@ use crate::pipeline::watch::Watch;
 use crate::runtime::backend::Backend;
 use crate::server::pace::upload::{LeastRate, Progress, Upload};
 use crate::server::worker::Worker;
+use crate::upstream::target::Target;
+
+/// For the beginning of a body that may be none: a round trip around the world.
+const BEGINNING: Duration = Duration::from_secs(1);
 
 /// A request's body on its way to a service, which ends early when what admitted the request falls.
 pub enum RequestBody {
@@ -29,6 +37,8 @@ pub enum RequestBody {
 /// What a caller sends. It is watched by itself: it may last longer than the answer.
 pub struct Sent {
     body: Upload,
+    /// Looked at already, and not handed on yet.
+    first: Option<Result<Frame<Bytes>, BodyFault>>,
     guard: Guard,
     worker: Rc<Worker>,
     number: u128,
@@ -67,12 +77,54 @@ impl RequestBody {
         let rate = if is_call { LeastRate::of_messages(window) } else { LeastRate::of_bytes(window) };
         let body = Upload::new(body, rate, &progress);
         let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
-        (Self::Incoming(Box::new(Sent { body, guard, worker, number, watch })), Some(progress))
+        (Self::Incoming(Box::new(Sent { body, first: None, guard, worker, number, watch })), Some(progress))
+    }
+
+    /// The same, or none, where a GET or HEAD says no length: over HTTP/2 it may end with an empty frame. HTTP/1.1 would have to call
+    /// that chunked, and many services refuse these methods then. The frame comes with the head as a rule; where it does not, it is
+    /// waited for, so that what a service is sent does not depend on where packets end. Not for long: a caller may want to hear
+    /// something before it goes on, and then it is chunked.
+    pub(in crate::pipeline) async fn begun(mut self, method: &Method, target: &Target, until: Option<Instant>) -> Self {
+        let Self::Incoming(sent) = &mut self else { return self };
+        if !matches!(*method, Method::GET | Method::HEAD)
+            || sent.body.size_hint().exact().is_some()
+            || target.is_http2()
+        {
+            return self;
+        }
+        let late = Instant::now() + BEGINNING;
+        let late = until.map_or(late, |until| until.min(late));
+        match timeout_at(late, poll_fn(|context| sent.poll_emptiness(context))).await {
+            Ok(true) => Self::Empty,
+            Ok(false) | Err(_) => self,
+        }
     }
 }
 
 impl Sent {
+    /// Whether nothing comes at all.
+    fn poll_emptiness(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            match self.poll_frame(context) {
+                Poll::Ready(None) => return Poll::Ready(true),
+                Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(Bytes::is_empty) => {
+                    if self.body.is_end_stream() {
+                        return Poll::Ready(true);
+                    }
+                }
+                Poll::Ready(first) => {
+                    self.first = first;
+                    return Poll::Ready(false);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
         if let Err(fallen) = self.watch.look_if_due() {
             return Poll::Ready(Some(Err(fallen.into())));
         }
@@ -112,7 +164,7 @@ impl HttpBody for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Incoming(sent) => sent.body.is_end_stream(),
+            Self::Incoming(sent) => sent.first.is_none() && sent.body.is_end_stream(),
         }
     }
 
