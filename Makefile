@@ -22,10 +22,11 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run check test lint unit structure references generate identity-provider bench instructions fuzz endure
+.PHONY: help run check test lint unit structure references generate identity-provider bench instructions fuzz endure \
+	cluster-tools cluster-up cluster-down cluster-test
 
 help: ## lists the verbs
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: ## a protected API on loopback: makes requests, prints what came and lines to paste
 	cargo run --locked -p sallyport -- demo
@@ -132,3 +133,18 @@ endure: ## the long runs, ENDURE_MINUTES (10) each: soak with a change a second,
 	for run in $(ENDURE); do \
 		cargo test --release --locked -p sallyport --features endure --test gateway -- --exact "endure::$$run" --nocapture; \
 	done
+
+CLUSTER := dev
+
+cluster-tools: ## builds Kubernetes and what else a test cluster is made of, from source, as root; 11 minutes, once
+	e2e/cluster/build
+
+cluster-up: cluster-tools ## starts a test cluster named CLUSTER (dev), prints how to use it
+	e2e/cluster/up $(CLUSTER)
+	@echo 'look into it: e2e/cluster/in $(CLUSTER) kubectl get pods -A; end it: make cluster-down CLUSTER=$(CLUSTER)'
+
+cluster-down: ## ends it and removes all that it left
+	e2e/cluster/down $(CLUSTER)
+
+cluster-test: cluster-tools ## that test clusters come up, serve, and leave nothing behind
+	e2e/cluster/test
