@@ -34,7 +34,7 @@ pub struct Compiled {
     /// Resources that an object contributes to, by kind and name of the object.
     pub provenance: BTreeMap<(String, ObjectName), BTreeSet<Name>>,
     pub conflicts: Vec<Conflict>,
-    /// By policy: where its credential was to go and must not.
+    /// By policy: where its credential was to go and must not, and where it is one of too many.
     pub withheld: BTreeMap<ObjectName, BTreeSet<Problem>>,
     /// Policies in effect on each route.
     pub affected: BTreeMap<RouteId, BTreeSet<ObjectName>>,
@@ -199,6 +199,9 @@ fn needs_protection(rule: &RuleNode) -> bool {
 
 /// Writes the effective policy, which every policy in it has a share in.
 fn take_part(id: &RouteId, effective: Effective, compiled: &mut Compiled) {
+    for (policy, problem) in effective.participants.iter().zip(effective.excess.iter().cycle()) {
+        compiled.withheld.entry(policy.clone()).or_default().insert(problem.clone());
+    }
     let named = compiled.snapshot.insert(effective.name, Body::Policy(effective.message));
     for name in effective.participants {
         compiled.owe("ApiPolicy", &name, &named);

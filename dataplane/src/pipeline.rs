@@ -31,7 +31,6 @@ use crate::gate::carries_requests;
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
 use crate::route::{Asked, Found, filter};
-use crate::runtime::key_parameters::Shown;
 use crate::runtime::listener::Listener;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
@@ -107,8 +106,15 @@ async fn handle(
         // Nothing is forwarded: addresses are judged, credentials are not asked for.
         permit::admit_to_redirect(&policy, &caller)?;
         let elsewhere = redirect.elsewhere(&arrival.destination.host);
+        // To another host the caller gives away no key that is meant for this gateway; but where the key is asked for there as well, it
+        // is needed.
         let query = match (elsewhere, runtime.key_parameters(gateway, &found.rule.api.namespace)) {
-            (Some(host), Some(shown)) => taken_along(query, host, shown),
+            (Some(host), Some(shown))
+                if redirect.is_by_the_same_way(connection.scheme(), connection.public_port()) && shown.is_for(host) =>
+            {
+                query.0.map(Cow::Borrowed)
+            }
+            (Some(_), Some(shown)) => query.without(|name| shown.is_in(name)),
             _ => query.0.map(Cow::Borrowed),
         };
         return answer_redirect(redirect, query.as_deref(), &arrival, connection, found.matched);
@@ -161,15 +167,6 @@ async fn rehearse(policy: &Policy, caller: &Caller<'_>, record: &mut Record) {
             record.would_refuse(&rehearsal.name, &rejection);
         }
     }
-}
-
-/// The query of a caller that is sent to another host, to which it gives away no key that is meant for this gateway. Where the host
-/// is one at which the key is `shown` as well, it is needed there.
-fn taken_along<'a>(query: Query<'a>, host: &str, shown: &Shown) -> Option<Cow<'a, str>> {
-    if shown.is_for(host) {
-        return query.0.map(Cow::Borrowed);
-    }
-    query.without(|name| shown.is_in(name))
 }
 
 fn answer_redirect(

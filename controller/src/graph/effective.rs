@@ -1,17 +1,25 @@
 //! What holds at one place: levels, ages and floors combined, section by section.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::TargetKind;
-use sallyport_snapshot::v1;
+use sallyport_snapshot::{Hash, v1};
 
 use super::policy::{PolicyNode, Targets, kind_name};
 use super::route::{NamedGateway, RouteId, RouteNode};
 use crate::cluster::ObjectName;
+use crate::problem::{Problem, denial};
+
+/// Policies that meet at one place: a dozen is much for anybody who has to understand what they say together.
+const MAX_POLICIES: usize = 64;
+/// Entries of all address filters that meet at one place: two full policies.
+const MAX_ADDRESSES: usize = 4096;
+/// Of an effective policy's name.
+const MAX_NAME_BYTES: usize = 1024;
 
 /// A rule of a route on a listener of a Gateway.
 #[derive(Clone, Copy)]
@@ -43,6 +51,8 @@ pub struct Effective {
     pub credential: Option<ObjectName>,
     /// All that take part, those that only report included.
     pub participants: Vec<ObjectName>,
+    /// Why it is more than anybody can enforce: it denies instead.
+    pub excess: Option<Problem>,
 }
 
 /// A policy that reaches a place.
@@ -107,7 +117,7 @@ impl<'a> Index<'a> {
                 index.unreadable.entry(&name.namespace).or_default().insert(name, policy);
                 continue;
             };
-            if policy.problems.iter().any(|problem| problem.reason == Reason::TargetNotFound) {
+            if !targets.is_empty() && targets.iter().all(|target| target.is_missing) {
                 index.lost.entry(&name.namespace).or_default().insert(name, policy);
             }
             for target in targets {
@@ -130,28 +140,31 @@ impl<'a> Index<'a> {
     pub fn of_route(&self, id: &RouteId, route: &RouteNode) -> Vec<&'a PolicyNode> {
         let own = self.by_target.get(&(id.kind, id.name.clone())).into_iter();
         let on_gateways = route.named.iter().flat_map(|gateway| self.on_gateway(gateway));
-        let places = route.named.iter().filter_map(|gateway| match gateway {
-            NamedGateway::There(name) | NamedGateway::Missing(name) => Some(&name.namespace),
-            NamedGateway::Untold => None,
+        let places = route.named.iter().map(|gateway| match gateway {
+            NamedGateway::There(name) => &name.namespace,
+            NamedGateway::Missing { namespace, .. } => namespace,
         });
-        let namespaces = places.chain([&id.name.namespace]).map(String::as_str);
+        let namespaces: BTreeSet<_> = places.chain([&id.name.namespace]).map(String::as_str).collect();
+        let namespaces = namespaces.into_iter();
         let untold =
             namespaces.flat_map(|namespace| [self.unreadable.get(namespace), self.lost.get(namespace)]).flatten();
-        own.chain(on_gateways).chain(untold).flat_map(BTreeMap::values).copied().collect()
+        let all: Policies<'a> =
+            own.chain(on_gateways).chain(untold).flatten().map(|(name, policy)| (*name, *policy)).collect();
+        all.into_values().collect()
     }
 
-    /// What is attached to a Gateway. Where no Gateway has that name, those of that name elsewhere may be meant; where there is none either,
-    /// any.
+    /// What is attached to a Gateway. One that is not there may be any of its namespace, or one of that name elsewhere that would take the
+    /// route.
     fn on_gateway(&self, named: &NamedGateway) -> Vec<&Policies<'a>> {
-        let on_any = || self.by_target.iter().filter(|((kind, _), _)| *kind == "Gateway");
+        let on = |name: &ObjectName| self.by_target.get(&("Gateway", name.clone()));
         match named {
-            NamedGateway::There(name) => self.by_target.get(&("Gateway", name.clone())).into_iter().collect(),
-            NamedGateway::Missing(missing) => {
-                let namesakes: Vec<_> = on_any().filter(|((_, name), _)| name.name == missing.name).collect();
-                let meant = if namesakes.is_empty() { on_any().collect() } else { namesakes };
-                meant.into_iter().map(|(_, policies)| policies).collect()
+            NamedGateway::There(name) => on(name).into_iter().collect(),
+            NamedGateway::Missing { namespace, elsewhere } => {
+                let from_there = self.by_target.range(("Gateway", ObjectName::new(namespace, ""))..);
+                let there =
+                    from_there.take_while(|((kind, name), _)| *kind == "Gateway" && name.namespace == *namespace);
+                there.map(|(_, policies)| policies).chain(elsewhere.iter().filter_map(on)).collect()
             }
-            NamedGateway::Untold => on_any().map(|(_, policies)| policies).collect(),
         }
     }
 
@@ -173,6 +186,9 @@ impl<'a> Index<'a> {
 pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) -> Effective {
     let near = index.near(place);
     let mut reaching: Vec<_> = near.iter().filter_map(|(name, policy)| reach(name, policy, place)).collect();
+    if let Some(excess) = excess(&reaching) {
+        return refused(reaching, place, excess);
+    }
     // The nearest first; within a level the oldest, then by name.
     reaching.sort_by(|one, other| {
         other.level.cmp(&one.level).then((one.policy.created_ms, one.name).cmp(&(other.policy.created_ms, other.name)))
@@ -196,7 +212,44 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
         .map(|(one, _)| one.name.clone());
     let participants = reaching.iter().map(|one| one.name.clone()).collect();
     let by = closed.map(|(id, _)| format!("|by {id}")).unwrap_or_default();
-    Effective { name: name_of(&reaching, place) + &by, message, is_unprotected, credential, participants }
+    let name = shortened(name_of(&reaching, place) + &by);
+    Effective { name, message, is_unprotected, credential, participants, excess: None }
+}
+
+/// Where too much comes together. Each place has a copy of its own, and each data plane all of them.
+fn excess(reaching: &[Reaching<'_>]) -> Option<Problem> {
+    let cure = "attach fewer to it, or put them together in one";
+    if reaching.len() > MAX_POLICIES {
+        let message = format!("more than {MAX_POLICIES} policies meet at one place; {cure}. It answers 500");
+        return Some(Problem::new("spec.targetRefs", Reason::UnsupportedValue, message));
+    }
+    let entries = reaching.iter().filter_map(|one| one.policy.sections.ip_filter.as_ref());
+    let entries: usize = entries.map(|filter| filter.allow.len() + filter.deny.len()).sum();
+    (entries > MAX_ADDRESSES).then(|| {
+        let message = format!(
+            "the address filters that meet at one place have more than {MAX_ADDRESSES} entries; {cure}. It answers 500"
+        );
+        Problem::new("spec.ipFilter", Reason::UnsupportedValue, message)
+    })
+}
+
+fn refused(mut reaching: Vec<Reaching<'_>>, place: Place<'_>, excess: Problem) -> Effective {
+    reaching.sort_by_key(|one| one.name);
+    let first = reaching.first().map(|one| format!("ApiPolicy {}", one.name)).unwrap_or_default();
+    let message = v1::Policy { deny: Some(denial(&first, &excess)), ..v1::Policy::default() };
+    let participants = reaching.iter().map(|one| one.name.clone()).collect();
+    let name =
+        format!("excess at {}/{} {} {}", place.gateway, place.listener, place.route, place.rule.unwrap_or_default());
+    Effective { name, message, is_unprotected: false, credential: None, participants, excess: Some(excess) }
+}
+
+/// Names of many policies are long, and stand once for each rule and listener: beyond that a digest says the same.
+fn shortened(name: String) -> String {
+    if name.len() <= MAX_NAME_BYTES {
+        return name;
+    }
+    let kept = name.floor_char_boundary(MAX_NAME_BYTES / 2);
+    format!("{}… {}", name.get(..kept).unwrap_or_default(), Hash::of_bytes(name.as_bytes()))
 }
 
 fn reach<'a>(name: &'a ObjectName, policy: &'a PolicyNode, place: Place<'_>) -> Option<Reaching<'a>> {

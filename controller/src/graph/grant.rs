@@ -33,12 +33,20 @@ pub fn may_permit(cluster: &ClusterState, from: End<'_>, to: End<'_>, name: &str
         })
 }
 
+/// Whether it can be a namespace at all (RFC 1123 label).
+fn is_label(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
 /// Whether a grant that cannot be decoded may be for `namespace`: not if all namespaces that it states are others.
 fn may_speak_of(spec: &Value, namespace: &str) -> bool {
     let stated: Option<Vec<_>> =
         spec["from"].as_array().map(|from| from.iter().filter_map(|one| one["namespace"].as_str()).collect());
     match (stated, spec["from"].as_array()) {
-        (Some(stated), Some(from)) if stated.len() == from.len() && !from.is_empty() => stated.contains(&namespace),
+        (Some(stated), Some(from)) if stated.len() == from.len() && !from.is_empty() => {
+            stated.contains(&namespace) || !stated.iter().all(|one| is_label(one))
+        }
         _ => true,
     }
 }

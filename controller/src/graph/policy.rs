@@ -52,6 +52,8 @@ pub struct Target {
     pub section: Option<String>,
     /// The section does not exist: the policy denies on the whole target.
     pub section_missing: bool,
+    /// There is no such object, which may be misspelt, or gone.
+    pub is_missing: bool,
 }
 
 /// What a policy states. A section that cannot be used denies.
@@ -102,8 +104,12 @@ pub fn link(
             let field = format!("spec.targetRefs[{at}]");
             match (sections, &target.section) {
                 (None, _) => {
-                    let message =
-                        format!("{} {place} {}", kind_name(target.kind), why_none(cluster, target.kind, &place));
+                    target.is_missing = true;
+                    let why = why_none(cluster, target.kind, &place);
+                    let message = format!(
+                        "{} {place} {why}. If no other target is there, what it sets stays guarded for its namespace",
+                        kind_name(target.kind)
+                    );
                     policy.problems.push(Problem::new(field, Reason::TargetNotFound, message));
                 }
                 (Some(sections), Some(section)) if !sections.contains(section) => {
@@ -196,6 +202,7 @@ fn target(reference: &TargetReference) -> Target {
         name: reference.name.clone(),
         section: reference.section_name.clone(),
         section_missing: false,
+        is_missing: false,
     }
 }
 
@@ -238,7 +245,13 @@ fn lenient_target(reference: &Value) -> Option<Target> {
         _ => return None,
     };
     // The whole target is closed: its section may be what cannot be read.
-    Some(Target { kind, name: reference["name"].as_str()?.to_owned(), section: None, section_missing: false })
+    Some(Target {
+        kind,
+        name: reference["name"].as_str()?.to_owned(),
+        section: None,
+        section_missing: false,
+        is_missing: false,
+    })
 }
 
 fn ip_filter(label: &str, filter: &IpFilter, problems: &mut Vec<Problem>) -> v1::IpFilter {

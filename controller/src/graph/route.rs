@@ -59,10 +59,9 @@ impl RouteNode {
 pub enum NamedGateway {
     /// There is one of that name, of whatever class.
     There(ObjectName),
-    /// There is none: the name or its namespace is misspelt, or it is gone.
-    Missing(ObjectName),
-    /// Parents cannot be read.
-    Untold,
+    /// There is none, or it cannot be read: the name, its namespace or its kind is misspelt, or it is gone. Those `elsewhere` that would
+    /// take the route may be meant.
+    Missing { namespace: String, elsewhere: Vec<ObjectName> },
 }
 
 /// One parent reference that names a Gateway of ours.
@@ -214,7 +213,7 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     let named = if is_read {
         form.parent_refs.iter().filter_map(|parent| attach.named(parent)).collect()
     } else {
-        vec![NamedGateway::Untold]
+        vec![attach.missing(&id.name.namespace, None)]
     };
     RouteNode { created_ms, generation, parents, named, rules, closes_namespace, orphaned, problems }
 }
@@ -271,12 +270,25 @@ impl Attach<'_> {
 
     /// What it names as far as it may be a Gateway: of a kind that nobody knows it may be one, misspelt.
     fn named(self, parent: &ParentForm) -> Option<NamedGateway> {
-        if parent.kind.as_deref().is_some_and(|kind| OTHER_PARENTS.contains(&kind)) {
+        let is_other = parent.kind.as_deref().is_some_and(|kind| OTHER_PARENTS.contains(&kind));
+        if is_other || parent.group.as_deref().is_some_and(|group| group != gateway_api::GROUP) {
             return None;
         }
         let name = self.named_as(parent);
         let is_there = self.gateway(parent).is_some() && self.cluster.gateways.contains_key(&name);
-        Some(if is_there { NamedGateway::There(name) } else { NamedGateway::Missing(name) })
+        Some(if is_there { NamedGateway::There(name) } else { self.missing(&name.namespace, Some(&name.name)) })
+    }
+
+    /// One that is not there, called `name` if that can be read. Nobody's Gateway is meant that would not take the route.
+    fn missing(self, namespace: &str, name: Option<&str>) -> NamedGateway {
+        let is_namesake = |gateway: &ObjectName| name.is_none_or(|name| name == gateway.name);
+        let elsewhere =
+            self.gateways.iter().filter(|(gateway, _)| gateway.namespace != namespace && is_namesake(gateway));
+        let takes = |(gateway, node): &(&ObjectName, &GatewayNode)| {
+            node.listeners.iter().any(|listener| self.may_be_taken(listener, gateway))
+        };
+        let elsewhere = elsewhere.filter(takes).map(|(gateway, _)| gateway.clone()).collect();
+        NamedGateway::Missing { namespace: namespace.to_owned(), elsewhere }
     }
 
     fn named_as(self, parent: &ParentForm) -> ObjectName {

@@ -60,10 +60,23 @@ pub(super) fn first_of(kind: ConditionType, fine: Reason, problems: &[&Problem])
 /// `at` is the Gateway that it is said of; absent for all.
 pub(super) fn programmed(view: View<'_>, at: Option<&ObjectName>, kind: &str, name: &ObjectName) -> Condition {
     let resources = view.compiled.provenance.get(&(kind.to_owned(), name.clone()));
-    if !resources.into_iter().flatten().any(|resource| enforces(view, kind, resource)) {
+    let is_in_force = |resource: &Name| enforces(view, kind, resource) && is_told(view, at, kind, resource);
+    if !resources.into_iter().flatten().any(is_in_force) {
         return in_force_nowhere();
     }
     acknowledged(view, at, || resources.into_iter().flatten())
+}
+
+/// Whether the data planes that it is about are told of the resource. A Backend waits for routes, and does its work as soon as one
+/// leads there.
+fn is_told(view: View<'_>, at: Option<&ObjectName>, kind: &str, resource: &Name) -> bool {
+    let holds = |plane: &Plane<'_>| plane.snapshot.find(resource).is_some();
+    at.is_none() && kind == "Backend" || view.planes.iter().any(|plane| is_of(plane, at) && holds(plane))
+}
+
+/// Whether it is a plane of that Gateway; of all, if none is named.
+fn is_of(plane: &Plane<'_>, at: Option<&ObjectName>) -> bool {
+    at.is_none() || plane.gateway.is_none() || plane.gateway == at
 }
 
 /// Nobody can bring what it says about.
@@ -91,8 +104,7 @@ pub(super) fn acknowledged<'a, R: Iterator<Item = &'a Name>>(
     resources: impl Fn() -> R,
 ) -> Condition {
     let (mut all, mut waiting, mut rejected, mut is_missing) = (0, 0, Vec::new(), false);
-    let is_there = |plane: &&Plane<'_>| at.is_none() || plane.gateway.is_none() || plane.gateway == at;
-    for plane in view.planes.iter().filter(is_there) {
+    for plane in view.planes.iter().filter(|plane| is_of(plane, at)) {
         let needed: Vec<_> = resources().filter(|name| plane.snapshot.find(name).is_some()).collect();
         if needed.is_empty() {
             continue;
@@ -113,7 +125,7 @@ pub(super) fn acknowledged<'a, R: Iterator<Item = &'a Name>>(
     }
     let message = match all {
         0 if !is_missing && at.is_some() => return in_force_nowhere(),
-        0 if !is_missing => "no Gateway needs it".to_owned(),
+        0 if !is_missing => "no route leads there yet".to_owned(),
         all => format!("acknowledged by {} of {all} replicas", all - waiting),
     };
     match (rejected.is_empty(), waiting == 0 && !is_missing) {

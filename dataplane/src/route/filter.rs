@@ -138,6 +138,11 @@ impl Redirect {
         self.hostname.as_deref().filter(|hostname| !hostname.eq_ignore_ascii_case(host))
     }
 
+    /// Whether it leads to the port that was asked, and not out of TLS.
+    pub fn is_by_the_same_way(&self, scheme: &str, port: u16) -> bool {
+        self.scheme.as_deref().is_none_or(|to| to == scheme) && self.port.is_none_or(|to| to == port)
+    }
+
     /// The `Location` for a request that came in at `origin`. A port that goes without saying is left out.
     pub fn location(&self, origin: &Origin<'_>) -> Option<HeaderValue> {
         let scheme = self.scheme.as_deref().unwrap_or(origin.scheme);
@@ -184,6 +189,24 @@ impl PathEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_port_or_scheme_is_another_way() {
+        let redirect = |scheme: &str, port: u32| {
+            let message = v1::Redirect { scheme: scheme.into(), port, status: 302, ..v1::Redirect::default() };
+            Redirect::prepare(&message).unwrap()
+        };
+        for (scheme, port, is_same) in [
+            ("", 0, true),
+            ("https", 0, true),
+            ("", 443, true),
+            ("http", 0, false),
+            ("", 8443, false),
+            ("https", 80, false),
+        ] {
+            assert_eq!(redirect(scheme, port).is_by_the_same_way("https", 443), is_same, "{scheme} {port}");
+        }
+    }
 
     #[test]
     fn fields_of_the_connection_are_in_no_filter() {

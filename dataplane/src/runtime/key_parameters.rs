@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::map::Map;
 use crate::route::PreparedRoute;
 use crate::runtime::Named;
-use crate::runtime::listener::{Listener, suffixes};
+use crate::runtime::listener::Listener;
 use crate::runtime::policy::Policy;
 
 /// By name of the Gateway and by namespace, which are not there if nobody reads a key from the query.
@@ -17,7 +17,7 @@ pub type KeyParameters = Arc<Map<Arc<str>, Map<Arc<str>, Shown>>>;
 pub struct Shown {
     /// In order, without duplicates.
     names: Box<[Arc<str>]>,
-    /// What the routes have among their hostnames, wildcards without their asterisk. One that takes every host says nothing of any.
+    /// What the routes have among their hostnames, wildcards left out.
     hosts: BTreeSet<Box<str>>,
 }
 
@@ -41,7 +41,9 @@ pub(super) fn gathered<'a>(
             let shown = gathered.entry((&listener.gateway.name, route.namespace())).or_default();
             let policies = attachment.policies.iter().filter_map(|policy| policies.get(policy.as_str()));
             shown.names.extend(policies.flat_map(|policy| policy.shown_key_parameters()));
-            shown.hosts.extend(attachment.hostnames.iter().map(|host| host.strip_prefix('*').unwrap_or(host).into()));
+            // Whose host it is below a wildcard, nobody has said.
+            let exact = attachment.hostnames.iter().filter(|host| !host.starts_with('*'));
+            shown.hosts.extend(exact.map(|host| host.as_str().into()));
         }
     }
     let mut parameters = Map::<Arc<str>, Map<Arc<str>, Shown>>::default();
@@ -62,8 +64,7 @@ impl Shown {
 
     /// Whether `host` is one of those at which it is shown.
     pub fn is_for(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        self.hosts.contains(&*host) || suffixes(&host).any(|suffix| self.hosts.contains(suffix))
+        self.hosts.contains(&*host.to_ascii_lowercase())
     }
 
     /// In which parameters keys are shown.

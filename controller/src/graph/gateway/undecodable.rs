@@ -15,6 +15,9 @@ use crate::problem::Problem;
 /// Fields of a listener that say nothing about its place.
 const BESIDE_PLACE: [&str; 3] = ["name", "tls", "allowedRoutes"];
 
+/// Fields whose texts are names of objects, of labels and of the listener itself.
+const NAMING_OTHERS: [&str; 4] = ["name", "certificateRefs", "options", "selector"];
+
 /// Which places a Gateway had and cannot be told to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Untold {
@@ -45,14 +48,17 @@ impl Untold {
     }
 }
 
-/// All texts within a form, but for those of fields that are not about a place. Forms nest no deeper than what files are read to.
+/// All texts within a form, but for those by which it names other objects, or itself. Forms nest no deeper than what files are read to.
 fn texts(form: &Value, said: &mut BTreeSet<String>) {
     match form {
         Value::String(text) => drop(said.insert(text.to_ascii_lowercase())),
         Value::Array(entries) => entries.iter().for_each(|entry| texts(entry, said)),
         Value::Object(members) => {
-            let of_place = members.iter().filter(|(name, _)| !BESIDE_PLACE.contains(&name.as_str()));
-            of_place.for_each(|(_, member)| texts(member, said));
+            for (name, member) in members.iter().filter(|(name, _)| !NAMING_OTHERS.contains(&name.as_str())) {
+                // What is a hostname may have become the name of a member.
+                said.extend(name.contains('.').then(|| name.to_ascii_lowercase()));
+                texts(member, said);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
@@ -123,7 +129,9 @@ pub(super) fn closed(
 fn hostname(form: &Value, field: &str, wrong: &[FieldProblem]) -> Option<String> {
     let is_misspelt = |rest: &str| {
         let name = rest.trim_start_matches('.').split(['.', '[']).next().unwrap_or_default();
-        !(BESIDE_PLACE.contains(&name) || ["port", "protocol"].contains(&name))
+        // Indented too far, it stands below one of the others.
+        let is_hostname = rest.to_ascii_lowercase().contains(".host");
+        is_hostname || !(BESIDE_PLACE.contains(&name) || ["port", "protocol"].contains(&name))
     };
     let is_doubtful = || wrong.iter().any(|one| one.field.strip_prefix(field).is_some_and(is_misspelt));
     match &form["hostname"] {
