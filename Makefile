@@ -22,7 +22,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run check test lint unit structure references generate identity-provider bench instructions fuzz endure \
+.PHONY: help run check quick test lint unit structure references generate identity-provider bench instructions fuzz endure \
 	cluster-tools cluster-up cluster-down cluster-test
 
 help: ## lists the verbs
@@ -31,7 +31,7 @@ help: ## lists the verbs
 run: ## a protected API on loopback: makes requests, prints what came and lines to paste
 	cargo run --locked -p sallyport -- demo
 
-check: lint unit ## the fast part of `make test`, for the inner loop
+check: lint quick ## the fast part of `make test`, for the inner loop
 
 test: lint structure unit ## all that must pass; installs what it needs outside the clone
 
@@ -39,9 +39,15 @@ lint: ## formatting and lints, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 
+# Many tests wait more than they work: twice as many at a time as there are cores.
+NEXTEST := PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail --test-threads $$(( $$(nproc) * 2 ))
+
 unit: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crates
-	PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail
+	$(NEXTEST)
 	cargo test --workspace --doc --locked
+
+quick: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crates but for those that wait for time-outs, or try very many cases
+	$(NEXTEST) --profile quick
 
 # With the features that `unit` builds with: asked for one crate alone, cargo builds half of the dependencies once more.
 BUILD_ALL := cargo build --workspace --all-targets --locked
