@@ -117,6 +117,11 @@ macro_rules! kinds {
                 match self { $(Self::$variant => $version,)* }
             }
 
+            /// What the API server calls a collection of it.
+            pub fn plural(self) -> String {
+                match self { $(Self::$variant => <$type as kube::Resource>::plural(&()).into_owned(),)* }
+            }
+
             /// Whether it belongs to namespaces.
             pub fn scope(self) -> Scope {
                 match self { $(Self::$variant => Scope::$scope,)* }

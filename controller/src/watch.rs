@@ -86,7 +86,7 @@ impl Source {
 /// How the API server calls a kind.
 pub fn resource(kind: ObjectKind) -> ApiResource {
     let (group, version) = kind.api_version().split_once('/').unwrap_or(("", kind.api_version()));
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind.as_str()))
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.as_str()), &kind.plural())
 }
 
 /// Follows `source` for as long as somebody listens. A watch that breaks off begins anew with a list; what was known stays known until
@@ -138,4 +138,23 @@ fn seen(kind: ObjectKind, mut object: DynamicObject) -> Seen {
 /// A status as it stands, for whoever compares.
 pub(crate) fn status_text(status: &Value) -> Box<str> {
     if status.is_null() { Box::default() } else { status.to_string().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_called_as_the_api_server_calls_them() {
+        for (kind, group, version, plural) in [
+            (ObjectKind::Secret, "", "v1", "secrets"),
+            (ObjectKind::EndpointSlice, "discovery.k8s.io", "v1", "endpointslices"),
+            (ObjectKind::GatewayClass, "gateway.networking.k8s.io", "v1", "gatewayclasses"),
+            (ObjectKind::ApiPolicy, "sallyport.dev", "v1alpha1", "apipolicies"),
+            (ObjectKind::GatewayParameters, "sallyport.dev", "v1alpha1", "gatewayparameters"),
+        ] {
+            let found = resource(kind);
+            assert_eq!((&*found.group, &*found.version, &*found.plural), (group, version, plural));
+        }
+    }
 }
