@@ -3,10 +3,12 @@
 mod closed;
 mod credentials;
 mod guards;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_api::UnprotectedRoutes;
+use sallyport_api::condition::Reason;
 use sallyport_api::policy::TargetKind;
 use sallyport_snapshot::v1::{self, resource::Body};
 use sallyport_snapshot::{Name, Snapshot};
@@ -19,8 +21,10 @@ use crate::graph::policy::{PolicyNode, Targets};
 use crate::graph::route::{RouteId, RouteNode};
 use crate::graph::rule::{BackendTarget, RuleNode};
 use crate::graph::service::{self, Slices};
-use crate::problem::Problem;
+use crate::problem::{Problem, denial};
 use guards::Guards;
+use prost::Message as _;
+use room::Room;
 
 /// Whether a resource of a route closes what it matched, where it does not serve.
 pub(crate) fn is_closing(resource: &Name) -> bool {
@@ -34,6 +38,8 @@ pub struct Compiled {
     /// Resources that an object contributes to, by kind and name of the object.
     pub provenance: BTreeMap<(String, ObjectName), BTreeSet<Name>>,
     pub conflicts: Vec<Conflict>,
+    /// By kind and name: what is more than there is room for, and denies.
+    pub excess: BTreeMap<(String, ObjectName), BTreeSet<Problem>>,
     /// By policy: where its credential was to go and must not, and where it is one of too many.
     pub withheld: BTreeMap<ObjectName, BTreeSet<Problem>>,
     /// Policies in effect on each route.
@@ -50,8 +56,9 @@ pub fn compile(graph: &Graph, cluster: &ClusterState) -> Compiled {
     let slices = Slices::new(cluster);
     let guards = Guards::new(graph, &policies, &slices);
     gateways(graph, &mut compiled);
+    let mut room = Room::default();
     for (id, route) in &graph.routes {
-        self::route(graph, &policies, (id, route), &mut compiled, &mut targets);
+        self::route(graph, &policies, (id, route), &mut room, &mut compiled, &mut targets);
     }
     for (name, policy) in &graph.policies {
         policy_resources(name, policy, &mut compiled);
@@ -83,6 +90,19 @@ impl Compiled {
         self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(named);
     }
 
+    fn exceed(&mut self, kind: &str, object: &ObjectName, problem: Problem) {
+        self.excess.entry((kind.to_owned(), object.clone())).or_default().insert(problem);
+    }
+
+    /// A Backend, or what denies in its place.
+    fn put_backend(&mut self, kind: &str, object: &ObjectName, name: String, message: v1::Backend) {
+        let (message, problem) = room::bounded(message, &format!("{kind} {object}"));
+        if let Some(problem) = problem {
+            self.exceed(kind, object, problem);
+        }
+        self.put(kind, object, name, Body::Backend(message));
+    }
+
     fn owe(&mut self, kind: &str, object: &ObjectName, name: &Name) {
         self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(name.clone());
     }
@@ -93,7 +113,15 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
     for (name, gateway) in &graph.gateways {
         let floors = floors.get(name).map(Vec::as_slice).unwrap_or_default();
         let floor_filters = floors.iter().map(|(_, filter)| (*filter).clone()).collect();
-        let message = v1::Gateway { floor_filters, ..gateway.message.clone() };
+        let mut message = v1::Gateway { floor_filters, ..gateway.message.clone() };
+        if message.encoded_len() > room::MAX_MESSAGE_BYTES {
+            let problem = too_many_floors();
+            message.floor_filters = vec![v1::IpFilter {
+                unavailable: Some(denial(&format!("Gateway {name}"), &problem)),
+                ..v1::IpFilter::default()
+            }];
+            compiled.exceed("Gateway", name, problem);
+        }
         compiled.put("Gateway", name, name.to_string(), Body::Gateway(message));
         for (policy, _) in floors {
             compiled.owe("ApiPolicy", policy, &Name::new(v1::Kind::Gateway, name.to_string()));
@@ -114,6 +142,14 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
             compiled.put("Gateway", name, format!("{name}/{}", listener.name), Body::Listener(message));
         }
     }
+}
+
+fn too_many_floors() -> Problem {
+    let message = format!(
+        "the address filters of its Floors take more than {} bytes together; say less in them. Nobody is let in",
+        room::MAX_MESSAGE_BYTES
+    );
+    Problem::new("spec", Reason::UnsupportedValue, message)
 }
 
 /// Address filters of enforced Floors on whole Gateways, by Gateway, in the order of the policies' names.
@@ -143,6 +179,7 @@ fn route(
     graph: &Graph,
     policies: &Index<'_>,
     (id, route): (&RouteId, &RouteNode),
+    room: &mut Room,
     compiled: &mut Compiled,
     targets: &mut BTreeSet<BackendTarget>,
 ) {
@@ -162,6 +199,7 @@ fn route(
                     unprotected: gateway.unprotected,
                 };
                 let effective = effective::at(policies, place, &mut compiled.conflicts);
+                let effective = room.hold(id, effective, &compiled.snapshot);
                 targets.extend(rule.backends.iter().cloned());
                 if let Some(message) = rules.get_mut(at) {
                     credentials::of_rule(graph, (id, rule), effective.credential.as_ref(), message, compiled);
@@ -199,8 +237,11 @@ fn needs_protection(rule: &RuleNode) -> bool {
 
 /// Writes the effective policy, which every policy in it has a share in.
 fn take_part(id: &RouteId, effective: Effective, compiled: &mut Compiled) {
-    for (policy, problem) in effective.participants.iter().zip(effective.excess.iter().cycle()) {
-        compiled.withheld.entry(policy.clone()).or_default().insert(problem.clone());
+    if let Some(problem) = &effective.excess {
+        compiled.exceed(id.kind, &id.name, problem.clone());
+        for policy in &effective.participants {
+            compiled.withheld.entry(policy.clone()).or_default().insert(problem.clone());
+        }
     }
     let named = compiled.snapshot.insert(effective.name, Body::Policy(effective.message));
     for name in effective.participants {
@@ -222,7 +263,7 @@ fn backends(graph: &Graph, slices: &Slices<'_>, guards: &Guards<'_>, compiled: &
     for (name, backend) in &graph.backends {
         let guarded = guards.of(&BackendTarget::Backend(name.clone()));
         let message = guarded.written_into(backend.message.clone());
-        compiled.put("Backend", name, format!("Backend/{name}"), Body::Backend(message));
+        compiled.put_backend("Backend", name, format!("Backend/{name}"), message);
         if let Some((certificate, message)) = &backend.certificate {
             compiled.put("Backend", name, certificate.clone(), Body::Certificate(message.clone()));
         }
@@ -258,7 +299,7 @@ fn services(
             protocol: service::protocol(cluster, name, *port).into(),
             ..v1::Backend::default()
         };
-        compiled.put("Service", name, resource, Body::Backend(guards.of(target).written_into(message)));
+        compiled.put_backend("Service", name, resource, guards.of(target).written_into(message));
         compiled.put("Service", name, endpoints, Body::Endpoints(slices.endpoints(name, *port)));
     }
 }

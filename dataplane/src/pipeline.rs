@@ -31,6 +31,7 @@ use crate::gate::carries_requests;
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
 use crate::route::{Asked, Found, filter};
+use crate::runtime::key_parameters::Shown;
 use crate::runtime::listener::Listener;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
@@ -105,18 +106,13 @@ async fn handle(
     if let Some(redirect) = found.rule.redirect() {
         // Nothing is forwarded: addresses are judged, credentials are not asked for.
         permit::admit_to_redirect(&policy, &caller)?;
-        let elsewhere = redirect.elsewhere(&arrival.destination.host);
-        // To another host the caller gives away no key that is meant for this gateway; but where the key is asked for there as well, it
-        // is needed.
-        let query = match (elsewhere, runtime.key_parameters(gateway, &found.rule.api.namespace)) {
-            (Some(host), Some(shown))
-                if redirect.is_by_the_same_way(connection.scheme(), connection.public_port()) && shown.is_for(host) =>
-            {
-                query.0.map(Cow::Borrowed)
-            }
-            (Some(_), Some(shown)) => query.without(|name| shown.is_in(name)),
-            _ => query.0.map(Cow::Borrowed),
-        };
+        let query = taken_along(
+            redirect,
+            query,
+            &arrival,
+            connection,
+            runtime.key_parameters(gateway, &found.rule.api.namespace),
+        );
         return answer_redirect(redirect, query.as_deref(), &arrival, connection, found.matched);
     }
     let until = record.deadline(found.rule.request_timeout);
@@ -166,6 +162,25 @@ async fn rehearse(policy: &Policy, caller: &Caller<'_>, record: &mut Record) {
         if let Err(rejection) = permit::rehearse(rehearsal, caller).await {
             record.would_refuse(&rehearsal.name, &rejection);
         }
+    }
+}
+
+/// The query of a caller that is sent elsewhere, who gives away there no key that is meant for this gateway. But a host of routes whose
+/// callers show keys needs it, at the port that was asked.
+fn taken_along<'a>(
+    redirect: &filter::Redirect,
+    query: Query<'a>,
+    arrival: &Arrival,
+    connection: &Connection,
+    shown: Option<&Shown>,
+) -> Option<Cow<'a, str>> {
+    let is_same_way = redirect.is_by_the_same_way(connection.scheme(), connection.public_port());
+    let elsewhere = redirect.elsewhere(&arrival.destination.host);
+    match shown {
+        Some(shown) if !is_same_way || elsewhere.is_some_and(|host| !shown.is_for(host)) => {
+            query.without(|name| shown.is_in(name))
+        }
+        _ => query.0.map(Cow::Borrowed),
     }
 }
 

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use prost::Message;
+
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::TargetKind;
@@ -16,8 +18,8 @@ use crate::problem::{Problem, denial};
 
 /// Policies that meet at one place: a dozen is much for anybody who has to understand what they say together.
 const MAX_POLICIES: usize = 64;
-/// Entries of all address filters that meet at one place: two full policies.
-const MAX_ADDRESSES: usize = 4096;
+/// What all policies that meet at one place say: some with a full address filter, and far below what travels in one piece.
+const MAX_BYTES: usize = 1024 * 1024;
 /// Of an effective policy's name.
 const MAX_NAME_BYTES: usize = 1024;
 
@@ -99,6 +101,10 @@ impl fmt::Display for Conflict {
 #[derive(Default)]
 pub struct Index<'a> {
     by_target: BTreeMap<(&'static str, ObjectName), Policies<'a>>,
+    /// By namespace: those on any Gateway of it.
+    on_gateways_of: BTreeMap<String, Policies<'a>>,
+    /// What each adds to a place.
+    bytes: BTreeMap<&'a ObjectName, usize>,
     /// By namespace: those whose targets cannot be read.
     unreadable: BTreeMap<&'a str, Policies<'a>>,
     /// By namespace: those with a target that is not there.
@@ -113,6 +119,7 @@ impl<'a> Index<'a> {
     pub fn new(policies: &'a BTreeMap<ObjectName, PolicyNode>, routes: &'a BTreeMap<RouteId, RouteNode>) -> Self {
         let mut index = Self::default();
         for (name, policy) in policies {
+            index.bytes.insert(name, bytes(policy));
             let Targets::Named(targets) = &policy.targets else {
                 index.unreadable.entry(&name.namespace).or_default().insert(name, policy);
                 continue;
@@ -122,6 +129,9 @@ impl<'a> Index<'a> {
             }
             for target in targets {
                 let place = ObjectName::new(&name.namespace, &target.name);
+                if target.kind == TargetKind::Gateway {
+                    index.on_gateways_of.entry(name.namespace.clone()).or_default().insert(name, policy);
+                }
                 index.by_target.entry((kind_name(target.kind), place)).or_default().insert(name, policy);
             }
         }
@@ -160,10 +170,7 @@ impl<'a> Index<'a> {
         match named {
             NamedGateway::There(name) => on(name).into_iter().collect(),
             NamedGateway::Missing { namespace, elsewhere } => {
-                let from_there = self.by_target.range(("Gateway", ObjectName::new(namespace, ""))..);
-                let there =
-                    from_there.take_while(|((kind, name), _)| *kind == "Gateway" && name.namespace == *namespace);
-                there.map(|(_, policies)| policies).chain(elsewhere.iter().filter_map(on)).collect()
+                self.on_gateways_of.get(namespace).into_iter().chain(elsewhere.iter().filter_map(on)).collect()
             }
         }
     }
@@ -186,8 +193,10 @@ impl<'a> Index<'a> {
 pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) -> Effective {
     let near = index.near(place);
     let mut reaching: Vec<_> = near.iter().filter_map(|(name, policy)| reach(name, policy, place)).collect();
-    if let Some(excess) = excess(&reaching) {
-        return refused(reaching, place, excess);
+    if let Some(excess) = excess(index, &reaching, place.route) {
+        let mut participants: Vec<_> = reaching.iter().map(|one| one.name.clone()).collect();
+        participants.sort();
+        return Effective::refused(place.route, participants, excess);
     }
     // The nearest first; within a level the oldest, then by name.
     reaching.sort_by(|one, other| {
@@ -217,30 +226,35 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
 }
 
 /// Where too much comes together. Each place has a copy of its own, and each data plane all of them.
-fn excess(reaching: &[Reaching<'_>]) -> Option<Problem> {
-    let cure = "attach fewer to it, or put them together in one";
-    if reaching.len() > MAX_POLICIES {
-        let message = format!("more than {MAX_POLICIES} policies meet at one place; {cure}. It answers 500");
-        return Some(Problem::new("spec.targetRefs", Reason::UnsupportedValue, message));
-    }
-    let entries = reaching.iter().filter_map(|one| one.policy.sections.ip_filter.as_ref());
-    let entries: usize = entries.map(|filter| filter.allow.len() + filter.deny.len()).sum();
-    (entries > MAX_ADDRESSES).then(|| {
-        let message = format!(
-            "the address filters that meet at one place have more than {MAX_ADDRESSES} entries; {cure}. It answers 500"
-        );
-        Problem::new("spec.ipFilter", Reason::UnsupportedValue, message)
-    })
+fn excess(index: &Index<'_>, reaching: &[Reaching<'_>], id: &RouteId) -> Option<Problem> {
+    let bytes: usize = reaching.iter().filter_map(|one| index.bytes.get(one.name)).sum();
+    let what = match () {
+        () if reaching.len() > MAX_POLICIES => format!("more than {MAX_POLICIES} policies"),
+        () if bytes > MAX_BYTES => format!("policies of more than {MAX_BYTES} bytes"),
+        () => return None,
+    };
+    let message = format!("{what} meet at {id}; attach fewer to it, or say less in them. It answers 500");
+    Some(Problem::new("spec.targetRefs", Reason::UnsupportedValue, message))
 }
 
-fn refused(mut reaching: Vec<Reaching<'_>>, place: Place<'_>, excess: Problem) -> Effective {
-    reaching.sort_by_key(|one| one.name);
-    let first = reaching.first().map(|one| format!("ApiPolicy {}", one.name)).unwrap_or_default();
-    let message = v1::Policy { deny: Some(denial(&first, &excess)), ..v1::Policy::default() };
-    let participants = reaching.iter().map(|one| one.name.clone()).collect();
-    let name =
-        format!("excess at {}/{} {} {}", place.gateway, place.listener, place.route, place.rule.unwrap_or_default());
-    Effective { name, message, is_unprotected: false, credential: None, participants, excess: Some(excess) }
+impl Effective {
+    /// What denies at every place of a route where too much comes together. It is told to the policies of the route's own namespace:
+    /// those of others do what they say everywhere else.
+    pub fn refused(id: &RouteId, participants: Vec<ObjectName>, excess: Problem) -> Self {
+        let message = v1::Policy { deny: Some(denial(&id.to_string(), &excess)), ..v1::Policy::default() };
+        let is_near = |name: &ObjectName| name.namespace == id.name.namespace;
+        let participants = participants.into_iter().filter(is_near).take(MAX_POLICIES).collect();
+        let name = format!("excess at {id}");
+        Self { name, message, is_unprotected: false, credential: None, participants, excess: Some(excess) }
+    }
+}
+
+/// What a policy adds to each place that it reaches.
+fn bytes(policy: &PolicyNode) -> usize {
+    let sections = &policy.sections;
+    sections.authentication.as_ref().map_or(0, Message::encoded_len)
+        + sections.ip_filter.as_ref().map_or(0, Message::encoded_len)
+        + sections.request_headers.as_ref().map_or(0, Message::encoded_len)
 }
 
 /// Names of many policies are long, and stand once for each rule and listener: beyond that a digest says the same.

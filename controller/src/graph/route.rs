@@ -38,7 +38,7 @@ pub struct RouteNode {
     pub generation: Option<i64>,
     pub parents: Vec<ParentNode>,
     /// Every Gateway that its parent references name, whether it is there and ours or not.
-    pub named: Vec<NamedGateway>,
+    pub named: BTreeSet<NamedGateway>,
     pub rules: Vec<RuleNode>,
     /// It cannot even be read where it is and what it matches: if a policy may guard it, every route of its namespace denies.
     pub closes_namespace: Option<v1::Deny>,
@@ -55,7 +55,7 @@ impl RouteNode {
 }
 
 /// A Gateway as a parent reference names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NamedGateway {
     /// There is one of that name, of whatever class.
     There(ObjectName),
@@ -213,7 +213,7 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     let named = if is_read {
         form.parent_refs.iter().filter_map(|parent| attach.named(parent)).collect()
     } else {
-        vec![attach.missing(&id.name.namespace, None)]
+        BTreeSet::from([attach.missing(&id.name.namespace, None)])
     };
     RouteNode { created_ms, generation, parents, named, rules, closes_namespace, orphaned, problems }
 }

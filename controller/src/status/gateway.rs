@@ -77,7 +77,7 @@ pub(super) fn plan(
         Some(Ok(addresses)) if addresses.is_empty() => unreachable_yet(),
         Some(Ok(_)) | None => programmed,
     };
-    let conditions = [accepted(gateway), programmed].into_iter().chain(policies_on(view, name)).collect();
+    let conditions = [accepted(view, name, gateway), programmed].into_iter().chain(policies_on(view, name)).collect();
     let addresses = addresses.and_then(Result::ok).unwrap_or_default();
     ObjectStatus { conditions, addresses, listeners, ..named("Gateway", name, gateway.generation) }
 }
@@ -93,8 +93,9 @@ fn unreachable_yet() -> Condition {
 }
 
 /// False where something that it asks for is not done, and where no listener serves. What is ignored while it serves is told.
-fn accepted(gateway: &GatewayNode) -> Condition {
-    let problems: Vec<_> = gateway.problems.iter().collect();
+fn accepted(view: View<'_>, name: &ObjectName, gateway: &GatewayNode) -> Condition {
+    let excess = view.compiled.excess.get(&("Gateway".to_owned(), name.clone())).into_iter().flatten();
+    let problems: Vec<_> = gateway.problems.iter().chain(excess).collect();
     let of_itself = first_of(ConditionType::Accepted, Reason::Accepted, &problems);
     let broken = gateway.listeners.iter().filter(|listener| !listener.problems.is_empty()).count();
     let of_itself = if of_itself.status { with_ignored(of_itself, gateway) } else { of_itself };

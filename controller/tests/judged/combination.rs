@@ -215,3 +215,45 @@ fn what_adds_up_conflicts_with_nothing(#[case] one: &'static str, #[case] other:
     let judged = world(&[("old", 0, "route", one), ("new", 1, "route", other)]);
     assert_eq!(judged.compiled.conflicts, vec![]);
 }
+
+/// Policies with full address filters on the route, and one on a Gateway of another namespace.
+fn crowded(count: usize) -> Judged {
+    let entry = |at: usize| format!("\"2001:db8::{at:x}-2001:db8:ffff:ffff:ffff:ffff:ffff:{at:x}\"");
+    let entries: Vec<_> = (1..=1024).map(entry).collect();
+    let filter = format!("ipFilter: {{allow: [{0}], deny: [{0}]}}", entries.join(", "));
+    let mut text = WORLD
+        .to_owned()
+        .replace("metadata: {name: public, namespace: shop}", "metadata: {name: public, namespace: infra}");
+    text = text
+        .replace("port: 80, protocol: HTTP}", "port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}");
+    text = text.replace("parentRefs: [{name: public}]", "parentRefs: [{name: public, namespace: infra}]");
+    let mut policy = |name: &str, namespace: &str, target: &str, spec: &str| {
+        text += &format!(
+            "---\napiVersion: sallyport.dev/v1alpha1\nkind: ApiPolicy\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{targetRefs: [{{group: gateway.networking.k8s.io, {target}}}], {spec}}}\n"
+        );
+    };
+    policy("platform", "infra", "kind: Gateway, name: public", KEY_A);
+    (0..count).for_each(|at| policy(&format!("p{at}"), "shop", "kind: HTTPRoute, name: orders", &filter));
+    judge(&text)
+}
+
+/// Accepted of an object, at its first parent or ancestor where it has those.
+fn accepted(judged: &Judged, kind: &str, name: &str) -> bool {
+    let status = judged.statuses.iter().find(|one| one.kind == kind && one.name == name).unwrap();
+    let own = status.conditions.iter();
+    let parents = status.parents.iter().flat_map(|parent| &parent.conditions);
+    own.chain(parents).find(|one| one.r#type == "Accepted").unwrap().status
+}
+
+#[test]
+fn too_much_at_one_place_denies_and_is_told_where_it_belongs() {
+    let fine = crowded(6);
+    assert!(effective(&fine).deny.is_none());
+    assert!(accepted(&fine, "HTTPRoute", "shop/orders") && accepted(&fine, "ApiPolicy", "shop/p0"));
+    let crowded = crowded(20);
+    assert!(effective(&crowded).deny.unwrap().message.contains("meet at HTTPRoute shop/orders"));
+    assert!(!accepted(&crowded, "HTTPRoute", "shop/orders") && !accepted(&crowded, "ApiPolicy", "shop/p0"));
+    assert!(accepted(&crowded, "ApiPolicy", "infra/platform"), "elsewhere it does what it says");
+    let largest = crowded.compiled.snapshot.iter().map(|(_, resource)| resource.to_wire().len()).max();
+    assert!(largest < Some(100_000), "{largest:?}");
+}

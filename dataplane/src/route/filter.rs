@@ -19,6 +19,10 @@ pub struct HeaderEdit {
     remove: Vec<HeaderName>,
 }
 
+fn well_known(scheme: &str) -> u16 {
+    if scheme == "https" { 443 } else { 80 }
+}
+
 /// An answer that sends the caller elsewhere (GEP-726).
 pub struct Redirect {
     scheme: Option<String>,
@@ -138,20 +142,22 @@ impl Redirect {
         self.hostname.as_deref().filter(|hostname| !hostname.eq_ignore_ascii_case(host))
     }
 
-    /// Whether it leads to the port that was asked, and not out of TLS.
+    /// Whether it leads to the port that was asked, or out of cleartext to the port of HTTPS.
     pub fn is_by_the_same_way(&self, scheme: &str, port: u16) -> bool {
-        self.scheme.as_deref().is_none_or(|to| to == scheme) && self.port.is_none_or(|to| to == port)
+        let to = self.way(scheme, port);
+        to == (scheme, port) || (to == ("https", 443) && scheme == "http")
+    }
+
+    /// Scheme and port that it leads to, from these.
+    fn way<'a>(&'a self, scheme: &'a str, port: u16) -> (&'a str, u16) {
+        let to = self.scheme.as_deref().unwrap_or(scheme);
+        (to, self.port.unwrap_or(if self.scheme.is_some() { well_known(to) } else { port }))
     }
 
     /// The `Location` for a request that came in at `origin`. A port that goes without saying is left out.
     pub fn location(&self, origin: &Origin<'_>) -> Option<HeaderValue> {
-        let scheme = self.scheme.as_deref().unwrap_or(origin.scheme);
-        let well_known = match scheme {
-            "https" => 443,
-            _ => 80,
-        };
-        let port = self.port.unwrap_or(if self.scheme.is_some() { well_known } else { origin.port });
-        let port = if port == well_known { String::new() } else { format!(":{port}") };
+        let (scheme, port) = self.way(origin.scheme, origin.port);
+        let port = if port == well_known(scheme) { String::new() } else { format!(":{port}") };
         let host = self.hostname.as_deref().unwrap_or(origin.host);
         let path =
             self.path.as_ref().map_or_else(|| origin.path.to_owned(), |edit| edit.apply(origin.path, origin.matched));
