@@ -22,7 +22,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run check quick test lint unit structure references generate identity-provider bench instructions fuzz endure \
+.PHONY: help run check quick test lint unit e2e structure references generate identity-provider bench instructions fuzz endure \
 	cluster-tools cluster-up cluster-down cluster-test
 
 help: ## lists the verbs
@@ -33,7 +33,7 @@ run: ## a protected API on loopback: makes requests, prints what came and lines 
 
 check: lint quick ## the fast part of `make test`, for the inner loop
 
-test: lint structure unit ## all that must pass; installs what it needs outside the clone
+test: lint structure unit e2e ## all that must pass; installs what it needs outside the clone
 
 lint: ## formatting and lints, warnings denied
 	cargo fmt --all --check
@@ -151,6 +151,9 @@ cluster-up: cluster-tools ## starts a test cluster named CLUSTER (dev), prints h
 
 cluster-down: ## ends it and removes all that it left
 	e2e/cluster/down $(CLUSTER)
+
+e2e: cluster-tools $(TOOLS) ## the main job in a real cluster; with KUBECONFIG, in that one
+	PATH="$(TOOLS)/bin:$$PATH" e2e/run
 
 cluster-test: cluster-tools ## that test clusters come up, serve, and leave nothing behind
 	e2e/cluster/test

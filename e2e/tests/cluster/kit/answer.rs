@@ -1,0 +1,56 @@
+//! A request from outside the cluster, and what came.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Value,
+}
+
+impl Answer {
+    /// Status, and the reason of a refusal.
+    pub fn verdict(&self) -> String {
+        match self.body["reason"].as_str() {
+            Some(reason) => format!("{} {reason}", self.status.as_u16()),
+            None => self.status.as_u16().to_string(),
+        }
+    }
+
+    /// What the service was sent in this field.
+    pub fn saw(&self, field: &str) -> Option<&str> {
+        self.body["headers"][field][0].as_str()
+    }
+}
+
+pub type Caller = Client<HttpConnector, Empty<Bytes>>;
+
+pub fn caller() -> Caller {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+/// Asks once; an error is what nobody should have met.
+pub async fn ask(caller: &Caller, url: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    let mut request = Request::get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Empty::new()).unwrap();
+    let answer = async {
+        let response = caller.request(request).await.map_err(|error| format!("{error:?}"))?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
+    };
+    tokio::time::timeout(PATIENCE, answer).await.map_err(|_| format!("{url} does not answer"))?
+}

@@ -1,0 +1,110 @@
+//! Manifests that most tests begin with.
+
+/// A service that answers with what it was sent.
+pub const SERVICE: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: echo}
+spec:
+  selector: {matchLabels: {app: echo}}
+  template:
+    metadata: {labels: {app: echo}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: echo
+        image: localhost/echo:e2e
+        imagePullPolicy: Never
+        env:
+        - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+        - {name: NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+        ports: [{containerPort: 3000}]
+        readinessProbe: {tcpSocket: {port: 3000}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: echo}
+spec: {selector: {app: echo}, ports: [{name: http, port: 80, targetPort: 3000}]}
+";
+
+pub const GATEWAY: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: public}
+spec:
+  gatewayClassName: sallyport
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+";
+
+/// To the Backend of that name.
+pub fn route(name: &str) -> String {
+    format!(
+        "
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}}}
+spec:
+  parentRefs: [{{name: public}}]
+  rules: [{{matches: [{{path: {{value: /{name}}}}}], backendRefs: [{{group: sallyport.dev, kind: Backend, name: {name}}}]}}]
+"
+    )
+}
+
+/// To the echo service, with a login of its own.
+pub fn backend(name: &str) -> String {
+    format!(
+        "
+apiVersion: sallyport.dev/v1alpha1
+kind: Backend
+metadata: {{name: {name}}}
+spec:
+  endpoints: [{{service: {{name: echo, port: 80}}}}]
+  credential: {{basic: {{secretRef: {{name: login}}}}}}
+"
+    )
+}
+
+pub const LOGIN: &str = "
+apiVersion: v1
+kind: Secret
+metadata: {name: login}
+stringData: {username: gateway, password: only-here}
+";
+/// `Authorization` that the service sees then.
+pub const SHOWN: &str = "Basic Z2F0ZXdheTpvbmx5LWhlcmU=";
+
+/// On the route of that name.
+pub fn policy(name: &str, spec: &str) -> String {
+    format!(
+        "
+apiVersion: sallyport.dev/v1alpha1
+kind: ApiPolicy
+metadata: {{name: {name}}}
+spec:
+  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {name}}}]
+  {spec}
+"
+    )
+}
+
+pub const BY_KEY: &str = "authentication: [{name: customers, subscriptionKey: {}}]";
+pub const KEY: &str = "sp_0123456789abcdef0123456789abcdef01234567";
+
+/// To the route of that name, with [`KEY`].
+pub fn subscription(name: &str) -> String {
+    format!(
+        "
+apiVersion: sallyport.dev/v1alpha1
+kind: Subscription
+metadata: {{name: {name}}}
+spec:
+  scope: {{apis: [{{kind: HTTPRoute, name: {name}}}]}}
+  keys: {{secretName: {name}-key}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: {name}-key}}
+stringData: {{primary: {KEY}}}
+"
+    )
+}

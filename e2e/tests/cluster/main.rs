@@ -1,0 +1,7 @@
+//! The main job in a real cluster, with the real chart and images. Each test has a namespace of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
+
+mod kit;
+mod main_job;
+mod windows;

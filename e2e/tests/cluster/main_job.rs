@@ -1,0 +1,33 @@
+//! Both doors of an API, by `kubectl apply`.
+
+use crate::kit::manifest::{BY_KEY, GATEWAY, KEY, LOGIN, SERVICE, SHOWN, backend, policy, route, subscription};
+use crate::kit::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_is_protected_and_the_service_sees_the_login_of_the_gateway() {
+    let manifests = [
+        SERVICE,
+        GATEWAY,
+        LOGIN,
+        &backend("orders"),
+        &route("orders"),
+        &policy("orders", BY_KEY),
+        &subscription("orders"),
+    ];
+    let world = World::with("main-job", &manifests).await;
+    for kind in ["ApiPolicy", "Backend", "Subscription"] {
+        world.ready(kind, "orders").await;
+    }
+    world.condition("HTTPRoute", "orders", "sallyport.dev/Programmed", true).await;
+    let address = world.address("public").await;
+    for (headers, verdict) in [
+        (&[][..], "401 credential-missing"),
+        (&[("sallyport-key", "nobody")], "401 key-unknown"),
+        (&[("authorization", "Bearer x")], "401 credential-missing"),
+    ] {
+        assert_eq!(world.ask(&address, "/orders", headers).await.verdict(), verdict);
+    }
+    assert_eq!(world.ask(&address, "/else", &[("sallyport-key", KEY)]).await.verdict(), "404 no-route");
+    let answer = world.verdict(&address, "/orders", &[("sallyport-key", KEY)], "200").await;
+    assert_eq!((answer.saw("Authorization"), answer.saw("Sallyport-Key")), (Some(SHOWN), None));
+}
