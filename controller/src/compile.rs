@@ -184,7 +184,7 @@ fn route(
     targets: &mut BTreeSet<BackendTarget>,
 ) {
     let mut rules: Vec<_> = route.rules.iter().map(|rule| rule.message.clone()).collect();
-    let mut attachments = Vec::new();
+    let (mut attachments, mut conflicts) = (Vec::new(), Vec::new());
     for parent in &route.parents {
         let Some(gateway) = graph.gateways.get(&parent.gateway) else { continue };
         let serving = |listener: &str| gateway.listeners.iter().any(|one| one.name == listener && one.serves());
@@ -198,10 +198,11 @@ fn route(
                     rule: rule.section.as_deref(),
                     unprotected: gateway.unprotected,
                 };
-                let effective = effective::at(policies, place, &mut compiled.conflicts);
+                let effective = effective::at(policies, place, &mut conflicts);
                 let effective = room.hold(id, effective, &compiled.snapshot);
                 targets.extend(rule.backends.iter().cloned());
-                if let Some(message) = rules.get_mut(at) {
+                // A place that denies shows no credential, and takes none away from the places of the rule that serve.
+                if let (Some(message), None) = (rules.get_mut(at), &effective.excess) {
                     credentials::of_rule(graph, (id, rule), effective.credential.as_ref(), message, compiled);
                 }
                 names.push(effective.name.clone());
@@ -210,11 +211,15 @@ fn route(
                     told.insert(parent.gateway.clone(), gateway.unprotected);
                 }
                 take_part(id, effective, compiled);
+                // The same policies have the same conflicts at every place.
+                conflicts.sort();
+                conflicts.dedup();
             }
             let listener = format!("{}/{}", parent.gateway, attachment.listener);
             attachments.push(v1::Attachment { listener, hostnames: attachment.hostnames.clone(), policies: names });
         }
     }
+    compiled.conflicts.append(&mut conflicts);
     let attached = attachments.iter().map(|attachment| attachment.listener.clone()).collect();
     // Where nothing is served, nothing need be known of what would have been.
     if !attachments.is_empty() {

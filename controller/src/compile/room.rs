@@ -46,7 +46,8 @@ impl Room {
 
 /// `backend`, or what denies in its place, and why.
 pub(super) fn bounded(backend: v1::Backend, label: &str) -> (v1::Backend, Option<Problem>) {
-    if backend.encoded_len() <= MAX_MESSAGE_BYTES {
+    let guarded = backend.identity_headers.iter().chain(&backend.key_headers).chain(&backend.key_query_parameters);
+    if guarded.map(String::len).sum::<usize>() <= MAX_MESSAGE_BYTES {
         return (backend, None);
     }
     let message = "policies of routes to it set or read more header names and parameters than can be guarded; say fewer of them. It answers 500";

@@ -17,6 +17,9 @@ use super::term::Term;
 use crate::fleet::{Membership, Pod, Published};
 use crate::publish::Replica;
 
+/// Of a Hello and of an Ack: two million names. More than a Gateway has, and little enough that no data plane can fill us up.
+const MAX_MESSAGE_BYTES: usize = 128 * 1024 * 1024;
+
 pub(super) struct Session {
     pub(super) service: Arc<Service>,
     pub(super) pod: Pod,
@@ -84,12 +87,12 @@ impl Session {
             published: fleet.published(),
             reached: None,
             answer_due: None,
-            ack: Gathering::within(pieces::MAX_WHOLE_BYTES),
+            ack: Gathering::within(MAX_MESSAGE_BYTES),
         })
     }
 
     async fn hello(&mut self) -> Result<v1::Hello, Status> {
-        let mut gathering = Gathering::within(pieces::MAX_WHOLE_BYTES);
+        let mut gathering = Gathering::within(MAX_MESSAGE_BYTES);
         loop {
             let message = self.incoming.message().await?.and_then(|message| message.message);
             let Some(Message::Hello(piece)) = message else {

@@ -257,3 +257,31 @@ fn too_much_at_one_place_denies_and_is_told_where_it_belongs() {
     let largest = crowded.compiled.snapshot.iter().map(|(_, resource)| resource.to_wire().len()).max();
     assert!(largest < Some(100_000), "{largest:?}");
 }
+
+#[test]
+fn a_place_that_denies_takes_no_credential_away_from_those_that_serve() {
+    let mut text = WORLD.replace("parentRefs: [{name: public}]", "parentRefs: [{name: public}, {name: zebra}]");
+    text += "---\n{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: zebra, namespace: shop}, spec: {gatewayClassName: sallyport, listeners: [{name: http, port: 81, protocol: HTTP}]}}\n";
+    let mut policy = |name: &str, target: &str, spec: &str| {
+        text += &format!(
+            "---\napiVersion: sallyport.dev/v1alpha1\nkind: ApiPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{targetRefs: [{{group: gateway.networking.k8s.io, {target}}}], {spec}}}\n"
+        );
+    };
+    policy(
+        "own",
+        "kind: HTTPRoute, name: orders",
+        "authentication: [{name: open, public: {}}], credential: {none: {}}",
+    );
+    (0..65).for_each(|at| policy(&format!("z{at}"), "kind: Gateway, name: zebra", "ipFilter: {allow: [10.0.0.0/8]}"));
+    let judged = judge(&text);
+    assert!(judged.diagnostics.is_empty(), "{:#?}", judged.diagnostics);
+    let denies = judged
+        .compiled
+        .snapshot
+        .of_kind(Kind::Policy)
+        .filter(|(_, one)| matches!(one.body().as_ref(), Body::Policy(policy) if policy.deny.is_some()));
+    assert_eq!(denies.count(), 1, "the place on zebra");
+    let routes: Vec<_> = judged.compiled.snapshot.of_kind(Kind::Route).collect();
+    let Body::Route(route) = routes[0].1.body().as_ref() else { panic!() };
+    assert_eq!(route.rules[0].backends[0].credential, "ApiPolicy/shop/own");
+}
