@@ -88,10 +88,9 @@ spec:
 }
 
 pub const BY_KEY: &str = "authentication: [{name: customers, subscriptionKey: {}}]";
-pub const KEY: &str = "sp_0123456789abcdef0123456789abcdef01234567";
 
-/// To the route of that name, with [`KEY`].
-pub fn subscription(name: &str) -> String {
+/// To the route of that name. No two subscriptions of a cluster have one key: the younger would be refused.
+pub fn subscription(name: &str, key: &str) -> String {
     format!(
         "
 apiVersion: sallyport.dev/v1alpha1
@@ -104,7 +103,7 @@ spec:
 apiVersion: v1
 kind: Secret
 metadata: {{name: {name}-key}}
-stringData: {{primary: {KEY}}}
+stringData: {{primary: {key}}}
 "
     )
 }
