@@ -4,6 +4,7 @@
 //! and `Stalled`, as kstatus reads them. Times and other controllers' entries are the writer's business.
 
 mod condition;
+mod features;
 mod gateway;
 mod issuer;
 mod policy;

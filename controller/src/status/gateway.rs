@@ -7,6 +7,7 @@ use sallyport_snapshot::{Name, v1::Kind};
 use serde::Serialize;
 
 use super::condition::{Condition, acknowledged, condition, first_of, of_problems, programmed, summed_up};
+use super::features::SUPPORTED;
 use super::policy::affected;
 use super::{ObjectStatus, View, named};
 use crate::cluster::ObjectName;
@@ -33,7 +34,7 @@ pub struct ListenerStatus {
 pub(super) fn class(name: &ObjectName, class: &ClassNode) -> ObjectStatus {
     let problems: Vec<_> = class.problems.iter().collect();
     let conditions = vec![first_of(ConditionType::Accepted, Reason::Accepted, &problems)];
-    ObjectStatus { conditions, ..named("GatewayClass", name, class.generation) }
+    ObjectStatus { conditions, features: SUPPORTED.to_vec(), ..named("GatewayClass", name, class.generation) }
 }
 
 pub(super) fn parameters(name: &ObjectName, node: &ClassNode) -> ObjectStatus {
