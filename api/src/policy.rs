@@ -379,8 +379,8 @@ pub struct SetHeader {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Streams {
-    /// A stream ends within a second of its token's expiry, its subscription's end, or a change of the policy that admitted
-    /// it. Default: true.
+    /// A stream ends within a second of its token's expiry, its subscription's end, or a change of the policy after which the
+    /// caller would have to show something else or its address no longer passes. Default: true.
     #[serde(default = "Streams::default_end_on_expiry")]
     pub end_on_expiry: bool,
 }

@@ -91,6 +91,36 @@ async fn a_request_that_waits_is_answered_where_nothing_of_its_own_changes() {
     assert_eq!(waiting.await.unwrap().verdict(), "200");
 }
 
+#[rstest]
+#[case::admits_it_as_well("ipFilter: {deny: [192.0.2.1]}", "200")]
+#[case::sets_a_header("requestHeaders: {set: [{name: X-Tier, value: gold}]}", "200")]
+#[case::denies_its_address("ipFilter: {deny: [127.0.0.1]}", "403 permit-ended")]
+#[case::lets_others_pass_only("ipFilter: {allow: [192.0.2.1]}", "403 permit-ended")]
+#[case::asks_for_something_else(
+    "authentication: [{name: customers, subscriptionKey: {headers: [X-Key]}}]",
+    "403 permit-ended"
+)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_waits_ends_with_its_policy_unless_the_new_one(#[case] change: &str, #[case] verdict: &str) {
+    let service = Service::start().await;
+    let mut gateway = keyed(service.address, "HTTP11", "").await;
+    let waiting = tokio::spawn(send(gateway.http(), get("/orders/slow", &[("sallyport-key", KEY)])));
+    reached(&service).await;
+    let asks = "authentication: [{name: customers, subscriptionKey: {}}]";
+    let spec = if change.starts_with("authentication") { change.to_owned() } else { format!("{asks}\n{change}") };
+    gateway.write(
+        "main.yaml",
+        &[
+            GATEWAY,
+            &route("orders", "shop"),
+            &backend("shop", service.address, "protocol: HTTP11"),
+            &policy("orders", &spec),
+        ]
+        .concat(),
+    );
+    assert_eq!(waiting.await.unwrap().verdict(), verdict, "{:#?}", gateway.diagnostics);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_waits_is_answered_where_the_policy_lets_streams_go_on() {
     let service = Service::start().await;

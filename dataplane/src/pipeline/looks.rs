@@ -30,8 +30,8 @@ struct Group {
 pub(crate) struct Place {
     number: u64,
     group: usize,
-    /// Turns of the group when the place was taken, and when its owner looked last.
-    begun: u64,
+    /// Turn of the group from which on its owner has lasted, and the one at which it looked last.
+    lasting: u64,
     looked: u64,
     is_waiting: bool,
 }
@@ -46,26 +46,27 @@ impl Looks {
         }
     }
 
-    /// A place for somebody who has just looked.
+    /// A place for somebody who has just looked. The first turn is not its: it may come at once, and most are done before the second. A
+    /// change that falls between is found within a second.
     pub(crate) fn enter(&self) -> Place {
         let number = self.entered.get();
         self.entered.set(number.wrapping_add(1));
         let group = usize::try_from(number).unwrap_or_default() % GROUPS;
         let turns = self.groups.get(group).map_or(0, |group| group.turns.get());
-        Place { number, group, begun: turns, looked: turns, is_waiting: false }
+        Place { number, group, lasting: turns.saturating_add(2), looked: turns.saturating_add(1), is_waiting: false }
     }
 
     /// Whether it is time to look; it is then taken for done.
     pub(crate) fn is_due(&self, place: &mut Place) -> bool {
         let turns = self.turns(place);
-        let is_due = place.looked != turns;
-        place.looked = turns;
+        let is_due = turns > place.looked;
+        place.looked = place.looked.max(turns);
         is_due
     }
 
-    /// Whether a turn has come since the place was taken.
+    /// Whether a turn of its owner has come since the place was taken.
     pub(crate) fn has_lasted(&self, place: &Place) -> bool {
-        place.begun != self.turns(place)
+        place.lasting <= self.turns(place)
     }
 
     /// Has `waker` woken at each turn, until the place is left.
@@ -98,7 +99,7 @@ impl Looks {
 
 impl Group {
     fn take_turn(&self) {
-        self.turns.set(self.turns.get().wrapping_add(1));
+        self.turns.set(self.turns.get().saturating_add(1));
         self.waiting.borrow().values().for_each(Waker::wake_by_ref);
     }
 }
@@ -119,10 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_due_once_a_turn() {
+    fn a_look_is_due_once_a_turn_after_the_first() {
         let looks = Looks::default();
         let mut place = looks.enter();
         assert!(!looks.is_due(&mut place) && !looks.has_lasted(&place));
+        looks.turn();
+        assert!(!looks.is_due(&mut place) && !looks.has_lasted(&place), "the first may have come at once");
         looks.turn();
         assert!(looks.is_due(&mut place) && !looks.is_due(&mut place));
         assert!(looks.has_lasted(&place));

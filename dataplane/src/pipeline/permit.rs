@@ -27,6 +27,8 @@ pub struct Permit {
 #[derive(Clone)]
 pub struct Grounds {
     pub policy: Arc<Policy>,
+    /// The client address that its filters let pass.
+    pub address: Option<IpAddr>,
     /// Subscriptions that held, each with the key that it held by: the nearest level's, then the floors'.
     pub subscriptions: SmallVec<[(Arc<Subscription>, Digest); 1]>,
     /// Keys that vouch for the tokens that held, each with the set that it is of.
@@ -52,7 +54,7 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
         keys.extend(below.key);
     }
     let callers_token = callers_token(policy, token_validated);
-    let grounds = Grounds { policy: Arc::clone(policy), subscriptions, keys, expires };
+    let grounds = Grounds { policy: Arc::clone(policy), address: caller.address, subscriptions, keys, expires };
     Ok(Permit { grounds, alternative, claims, callers_token })
 }
 
@@ -129,6 +131,16 @@ impl Permit {
     /// Uses the permit up; what it stands on goes on being looked at.
     pub fn into_grounds(self) -> Grounds {
         self.grounds
+    }
+}
+
+impl Grounds {
+    /// Whether a policy in the place of the one that admitted would admit as well: it asks for the same, and lets the address pass.
+    pub fn hold_under(&self, current: &Policy) -> bool {
+        current.hash == self.policy.hash
+            || current.asked == self.policy.asked
+                && current.deny.is_none()
+                && current.ip_filters.iter().all(|filter| authenticate::admits(filter, self.address).is_ok())
     }
 }
 

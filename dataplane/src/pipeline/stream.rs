@@ -83,14 +83,16 @@ impl Ground for Standing {
         if runtime.generation == self.generation {
             return None;
         }
-        if runtime.policies.get(&policy.name).is_none_or(|current| current.hash != policy.hash) {
+        let Some(current) = runtime.policies.get(&policy.name).filter(|current| self.grounds.hold_under(current))
+        else {
             return Some("the policy that admitted it has changed");
-        }
+        };
         if !self.subscriptions_hold(&runtime, now) {
             return Some("the subscription that admitted it no longer opens the route");
         }
         let Some(listener) = self.attached(&runtime) else { return Some("the route has changed") };
         // The next generation most likely has the same.
+        self.grounds.policy = Arc::clone(current);
         self.listener = listener;
         self.generation = runtime.generation;
         None

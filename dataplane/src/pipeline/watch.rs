@@ -133,6 +133,7 @@ mod tests {
         let mut watch = Watch::new(&looks, fake.clone());
         let mut work = pin!(std::future::pending::<()>());
         looks.turn();
+        looks.turn();
         assert_eq!(watch.over(work.as_mut()).now_or_never(), None, "it holds");
         fake.0.set(true);
         assert_eq!(watch.over(work.as_mut()).now_or_never(), None, "it is not time");
@@ -146,6 +147,7 @@ mod tests {
         let mut watch = Watch::new(&looks, fake.clone());
         let (done, work) = oneshot::channel();
         let mut work = pin!(work);
+        looks.turn();
         looks.turn();
         assert_eq!(watch.over(work.as_mut()).now_or_never(), None);
         fake.0.set(true);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
+use prost::Message as _;
 use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::{self, deny};
 
@@ -18,8 +19,10 @@ pub const KEY_CHALLENGE: &str = r#"Sallyport-Key realm="sallyport""#;
 pub struct Policy {
     /// Name of the resource.
     pub name: Arc<str>,
-    /// Content of the resource: a stream ends when the policy that admitted it has another.
+    /// Content of the resource.
     pub hash: Hash,
+    /// Content of what it asks a caller to show: a stream ends when the policy that admitted it asks for something else.
+    pub asked: Hash,
     /// The objects that take part, joined, for the log.
     pub objects: Arc<str>,
     /// Present: nothing passes.
@@ -160,6 +163,7 @@ impl Policy {
         Ok(Self {
             name: Arc::clone(name),
             hash,
+            asked: asked(policy),
             objects: policy.objects.join(", ").into(),
             deny,
             ip_filters: policy.ip_filters.iter().map(IpFilter::build).collect::<Result<_, _>>()?,
@@ -176,6 +180,7 @@ impl Policy {
         Self {
             name: Arc::clone(name),
             hash: Hash::of_bytes(why.as_bytes()),
+            asked: Hash::of_bytes(why.as_bytes()),
             objects: Arc::clone(name),
             deny: Some(Denial::configuration(name, why)),
             ip_filters: Vec::new(),
@@ -209,6 +214,11 @@ impl Policy {
     pub fn demands(&self) -> impl Iterator<Item = &Demand> {
         self.authentications().flat_map(|one| &one.alternatives).map(|alternative| &alternative.demand)
     }
+}
+
+fn asked(policy: &v1::Policy) -> Hash {
+    let v1::Policy { authentication, floors, .. } = policy.clone();
+    Hash::of_bytes(&v1::Policy { authentication, floors, ..v1::Policy::default() }.encode_to_vec())
 }
 
 impl IpFilter {
