@@ -1,5 +1,9 @@
-//! What the tests are written in: a namespace with manifests in it, conditions to wait for, requests and their answers.
+//! What the tests are written in: a namespace with manifests in it, conditions to wait for, requests and their answers, callers that go on
+//! calling, and what befalls a cluster.
 
 pub mod answer;
+pub mod fate;
 pub mod manifest;
+pub mod places;
+pub mod traffic;
 pub mod world;

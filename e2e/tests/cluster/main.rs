@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod held_back;
 mod kit;
+mod lossless;
 mod main_job;
+mod outage;
 mod windows;

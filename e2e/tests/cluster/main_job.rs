@@ -1,22 +1,13 @@
 //! Both doors of an API, by `kubectl apply`.
 
-use crate::kit::manifest::{BY_KEY, GATEWAY, LOGIN, SERVICE, SHOWN, backend, policy, route, subscription};
+use crate::kit::manifest::{GATEWAY, SHOWN, protected};
 use crate::kit::world::World;
 
 const KEY: &str = "sp_of_the_main_job_0123456789abcdef0123456789";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_is_protected_and_the_service_sees_the_login_of_the_gateway() {
-    let manifests = [
-        SERVICE,
-        GATEWAY,
-        LOGIN,
-        &backend("orders"),
-        &route("orders"),
-        &policy("orders", BY_KEY),
-        &subscription("orders", KEY),
-    ];
-    let world = World::with("main-job", &manifests).await;
+    let world = World::with("main-job", &protected("orders", KEY, GATEWAY)).await;
     for kind in ["ApiPolicy", "Backend", "Subscription"] {
         world.ready(kind, "orders").await;
     }

@@ -1,66 +1,180 @@
-//! The moments in which others have failed open: something is missing, comes late, or is taken away.
+//! The moments in which others have failed open: something is missing, comes late, is misspelt, or is taken away. Meanwhile callers without a
+//! credential ask at every replica all the time, and the service never sees one.
 
-use crate::kit::manifest::{BY_KEY, GATEWAY, LOGIN, SERVICE, SHOWN, backend, policy, route, subscription};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::kit::manifest::{BY_KEY, LOGIN, SERVICE, SHOWN, backend, policy, protected, replicas, route, subscription};
+use crate::kit::traffic::Strangers;
 use crate::kit::world::World;
 
-const SECRET_KEY: &str = "sp_beside_a_secret_0123456789abcdef0123456789";
-const REVOKED_KEY: &str = "sp_that_is_revoked_0123456789abcdef0123456789";
+/// Time for strangers to find what is half made.
+const BETWEEN_STEPS: Duration = Duration::from_millis(500);
+
+/// No two subscriptions of a cluster may have the same.
+fn key(name: &str) -> String {
+    format!("sp_window_{name}_0123456789abcdef0123456789abcdef")
+}
+
+/// An API behind two replicas that customers are served by, and strangers around it.
+async fn protected_world(name: &str) -> (World, String, Strangers) {
+    let key = key(name);
+    let world = World::with(name, &protected("orders", &key, &replicas(2))).await;
+    let strangers = Strangers::around(&world, "public", "/orders");
+    world.ready("ApiPolicy", "orders").await;
+    served(&world, &key).await;
+    (world, key, strangers)
+}
+
+async fn served(world: &World, key: &str) {
+    let address = world.address("public").await;
+    let answer = world.verdict(&address, "/orders", &[("sallyport-key", key)], "200").await;
+    assert_eq!(answer.saw("Authorization"), Some(SHOWN));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_before_its_policy_is_not_open() {
-    let world = World::with("route-first", &[SERVICE, GATEWAY, LOGIN, &backend("orders"), &route("orders")]).await;
+    let manifests = [SERVICE, &replicas(2), LOGIN, &backend("orders"), &route("orders")];
+    let world = World::with("route-first", &manifests).await;
+    let strangers = Strangers::around(&world, "public", "/orders");
     let address = world.address("public").await;
     world.verdict(&address, "/orders", &[], "500 unprotected").await;
     world.condition("HTTPRoute", "orders", "sallyport.dev/Unprotected", true).await;
     world.apply(&policy("orders", BY_KEY)).await;
     world.ready("ApiPolicy", "orders").await;
     assert_eq!(world.ask(&address, "/orders", &[]).await.verdict(), "401 credential-missing");
+    strangers.none_came_in().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_comes_late_goes_and_comes_back_never_sends_a_request_bare() {
-    let world = World::with(
-        "secret",
-        &[
-            SERVICE,
-            GATEWAY,
-            &backend("orders"),
-            &route("orders"),
-            &policy("orders", BY_KEY),
-            &subscription("orders", SECRET_KEY),
-        ],
-    )
-    .await;
-    let with_key = &[("sallyport-key", SECRET_KEY)];
+async fn a_policy_before_its_route_holds_from_the_first_request() {
+    let world = World::with("policy-first", &[SERVICE, &replicas(2), LOGIN, &backend("orders")]).await;
+    let strangers = Strangers::around(&world, "public", "/orders");
+    world.apply(&policy("orders", BY_KEY)).await;
+    assert_eq!(world.condition("ApiPolicy", "orders", "Accepted", false).await, "TargetNotFound");
+    let address = world.address("public").await;
+    world.verdict(&address, "/orders", &[], "404 no-route").await;
+    world.apply(&route("orders")).await;
+    world.apply(&subscription("orders", &key("policy-first"))).await;
+    world.ready("ApiPolicy", "orders").await;
+    served(&world, &key("policy-first")).await;
+    strangers.none_came_in().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_target_says_so_and_leaves_the_route_closed() {
+    let manifests = [SERVICE, &replicas(2), LOGIN, &backend("orders"), &route("orders")];
+    let world = World::with("misspelt", &manifests).await;
+    let strangers = Strangers::around(&world, "public", "/orders");
+    world.apply(&policy("orders", BY_KEY).replace("HTTPRoute, name: orders", "HTTPRoute, name: order")).await;
+    assert_eq!(world.condition("ApiPolicy", "orders", "Accepted", false).await, "TargetNotFound");
+    let address = world.address("public").await;
+    world.verdict(&address, "/orders", &[], "500 unprotected").await;
+    strangers.none_came_in().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_gets_another_name_takes_no_open_door_with_it() {
+    let (world, key, strangers) = protected_world("rename").await;
+    // The new name first, then the old one goes, and last comes the policy after it: as a rename in a repository is rolled out.
+    let renamed = route("orders").replace("{name: orders}\nspec", "{name: purchases}\nspec");
+    world.apply(&renamed).await;
+    strangers.go_on().await;
+    world.delete("HTTPRoute", "orders").await;
+    let address = world.address("public").await;
+    world.verdict(&address, "/orders", &[("sallyport-key", &key)], "500 unprotected").await;
+    strangers.go_on().await;
+    world.apply(&policy("orders", BY_KEY).replace("HTTPRoute, name: orders", "HTTPRoute, name: purchases")).await;
+    world.verdict(&address, "/orders", &[], "401 credential-missing").await;
+    strangers.none_came_in().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_comes_late_is_malformed_goes_and_comes_back_never_sends_a_request_bare() {
+    let key = key("secret");
+    let manifests = [
+        SERVICE,
+        &replicas(2),
+        &backend("orders"),
+        &route("orders"),
+        &policy("orders", BY_KEY),
+        &subscription("orders", &key),
+    ];
+    let world = World::with("secret", &manifests).await;
+    let strangers = Strangers::around(&world, "public", "/orders");
+    let with_key = &[("sallyport-key", key.as_str())];
     assert_eq!(world.condition("Backend", "orders", "CredentialReady", false).await, "SecretNotFound");
     let address = world.address("public").await;
     world.verdict(&address, "/orders", with_key, "500 configuration").await;
     world.apply(LOGIN).await;
     world.condition("Backend", "orders", "CredentialReady", true).await;
-    let answer = world.verdict(&address, "/orders", with_key, "200").await;
-    assert_eq!(answer.saw("Authorization"), Some(SHOWN));
+    served(&world, &key).await;
+    world.apply(&LOGIN.replace("username: gateway", "username: \"gate:way\"")).await;
+    assert_eq!(world.condition("Backend", "orders", "CredentialReady", false).await, "SecretInvalid");
+    world.verdict(&address, "/orders", with_key, "500 configuration").await;
+    world.apply(LOGIN).await;
+    served(&world, &key).await;
     world.delete("Secret", "login").await;
     world.verdict(&address, "/orders", with_key, "500 configuration").await;
     world.apply(LOGIN).await;
-    world.verdict(&address, "/orders", with_key, "200").await;
+    served(&world, &key).await;
+    strangers.none_came_in().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_ends_with_its_subscription() {
-    let manifests = [
-        SERVICE,
-        GATEWAY,
-        LOGIN,
-        &backend("orders"),
-        &route("orders"),
-        &policy("orders", BY_KEY),
-        &subscription("orders", REVOKED_KEY),
-    ];
-    let world = World::with("revoked", &manifests).await;
-    let with_key = &[("sallyport-key", REVOKED_KEY)];
-    world.ready("Subscription", "orders").await;
-    let address = world.address("public").await;
-    world.verdict(&address, "/orders", with_key, "200").await;
+    let (world, key, strangers) = protected_world("revoked").await;
     world.delete("Subscription", "orders").await;
-    world.verdict(&address, "/orders", with_key, "401 key-unknown").await;
+    let address = world.address("public").await;
+    world.verdict(&address, "/orders", &[("sallyport-key", &key)], "401 key-unknown").await;
+    strangers.none_came_in().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_an_issuer_that_was_never_there_admit_nobody() {
+    let manifests = [SERVICE, &replicas(2), LOGIN, &backend("orders"), &route("orders")];
+    let world = World::with("issuer", &manifests).await;
+    let strangers = Strangers::around(&world, "public", "/orders");
+    // An address of the cluster's network where nobody is.
+    let token = "authentication: [{name: staff, jwt: {issuer: https://10.90.0.77, audiences: [orders]}}]";
+    world.apply(&policy("orders", token)).await;
+    world.condition("ApiPolicy", "orders", "IssuerHealthy", false).await;
+    let address = world.address("public").await;
+    world.verdict(&address, "/orders", &[], "401 credential-missing").await;
+    let forged = format!("Bearer {FORGED}");
+    let answer = world.ask(&address, "/orders", &[("authorization", &forged)]).await;
+    assert_eq!(answer.verdict(), "503 issuer-unreached");
+    strangers.none_came_in().await;
+}
+
+/// Of that issuer, by its words; the signature is nobody's.
+const FORGED: &str = concat!(
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJKV1QifQ",
+    ".eyJpc3MiOiJodHRwczovLzEwLjkwLjAuNzciLCJhdWQiOiJvcmRlcnMiLCJleHAiOjQwMDAwMDAwMDB9",
+    ".c2lnbmF0dXJlIG9mIG5vYm9keSBhdCBhbGwsIGJ1dCBpdCBpcyBsb25nIGVub3VnaA"
+);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_is_deleted_and_comes_back_serves_the_same_and_nobody_else() {
+    let (world, key, strangers) = protected_world("again").await;
+    world.emptied().await;
+    for manifest in protected("orders", &key, &replicas(2)) {
+        world.apply(&manifest).await;
+        sleep(BETWEEN_STEPS).await;
+    }
+    world.ready("ApiPolicy", "orders").await;
+    served(&world, &key).await;
+    strangers.none_came_in().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_deleted_closes_its_route() {
+    let (world, key, strangers) = protected_world("policy-gone").await;
+    world.delete("ApiPolicy", "orders").await;
+    let address = world.address("public").await;
+    world.verdict(&address, "/orders", &[("sallyport-key", &key)], "500 unprotected").await;
+    world.apply(&policy("orders", BY_KEY)).await;
+    served(&world, &key).await;
+    strangers.none_came_in().await;
 }

@@ -39,6 +39,11 @@ pub fn caller() -> Caller {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
+/// One that makes a new connection for each request.
+pub fn caller_without_pool() -> Caller {
+    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
+}
+
 /// Asks once; an error is what nobody should have met.
 pub async fn ask(caller: &Caller, url: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
     let mut request = Request::get(url);

@@ -36,6 +36,33 @@ spec:
   listeners: [{name: http, port: 80, protocol: HTTP}]
 ";
 
+/// The same Gateway, with so many replicas.
+pub fn replicas(number: usize) -> String {
+    format!(
+        "
+apiVersion: sallyport.dev/v1alpha1
+kind: GatewayParameters
+metadata: {{name: public}}
+spec: {{deployment: {{replicas: {number}}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: public}}
+spec:
+  gatewayClassName: sallyport
+  infrastructure: {{parametersRef: {{group: sallyport.dev, kind: GatewayParameters, name: public}}}}
+  listeners: [{{name: http, port: 80, protocol: HTTP}}]
+"
+    )
+}
+
+/// An API of that name behind a Gateway, for those who have a key.
+pub fn protected(name: &str, key: &str, gateway: &str) -> Vec<String> {
+    let fixed = [SERVICE, gateway, LOGIN].map(str::to_owned);
+    let made = [backend(name), policy(name, BY_KEY), subscription(name, key), route(name)];
+    fixed.into_iter().chain(made).collect()
+}
+
 /// To the Backend of that name.
 pub fn route(name: &str) -> String {
     format!(

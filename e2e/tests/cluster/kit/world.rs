@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams};
 use kube::discovery::Discovery;
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::answer::{Answer, Caller, ask, caller};
+use super::places::Places;
 
 /// Longer than anything takes that happens at all.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,16 +25,36 @@ pub struct World {
 
 impl World {
     /// A new namespace with these manifests in it.
-    pub async fn with(name: &str, manifests: &[&str]) -> Self {
+    pub async fn with(name: &str, manifests: &[impl AsRef<str>]) -> Self {
         let client = Client::try_default().await.expect("there is no cluster; run `make e2e`, or set KUBECONFIG");
         let namespace = format!("{name}-{:06x}", rand::random::<u32>() & 0x00ff_ffff);
         let kinds = Discovery::new(client.clone()).run().await.unwrap();
         let world = Self { namespace, client, kinds, caller: caller() };
-        world.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {}}}}}", world.namespace)).await;
+        world.make_namespace().await;
         for manifest in manifests {
-            world.apply(manifest).await;
+            world.apply(manifest.as_ref()).await;
         }
         world
+    }
+
+    async fn make_namespace(&self) {
+        self.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {}}}}}", self.namespace)).await;
+    }
+
+    /// Deletes the namespace with all that is in it, and makes it anew.
+    pub async fn emptied(&self) {
+        self.delete("Namespace", &self.namespace).await;
+        let gone = format!("the end of {}", self.namespace);
+        until(&gone, async || self.get("Namespace", &self.namespace).await.is_none().then_some(())).await;
+        self.make_namespace().await;
+    }
+
+    /// Applies one manifest, once the API server takes it.
+    pub async fn eventually_apply(&self, manifest: &str) {
+        let object: DynamicObject = serde_saphyr::from_str(manifest).unwrap();
+        let (name, api) = (object.name_any(), self.api(&object.types.as_ref().unwrap().kind));
+        let apply = PatchParams::apply("e2e").force();
+        until(&name, async || api.patch(&name, &apply, &Patch::Apply(&object)).await.ok()).await;
     }
 
     /// Applies manifests, server-side, as `kubectl apply` would.
@@ -54,6 +76,27 @@ impl World {
         self.api(kind).get_opt(name).await.unwrap().map(|object| serde_json::to_value(object).unwrap())
     }
 
+    /// Waits until the Gateway has so many replicas, all ready, and none that ends.
+    pub async fn replicas(&self, gateway: &str, number: usize) {
+        let places = self.places(gateway);
+        until(&format!("{number} replicas of {gateway}"), async || {
+            let replicas = places.replicas().await?;
+            (replicas.len() == number && replicas.iter().all(|replica| replica.ready)).then_some(())
+        })
+        .await;
+    }
+
+    /// Evicts a pod as draining a node does, asking again while a budget forbids it.
+    pub async fn evict(&self, pod: &str) {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
+        until(&format!("eviction of {pod}"), async || pods.evict(pod, &EvictParams::default()).await.ok()).await;
+    }
+
+    /// Where the Gateway and each of its replicas are.
+    pub fn places(&self, gateway: &str) -> Places {
+        Places::new(&self.client, &self.namespace, gateway)
+    }
+
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         let groups = self.kinds.groups().flat_map(|group| group.recommended_resources());
         let (resource, capabilities): (ApiResource, _) = groups
@@ -73,13 +116,10 @@ impl World {
         until(&text, async || {
             let object = self.get(kind, name).await?;
             let generation = object["metadata"]["generation"].clone();
-            let parents = object["status"]["parents"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .flat_map(|one| conditions(&one["conditions"]));
+            let parts = ["parents", "ancestors"].map(|part| object["status"][part].as_array());
+            let parts = parts.into_iter().flatten().flatten().flat_map(|one| conditions(&one["conditions"]));
             let own = conditions(&object["status"]["conditions"]);
-            let mut all = own.chain(parents.collect::<Vec<_>>());
+            let mut all = own.chain(parts);
             let found = all.find(|one| one["type"] == condition && one["status"] == wanted)?;
             (generation.is_null() || found["observedGeneration"] == generation)
                 .then(|| found["reason"].as_str().unwrap_or_default().to_owned())

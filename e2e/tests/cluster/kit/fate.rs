@@ -1,0 +1,65 @@
+//! What befalls a cluster: commands of whoever runs it, and processes that stop or die.
+
+use std::path::Path;
+
+use tokio::process::Command;
+
+/// Namespace and name of the controller's Deployment.
+pub const CONTROLLER: (&str, &str) = ("sallyport-system", "sallyport-controller");
+
+/// Standard output of a `kubectl` that succeeds.
+pub async fn kubectl(arguments: &[&str]) -> String {
+    output(Command::new("kubectl").args(arguments)).await
+}
+
+/// Sends a signal to each process of a program on the cluster's node, or to those in one pod.
+pub async fn signal(signal: &str, program: &str, pod: Option<&str>) {
+    let cluster =
+        std::env::var("SALLYPORT_E2E_CLUSTER").expect("needs the node of a cluster that `make e2e` brought up");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/signal");
+    output(Command::new(script).args([&cluster, signal, program]).args(pod)).await;
+}
+
+async fn output(command: &mut Command) -> String {
+    let output = command.output().await.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{command:?}: {}", told(&output.stderr));
+    told(&output.stdout)
+}
+
+/// Names of the controller's pods, those that end left out.
+pub async fn controllers() -> Vec<String> {
+    let (namespace, _) = CONTROLLER;
+    let label = "app.kubernetes.io/name=sallyport-controller";
+    let living = "{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}";
+    let names = kubectl(&["get", "pods", "-n", namespace, "-l", label, "-o", &format!("go-template={living}")]).await;
+    names.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Name of the pod that writes.
+pub async fn leader() -> String {
+    let (namespace, name) = CONTROLLER;
+    kubectl(&["get", "lease", "-n", namespace, name, "-o", "jsonpath={.spec.holderIdentity}"]).await
+}
+
+/// Scales the controller, and waits until it is so.
+pub async fn controller_replicas(replicas: u32) {
+    let (namespace, name) = CONTROLLER;
+    let deployment = format!("deployment/{name}");
+    kubectl(&["scale", "-n", namespace, &deployment, &format!("--replicas={replicas}")]).await;
+    rolled_out(namespace, name).await;
+    if replicas == 0 {
+        let label = "app.kubernetes.io/name=sallyport-controller";
+        kubectl(&["wait", "-n", namespace, "--for=delete", "pod", "-l", label, "--timeout=60s"]).await;
+    }
+}
+
+/// Restarts each pod of a Deployment, as its strategy says, and waits for the end.
+pub async fn roll(namespace: &str, deployment: &str) {
+    kubectl(&["rollout", "restart", "-n", namespace, &format!("deployment/{deployment}")]).await;
+    rolled_out(namespace, deployment).await;
+}
+
+pub async fn rolled_out(namespace: &str, deployment: &str) {
+    kubectl(&["rollout", "status", "-n", namespace, &format!("deployment/{deployment}"), "--timeout=100s"]).await;
+}
