@@ -23,7 +23,7 @@ CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
 .PHONY: help run check quick test lint unit e2e structure references generate identity-provider bench instructions fuzz endure \
-	cluster-tools cluster-up cluster-down cluster-test conformance
+	cluster-tools cluster-up cluster-down cluster-test conformance chart
 
 help: ## lists the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,7 +33,7 @@ run: ## a protected API on loopback: makes requests, prints what came and lines 
 
 check: lint quick ## the fast part of `make test`, for the inner loop
 
-test: lint structure unit e2e conformance ## all that must pass; installs what it needs outside the clone
+test: lint structure unit e2e conformance chart ## all that must pass; installs what it needs outside the clone
 
 lint: ## formatting and lints, warnings denied
 	cargo fmt --all --check
@@ -157,6 +157,10 @@ e2e: cluster-tools $(TOOLS) ## the main job in a real cluster; with KUBECONFIG, 
 
 conformance: cluster-tools ## the official suite of Gateway API, unmodified, with each feature that our GatewayClass says is supported
 	e2e/conformance/run
+
+chart: cluster-tools ## the chart by Helm's own check, and in a cluster: upgrade, rollback, what is refused
+	PATH="$$(bash -c 'source e2e/cluster/ground.bash; echo $$programs')/bin:$$PATH" helm lint --strict charts/sallyport
+	e2e/chart/run
 
 cluster-test: cluster-tools ## that test clusters come up, serve, and leave nothing behind
 	e2e/cluster/test
