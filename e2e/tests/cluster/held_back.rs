@@ -4,10 +4,10 @@ use crate::kit::fate::{kubectl, signal};
 use crate::kit::manifest::{BY_KEY, policy, protected, replicas};
 use crate::kit::world::World;
 
-pub const PROGRAM: &str = "sallyport-dataplane";
+const PROGRAM: &str = "sallyport-dataplane";
 
 /// An API behind so many replicas, the name of one of them, and a change that this one has not taken.
-pub async fn with_one_held_back(name: &str, number: usize) -> (World, String) {
+async fn with_one_held_back(name: &str, number: usize) -> (World, String) {
     let key = format!("sp_of_{name}_0123456789abcdef0123456789abcdef");
     let world = World::with(name, &protected("orders", &key, &replicas(number))).await;
     world.ready("ApiPolicy", "orders").await;

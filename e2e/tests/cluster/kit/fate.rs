@@ -27,15 +27,6 @@ async fn output(command: &mut Command) -> String {
     told(&output.stdout)
 }
 
-/// Names of the controller's pods, those that end left out.
-pub async fn controllers() -> Vec<String> {
-    let (namespace, _) = CONTROLLER;
-    let label = "app.kubernetes.io/name=sallyport-controller";
-    let living = "{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}";
-    let names = kubectl(&["get", "pods", "-n", namespace, "-l", label, "-o", &format!("go-template={living}")]).await;
-    names.split_whitespace().map(str::to_owned).collect()
-}
-
 /// Name of the pod that writes.
 pub async fn leader() -> String {
     let (namespace, name) = CONTROLLER;
