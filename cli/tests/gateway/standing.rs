@@ -27,17 +27,17 @@ const ON_GATEWAY: &str = "{group: gateway.networking.k8s.io, kind: Gateway, name
 /// Within a second, and what a busy machine takes besides. The slow service answers only after it.
 const SOON: Duration = Duration::from_millis(2000);
 
+const ASKS_FOR_KEYS: &str = "authentication: [{name: customers, subscriptionKey: {}}]";
+
 async fn keyed(address: SocketAddr, protocol: &str, more: &str) -> Gateway {
-    let spec = format!("authentication: [{{name: customers, subscriptionKey: {{}}}}]{more}");
-    let manifests = [
-        GATEWAY,
-        &route("orders", "shop"),
-        &backend("shop", address, &format!("protocol: {protocol}")),
-        &policy("orders", &spec),
-    ];
-    let mut gateway = Gateway::start(&manifests.concat()).await;
+    let mut gateway = Gateway::start(&orders(address, protocol, &format!("{ASKS_FOR_KEYS}{more}"))).await;
     subscribe(&mut gateway);
     gateway
+}
+
+fn orders(address: SocketAddr, protocol: &str, spec: &str) -> String {
+    let service = backend("shop", address, &format!("protocol: {protocol}"));
+    [GATEWAY, &route("orders", "shop"), &service, &policy("orders", spec)].concat()
 }
 
 fn subscribe(gateway: &mut Gateway) {
@@ -106,18 +106,9 @@ async fn a_request_that_waits_ends_with_its_policy_unless_the_new_one(#[case] ch
     let mut gateway = keyed(service.address, "HTTP11", "").await;
     let waiting = tokio::spawn(send(gateway.http(), get("/orders/slow", &[("sallyport-key", KEY)])));
     reached(&service).await;
-    let asks = "authentication: [{name: customers, subscriptionKey: {}}]";
-    let spec = if change.starts_with("authentication") { change.to_owned() } else { format!("{asks}\n{change}") };
-    gateway.write(
-        "main.yaml",
-        &[
-            GATEWAY,
-            &route("orders", "shop"),
-            &backend("shop", service.address, "protocol: HTTP11"),
-            &policy("orders", &spec),
-        ]
-        .concat(),
-    );
+    let spec =
+        if change.starts_with("authentication") { change.to_owned() } else { format!("{ASKS_FOR_KEYS}\n{change}") };
+    gateway.write("main.yaml", &orders(service.address, "HTTP11", &spec));
     assert_eq!(waiting.await.unwrap().verdict(), verdict, "{:#?}", gateway.diagnostics);
 }
 
