@@ -2,6 +2,7 @@
 //! calling, and what befalls a cluster.
 
 pub mod answer;
+pub mod besieged;
 pub mod fate;
 pub mod manifest;
 pub mod places;

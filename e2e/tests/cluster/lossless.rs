@@ -1,7 +1,7 @@
 //! Changes that no request notices: ten thousand of them go through each.
 
 use crate::kit::fate::{kubectl, roll};
-use crate::kit::manifest::{BY_KEY, policy, protected, replicas};
+use crate::kit::manifest::{changed, key, protected, replicas};
 use crate::kit::traffic::{customers, none_is_lost};
 use crate::kit::world::World;
 
@@ -11,7 +11,7 @@ const DATA_PLANE: &str = "public-sallyport";
 
 /// An API with two replicas and customers who call it all the time, while `change` is made.
 async fn nobody_notices(name: &str, change: impl AsyncFnOnce(&World)) {
-    let key = format!("sp_of_{name}_0123456789abcdef0123456789abcdef");
+    let key = key(name);
     let world = World::with(name, &protected("orders", &key, &replicas(2))).await;
     world.replicas("public", 2).await;
     let address = world.address("public").await;
@@ -44,8 +44,7 @@ async fn a_gateway_grows_and_shrinks() {
 async fn a_hundred_changes_in_a_row() {
     nobody_notices("changes", async |world| {
         for number in 0..100 {
-            let more = format!("{BY_KEY}\n  ipFilter: {{deny: [192.0.2.{number}]}}");
-            world.apply(&policy("orders", &more)).await;
+            world.apply(&changed(number)).await;
         }
         world.ready("ApiPolicy", "orders").await;
     })

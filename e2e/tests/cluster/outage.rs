@@ -4,94 +4,61 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::kit::besieged::Besieged;
 use crate::kit::fate::{CONTROLLER, controller_replicas, kubectl, leader, roll, rolled_out, signal};
-use crate::kit::manifest::{BY_KEY, policy, protected, replicas};
-use crate::kit::traffic::Strangers;
-use crate::kit::world::World;
+use crate::kit::manifest::{BY_KEY, changed, policy};
 
 /// Longer than a lease lasts.
 const LEASE_IS_OVER: Duration = Duration::from_secs(25);
 
-/// An API with strangers around it.
-struct Busy {
-    world: World,
-    strangers: Strangers,
-}
-
-impl Busy {
-    async fn with(name: &str, number: usize) -> Self {
-        let key = format!("sp_of_{name}_0123456789abcdef0123456789abcdef");
-        let world = World::with(name, &protected("orders", &key, &replicas(number))).await;
-        let strangers = Strangers::around(&world, "public", "/orders");
-        world.ready("ApiPolicy", "orders").await;
-        world.replicas("public", number).await;
-        let address = world.address("public").await;
-        world.verdict(&address, "/orders", &[("sallyport-key", &key)], "200").await;
-        strangers.go_on().await;
-        Self { world, strangers }
-    }
-
-    /// A change, and that its status and all replicas follow it.
-    async fn takes_a_change(&self, number: u8) {
-        self.world.apply(&policy("orders", &format!("{BY_KEY}\n  ipFilter: {{deny: [192.0.2.{number}]}}"))).await;
-        self.world.condition("ApiPolicy", "orders", "Programmed", true).await;
-        self.world.ready("ApiPolicy", "orders").await;
-    }
-
-    /// No stranger came in.
-    async fn ends_well(self) {
-        self.strangers.none_came_in().await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_are_rolled() {
-    let busy = Busy::with("rolled", 2).await;
+    let api = Besieged::with("rolled").await;
     roll(CONTROLLER.0, CONTROLLER.1).await;
-    busy.takes_a_change(1).await;
-    busy.ends_well().await;
+    api.takes_a_change(1).await;
+    api.none_came_in().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_are_killed() {
-    let busy = Busy::with("killed", 2).await;
+    let api = Besieged::with("killed").await;
     for number in 0..3 {
         signal("KILL", "sallyport-controller", None).await;
-        busy.takes_a_change(number).await;
+        api.takes_a_change(number).await;
     }
-    busy.ends_well().await;
+    api.none_came_in().await;
     rolled_out(CONTROLLER.0, CONTROLLER.1).await;
 }
 
 /// A data plane that starts while nobody tells it anything does not become ready bare.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_controller_is_there() {
-    let busy = Busy::with("none", 2).await;
+    let api = Besieged::with("none").await;
     controller_replicas(0).await;
-    let replica = busy.world.places("public").replicas().await.unwrap().remove(0);
-    busy.world.evict(&replica.pod).await;
-    busy.world.delete("ApiPolicy", "orders").await; // nobody hears of it
+    let replica = api.world.places("public").replicas().await.unwrap().remove(0);
+    api.world.evict(&replica.pod).await;
+    api.world.delete("ApiPolicy", "orders").await; // nobody hears of it
     sleep(Duration::from_secs(12)).await;
-    let now = busy.world.places("public").replicas().await.unwrap();
+    let now = api.world.places("public").replicas().await.unwrap();
     let new = now.iter().find(|one| one.pod != replica.pod && one.address != replica.address);
-    assert_eq!(now.iter().filter(|one| one.ready).count(), 1, "the new one waits to be told");
-    busy.strangers.go_on().await;
-    assert!(new.is_some() || now.len() == 1, "its place is taken by a new one");
-    busy.world.apply(&policy("orders", BY_KEY)).await;
+    assert!(new.is_some_and(|new| !new.ready), "a new one has taken its place, and waits to be told");
+    assert_eq!(now.iter().filter(|one| one.ready).count(), 1);
+    api.strangers.go_on().await;
+    api.world.apply(&policy("orders", BY_KEY)).await;
     controller_replicas(2).await;
-    busy.takes_a_change(1).await;
-    busy.world.replicas("public", 2).await;
-    busy.ends_well().await;
+    api.takes_a_change(1).await;
+    api.world.replicas("public", 2).await;
+    api.none_came_in().await;
 }
 
 /// It wakes up, and for a moment two believe that they lead.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_leader_sleeps_for_longer_than_its_lease() {
-    let busy = Busy::with("sleeps", 2).await;
+    let api = Besieged::with("sleeps").await;
     let asleep = leader().await;
     for number in 1..20 {
         // In the middle of what it writes of these.
-        busy.world.apply(&policy("orders", &format!("{BY_KEY}\n  ipFilter: {{deny: [192.0.2.{number}]}}"))).await;
+        api.world.apply(&changed(number)).await;
     }
     signal("STOP", "sallyport-controller", Some(&asleep)).await;
     let began = Instant::now();
@@ -99,19 +66,17 @@ async fn the_leader_sleeps_for_longer_than_its_lease() {
         assert!(began.elapsed() < LEASE_IS_OVER, "nobody takes the lease");
         sleep(Duration::from_millis(200)).await;
     }
-    busy.takes_a_change(30).await;
+    api.takes_a_change(30).await;
     signal("CONT", "sallyport-controller", Some(&asleep)).await;
-    busy.takes_a_change(31).await;
-    busy.ends_well().await;
+    api.takes_a_change(31).await;
+    api.none_came_in().await;
 }
 
 /// What a newer release has stored, this one cannot read: it closes what it speaks of, says so, and goes on with all else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_stored_under_a_newer_definition() {
-    let world =
-        World::with("newer", &protected("orders", "sp_of_newer_0123456789abcdef0123456789abcdef", &replicas(2))).await;
-    world.ready("ApiPolicy", "orders").await;
-    let (address, strangers) = (world.address("public").await, Strangers::around(&world, "public", "/orders"));
+    let Besieged { world, strangers, .. } = Besieged::with("newer").await;
+    let address = world.address("public").await;
     let crd = world.get("CustomResourceDefinition", "apipolicies.sallyport.dev").await.unwrap();
     let mut newer = crd["spec"].clone();
     newer["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] =

@@ -5,33 +5,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::kit::manifest::{BY_KEY, LOGIN, SERVICE, SHOWN, backend, policy, protected, replicas, route, subscription};
+use crate::kit::besieged::{Besieged, serves};
+use crate::kit::manifest::{BY_KEY, LOGIN, SERVICE, backend, key, policy, protected, replicas, route, subscription};
 use crate::kit::traffic::Strangers;
 use crate::kit::world::World;
 
 /// Time for strangers to find what is half made.
 const BETWEEN_STEPS: Duration = Duration::from_millis(500);
-
-/// No two subscriptions of a cluster may have the same.
-fn key(name: &str) -> String {
-    format!("sp_window_{name}_0123456789abcdef0123456789abcdef")
-}
-
-/// An API behind two replicas that customers are served by, and strangers around it.
-async fn protected_world(name: &str) -> (World, String, Strangers) {
-    let key = key(name);
-    let world = World::with(name, &protected("orders", &key, &replicas(2))).await;
-    let strangers = Strangers::around(&world, "public", "/orders");
-    world.ready("ApiPolicy", "orders").await;
-    served(&world, &key).await;
-    (world, key, strangers)
-}
-
-async fn served(world: &World, key: &str) {
-    let address = world.address("public").await;
-    let answer = world.verdict(&address, "/orders", &[("sallyport-key", key)], "200").await;
-    assert_eq!(answer.saw("Authorization"), Some(SHOWN));
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_before_its_policy_is_not_open() {
@@ -58,7 +38,7 @@ async fn a_policy_before_its_route_holds_from_the_first_request() {
     world.apply(&route("orders")).await;
     world.apply(&subscription("orders", &key("policy-first"))).await;
     world.ready("ApiPolicy", "orders").await;
-    served(&world, &key("policy-first")).await;
+    serves(&world, &key("policy-first")).await;
     strangers.none_came_in().await;
 }
 
@@ -76,18 +56,18 @@ async fn a_misspelt_target_says_so_and_leaves_the_route_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_gets_another_name_takes_no_open_door_with_it() {
-    let (world, key, strangers) = protected_world("rename").await;
+    let api = Besieged::with("rename").await;
     // The new name first, then the old one goes, and last comes the policy after it: as a rename in a repository is rolled out.
     let renamed = route("orders").replace("{name: orders}\nspec", "{name: purchases}\nspec");
-    world.apply(&renamed).await;
-    strangers.go_on().await;
-    world.delete("HTTPRoute", "orders").await;
-    let address = world.address("public").await;
-    world.verdict(&address, "/orders", &[("sallyport-key", &key)], "500 unprotected").await;
-    strangers.go_on().await;
-    world.apply(&policy("orders", BY_KEY).replace("HTTPRoute, name: orders", "HTTPRoute, name: purchases")).await;
-    world.verdict(&address, "/orders", &[], "401 credential-missing").await;
-    strangers.none_came_in().await;
+    api.world.apply(&renamed).await;
+    api.strangers.go_on().await;
+    api.world.delete("HTTPRoute", "orders").await;
+    api.verdict_with_key("500 unprotected").await;
+    api.strangers.go_on().await;
+    api.world.apply(&policy("orders", BY_KEY).replace("HTTPRoute, name: orders", "HTTPRoute, name: purchases")).await;
+    // The subscription is to the route of the old name, and opens nothing.
+    api.verdict_with_key("401 key-unknown").await;
+    api.none_came_in().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,26 +89,25 @@ async fn a_secret_that_comes_late_is_malformed_goes_and_comes_back_never_sends_a
     world.verdict(&address, "/orders", with_key, "500 configuration").await;
     world.apply(LOGIN).await;
     world.condition("Backend", "orders", "CredentialReady", true).await;
-    served(&world, &key).await;
+    serves(&world, &key).await;
     world.apply(&LOGIN.replace("username: gateway", "username: \"gate:way\"")).await;
     assert_eq!(world.condition("Backend", "orders", "CredentialReady", false).await, "SecretInvalid");
     world.verdict(&address, "/orders", with_key, "500 configuration").await;
     world.apply(LOGIN).await;
-    served(&world, &key).await;
+    serves(&world, &key).await;
     world.delete("Secret", "login").await;
     world.verdict(&address, "/orders", with_key, "500 configuration").await;
     world.apply(LOGIN).await;
-    served(&world, &key).await;
+    serves(&world, &key).await;
     strangers.none_came_in().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_ends_with_its_subscription() {
-    let (world, key, strangers) = protected_world("revoked").await;
-    world.delete("Subscription", "orders").await;
-    let address = world.address("public").await;
-    world.verdict(&address, "/orders", &[("sallyport-key", &key)], "401 key-unknown").await;
-    strangers.none_came_in().await;
+    let api = Besieged::with("revoked").await;
+    api.world.delete("Subscription", "orders").await;
+    api.verdict_with_key("401 key-unknown").await;
+    api.none_came_in().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,24 +136,23 @@ const FORGED: &str = concat!(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_is_deleted_and_comes_back_serves_the_same_and_nobody_else() {
-    let (world, key, strangers) = protected_world("again").await;
-    world.emptied().await;
-    for manifest in protected("orders", &key, &replicas(2)) {
-        world.apply(&manifest).await;
+    let api = Besieged::with("again").await;
+    api.world.emptied().await;
+    for manifest in protected("orders", &api.key, &replicas(2)) {
+        api.world.apply(&manifest).await;
         sleep(BETWEEN_STEPS).await;
     }
-    world.ready("ApiPolicy", "orders").await;
-    served(&world, &key).await;
-    strangers.none_came_in().await;
+    api.world.ready("ApiPolicy", "orders").await;
+    api.serves().await;
+    api.none_came_in().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_is_deleted_closes_its_route() {
-    let (world, key, strangers) = protected_world("policy-gone").await;
-    world.delete("ApiPolicy", "orders").await;
-    let address = world.address("public").await;
-    world.verdict(&address, "/orders", &[("sallyport-key", &key)], "500 unprotected").await;
-    world.apply(&policy("orders", BY_KEY)).await;
-    served(&world, &key).await;
-    strangers.none_came_in().await;
+    let api = Besieged::with("policy-gone").await;
+    api.world.delete("ApiPolicy", "orders").await;
+    api.verdict_with_key("500 unprotected").await;
+    api.world.apply(&policy("orders", BY_KEY)).await;
+    api.serves().await;
+    api.none_came_in().await;
 }

@@ -114,9 +114,20 @@ spec:
     )
 }
 
+/// What `protected` asks for.
 pub const BY_KEY: &str = "authentication: [{name: customers, subscriptionKey: {}}]";
 
-/// To the route of that name. No two subscriptions of a cluster have one key: the younger would be refused.
+/// The same, and one address more that nobody calls from.
+pub fn changed(number: u8) -> String {
+    policy("orders", &format!("{BY_KEY}\n  ipFilter: {{deny: [192.0.2.{number}]}}"))
+}
+
+/// A key of a test's own: of two subscriptions of a cluster with the same one, the younger is refused.
+pub fn key(test: &str) -> String {
+    format!("sp_of_{test}_0123456789abcdef0123456789abcdef")
+}
+
+/// To the route of that name.
 pub fn subscription(name: &str, key: &str) -> String {
     format!(
         "
