@@ -90,6 +90,8 @@ words! {
         PartiallyInvalid = "PartiallyInvalid",
         /// No policy says who may call the route; absent where one does.
         Unprotected = "sallyport.dev/Unprotected",
+        /// Some Ingress of the Gateway is not served as it says; absent where all are. An Ingress has no conditions of its own.
+        IngressesRefused = "sallyport.dev/IngressesRefused",
     }
 }
 
@@ -196,6 +198,9 @@ reasons! {
         /// No policy says who may call, and the class's GatewayParameters let anybody in.
         LeftOpen = "LeftOpen" in [Unprotected],
             "Attach an ApiPolicy with `authentication`, or take `unprotectedRoutes: Allow` out of the GatewayParameters of the class.";
+        /// Something that an Ingress asks for is not done, and closed; the message names the Ingresses, the fields and the cures.
+        IngressesRefused = "IngressesRefused" in [IngressesRefused],
+            "Correct each Ingress as the message says; `sallyport validate` shows the places.";
         /// There is nothing to say against it.
         NoConflicts = "NoConflicts" in [Conflicted];
     }

@@ -42,3 +42,7 @@ pub use subscription::{
 pub const GROUP: &str = "sallyport.dev";
 /// `controllerName` of a GatewayClass that is ours.
 pub const CONTROLLER_NAME: &str = "sallyport.dev/gateway-controller";
+/// `controller` of an IngressClass that is ours.
+pub const INGRESS_CONTROLLER_NAME: &str = "sallyport.dev/ingress-controller";
+/// The API group of Ingress and IngressClass.
+pub const NETWORKING_GROUP: &str = "networking.k8s.io";

@@ -40,7 +40,11 @@ use crate::status::Ancestor;
     validation = Rule::new("self.enforcement != 'Floor' || !has(self.authentication) || self.authentication.all(a, !has(a.public))")
         .message("a Floor cannot be public; leave authentication out of the Floor"),
     validation = Rule::new("!has(self.credential) || self.targetRefs.all(t, t.kind != 'Gateway')")
-        .message("a credential goes to one route's service; attach the policy to an HTTPRoute or GRPCRoute"),
+        .message("a credential goes to one route's service; attach the policy to an HTTPRoute, GRPCRoute or Ingress"),
+    validation = Rule::new("self.targetRefs.all(t, (t.kind == 'Ingress') == (t.group == 'networking.k8s.io'))")
+        .message("an Ingress is of group networking.k8s.io, all other targets of gateway.networking.k8s.io; correct group"),
+    validation = Rule::new("self.targetRefs.all(t, t.kind != 'Ingress' || !has(t.sectionName))")
+        .message("an Ingress takes a policy as a whole; remove sectionName"),
     validation = Rule::new("!has(self.credential) || !has(self.requestHeaders) || !has(self.requestHeaders.set) || self.requestHeaders.set.all(h, h.name.lowerAscii() != 'authorization')")
         .message("requestHeaders.set cannot set Authorization beside a credential; state one of the two")
 )]
@@ -81,14 +85,14 @@ pub struct ApiPolicySpec {
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetReference {
-    /// `gateway.networking.k8s.io`.
+    /// `gateway.networking.k8s.io`; of an Ingress `networking.k8s.io`.
     pub group: TargetGroup,
-    /// Gateway, HTTPRoute or GRPCRoute.
+    /// Gateway, HTTPRoute, GRPCRoute or Ingress.
     pub kind: TargetKind,
     /// Name of the object, in the policy's namespace.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// A listener of the Gateway, or a named rule of the route. While there is none of that name, the policy denies on the whole target.
+    /// A listener of the Gateway, or a named rule of the route; an Ingress has no sections. While there is none of that name, the policy denies on the whole target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub section_name: Option<String>,
@@ -100,6 +104,9 @@ pub enum TargetGroup {
     /// Gateway API.
     #[serde(rename = "gateway.networking.k8s.io")]
     GatewayApi,
+    /// Kubernetes itself.
+    #[serde(rename = "networking.k8s.io")]
+    Networking,
 }
 
 /// Kinds that a policy can be attached to.
@@ -111,6 +118,8 @@ pub enum TargetKind {
     HTTPRoute,
     /// A GRPCRoute, or one of its rules.
     GRPCRoute,
+    /// An Ingress as a whole.
+    Ingress,
 }
 
 /// Whether nearer levels can state another.

@@ -1,5 +1,6 @@
 //! How resources name other objects.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -81,13 +82,15 @@ pub enum CertificateKind {
 }
 
 /// A route, as Products and Subscriptions name it: of the same namespace.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.kind == 'Ingress') == (self.group == 'networking.k8s.io')")
+    .message("an Ingress is of group networking.k8s.io, all other routes of gateway.networking.k8s.io; correct group"))]
 pub struct RouteReference {
-    /// `gateway.networking.k8s.io`.
+    /// `gateway.networking.k8s.io`; of an Ingress `networking.k8s.io`, which has to be stated.
     #[serde(default = "RouteReference::default_group")]
     pub group: RouteGroup,
-    /// HTTPRoute or GRPCRoute.
+    /// HTTPRoute, GRPCRoute or Ingress.
     pub kind: RouteKind,
     /// Name of the route, in the same namespace.
     #[schemars(length(min = 1, max = 253))]
@@ -106,6 +109,9 @@ pub enum RouteGroup {
     /// Gateway API.
     #[serde(rename = "gateway.networking.k8s.io")]
     GatewayApi,
+    /// Kubernetes itself.
+    #[serde(rename = "networking.k8s.io")]
+    Networking,
 }
 
 /// Kinds of routes.
@@ -115,6 +121,8 @@ pub enum RouteKind {
     HTTPRoute,
     /// Routes gRPC calls.
     GRPCRoute,
+    /// Routes HTTP requests, in the words of Kubernetes itself.
+    Ingress,
 }
 
 impl RouteKind {
@@ -123,6 +131,7 @@ impl RouteKind {
         match self {
             Self::HTTPRoute => "HTTPRoute",
             Self::GRPCRoute => "GRPCRoute",
+            Self::Ingress => "Ingress",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::ResourceExt;
 use parking_lot::Mutex;
 use sallyport_api::gateway_api::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
@@ -194,6 +195,8 @@ kinds! {
     HTTPRoute, HttpRoute, http_routes, "gateway.networking.k8s.io/v1", Namespaced;
     GRPCRoute, GrpcRoute, grpc_routes, "gateway.networking.k8s.io/v1", Namespaced;
     ReferenceGrant, ReferenceGrant, reference_grants, "gateway.networking.k8s.io/v1", Namespaced;
+    IngressClass, IngressClass, ingress_classes, "networking.k8s.io/v1", Cluster;
+    Ingress, Ingress, ingresses, "networking.k8s.io/v1", Namespaced;
     ApiPolicy, ApiPolicy, api_policies, "sallyport.dev/v1alpha1", Namespaced;
     Backend, Backend, backends, "sallyport.dev/v1alpha1", Namespaced;
     Product, Product, products, "sallyport.dev/v1alpha1", Namespaced;

@@ -18,7 +18,7 @@ use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
 use crate::graph::gateway::{ListenerNode, Standing};
 use crate::graph::policy::{PolicyNode, Targets};
-use crate::graph::route::{RouteId, RouteNode};
+use crate::graph::route::{PartNode, RouteId, RouteNode};
 use crate::graph::rule::{BackendTarget, RuleNode};
 use crate::graph::service::{self, Slices};
 use crate::problem::{Problem, denial};
@@ -172,7 +172,16 @@ fn tls(gateway: &ObjectName, listener: &ListenerNode, compiled: &mut Compiled) -
     for (certificate, message) in certificates {
         compiled.put("Gateway", gateway, certificate.clone(), Body::Certificate(message.clone()));
     }
-    Some(v1::ListenerTls { certificates: certificates.keys().cloned().collect() })
+    let mut server_names = Vec::new();
+    for (hostname, own) in &listener.server_names {
+        let secret = own.secret.to_string();
+        if let Some(message) = &own.certificate {
+            compiled.put("Ingress", &own.ingress, secret.clone(), Body::Certificate(message.clone()));
+        }
+        let certificate = if own.certificate.is_some() { secret } else { String::new() };
+        server_names.push(v1::ServerName { hostname: hostname.clone(), certificate });
+    }
+    Some(v1::ListenerTls { certificates: certificates.keys().cloned().collect(), server_names })
 }
 
 fn route(
@@ -184,13 +193,15 @@ fn route(
     targets: &mut BTreeSet<BackendTarget>,
 ) {
     let mut rules: Vec<_> = route.rules.iter().map(|rule| rule.message.clone()).collect();
-    let (mut attachments, mut conflicts) = (Vec::new(), Vec::new());
+    let mut attachments: Vec<_> = route.parts.iter().map(|_| Vec::new()).collect();
+    let mut conflicts = Vec::new();
     for parent in &route.parents {
         let Some(gateway) = graph.gateways.get(&parent.gateway) else { continue };
         let serving = |listener: &str| gateway.listeners.iter().any(|one| one.name == listener && one.serves());
         for attachment in parent.attachments.iter().filter(|attachment| serving(&attachment.listener)) {
+            let Some(part) = route.parts.get(attachment.part) else { continue };
             let mut names = Vec::new();
-            for (at, rule) in route.rules.iter().enumerate() {
+            for (at, rule) in route.rules.iter().enumerate().filter(|(at, _)| part.rules.contains(at)) {
                 let place = Place {
                     gateway: &parent.gateway,
                     listener: &attachment.listener,
@@ -216,18 +227,28 @@ fn route(
                 conflicts.dedup();
             }
             let listener = format!("{}/{}", parent.gateway, attachment.listener);
-            attachments.push(v1::Attachment { listener, hostnames: attachment.hostnames.clone(), policies: names });
+            if let Some(attachments) = attachments.get_mut(attachment.part) {
+                attachments.push(v1::Attachment { listener, hostnames: attachment.hostnames.clone(), policies: names });
+            }
         }
     }
     compiled.conflicts.append(&mut conflicts);
-    let attached = attachments.iter().map(|attachment| attachment.listener.clone()).collect();
-    // Where nothing is served, nothing need be known of what would have been.
-    if !attachments.is_empty() {
-        let object = Some(object_of(id));
-        let message = v1::Route { object, created_ms: route.created_ms, attachments, rules };
-        compiled.put(id.kind, &id.name, format!("{}/{}", id.kind, id.name), Body::Route(message));
+    for (part, attachments) in route.parts.iter().zip(attachments) {
+        let attached = attachments.iter().map(|attachment| attachment.listener.clone()).collect();
+        // Where nothing is served, nothing need be known of what would have been.
+        if !attachments.is_empty() {
+            let rules = rules.get(part.rules.clone()).unwrap_or_default().to_vec();
+            let message = v1::Route { object: Some(object_of(id)), created_ms: part.created_ms, attachments, rules };
+            compiled.put(id.kind, &id.name, resource_of(id, part), Body::Route(message));
+        }
+        closed::part(graph, policies, (id, route, part), &attached, compiled);
     }
-    closed::route(graph, policies, (id, route), &attached, compiled);
+}
+
+/// "Kind/namespace/name", and which part it is, if it is not the whole.
+fn resource_of(id: &RouteId, part: &PartNode) -> String {
+    let label = part.label.iter().map(|label| format!("/{label}"));
+    format!("{}/{}{}", id.kind, id.name, label.collect::<String>())
 }
 
 fn object_of(id: &RouteId) -> v1::ObjectRef {

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod grant;
 pub mod guarded;
 pub mod infrastructure;
+pub mod ingress;
 pub mod key_source;
 pub mod outgoing;
 pub mod parameters;
@@ -34,6 +35,7 @@ use crate::problem::Problem;
 use backend::BackendNode;
 use class::ClassNode;
 use gateway::GatewayNode;
+use ingress::class::IngressClassNode;
 use policy::PolicyNode;
 use route::{RouteId, RouteNode};
 use subscription::{ProductNode, SubscriptionNode};
@@ -54,6 +56,11 @@ pub struct Graph {
     pub gateways: BTreeMap<ObjectName, GatewayNode>,
     /// What is to be said of Gateways of no class of ours.
     pub unclaimed: BTreeMap<ObjectName, Problem>,
+    /// Ingress classes of ours, by their names.
+    pub ingress_classes: BTreeMap<String, IngressClassNode>,
+    /// What is to be said of Ingresses of no class of ours.
+    pub unclaimed_ingresses: BTreeMap<ObjectName, Problem>,
+    /// HTTPRoutes, GRPCRoutes and Ingresses.
     pub routes: BTreeMap<RouteId, RouteNode>,
     pub policies: BTreeMap<ObjectName, PolicyNode>,
     pub backends: BTreeMap<ObjectName, BackendNode>,
@@ -69,15 +76,30 @@ impl Graph {
         if environment == Environment::Cluster {
             gateways.values_mut().for_each(port::settle);
         }
+        let ingress_classes = ingress::class::all(cluster, &gateways, environment);
+        let claimed = ingress::claimed(cluster, &ingress_classes);
+        let of_names = ingress::server_name::settle(cluster, &mut gateways, &claimed);
         let mut routes = route::all(cluster, &gateways);
         route::settle_kinds(&mut routes);
+        routes.extend(ingress::all(cluster, &gateways, &claimed, of_names));
         let mut policies = policy::all(cluster, environment);
         policy::link(cluster, &mut policies, &gateways, &routes);
         let products = subscription::products(cluster, &routes);
         let subscriptions = subscription::subscriptions(cluster, &products, &gateways, &routes);
         let backends = backend::all(cluster, environment);
         let (classes, parameters) = (class::classes(cluster), class::parameters(cluster));
-        let unclaimed = gateway::unclaimed(cluster, environment);
-        Self { classes, parameters, gateways, unclaimed, routes, policies, backends, products, subscriptions }
+        Self {
+            classes,
+            parameters,
+            unclaimed: gateway::unclaimed(cluster, environment),
+            unclaimed_ingresses: ingress::unclaimed(cluster, &ingress_classes, environment),
+            ingress_classes: ingress_classes.into_nodes(),
+            gateways,
+            routes,
+            policies,
+            backends,
+            products,
+            subscriptions,
+        }
     }
 }

@@ -24,6 +24,8 @@ use crate::cluster::{FieldProblem, Object, ObjectKind, ObjectName, Stored, Undec
 use identity::{Identity, identify};
 use located::{Document, Place, Places, Refusal};
 
+/// Kinds of Kubernetes itself that more is said of when objects are seen together.
+const SPOKEN_OF: [ObjectKind; 2] = [ObjectKind::Ingress, ObjectKind::IngressClass];
 /// Of one file, no more than this is told.
 const MAX_DIAGNOSTICS: usize = 1000;
 
@@ -362,7 +364,7 @@ impl Loaded {
                 None => {
                     first.insert(key, self.objects.len());
                     // Nothing is said of these later, when objects are seen together.
-                    if schema::of(object.kind).is_none() {
+                    if schema::of(object.kind).is_none() && !SPOKEN_OF.contains(&object.kind) {
                         object.forget_places();
                     }
                     self.objects.push(object);

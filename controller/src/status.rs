@@ -6,6 +6,7 @@
 mod condition;
 mod features;
 mod gateway;
+mod ingress;
 mod issuer;
 mod policy;
 mod route;
@@ -47,13 +48,13 @@ pub struct ObjectStatus {
     /// Of GatewayClasses: what Gateway API calls features, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<&'static str>,
-    /// Of Gateways: where they are reached.
+    /// Of Gateways and Ingresses: where they are reached.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
     /// Of Gateways.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<ListenerStatus>,
-    /// Of routes.
+    /// Of routes; of Ingresses only for those who run the gateway themselves, for an Ingress has no place for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<ParentStatus>,
     /// Of policies.
@@ -118,7 +119,7 @@ impl ObjectStatus {
         };
         let refused = |parent: &ParentStatus| parent.conditions.iter().any(|one| one.status && is_refusal(one));
         // A route that is attached to nothing serves nothing.
-        let is_detached = matches!(&*self.kind, "HTTPRoute" | "GRPCRoute") && self.parents.is_empty();
+        let is_detached = matches!(&*self.kind, "HTTPRoute" | "GRPCRoute" | "Ingress") && self.parents.is_empty();
         !is_detached
             && holds(&self.conditions)
             && self.parents.iter().all(|parent| holds(&parent.conditions) && !refused(parent))
@@ -130,9 +131,10 @@ pub fn plan(view: View<'_>) -> Vec<ObjectStatus> {
     let View { graph, .. } = view;
     let mut plans = Vec::new();
     let attached = gateway::attached_routes(graph);
+    let refused = ingress::refused(view);
     plans.extend(graph.classes.iter().map(|(name, class)| gateway::class(name, class)));
     plans.extend(graph.parameters.iter().map(|(name, node)| gateway::parameters(name, node)));
-    plans.extend(graph.gateways.iter().map(|(name, node)| gateway::plan(view, &attached, name, node)));
+    plans.extend(graph.gateways.iter().map(|(name, node)| gateway::plan(view, (&attached, &refused), name, node)));
     plans.extend(graph.routes.iter().map(|(id, node)| route::plan(view, id, node)));
     plans.extend(graph.policies.iter().map(|(name, node)| policy::plan(view, name, node)));
     for (name, backend) in &graph.backends {

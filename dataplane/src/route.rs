@@ -5,6 +5,7 @@ pub mod filter;
 mod host;
 mod rule;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -132,23 +133,24 @@ impl RouteTable {
     /// The table of the listener called `listener`.
     pub fn build<'a>(listener: &str, routes: impl IntoIterator<Item = &'a PreparedRoute>) -> Self {
         let mut table = Self::default();
-        let mut by_host: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
+        let mut by_host: BTreeMap<Cow<'_, str>, Vec<Entry>> = BTreeMap::new();
         for route in routes {
             for attachment in route.attachments.iter().filter(|attachment| attachment.listener == listener) {
                 let entries = entries(route, attachment);
                 let serving = entries.iter().filter(|entry| entry.rule.deny.is_none());
                 table.serving.extend(serving.map(|entry| Serving::new(&entry.rule, &entry.policy)));
                 if attachment.hostnames.is_empty() {
-                    by_host.entry("").or_default().extend(entries);
-                } else {
-                    for hostname in &attachment.hostnames {
-                        by_host.entry(hostname).or_default().extend(entries.iter().cloned());
-                    }
+                    by_host.entry("".into()).or_default().extend(entries);
+                    continue;
+                }
+                for hostname in &attachment.hostnames {
+                    let (hostname, entries) = under(hostname, entries.iter().cloned());
+                    by_host.entry(hostname).or_default().extend(entries);
                 }
             }
         }
         for (hostname, entries) in by_host {
-            table.put(hostname, Host::build(entries));
+            table.put(&hostname, Host::build(entries));
         }
         table
     }
@@ -190,6 +192,14 @@ impl RouteTable {
         } else {
             self.exact.insert(hostname.into(), host);
         }
+    }
+}
+
+/// The hostname that entries stand under: those of exactly one label stand among those of one or more.
+fn under(hostname: &str, entries: impl Iterator<Item = Entry>) -> (Cow<'_, str>, Vec<Entry>) {
+    match hostname.strip_prefix('?') {
+        None => (hostname.into(), entries.collect()),
+        Some(suffix) => (format!("*{suffix}").into(), entries.map(|one| one.with_one_label_before(suffix)).collect()),
     }
 }
 

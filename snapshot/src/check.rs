@@ -5,7 +5,8 @@
 use crate::resource::Name;
 use crate::snapshot::Snapshot;
 use crate::v1::{
-    Kind, Policy, Route, endpoint_source::Source, resource::Body, subscription::Scope, weighted_backend::Target,
+    Kind, ListenerTls, Policy, Route, endpoint_source::Source, resource::Body, subscription::Scope,
+    weighted_backend::Target,
 };
 
 /// A reference to a name that the snapshot lacks.
@@ -31,7 +32,12 @@ pub fn dangling(snapshot: &Snapshot) -> Vec<Dangling> {
 pub(crate) fn references(body: &Body) -> Vec<Name> {
     match body {
         Body::Listener(listener) => {
-            let certificates = listener.tls.iter().flat_map(|tls| &tls.certificates);
+            let of_names = |tls: &'_ ListenerTls| -> Vec<String> {
+                let named = tls.server_names.iter().map(|name| &name.certificate).filter(|name| !name.is_empty());
+                tls.certificates.iter().chain(named).cloned().collect()
+            };
+            let certificates: Vec<_> = listener.tls.iter().flat_map(of_names).collect();
+            let certificates = certificates.iter();
             let gateway = Name::new(Kind::Gateway, listener.gateway.as_str());
             certificates.map(|name| Name::new(Kind::Certificate, name.as_str())).chain([gateway]).collect()
         }

@@ -7,7 +7,8 @@ use sallyport_api::condition::Reason;
 use sallyport_controller::cluster::{Object, ObjectKind, ObjectName, Stored};
 use sallyport_controller::compile::Compiled;
 use sallyport_controller::graph::Graph;
-use sallyport_controller::graph::route::{RouteId, RouteNode};
+use sallyport_controller::graph::ingress::annotation::without_effect;
+use sallyport_controller::graph::route::{INGRESS, RouteId, RouteNode};
 use sallyport_controller::manifest::{Diagnostic, LoadedObject, Severity};
 use sallyport_controller::problem::Problem;
 use sallyport_controller::status::{LEFT_OPEN, UNPROTECTED};
@@ -32,6 +33,12 @@ pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled
     for (name, gateway) in &graph.gateways {
         findings.say(ObjectKind::Gateway, name, gateway.problems.iter().chain(&gateway.ignored));
         findings.say(ObjectKind::Gateway, name, gateway.listeners.iter().flat_map(|listener| &listener.problems));
+    }
+    for (name, class) in &graph.ingress_classes {
+        findings.say(ObjectKind::IngressClass, &ObjectName::new("", name), &class.problems);
+    }
+    for (name, problem) in &graph.unclaimed_ingresses {
+        findings.say(ObjectKind::Ingress, name, [problem]);
     }
     for (id, route) in &graph.routes {
         findings.route(id, route, compiled);
@@ -85,8 +92,26 @@ impl Findings<'_> {
         self.said.extend(notes);
     }
 
+    /// Annotations that another controller would have been tuned by.
+    fn passed_over(&mut self, name: &ObjectName) {
+        let Some(object) = self.objects.get(&(ObjectKind::Ingress, name)) else { return };
+        let Object::Ingress(Stored::Decoded(ingress)) = &object.object else { return };
+        let annotations = ingress.metadata.annotations.iter();
+        let names = annotations.flat_map(|all| without_effect(all, ingress.spec.as_ref()));
+        let message = |name: &str| format!("{name} tunes another ingress controller, and has no effect here");
+        let note = |name| object.diagnostic("metadata.annotations", message(name));
+        self.said.extend(names.map(|name| Diagnostic { severity: Severity::Note, ..note(name) }));
+    }
+
     fn route(&mut self, id: &RouteId, route: &RouteNode, compiled: &Compiled) {
-        let kind = if id.kind == "GRPCRoute" { ObjectKind::GRPCRoute } else { ObjectKind::HTTPRoute };
+        let kind = match id.kind {
+            INGRESS => ObjectKind::Ingress,
+            "GRPCRoute" => ObjectKind::GRPCRoute,
+            _ => ObjectKind::HTTPRoute,
+        };
+        if kind == ObjectKind::Ingress {
+            self.passed_over(&id.name);
+        }
         self.say(kind, &id.name, &route.problems);
         self.say(kind, &id.name, route.parents.iter().flat_map(|parent| &parent.problems));
         let elsewhere = route.parents.iter().filter(|parent| parent.problems.is_empty());

@@ -29,6 +29,7 @@ mod http2_frames;
 mod http2_services;
 mod identity_headers;
 mod identity_provider;
+mod ingress;
 mod inner_door;
 mod issuers;
 mod leaks;

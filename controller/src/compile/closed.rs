@@ -9,17 +9,17 @@ use sallyport_snapshot::v1::{self, resource::Body};
 use super::Compiled;
 use crate::graph::Graph;
 use crate::graph::effective::Index;
-use crate::graph::route::{ParentNode, RouteId, RouteNode};
+use crate::graph::route::{ParentNode, PartNode, RouteId, RouteNode};
 use crate::problem::denial;
 
 /// What stands behind the name of the route.
 const CLOSING: &str = "/detached";
 
-/// Writes what closes in place of `route`; `attached` are the listeners that it serves on.
-pub(super) fn route(
+/// Writes what closes in place of a part of `route`; `attached` are the listeners that the part serves on.
+pub(super) fn part(
     graph: &Graph,
     policies: &Index<'_>,
-    (id, route): (&RouteId, &RouteNode),
+    (id, route, part): (&RouteId, &RouteNode, &PartNode),
     attached: &BTreeSet<String>,
     compiled: &mut Compiled,
 ) {
@@ -31,11 +31,12 @@ pub(super) fn route(
     let name = format!("detached {id}");
     let policy = v1::Policy { deny: Some(deny.clone()), ..v1::Policy::default() };
     let mut seen = attached.clone();
-    let closed = route.parents.iter().flat_map(|parent| places(graph, parent));
+    let at = route.parts.iter().position(|one| std::ptr::eq(one, part));
+    let closed = route.parents.iter().flat_map(|parent| places(graph, parent, at));
     let attachments: Vec<_> = closed
         .filter(|(listener, _)| seen.insert(listener.clone()))
         .map(|(listener, hostnames)| {
-            let policies = route.rules.iter().map(|_| name.clone()).collect();
+            let policies = part.rules.clone().map(|_| name.clone()).collect();
             v1::Attachment { listener, hostnames, policies }
         })
         .collect();
@@ -53,23 +54,29 @@ pub(super) fn route(
         // Of equal matches those of routes that serve win: what it closes is only what they match less precisely.
         created_ms: i64::MAX,
         attachments,
-        rules: route.rules.iter().map(|one| rule(&one.message)).collect(),
+        rules: route.rules.get(part.rules.clone()).unwrap_or_default().iter().map(|one| rule(&one.message)).collect(),
     };
     compiled.put(id.kind, &id.name, name, Body::Policy(policy));
-    compiled.put(id.kind, &id.name, format!("{}/{}{CLOSING}", id.kind, id.name), Body::Route(message));
+    compiled.put(id.kind, &id.name, super::resource_of(id, part) + CLOSING, Body::Route(message));
 }
 
-/// Whether a route's resource is the one that closes. Those that serve have no more than two slashes in their names.
+/// Whether a route's resource is the one that closes. One that serves may end alike if that is the name of the object: then less
+/// stands in front of it.
 pub(super) fn is_closing(resource: &Name) -> bool {
-    resource.name.strip_suffix(CLOSING).is_some_and(|served| served.matches('/').count() == 2)
+    resource.name.strip_suffix(CLOSING).is_some_and(|served| served.matches('/').count() >= 2)
 }
 
-/// Listeners that serve, with the hosts that are closed there.
-fn places<'a>(graph: &'a Graph, parent: &'a ParentNode) -> impl Iterator<Item = (String, Vec<String>)> {
+/// Listeners that serve, with the hosts that are closed there for one part.
+fn places<'a>(
+    graph: &'a Graph,
+    parent: &'a ParentNode,
+    part: Option<usize>,
+) -> impl Iterator<Item = (String, Vec<String>)> {
     let gateway = graph.gateways.get(&parent.gateway);
     let serving = move |listener: &str| {
         gateway.is_some_and(|gateway| gateway.listeners.iter().any(|one| one.name == listener && one.serves()))
     };
-    let closed = parent.closed.iter().map(|closed| &closed.attachment).filter(move |one| serving(&one.listener));
+    let of_part = parent.closed.iter().map(|closed| &closed.attachment).filter(move |one| Some(one.part) == part);
+    let closed = of_part.filter(move |one| serving(&one.listener));
     closed.map(|one| (format!("{}/{}", parent.gateway, one.listener), one.hostnames.clone()))
 }

@@ -27,6 +27,9 @@ pub struct ParentForm {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleForm {
+    /// Where it stands, if not in the list of a route's rules.
+    #[serde(skip)]
+    pub field: Option<String>,
     pub name: Option<String>,
     pub matches: Vec<MatchForm>,
     pub filters: Vec<FilterForm>,
@@ -98,6 +101,12 @@ pub struct PathForm {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackendForm {
+    /// Where it stands, if not in the list of a rule's backends.
+    #[serde(skip)]
+    pub field: Option<String>,
+    /// What the Service calls its port, where it is not named by its number.
+    #[serde(skip)]
+    pub port_name: Option<String>,
     pub group: String,
     pub kind: String,
     pub namespace: Option<String>,

@@ -46,11 +46,27 @@ pub struct ListenerNode {
     pub hostname: String,
     /// Certificates by name, for HTTPS. What is missing is a problem and leaves the list shorter.
     pub tls: Option<BTreeMap<String, v1::Certificate>>,
+    /// Whether names may have certificates of their own there.
+    pub takes_server_names: bool,
+    /// By name, or by "*." and what follows exactly one label: what Ingresses bring.
+    pub server_names: BTreeMap<String, ServerNameNode>,
+    /// Whether Ingresses may attach, as far as kinds are concerned.
+    pub takes_ingresses: bool,
     /// Kinds of routes that may attach.
     pub kinds: Vec<&'static str>,
     pub namespaces: Namespaces,
     pub standing: Standing,
     pub problems: Vec<Problem>,
+}
+
+/// A name with a certificate of its own.
+pub struct ServerNameNode {
+    /// The Ingress that brings it.
+    pub ingress: ObjectName,
+    /// The Secret. It stays the name's own if it cannot be used: then handshakes for the name are refused.
+    pub secret: ObjectName,
+    /// Absent where the Secret is not there.
+    pub certificate: Option<v1::Certificate>,
 }
 
 /// What a listener is to its port.
@@ -251,7 +267,8 @@ impl ListenerNode {
 
     /// Whether somebody who asks there can be answered: without a certificate no handshake ends.
     pub fn answers(&self) -> bool {
-        self.serves() && self.tls.as_ref().is_none_or(|certificates| !certificates.is_empty())
+        let shows_of_names = || self.server_names.values().any(|name| name.certificate.is_some());
+        self.serves() && self.tls.as_ref().is_none_or(|certificates| !certificates.is_empty() || shows_of_names())
     }
 
     /// Whether routes of `namespace` may attach.

@@ -126,8 +126,11 @@ pub fn link(
     }
 }
 
-/// Why there is no such target: a Gateway may be there, and be none of ours.
+/// Why there is no such target: a Gateway or an Ingress may be there, and be none of ours.
 fn why_none(cluster: &ClusterState, kind: TargetKind, place: &ObjectName) -> &'static str {
+    if kind == TargetKind::Ingress && cluster.ingresses.contains_key(place) {
+        return "is of no IngressClass of this controller; correct the name, or its class";
+    }
     match cluster.gateways.get(place).filter(|_| kind == TargetKind::Gateway) {
         None => "does not exist; create it, or correct the name",
         Some(Stored::Decoded(_)) => "is of no GatewayClass of this controller; correct the name, or its class",
@@ -141,6 +144,7 @@ pub fn kind_name(kind: TargetKind) -> &'static str {
         TargetKind::Gateway => "Gateway",
         TargetKind::HTTPRoute => "HTTPRoute",
         TargetKind::GRPCRoute => "GRPCRoute",
+        TargetKind::Ingress => "Ingress",
     }
 }
 
@@ -242,6 +246,7 @@ fn lenient_target(reference: &Value) -> Option<Target> {
         "Gateway" => TargetKind::Gateway,
         "HTTPRoute" => TargetKind::HTTPRoute,
         "GRPCRoute" => TargetKind::GRPCRoute,
+        "Ingress" => TargetKind::Ingress,
         _ => return None,
     };
     // The whole target is closed: its section may be what cannot be read.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 
 use kube::ResourceExt;
 use sallyport_api::condition::Reason;
@@ -18,6 +19,9 @@ use crate::problem::{Problem, denial};
 
 /// Kinds of parents that are no Gateways (GAMMA, GEP-1713).
 const OTHER_PARENTS: [&str; 3] = ["Service", "ServiceImport", "ListenerSet"];
+
+/// What [`RouteId::kind`] says of an Ingress.
+pub const INGRESS: &str = "Ingress";
 
 /// Kind and name of a route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +40,8 @@ impl fmt::Display for RouteId {
 pub struct RouteNode {
     pub created_ms: i64,
     pub generation: Option<i64>,
+    /// What of it is attached as one: all of an HTTPRoute or a GRPCRoute.
+    pub parts: Vec<PartNode>,
     pub parents: Vec<ParentNode>,
     /// Every Gateway that its parent references name, whether it is there and ours or not.
     pub named: BTreeSet<NamedGateway>,
@@ -95,9 +101,21 @@ pub struct ClosedNode {
     pub why: Problem,
 }
 
-/// A route on a listener.
+/// Rules that have their hosts in common.
+pub struct PartNode {
+    /// What tells it from the other parts of its route, if it has any; it does not change with them.
+    pub label: Option<String>,
+    /// Which of the route's rules these are.
+    pub rules: Range<usize>,
+    /// Of equal matches those of the smallest win.
+    pub created_ms: i64,
+}
+
+/// A route on a listener, or one of its parts.
 #[derive(Clone)]
 pub struct AttachmentNode {
+    /// Which of the route's parts it is.
+    pub part: usize,
     pub listener: String,
     pub port: u32,
     /// Empty for every host.
@@ -124,7 +142,8 @@ pub fn all(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>)
 
 /// HTTPRoutes and GRPCRoutes that share a hostname on a listener do not mix: the older route stays (Gateway API, GRPCRoute).
 pub fn settle_kinds(routes: &mut BTreeMap<RouteId, RouteNode>) {
-    let mut order: Vec<_> = routes.iter().map(|(id, route)| (route.created_ms, id.name.clone(), id.clone())).collect();
+    let of_gateway_api = routes.iter().filter(|(id, _)| id.kind != INGRESS);
+    let mut order: Vec<_> = of_gateway_api.map(|(id, route)| (route.created_ms, id.name.clone(), id.clone())).collect();
     order.sort();
     let mut held = BTreeMap::<(ObjectName, String), BTreeSet<(&'static str, String)>>::new();
     for (_, _, id) in order {
@@ -205,7 +224,8 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
         Some(deny) => RuleNode::denied(cluster, id, at, form, deny.clone()),
         None => rule::node(cluster, (id, at), form, &mut budget, &mut problems),
     });
-    let rules = rules.collect();
+    let rules: Vec<_> = rules.collect();
+    let parts = vec![PartNode { label: None, rules: 0..rules.len(), created_ms }];
     let attach = Attach { cluster, gateways, id, hostnames: &form.hostnames };
     let parent_refs = || form.parent_refs.iter().enumerate();
     let parents = parent_refs().filter_map(|(at, parent)| attach.to(at, parent)).collect();
@@ -215,7 +235,7 @@ fn node(cluster: &ClusterState, gateways: &BTreeMap<ObjectName, GatewayNode>, id
     } else {
         BTreeSet::from([attach.missing(&id.name.namespace, None)])
     };
-    RouteNode { created_ms, generation, parents, named, rules, closes_namespace, orphaned, problems }
+    RouteNode { created_ms, generation, parts, parents, named, rules, closes_namespace, orphaned, problems }
 }
 
 /// Attaches one route to its parents.
@@ -242,7 +262,11 @@ impl Attach<'_> {
                 refusal = Problem::new(&field, Reason::ListenersNotValid, not_serving(&name, listener));
             } else if !self.is_taken(listener, &name) {
                 let is_untold = self.may_be_taken(listener, &name);
-                refusal = Problem::new(&field, Reason::NotAllowedByListeners, self.not_taken(&name, is_untold));
+                refusal = Problem::new(
+                    &field,
+                    Reason::NotAllowedByListeners,
+                    not_taken(&name, &self.id.name.namespace, is_untold),
+                );
                 let attachment = attached.filter(|_| is_untold);
                 closed.extend(attachment.map(|attachment| ClosedNode { attachment, why: refusal.clone() }));
             } else if let Some(attached) = attached {
@@ -302,18 +326,6 @@ impl Attach<'_> {
         is_gateway.then(|| self.named_as(parent))
     }
 
-    fn not_taken(self, gateway: &ObjectName, is_untold: bool) -> String {
-        let namespace = &self.id.name.namespace;
-        if is_untold {
-            return format!(
-                "Gateway {gateway} goes by labels of Namespace {namespace}, which is not there or cannot be decoded; correct it"
-            );
-        }
-        format!(
-            "Gateway {gateway} does not take this kind of route from namespace {namespace}; change its allowedRoutes"
-        )
-    }
-
     fn is_taken(self, listener: &ListenerNode, gateway: &ObjectName) -> bool {
         listener.kinds.contains(&self.id.kind) && listener.takes(self.cluster, gateway, &self.id.name.namespace)
     }
@@ -325,11 +337,20 @@ impl Attach<'_> {
     /// The route on a listener; `None` if no host is of both.
     fn on(self, listener: &ListenerNode) -> Option<AttachmentNode> {
         let hostnames = intersection(&listener.hostname, self.hostnames)?;
-        Some(AttachmentNode { listener: listener.name.clone(), port: listener.port, hostnames })
+        Some(AttachmentNode { part: 0, listener: listener.name.clone(), port: listener.port, hostnames })
     }
 }
 
-fn not_serving(gateway: &ObjectName, listener: &ListenerNode) -> String {
+pub(super) fn not_taken(gateway: &ObjectName, namespace: &str, is_untold: bool) -> String {
+    if is_untold {
+        return format!(
+            "Gateway {gateway} goes by labels of Namespace {namespace}, which is not there or cannot be decoded; correct it"
+        );
+    }
+    format!("Gateway {gateway} does not take this kind of route from namespace {namespace}; change its allowedRoutes")
+}
+
+pub(super) fn not_serving(gateway: &ObjectName, listener: &ListenerNode) -> String {
     let why = listener.problems.first().map(|problem| format!(": {}", problem.message)).unwrap_or_default();
     format!("listener {} of Gateway {gateway} serves nothing{why}", listener.name)
 }
@@ -358,7 +379,7 @@ fn intersection(listener: &str, route: &[String]) -> Option<Vec<String>> {
 }
 
 /// Whether every host of `narrow` is one of `wide`.
-fn covers(wide: &str, narrow: &str) -> bool {
+pub(super) fn covers(wide: &str, narrow: &str) -> bool {
     let below = |suffix: &str| narrow.ends_with(suffix) && narrow.len() > suffix.len();
     wide == narrow || wide.strip_prefix('*').is_some_and(below)
 }

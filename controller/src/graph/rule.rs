@@ -97,7 +97,7 @@ pub fn node(
     budget: &mut Budget,
     problems: &mut Vec<Problem>,
 ) -> RuleNode {
-    let field = format!("spec.rules[{at}]");
+    let field = form.field.clone().unwrap_or_else(|| format!("spec.rules[{at}]"));
     let before = problems.len();
     let matches = matches(id, &form.matches);
     let path_field = if id.kind == "GRPCRoute" { "method" } else { "path" };
@@ -108,7 +108,8 @@ pub fn node(
     let broken = problems.get(before).map(|problem| denial(&id.to_string(), problem));
     let (mut messages, mut targets) = (Vec::new(), Vec::new());
     for (at, backend) in form.backend_refs.iter().enumerate() {
-        let (message, target) = weighted(cluster, id, backend, &format!("{field}.backendRefs[{at}]"), problems);
+        let field = backend.field.clone().unwrap_or_else(|| format!("{field}.backendRefs[{at}]"));
+        let (message, target) = weighted(cluster, id, backend, &field, problems);
         messages.push(message);
         targets.push(target);
     }
@@ -372,9 +373,12 @@ fn target(cluster: &ClusterState, id: &RouteId, form: &BackendForm, field: &str)
     }
     match (form.group.as_str(), kind) {
         ("", "Service") => {
-            let port = form.port.ok_or_else(|| {
-                Problem::new(format!("{field}.port"), Reason::UnsupportedValue, "a Service needs a port; state it")
-            })?;
+            let port = match &form.port_name {
+                Some(called) => service::port_called(cluster, &name, called, field)?,
+                None => form.port.ok_or_else(|| {
+                    Problem::new(format!("{field}.port"), Reason::UnsupportedValue, "a Service needs a port; state it")
+                })?,
+            };
             service::judge(cluster, &name, port, field)?;
             Ok(BackendTarget::Service { name, port })
         }

@@ -21,20 +21,36 @@ pub fn judge<'a>(
     port: u32,
     field: &str,
 ) -> Result<&'a ServicePort, Problem> {
-    let missing = |why: String| Problem::new(field, Reason::BackendNotFound, why);
+    let found = ports(cluster, name, field)?.iter().find(|one| u32::try_from(one.port) == Ok(port));
+    found.ok_or_else(|| missing(field, format!("Service {name} has no port {port}; correct the port")))
+}
+
+/// The number of the port that the Service has this name for.
+pub fn port_called(cluster: &ClusterState, name: &ObjectName, called: &str, field: &str) -> Result<u32, Problem> {
+    let found = ports(cluster, name, field)?.iter().find(|one| one.name.as_deref() == Some(called));
+    let number = found.and_then(|one| u32::try_from(one.port).ok());
+    number.ok_or_else(|| missing(field, format!("Service {name} has no port called {called}; correct the name")))
+}
+
+/// The ports of a Service that can be sent to.
+fn ports<'a>(cluster: &'a ClusterState, name: &ObjectName, field: &str) -> Result<&'a [ServicePort], Problem> {
     let service: &Service = match cluster.services.get(name) {
         Some(Stored::Decoded(service)) => service,
-        Some(Stored::Undecodable(_)) => return Err(missing(format!("Service {name} cannot be decoded; correct it"))),
-        None => return Err(missing(format!("Service {name} does not exist; create it"))),
+        Some(Stored::Undecodable(_)) => {
+            return Err(missing(field, format!("Service {name} cannot be decoded; correct it")));
+        }
+        None => return Err(missing(field, format!("Service {name} does not exist; create it"))),
     };
     let spec = service.spec.as_ref();
     if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
         let message = format!("Service {name} is an ExternalName, which is refused; use a Backend with a host");
         return Err(Problem::new(field, Reason::InvalidKind, message));
     }
-    let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-    let found = ports.iter().find(|one| u32::try_from(one.port) == Ok(port));
-    found.ok_or_else(|| missing(format!("Service {name} has no port {port}; correct the port")))
+    Ok(spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default())
+}
+
+fn missing(field: &str, why: String) -> Problem {
+    Problem::new(field, Reason::BackendNotFound, why)
 }
 
 /// EndpointSlices by the Service that they belong to.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::schema;
 use crate::cluster::{FieldProblem, Object, ObjectKind, Stored};
+use crate::graph::ingress::CLASS_ANNOTATION;
 
 /// Later than all others: a closing route yields to the one beside it where both match alike.
 const NEWEST: &str = "9999-01-01T00:00:00Z";
@@ -53,6 +54,10 @@ pub(super) fn beyond(stands: &Object, newer: &Object) -> Option<Object> {
                 return None;
             }
         }
+    } else if kind == ObjectKind::Ingress {
+        if ingress_reaches_no_further(&reached, &stands) {
+            return None;
+        }
     } else if reaches_no_further(&reached["spec"], &stands["spec"]) {
         return None;
     }
@@ -74,6 +79,7 @@ fn as_stated(object: &Object) -> Option<Value> {
         Object::ApiPolicy(Stored::Undecodable(policy)) => Some(policy.raw.clone()),
         Object::HTTPRoute(Stored::Undecodable(route)) => Some(route.raw.clone()),
         Object::GRPCRoute(Stored::Undecodable(route)) => Some(route.raw.clone()),
+        Object::Ingress(Stored::Undecodable(ingress)) => Some(ingress.raw.clone()),
         _ => None,
     }
 }
@@ -91,6 +97,10 @@ fn reach(object: &Object) -> Option<(ObjectKind, Cow<'_, Value>)> {
         Object::GRPCRoute(Stored::Decoded(route)) => {
             Some((ObjectKind::GRPCRoute, json(serde_json::to_value(route.as_ref()))?))
         }
+        Object::Ingress(Stored::Decoded(ingress)) => {
+            Some((ObjectKind::Ingress, json(serde_json::to_value(ingress.as_ref()))?))
+        }
+        Object::Ingress(Stored::Undecodable(ingress)) => Some(completed(ObjectKind::Ingress, &ingress.raw)),
         Object::ApiPolicy(Stored::Undecodable(policy)) => Some(completed(ObjectKind::ApiPolicy, &policy.raw)),
         Object::HTTPRoute(Stored::Undecodable(route)) => Some(completed(ObjectKind::HTTPRoute, &route.raw)),
         Object::GRPCRoute(Stored::Undecodable(route)) => Some(completed(ObjectKind::GRPCRoute, &route.raw)),
@@ -102,6 +112,7 @@ fn reach(object: &Object) -> Option<(ObjectKind, Cow<'_, Value>)> {
         | Object::GatewayClass(_)
         | Object::Gateway(_)
         | Object::ReferenceGrant(_)
+        | Object::IngressClass(_)
         | Object::Backend(_)
         | Object::Product(_)
         | Object::Subscription(_)
@@ -142,6 +153,33 @@ fn reaches_no_further(newer: &Value, stands: &Value) -> bool {
     let some_hosts = hosts.as_ref().is_some_and(|hosts| !hosts.is_empty());
     let hosts_within = hosts.is_some() && (every_host || (some_hosts && within(&hosts, &stands_hosts)));
     within(&parents, &stands_parents) && hosts_within && within(&matches(newer), &matches(stands))
+}
+
+/// The same of Ingresses: of one class, each host with its path and how that is compared is one of the other's, and so are the hosts
+/// that are for TLS alone.
+fn ingress_reaches_no_further(newer: &Value, stands: &Value) -> bool {
+    let class = |one: &Value| {
+        (one["spec"]["ingressClassName"].clone(), one["metadata"]["annotations"][CLASS_ANNOTATION].clone())
+    };
+    let of = |spec: &Value| -> Option<Vec<Value>> {
+        let mut places = vec![];
+        for rule in list_of(&spec["rules"])? {
+            let paths = if rule["http"].is_null() { vec![Value::Null] } else { list_of(&rule["http"]["paths"])? };
+            places.extend(paths.iter().map(|path| json!([rule["host"], path["path"], path["pathType"]])));
+        }
+        let default = (!spec["defaultBackend"].is_null()).then(|| json!("default"));
+        places.extend(list_of(&spec["tls"])?.iter().map(|tls| json!({ "tls": tls["hosts"] })).chain(default));
+        Some(places)
+    };
+    let (newer_places, stands_places) = (of(&newer["spec"]), of(&stands["spec"]));
+    let within =
+        newer_places.zip(stands_places).is_some_and(|(newer, stands)| newer.iter().all(|one| stands.contains(one)));
+    within && class(newer) == class(stands)
+}
+
+/// All entries; none where nothing is stated, and `None` where it is no list.
+fn list_of(value: &Value) -> Option<Vec<Value>> {
+    if value.is_null() { Some(vec![]) } else { value.as_array().cloned() }
 }
 
 /// What a route matches, rule by rule; a rule that states nothing matches everything. `None` where that cannot be read.

@@ -1,10 +1,12 @@
 //! Kinds of Kubernetes itself: forms, defaults and unknown fields, without a schema at hand.
 
 mod data;
+mod ingress;
 mod network;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +22,8 @@ pub(super) fn complete(kind: ObjectKind, value: &mut Value) -> Vec<FieldProblem>
         ObjectKind::ConfigMap => data::config_map(value),
         ObjectKind::Service => network::service(value),
         ObjectKind::EndpointSlice => network::endpoint_slice(value),
+        ObjectKind::Ingress => ingress::ingress(value),
+        ObjectKind::IngressClass => ingress::ingress_class(value),
         _ => vec![],
     };
     if problems.is_empty() {
@@ -27,6 +31,8 @@ pub(super) fn complete(kind: ObjectKind, value: &mut Value) -> Vec<FieldProblem>
             ObjectKind::Namespace => unknown_fields::<Namespace>(value),
             ObjectKind::Service => unknown_fields::<Service>(value),
             ObjectKind::EndpointSlice => unknown_fields::<EndpointSlice>(value),
+            ObjectKind::Ingress => unknown_fields::<Ingress>(value),
+            ObjectKind::IngressClass => unknown_fields::<IngressClass>(value),
             ObjectKind::Secret => unknown_fields::<Secret>(value),
             ObjectKind::ConfigMap => unknown_fields::<ConfigMap>(value),
             _ => vec![],

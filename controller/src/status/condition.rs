@@ -27,9 +27,8 @@ impl Condition {
     /// Whether true is what one hopes for.
     pub(super) fn is_good_when_true(&self) -> bool {
         use ConditionType as T;
-        ![T::Conflicted, T::Reconciling, T::Stalled, T::ApiPolicyAffected, T::Unprotected, T::PartiallyInvalid]
-            .iter()
-            .any(|kind| kind.as_str() == self.r#type)
+        let bad = [T::Conflicted, T::Reconciling, T::Stalled, T::Unprotected, T::PartiallyInvalid, T::IngressesRefused];
+        bad.iter().chain(&[T::ApiPolicyAffected]).all(|kind| kind.as_str() != self.r#type)
     }
 }
 
@@ -92,7 +91,7 @@ fn enforces(view: View<'_>, kind: &str, resource: &Name) -> bool {
         || view.graph.gateways.iter().any(|(name, node)| node.serves() && *resource.name == *name.to_string());
     match kind {
         "ApiPolicy" => resource.kind == Kind::Policy || resource.kind == Kind::Gateway && is_served(),
-        "HTTPRoute" | "GRPCRoute" => resource.kind == Kind::Route && !is_closing(resource),
+        "HTTPRoute" | "GRPCRoute" | "Ingress" => resource.kind == Kind::Route && !is_closing(resource),
         _ => true,
     }
 }

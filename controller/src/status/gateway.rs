@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::condition::{Condition, acknowledged, condition, first_of, of_problems, programmed, summed_up};
 use super::features::SUPPORTED;
+use super::ingress::{self, Refused};
 use super::policy::affected;
 use super::{ObjectStatus, View, named};
 use crate::cluster::ObjectName;
@@ -61,7 +62,7 @@ pub(super) fn attached_routes(graph: &Graph) -> AttachedRoutes<'_> {
 
 pub(super) fn plan(
     view: View<'_>,
-    attached: &AttachedRoutes<'_>,
+    (attached, refused): (&AttachedRoutes<'_>, &Refused<'_>),
     name: &ObjectName,
     gateway: &GatewayNode,
 ) -> ObjectStatus {
@@ -78,7 +79,8 @@ pub(super) fn plan(
         Some(Ok(addresses)) if addresses.is_empty() => unreachable_yet(),
         Some(Ok(_)) | None => programmed,
     };
-    let conditions = [accepted(view, name, gateway), programmed].into_iter().chain(policies_on(view, name)).collect();
+    let told = policies_on(view, name).into_iter().chain(ingress::told(refused, name));
+    let conditions = [accepted(view, name, gateway), programmed].into_iter().chain(told).collect();
     let addresses = addresses.and_then(Result::ok).unwrap_or_default();
     ObjectStatus { conditions, addresses, listeners, ..named("Gateway", name, gateway.generation) }
 }

@@ -1,4 +1,4 @@
-//! HTTPRoute and GRPCRoute: one entry for each parent.
+//! HTTPRoute and GRPCRoute: one entry for each parent. So it is with an Ingress, whose status has a place for addresses only.
 
 use serde::Serialize;
 
@@ -7,10 +7,10 @@ use sallyport_api::condition::{ConditionType, Reason};
 
 use super::condition::{Condition, condition, in_force_nowhere, of_problems, programmed};
 use super::policy::affected;
-use super::{ObjectStatus, View, named};
+use super::{ObjectStatus, View, ingress, named};
 use crate::cluster::ObjectName;
 use crate::graph::form::ParentForm;
-use crate::graph::route::{ParentNode, RouteId, RouteNode};
+use crate::graph::route::{INGRESS, ParentNode, RouteId, RouteNode};
 use crate::graph::rule::RuleNode;
 use crate::problem::Problem;
 
@@ -33,7 +33,8 @@ pub struct ParentStatus {
 
 pub(super) fn plan(view: View<'_>, id: &RouteId, route: &RouteNode) -> ObjectStatus {
     let parents = route.parents.iter().map(|one| parent(view, id, route, one)).collect();
-    ObjectStatus { parents, ..named(id.kind, &id.name, route.generation) }
+    let addresses = if id.kind == INGRESS { ingress::addresses(view, route) } else { vec![] };
+    ObjectStatus { parents, addresses, ..named(id.kind, &id.name, route.generation) }
 }
 
 fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) -> ParentStatus {

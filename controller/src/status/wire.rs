@@ -1,7 +1,7 @@
 //! Statuses as the API server takes them.
 
 use sallyport_api::condition::ConditionType;
-use sallyport_api::{CONTROLLER_NAME, GROUP, gateway_api};
+use sallyport_api::{CONTROLLER_NAME, GROUP, NETWORKING_GROUP, gateway_api};
 use serde_json::{Map, Value, json};
 
 use super::condition::Condition;
@@ -33,6 +33,11 @@ pub fn write(planned: &ObjectStatus, current: &Value, now: &str) -> Option<Write
     let times = Times { now, generation: planned.observed_generation };
     let conditions = |list: &[Condition], before: &Value| times.all(list, &before["conditions"]);
     let mut status = Map::new();
+    if planned.kind == "Ingress" {
+        let reached: Vec<_> = planned.addresses.iter().map(load_balancer).collect();
+        let status = json!({ "loadBalancer": { "ingress": reached } });
+        return (!says(current, &status)).then_some(Write::Apply(status));
+    }
     let is_ours = !matches!(&*planned.kind, "GatewayClass" | "Gateway" | "HTTPRoute" | "GRPCRoute");
     if is_ours {
         status.insert("observedGeneration".into(), planned.observed_generation.into());
@@ -125,9 +130,18 @@ fn address(address: &Address) -> Value {
     json!({ "type": address.kind(), "value": address.value() })
 }
 
+/// Where an Ingress is reached (Kubernetes API, IngressLoadBalancerIngress).
+fn load_balancer(address: &Address) -> Value {
+    match address {
+        Address::IPAddress(ip) => json!({ "ip": ip }),
+        Address::Hostname(hostname) => json!({ "hostname": hostname }),
+    }
+}
+
 fn listener(times: &Times<'_>, listener: &ListenerStatus, before: &Value) -> Value {
     let before = entries(before).find(|one| one["name"] == *listener.name).unwrap_or(&Value::Null);
-    let kinds = listener.supported_kinds.iter().map(|kind| json!({ "group": gateway_api::GROUP, "kind": kind }));
+    let group = |kind: &str| if kind == "Ingress" { NETWORKING_GROUP } else { gateway_api::GROUP };
+    let kinds = listener.supported_kinds.iter().map(|kind| json!({ "group": group(kind), "kind": kind }));
     json!({
         "name": listener.name,
         "attachedRoutes": listener.attached_routes,
@@ -188,6 +202,7 @@ fn reference(parent: &ParentStatus) -> Value {
 pub fn api_version(kind: &str) -> String {
     match kind {
         "GatewayClass" | "Gateway" | "HTTPRoute" | "GRPCRoute" => format!("{}/v1", gateway_api::GROUP),
+        "Ingress" => format!("{NETWORKING_GROUP}/v1"),
         _ => format!("{GROUP}/v1alpha1"),
     }
 }

@@ -18,6 +18,8 @@ use crate::path::{Query, canonical};
 pub(super) struct Entry {
     pub(super) precedence: Precedence,
     pub(super) matching: Arc<Match>,
+    /// Of the suffix that may have exactly one label in front of it, the length; absent where any number is taken.
+    single_before: Option<usize>,
     pub(super) rule: Arc<Rule>,
     pub(super) policy: Arc<str>,
 }
@@ -123,8 +125,8 @@ impl Preparation {
 }
 
 impl Match {
-    /// Whether everything but the path matches.
-    pub(super) fn admits(&self, asked: &Asked<'_>) -> bool {
+    /// Whether everything but host and path matches.
+    fn admits(&self, asked: &Asked<'_>) -> bool {
         self.method.as_ref().is_none_or(|method| method == asked.method)
             && self.headers.iter().all(|(name, test)| header_passes(asked.headers, name, test))
             && self.query.iter().all(|(name, test)| query_passes(asked.query, name, test))
@@ -145,7 +147,19 @@ impl Entry {
             query: matching.query.len(),
             age: Reverse(age),
         };
-        Self { precedence, matching: Arc::clone(matching), rule: Arc::clone(rule), policy: Arc::clone(policy) }
+        let (matching, rule, policy) = (Arc::clone(matching), Arc::clone(rule), Arc::clone(policy));
+        Self { precedence, matching, single_before: None, rule, policy }
+    }
+
+    /// The same for hosts with exactly one label in front of `suffix`, e.g. ".example.com".
+    pub(super) fn with_one_label_before(self, suffix: &str) -> Self {
+        Self { single_before: Some(suffix.len()), ..self }
+    }
+
+    /// Whether everything but the path matches, of a host that has the entry's suffix.
+    pub(super) fn admits(&self, asked: &Asked<'_>) -> bool {
+        let is_single = |suffix: usize| asked.host.find('.') == asked.host.len().checked_sub(suffix);
+        self.single_before.is_none_or(is_single) && self.matching.admits(asked)
     }
 }
 

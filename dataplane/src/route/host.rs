@@ -48,12 +48,12 @@ impl Host {
     pub(super) fn find_unknown(&self, asked: &Asked<'_>, namespace: Option<&str>) -> Option<Found> {
         let of_namespace = |entry: &&Entry| namespace.is_none_or(|namespace| *entry.rule.api.namespace == *namespace);
         let mut entries = self.unknown.iter().filter(of_namespace);
-        entries.find(|entry| entry.matching.admits(asked)).map(|entry| found(entry, asked.path.len()))
+        entries.find(|entry| entry.admits(asked)).map(|entry| found(entry, asked.path.len()))
     }
 
     fn find_exact(&self, asked: &Asked<'_>) -> Option<Found> {
         let entries = self.exact.get(asked.path)?;
-        entries.iter().find(|entry| entry.matching.admits(asked)).map(|entry| found(entry, asked.path.len()))
+        entries.iter().find(|entry| entry.admits(asked)).map(|entry| found(entry, asked.path.len()))
     }
 
     fn find_regex(&self, asked: &Asked<'_>) -> Option<Found> {
@@ -62,7 +62,7 @@ impl Host {
             _ => false,
         };
         let mut entries = self.regexes.iter().filter(is_match);
-        entries.find(|entry| entry.matching.admits(asked)).map(|entry| found(entry, asked.path.len()))
+        entries.find(|entry| entry.admits(asked)).map(|entry| found(entry, asked.path.len()))
     }
 
     /// From the longest prefix to the shortest: the path itself, then up to each of its slashes.
@@ -73,7 +73,7 @@ impl Host {
         // A long path of many slashes would be read once for each of them.
         for length in lengths.skip_while(|length| *length > self.longest_prefix) {
             let entries = asked.path.get(..length).and_then(|prefix| self.prefixes.get(prefix));
-            if let Some(entry) = entries.into_iter().flatten().find(|entry| entry.matching.admits(asked)) {
+            if let Some(entry) = entries.into_iter().flatten().find(|entry| entry.admits(asked)) {
                 return Some(found(entry, length));
             }
         }

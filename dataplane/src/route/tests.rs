@@ -90,6 +90,33 @@ fn an_expression_that_is_none_stands_in_the_way_of_its_own_namespace_only() {
 }
 
 #[test]
+fn a_question_mark_stands_for_exactly_one_label() {
+    let all = || vec![path(Path::Prefix("/".into()))];
+    let deep = || vec![path(Path::Prefix("/deep".into()))];
+    let routes = [
+        route("one", 0, &["?.example.com"], all()),
+        route("many", 1, &["*.example.com"], deep()),
+        route("own", 2, &["own.example.com"], deep()),
+        route("any", 3, &[], all()),
+    ];
+    let table = table(&routes);
+    for (host, path, found) in [
+        ("a.example.com", "/", "one-0"),
+        ("a.example.com", "/deep", "many-0"),
+        ("a.b.example.com", "/", "any-0"),
+        ("a.b.example.com", "/deep", "many-0"),
+        ("own.example.com", "/deep", "own-0"),
+        ("own.example.com", "/", "one-0"),
+        ("example.com", "/", "any-0"),
+        (".example.com", "/", "any-0"),
+        ("aexample.com", "/", "any-0"),
+        ("?.example.com.org", "/", "any-0"),
+    ] {
+        assert_eq!(find(&table, host, path).as_deref(), Some(found), "{host}{path}");
+    }
+}
+
+#[test]
 fn the_most_specific_path_wins() {
     let routes = [route(
         "r",

@@ -1,5 +1,6 @@
 //! Certificates with their keys, and what a TLS listener shows for each server name.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -30,35 +31,76 @@ pub fn private_key(certificate: &v1::Certificate) -> Result<PrivateKeyDer<'stati
     })
 }
 
-/// TLS settings of a listener that shows these certificates; the first is the one for names that none is made for.
-pub fn server_config(certificates: Vec<Arc<CertifiedKey>>) -> Result<ServerConfig, String> {
+/// TLS settings of a listener that shows these certificates.
+pub fn server_config(shown: &Shown) -> Result<ServerConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| error.to_string())?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName { certificates }));
+        .with_cert_resolver(Arc::new(shown.clone()));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Tickets are sealed with a key of this listener alone: no session resumes at a listener with other settings.
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
     Ok(config)
 }
 
-struct ByName {
+/// What a listener shows: names with a certificate of their own have that one or none; all others the first that is made for them, and
+/// the first of all where none is.
+#[derive(Clone, Default)]
+pub struct Shown {
     certificates: Vec<Arc<CertifiedKey>>,
+    /// By name, or by "*." and what follows exactly one label.
+    names: BTreeMap<Box<str>, Option<Arc<CertifiedKey>>>,
 }
 
-impl std::fmt::Debug for ByName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ByName({} certificates)", self.certificates.len())
+impl Shown {
+    /// What `tls` names, of what there is.
+    pub fn of(tls: &v1::ListenerTls, held: impl Fn(&str) -> Option<Arc<CertifiedKey>>) -> Self {
+        let certificates = tls.certificates.iter().filter_map(|name| held(name)).collect();
+        let names = tls.server_names.iter().map(|name| (name.hostname.as_str().into(), held(&name.certificate)));
+        Self { certificates, names: names.collect() }
+    }
+
+    /// Whether nobody is shown anything.
+    pub fn is_empty(&self) -> bool {
+        self.certificates.is_empty() && self.names.values().all(Option::is_none)
+    }
+
+    /// Whether both are the same certificates, for the same names.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let all = |one: &Self| -> Vec<_> { one.certificates.iter().map(Arc::as_ptr).collect() };
+        let named = |one: &Self| -> Vec<_> {
+            one.names.iter().map(|(name, key)| (name.clone(), key.as_ref().map(Arc::as_ptr))).collect()
+        };
+        all(self) == all(other) && named(self) == named(other)
+    }
+
+    fn for_name(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let name = name.map(str::to_ascii_lowercase);
+        if let Some(own) = name.as_deref().filter(|_| !self.names.is_empty()).and_then(|name| self.of_its_own(name)) {
+            return own.clone();
+        }
+        let name = name.and_then(|name| ServerName::try_from(name).ok());
+        let made_for_it = |key: &&Arc<CertifiedKey>| name.as_ref().is_some_and(|name| is_for(key, name));
+        self.certificates.iter().find(made_for_it).or_else(|| self.certificates.first()).cloned()
+    }
+
+    fn of_its_own(&self, name: &str) -> Option<&Option<Arc<CertifiedKey>>> {
+        let wildcard = || Some(format!("*.{}", name.split_once('.')?.1));
+        self.names.get(name).or_else(|| self.names.get(wildcard()?.as_str()))
     }
 }
 
-impl ResolvesServerCert for ByName {
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shown({} certificates, {} names)", self.certificates.len(), self.names.len())
+    }
+}
+
+impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let made_for_it = |key: &&Arc<CertifiedKey>| name.as_ref().is_some_and(|name| is_for(key, name));
-        self.certificates.iter().find(made_for_it).or_else(|| self.certificates.first()).cloned()
+        self.for_name(hello.server_name())
     }
 }
 
@@ -86,7 +128,56 @@ mod tests {
         let key = certified_key(&certificate("a.example.com")).unwrap();
         assert!(is_for(&key, &ServerName::try_from("a.example.com").unwrap()));
         assert!(!is_for(&key, &ServerName::try_from("b.example.com").unwrap()));
-        assert!(server_config(vec![Arc::new(key)]).is_ok());
+        let tls = v1::ListenerTls { certificates: vec!["a".into()], server_names: vec![] };
+        let key = Arc::new(key);
+        assert!(server_config(&Shown::of(&tls, |_| Some(Arc::clone(&key)))).is_ok());
+    }
+
+    #[test]
+    fn a_name_with_a_certificate_of_its_own_is_shown_that_one_or_none() {
+        let made = |name: &str| Arc::new(certified_key(&certificate(name)).unwrap());
+        // Its own need not be the one that is made for it.
+        let (wide, own, other) = (made("*.example.com"), made("own.example.com"), made("other.example.com"));
+        let name = |hostname: &str, certificate: &str| v1::ServerName {
+            hostname: hostname.to_owned(),
+            certificate: certificate.to_owned(),
+        };
+        let tls = v1::ListenerTls {
+            certificates: vec!["wide".into()],
+            server_names: vec![
+                name("own.example.com", "own"),
+                name("missing.example.com", "missing"),
+                name("unnamed.example.com", ""),
+                name("*.shop.example.com", "other"),
+            ],
+        };
+        let held = |name: &str| match name {
+            "wide" => Some(Arc::clone(&wide)),
+            "own" => Some(Arc::clone(&own)),
+            "other" => Some(Arc::clone(&other)),
+            _ => None,
+        };
+        let shown = Shown::of(&tls, held);
+        for (name, expected) in [
+            (Some("own.example.com"), Some(&own)),
+            (Some("OWN.example.com"), Some(&own)),
+            (Some("missing.example.com"), None),
+            (Some("Missing.Example.com"), None),
+            (Some("unnamed.example.com"), None),
+            (Some("a.shop.example.com"), Some(&other)),
+            (Some("a.b.shop.example.com"), Some(&wide)),
+            (Some("shop.example.com"), Some(&wide)),
+            (Some("else.example.com"), Some(&wide)),
+            (None, Some(&wide)),
+        ] {
+            let found = shown.for_name(name);
+            assert_eq!(found.as_ref().map(Arc::as_ptr), expected.map(Arc::as_ptr), "{name:?}");
+        }
+        let bare = v1::ListenerTls { certificates: vec![], ..tls.clone() };
+        assert!(Shown::of(&bare, held).for_name(Some("else.example.com")).is_none(), "none is for it");
+        assert!(!Shown::of(&bare, held).is_empty() && Shown::of(&bare, |_| None).is_empty());
+        assert!(shown.is_same(&Shown::of(&tls, held)));
+        assert!(!shown.is_same(&Shown::of(&bare, held)) && !shown.is_same(&Shown::of(&tls, |_| None)));
     }
 
     #[test]

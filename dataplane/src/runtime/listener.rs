@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::sign::CertifiedKey;
 use sallyport_snapshot::v1;
 
 use crate::ip_set::IpSet;
 use crate::map::Map;
 use crate::route::RouteTable;
+use crate::runtime::certificate::Shown;
 use crate::runtime::policy::{IpFilter, joined};
 use crate::settings::Bounds;
 
@@ -56,16 +56,16 @@ pub struct Gateway {
 pub struct Tls {
     /// Absent: the listener has no certificate, and refuses every handshake.
     pub config: Option<Arc<ServerConfig>>,
-    /// What `config` shows, in its order.
-    pub keys: Vec<Arc<CertifiedKey>>,
-    /// Names of the certificates: listeners with the same may share a connection.
+    /// What `config` shows.
+    pub shown: Shown,
+    /// Names of the certificates, and of what has its own: listeners with the same may share a connection.
     pub certificates: Arc<[String]>,
 }
 
 impl Tls {
     /// Refuses every handshake, and keeps the place of those with `certificates`.
     pub fn without_certificate(certificates: Arc<[String]>) -> Self {
-        Self { config: None, keys: vec![], certificates }
+        Self { config: None, shown: Shown::default(), certificates }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::issuer::Issuers;
 use crate::observe::metrics::certificates::Ends;
 use crate::route::{PreparedRoute, RouteTable};
 use crate::runtime::backend::Backend;
-use crate::runtime::certificate::{certified_key, server_config};
+use crate::runtime::certificate::{Shown, certified_key, server_config};
 use crate::runtime::keys::{Api, Subscription};
 use crate::runtime::listener::{Gateway, Listener, Port, Tls};
 use crate::runtime::policy::{Policy, joined};
@@ -348,8 +348,10 @@ impl Store {
 
     fn listeners_with(&self, gateways: &Touched, certificates: &Touched) -> Touched {
         let uses = |listener: &v1::Listener| {
-            let shows =
-                |tls: &v1::ListenerTls| tls.certificates.iter().any(|name| certificates.contains(name.as_str()));
+            let shows = |tls: &v1::ListenerTls| {
+                let of_names = tls.server_names.iter().map(|name| &name.certificate);
+                tls.certificates.iter().chain(of_names).any(|name| certificates.contains(name.as_str()))
+            };
             gateways.contains(listener.gateway.as_str()) || listener.tls.as_ref().is_some_and(shows)
         };
         let listeners = self
@@ -425,15 +427,15 @@ impl Store {
     /// Without a certificate the listener stays, and refuses handshakes: no other listener answers for its name. While it shows the
     /// same certificates the settings stay, and sessions resume.
     fn build_tls(&self, tls: &v1::ListenerTls, last: Option<&Tls>) -> Result<Tls, String> {
-        let held = tls.certificates.iter().filter_map(|name| self.certificates.get(name.as_str()));
-        let keys: Vec<_> = held.map(|certificate| Arc::clone(&certificate.key)).collect();
-        let is_same = |last: &&Tls| last.keys.iter().map(Arc::as_ptr).eq(keys.iter().map(Arc::as_ptr));
-        let config = match last.filter(is_same) {
+        let shown = Shown::of(tls, |name| self.certificates.get(name).map(|certificate| Arc::clone(&certificate.key)));
+        let config = match last.filter(|last| last.shown.is_same(&shown)) {
             Some(last) => last.config.clone(),
-            None if keys.is_empty() => None,
-            None => Some(Arc::new(server_config(keys.clone())?)),
+            None if shown.is_empty() => None,
+            None => Some(Arc::new(server_config(&shown)?)),
         };
-        Ok(Tls { config, keys, certificates: tls.certificates.clone().into() })
+        let of_names = tls.server_names.iter().map(|name| format!("{} for {}", name.certificate, name.hostname));
+        let certificates = tls.certificates.iter().cloned().chain(of_names).collect();
+        Ok(Tls { config, shown, certificates })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sallyport_api::NETWORKING_GROUP;
 use sallyport_api::condition::Reason;
 use sallyport_api::gateway_api::{self, gateways::GatewayListeners};
 use sallyport_snapshot::v1;
@@ -12,6 +13,7 @@ use super::{ListenerNode, Namespaces, Standing};
 use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::certificate;
 use crate::graph::grant::{End, permits};
+use crate::graph::route::INGRESS;
 use crate::graph::selector::complaint;
 use crate::problem::Problem;
 
@@ -39,6 +41,7 @@ pub(super) fn node(
     // What it asks for beyond a server's certificate is not done: then it shows none, and refuses handshakes.
     let refused: Vec<_> =
         unsupported::of_listener(listener, &field).into_iter().chain(demands.on(listener.port).cloned()).collect();
+    let takes_server_names = tls.is_some() && refused.is_empty();
     let tls = tls.map(|certificates| if refused.is_empty() { certificates } else { BTreeMap::new() });
     problems.extend(refused.into_iter().filter(|_| tls.is_some()));
     let (kinds, namespaces) = allowed(listener, &field, &mut problems);
@@ -47,6 +50,9 @@ pub(super) fn node(
         port: u32::try_from(listener.port).unwrap_or_default(),
         hostname: listener.hostname.clone().unwrap_or_default().to_ascii_lowercase(),
         tls,
+        takes_server_names,
+        server_names: BTreeMap::new(),
+        takes_ingresses: !unsupported && takes_ingresses(listener),
         kinds: if unsupported { vec![] } else { kinds },
         namespaces,
         standing: if unsupported { Standing::SetAside } else { Standing::Serves },
@@ -119,12 +125,16 @@ fn allowed(listener: &GatewayListeners, field: &str, problems: &mut Vec<Problem>
     let named = allowed["kinds"].as_array().cloned().unwrap_or_default();
     let mut kinds = Vec::new();
     for (at, kind) in named.iter().enumerate() {
+        if is_ingress(kind["group"].as_str(), &kind["kind"]) {
+            kinds.push(INGRESS);
+            continue;
+        }
         let own_group = kind["group"].as_str().is_none_or(|group| group == gateway_api::GROUP);
         match ROUTE_KINDS.iter().find(|one| own_group && kind["kind"] == **one) {
             Some(one) => kinds.push(*one),
             None => {
                 let message = format!(
-                    "routes of kind {} are not supported; use HTTPRoute or GRPCRoute",
+                    "routes of kind {} are not supported; use HTTPRoute or GRPCRoute, or Ingress of group networking.k8s.io",
                     kind["kind"].as_str().unwrap_or_default()
                 );
                 problems.push(Problem::new(
@@ -139,6 +149,17 @@ fn allowed(listener: &GatewayListeners, field: &str, problems: &mut Vec<Problem>
         kinds = ROUTE_KINDS.to_vec();
     }
     (kinds, namespaces(&allowed["namespaces"], field, problems))
+}
+
+/// Ingresses may attach wherever nothing is said about kinds, as routes of all kinds may.
+fn takes_ingresses(listener: &GatewayListeners) -> bool {
+    let kinds = listener.allowed_routes.as_ref().and_then(|allowed| allowed.kinds.as_ref());
+    let mut stated = kinds.into_iter().flatten().peekable();
+    stated.peek().is_none() || stated.any(|one| is_ingress(one.group.as_deref(), &one.kind.clone().into()))
+}
+
+fn is_ingress(group: Option<&str>, kind: &Value) -> bool {
+    group == Some(NETWORKING_GROUP) && *kind == INGRESS
 }
 
 fn namespaces(allowed: &Value, field: &str, problems: &mut Vec<Problem>) -> Namespaces {

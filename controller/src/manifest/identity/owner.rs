@@ -6,16 +6,19 @@ use crate::cluster::ObjectKind;
 
 /// API groups whose kinds are all ours to read: an unknown one is a mistake.
 const OUR_GROUPS: [&str; 2] = ["sallyport.dev", "gateway.networking.k8s.io"];
+/// A group with kinds of ours beside those of others.
+const GROUP_IN_PART: &str = sallyport_api::NETWORKING_GROUP;
 /// The community's own groups: none of them but those that are read has kinds of these names.
 const COMMUNITY: &str = "k8s.io";
-/// Kinds whose names others use as well: of Istio and kgateway, Envoy Gateway and 3scale, OLM and Knative, and of the operators of
-/// clouds. All other names are nobody's but ours.
-const SHARED: [ObjectKind; 8] = [
+/// Kinds whose names others use as well: of Istio and kgateway, Envoy Gateway and 3scale, OLM and Knative, OpenShift, and of the
+/// operators of clouds. All other names are nobody's but ours.
+const SHARED: [ObjectKind; 9] = [
     ObjectKind::Gateway,
     ObjectKind::GatewayParameters,
     ObjectKind::Backend,
     ObjectKind::Product,
     ObjectKind::Subscription,
+    ObjectKind::Ingress,
     ObjectKind::Namespace,
     ObjectKind::Service,
     ObjectKind::Secret,
@@ -67,7 +70,9 @@ fn is_misspelt(group: &str, most: usize) -> bool {
 
 /// Whether a kind with a name of ours is meant to be ours, going by its group.
 fn is_alike(group: &str) -> bool {
-    let of_ours = OUR_GROUPS.iter().any(|ours| strsim::osa_distance(group, ours) <= ours.len() / 3);
+    let is_near = |ours: &str, most: usize| strsim::osa_distance(group, ours) <= most;
+    // Others have groups that are not far from this one: `networking.istio.io`, `networking.gke.io`.
+    let of_ours = OUR_GROUPS.iter().any(|ours| is_near(ours, ours.len() / 3)) || is_near(GROUP_IN_PART, 2);
     of_ours || group.contains("sallyport") || group.ends_with(COMMUNITY)
 }
 
@@ -106,6 +111,11 @@ mod tests {
             ("gateway.k8s.io/v1", "Gateway", "apiVersion"),
             ("gatewey.networking.k8s.io/v1", "Gateway", "apiVersion"),
             ("gateway.networking.k8s.oi/v1", "Gateway", "apiVersion"),
+            ("extensions/v1beta1", "Ingress", "apiVersion"),
+            ("networking.k8s.io/v1beta1", "Ingress", "apiVersion"),
+            ("networking.k8s.oi/v1", "Ingress", "apiVersion"),
+            ("networking.k8s.io/v2", "IngressClass", "apiVersion"),
+            ("example.com/v1", "IngressClass", "apiVersion"),
             ("networking.istio.io", "Gateway", "apiVersion"),
             ("networking.istio.io/1", "Gateway", "apiVersion"),
             ("Networking.istio.io/v1", "Gateway", "apiVersion"),
@@ -132,7 +142,9 @@ mod tests {
             ("v1", "PodList", None),
             ("example.com/v1", "AllowList", None),
             ("networking.istio.io/v1", "GatewayList", Some(ObjectKind::Gateway)),
-            ("networking.k8s.io/v1", "Ingress", None),
+            ("networking.k8s.io/v1", "NetworkPolicy", None),
+            ("config.openshift.io/v1", "Ingress", Some(ObjectKind::Ingress)),
+            ("networking.internal.knative.dev/v1alpha1", "Ingress", Some(ObjectKind::Ingress)),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", None),
             ("gateway.networking.x-k8s.io/v1alpha1", "XListenerSet", None),
             ("networking.istio.io/v1", "Gateway", Some(ObjectKind::Gateway)),
