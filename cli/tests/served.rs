@@ -81,6 +81,11 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders", 200).has("x-edge: public"),
             get("/orders", 200).with("x-edge", "mine").with("x_edge", "mine").with("x-debug", "mine").lacks("mine"),
         ],
+        "ingress" => vec![
+            get("/orders", 401).has("credential-missing"),
+            get("/orders/1", 200).with("sallyport-key", KEY).lacks(KEY),
+            get("/ordersX", 404).has("no-route"),
+        ],
         "levels" => vec![get("/orders", 200), get("/elsewhere", 404)],
         "other-namespace" => vec![get("/orders", 200).has("x-api-key: change-me")],
         "product" => vec![

@@ -412,7 +412,7 @@ async fn a_host_with_tls_is_not_served_in_cleartext() {
 async fn who_has_no_class_has_the_default_and_others_are_left_alone() {
     let unstated =
         ingress("shop", 2020, "", &[rule("", &[path("Prefix", "/", "a")])]).replace("ingressClassName: ours, ", "");
-    let mut shop = Shop::open(&[unstated.clone()]).await;
+    let mut shop = Shop::open(std::slice::from_ref(&unstated)).await;
     shop.check(&[("a.example.com", "/", NOWHERE)]).await;
     assert!(shop.gateway.said("Ingress shop/shop").contains("names no IngressClass"));
     let preset = CLASS

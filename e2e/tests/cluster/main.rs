@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 mod held_back;
+mod ingress;
 mod kit;
 mod lossless;
 mod main_job;

@@ -453,7 +453,8 @@ async fn the_tls_settings_of_a_listener_stay_until_its_certificates_change() {
             ..v1::Certificate::default()
         })
     };
-    let (name, tls) = ("shop/public/https", v1::ListenerTls { certificates: vec!["shop/one".into()] });
+    let (name, tls) =
+        ("shop/public/https", v1::ListenerTls { certificates: vec!["shop/one".into()], server_names: vec![] });
     let hostname = "one.example.com".into();
     let listener = v1::Listener { gateway: GATEWAY.into(), port: 8443, hostname, tls: Some(tls) };
     let mut world = World::in_force();
