@@ -12,6 +12,81 @@ fn said(kind: ObjectKind, mut value: Value) -> Vec<String> {
     complete(kind, &mut value).iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect()
 }
 
+/// With one path of one host.
+fn ingress(host: &Value, path: &Value, kind: &str, backend: &Value) -> Value {
+    json!({ "spec": { "rules": [{ "host": host, "http": { "paths": [{ "path": path, "pathType": kind, "backend": backend }] } }] } })
+}
+
+fn service(number: &Value) -> Value {
+    json!({ "service": { "name": "orders", "port": { "number": number } } })
+}
+
+#[test]
+fn what_an_api_server_refuses_of_an_ingress() {
+    let good = service(&json!(80));
+    let at = |path: &str, kind: &str| ingress(&json!("a.example.com"), &json!(path), kind, &good);
+    let of = |host: &str| ingress(&json!(host), &json!("/"), "Prefix", &good);
+    let to = |backend: Value| ingress(&json!("a.example.com"), &json!("/"), "Prefix", &backend);
+    for (value, expected) in [
+        (json!({}), "spec: it is missing"),
+        (json!({ "spec": {} }), "spec: it states neither rules nor defaultBackend"),
+        (json!({ "spec": { "rules": {} } }), "spec.rules: it is no list"),
+        (json!({ "spec": { "rules": [7] } }), "spec.rules[0]: it is no object"),
+        (
+            json!({ "spec": { "rules": [{ "http": { "paths": [] } }] } }),
+            "spec.rules[0].http.paths: it is missing or empty",
+        ),
+        (at("/a", "prefix"), "pathType: it is missing or not known"),
+        (at("a", "Prefix"), "path: it does not begin with a slash"),
+        (at("a", "ImplementationSpecific"), "path: it does not begin with a slash"),
+        (at("", "Exact"), "path: it does not begin with a slash"),
+        (at("/a//b", "Exact"), "path: it contains //"),
+        (at("/a/../b", "Prefix"), "path: it contains /../"),
+        (at("/a%2Fb", "Prefix"), "path: it contains %2F"),
+        (at("/a/..", "Prefix"), "path: it ends in a dot segment"),
+        (of("10.0.0.1"), "host: an address is no host"),
+        (of("A.example.com"), "host: this is no name of hosts"),
+        (of("a.*.com"), "host: this is no name of hosts"),
+        (of("*"), "host: this is no name of hosts"),
+        (to(json!({})), "backend: state exactly one"),
+        (to(json!({ "service": {}, "resource": {} })), "backend: state exactly one"),
+        (to(json!({ "resource": { "kind": "Backend" } })), "backend.resource.name: it is missing"),
+        (to(service(&json!(0))), "backend.service.port: 0 is no port"),
+        (to(service(&json!("80"))), "backend.service.port: \"80\" is no port"),
+        (to(json!({ "service": { "name": "a", "port": { "number": 1, "name": "b" } } })), "port: state exactly one"),
+        (to(json!({ "service": { "port": { "number": 1 } } })), "backend.service.name: it is missing"),
+        (json!({ "spec": { "defaultBackend": {}, "rules": [] } }), "spec.defaultBackend: state exactly one"),
+        (
+            json!({ "spec": { "defaultBackend": good, "tls": [{ "hosts": ["A"], "secretName": "_" }] } }),
+            "spec.tls[0].hosts[0]",
+        ),
+        (json!({ "spec": { "defaultBackend": good, "tls": [{ "secretName": "_" }] } }), "spec.tls[0].secretName"),
+        (json!({ "spec": { "defaultBackend": good, "nonsense": 1 } }), "spec.nonsense: there is no such field"),
+    ] {
+        let said = said(ObjectKind::Ingress, value.clone());
+        assert!(said.iter().any(|line| line.contains(expected)), "{expected}: {said:?}");
+    }
+    let class = |parameters: Value| json!({ "spec": { "controller": "example.com/a", "parameters": parameters } });
+    for (value, expected) in [
+        (json!({}), "spec.controller: it is missing"),
+        (json!({ "spec": { "controller": "ingress" } }), "spec.controller"),
+        (class(json!(7)), "spec.parameters: it is no object"),
+        (class(json!({ "kind": "Gateway" })), "spec.parameters.name"),
+        (
+            class(json!({ "kind": "Gateway", "name": "g", "namespace": "n" })),
+            "spec.parameters.namespace: scope Cluster",
+        ),
+        (
+            class(json!({ "kind": "Gateway", "name": "g", "scope": "Namespace" })),
+            "spec.parameters.namespace: scope Namespace",
+        ),
+        (class(json!({ "kind": "Gateway", "name": "g", "scope": "x" })), "spec.parameters.scope: it is not known"),
+    ] {
+        let said = said(ObjectKind::IngressClass, value.clone());
+        assert!(said.iter().any(|line| line.contains(expected)), "{expected}: {said:?}");
+    }
+}
+
 #[test]
 fn what_an_api_server_takes() {
     for (kind, value) in [
@@ -34,6 +109,20 @@ fn what_an_api_server_takes() {
             json!({ "addressType": "IPv6", "endpoints": [{ "addresses": ["fd00::1"] }], "ports": [{ "port": 1 }] }),
         ),
         (ObjectKind::Namespace, json!({})),
+        (ObjectKind::Ingress, ingress(&json!("a.example.com"), &json!("/a"), "Exact", &service(&json!(80)))),
+        (
+            ObjectKind::Ingress,
+            ingress(&json!("*.example.com"), &Value::Null, "ImplementationSpecific", &service(&json!(80))),
+        ),
+        (
+            ObjectKind::Ingress,
+            json!({ "spec": { "defaultBackend": { "resource": { "kind": "Bucket", "name": "b" } } } }),
+        ),
+        (ObjectKind::IngressClass, json!({ "spec": { "controller": "example.com/ingress" } })),
+        (
+            ObjectKind::IngressClass,
+            json!({ "spec": { "controller": "example.com/ingress", "parameters": { "kind": "Gateway", "name": "g", "scope": "Namespace", "namespace": "n" } } }),
+        ),
     ] {
         assert_eq!(said(kind, value.clone()), Vec::<String>::new(), "{value}");
     }

@@ -114,3 +114,19 @@ fn a_reference_is_told_as_the_route_states_it() {
     assert_eq!(status["parents"][0]["parentRef"], reference);
     assert_eq!(status["parents"][0]["controllerName"], CONTROLLER_NAME);
 }
+
+#[test]
+fn an_ingress_is_told_where_it_is_reached_and_nothing_where_that_is_said() {
+    let planned =
+        |addresses: Vec<Address>| ObjectStatus { kind: "Ingress".into(), addresses, ..ObjectStatus::default() };
+    let both = planned(vec![Address::IPAddress("10.0.0.1".into()), Address::Hostname("lb.example.com".into())]);
+    let told = json!({ "loadBalancer": { "ingress": [{ "ip": "10.0.0.1" }, { "hostname": "lb.example.com" }] } });
+    let now = "2026-11-26T10:00:00Z";
+    assert_eq!(write(&both, &Value::Null, now), Some(Write::Apply(told.clone())));
+    assert_eq!(write(&both, &told, now), None);
+    let none = json!({ "loadBalancer": { "ingress": [] } });
+    assert_eq!(write(&planned(vec![]), &told, now), Some(Write::Apply(none)), "what is not served is reached nowhere");
+    for before in [Value::Null, json!({}), json!({ "loadBalancer": {} })] {
+        assert_eq!(write(&planned(vec![]), &before, now), None, "{before}");
+    }
+}
