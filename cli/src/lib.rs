@@ -62,6 +62,11 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
+/// Metrics of the controller, for the reference page.
+pub fn controller_metrics() -> &'static [sallyport_controller::metrics::table::Metric] {
+    sallyport_controller::metrics::table::ALL
+}
+
 /// Does what the command line says; the exit code is one of the table in `--help`.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -121,6 +121,15 @@ impl Stored {
         Ok(config)
     }
 
+    /// When its newest authority ends, and its server's certificate, in seconds since 1970 UTC; 0 of what cannot be read.
+    pub fn ends_s(&self) -> (i64, i64) {
+        let ends = |pem: &str| {
+            let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok);
+            certificates.filter_map(|der| Some(Facts::of(&der)?.end_s)).max().unwrap_or_default()
+        };
+        (ends(&self.authorities), ends(&self.server_certificate))
+    }
+
     /// Authorities that are valid, the oldest first.
     fn read(&self, now_s: i64) -> Vec<Authority> {
         let mut keys: Vec<_> = PrivateKeyDer::pem_slice_iter(self.authority_keys.as_bytes())

@@ -6,6 +6,7 @@
 
 mod built;
 mod desk;
+mod latency;
 mod peers;
 mod planes;
 mod watches;
@@ -24,11 +25,14 @@ use crate::cluster::{ObjectKind, ObjectName};
 use crate::fleet::Fleet;
 use crate::graph::gateway::GatewayNode;
 use crate::graph::{Environment, Graph};
+use crate::herald::Herald;
 use crate::infra::{self, Owner, Site};
+use crate::metrics::Metrics;
 use crate::status::{self, ObjectStatus, View};
-use crate::watch::{Change, Source, World};
+use crate::watch::{Change, Head, Source, World};
 use built::Built;
 use desk::Desk;
+use latency::Latency;
 pub use peers::Peers;
 pub use planes::Identity;
 use planes::Planes;
@@ -45,6 +49,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Answers of data planes come one after the other: statuses are planned once for those that come within this time.
 const BETWEEN_PLANS: Duration = Duration::from_millis(20);
 
+/// How often it shows that it lives while nothing happens.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+
 /// What a brain is connected to.
 pub struct Surroundings {
     pub client: Client,
@@ -56,11 +63,15 @@ pub struct Surroundings {
     pub identities: watch::Sender<BTreeMap<Identity, ObjectName>>,
     /// Told once everything has been published for the first time.
     pub ready: watch::Sender<bool>,
+    /// Told again and again, for as long as it goes on.
+    pub alive: watch::Sender<Instant>,
     /// What the objects that run Gateways are made of besides.
     pub site: watch::Receiver<Site>,
     pub plans: watch::Sender<Plans>,
     pub refusals: watch::Receiver<Refusals>,
     pub peers: Peers,
+    pub herald: Herald,
+    pub metrics: Metrics,
 }
 
 /// A running controller's state.
@@ -70,6 +81,8 @@ pub struct Brain {
     leads: watch::Receiver<bool>,
     identities: watch::Sender<BTreeMap<Identity, ObjectName>>,
     ready: watch::Sender<bool>,
+    alive: watch::Sender<Instant>,
+    metrics: Metrics,
     site: watch::Receiver<Site>,
     plans: watch::Sender<Plans>,
     refusals: watch::Receiver<Refusals>,
@@ -80,6 +93,9 @@ pub struct Brain {
     desk: Desk,
     planes: Planes,
     built: Option<Built>,
+    latency: Latency,
+    /// When the oldest change was taken in that nothing has been built from.
+    changed: Option<Instant>,
     /// Until when Secrets are waited for that have just been named.
     patience: Option<Instant>,
     /// When statuses are planned next, if anything asks for it.
@@ -88,12 +104,14 @@ pub struct Brain {
 
 impl Brain {
     pub fn new(surroundings: Surroundings) -> Self {
-        let Surroundings { client, fleet, clock, leads, identities, ready, site, plans, refusals, peers } =
-            surroundings;
+        let Surroundings {
+            client, fleet, clock, leads, identities, ready, alive, site, plans, refusals, peers, ..
+        } = surroundings;
+        let (herald, metrics) = (surroundings.herald, surroundings.metrics);
         let (sender, changes) = mpsc::channel(MAX_WAITING);
-        let watches = Watches::start(client.clone(), sender, Source::standing());
+        let watches = Watches::start(client.clone(), metrics.clone(), sender, Source::standing());
         let world = World::awaiting(Source::standing());
-        let desk = Desk::new(client);
+        let desk = Desk::new(client, herald, metrics.clone());
         let planes = Planes::new(Instant::now());
         Self {
             fleet,
@@ -101,6 +119,8 @@ impl Brain {
             leads,
             identities,
             ready,
+            alive,
+            metrics,
             site,
             plans,
             refusals,
@@ -111,6 +131,8 @@ impl Brain {
             desk,
             planes,
             built: None,
+            latency: Latency::default(),
+            changed: None,
             patience: None,
             plan_at: None,
         }
@@ -122,6 +144,7 @@ impl Brain {
         let (mut leads, mut refusals, mut site) = (self.leads.clone(), self.refusals.clone(), self.site.clone());
         loop {
             let (plan_at, patience) = (self.plan_at, self.patience);
+            self.alive.send_replace(Instant::now());
             tokio::select! {
                 change = self.changes.recv() => match change {
                     Some(change) => {
@@ -132,7 +155,11 @@ impl Brain {
                 },
                 () = at(patience) => self.rebuild(),
                 () = at(plan_at) => self.say(),
-                Ok(()) = standings.changed() => self.plan_soon(),
+                Ok(()) = standings.changed() => {
+                    self.latency.look(&self.fleet, &self.metrics, Instant::now());
+                    self.plan_soon();
+                }
+                () = tokio::time::sleep(HEARTBEAT) => {}
                 Ok(()) = refusals.changed() => self.plan_soon(),
                 Ok(()) = site.changed() => self.plan_infrastructure(),
                 Ok(()) = leads.changed() => {
@@ -141,8 +168,8 @@ impl Brain {
                     self.plan_soon();
                 }
                 outcome = self.desk.settled() => {
-                    if self.desk.file(outcome, &mut self.world) {
-                        self.plan_soon();
+                    if let Some(pause) = self.desk.file(outcome, &mut self.world) {
+                        self.plan_within(pause.max(BETWEEN_PLANS));
                     }
                 }
             }
@@ -152,10 +179,16 @@ impl Brain {
     /// Takes in what comes close together.
     async fn take_batch(&mut self, first: Change) {
         let latest = Instant::now() + LONGEST_BATCH;
-        self.world.take(first);
+        self.changed.get_or_insert_with(Instant::now);
+        self.take(first);
         while let Ok(Some(change)) = timeout_at(latest.min(Instant::now() + QUIET), self.changes.recv()).await {
-            self.world.take(change);
+            self.take(change);
         }
+    }
+
+    fn take(&mut self, change: Change) {
+        self.metrics.changed(change.source().kind());
+        self.world.take(change);
     }
 
     /// Builds everything anew, unless something is still to come that it would lack.
@@ -165,7 +198,9 @@ impl Brain {
         if !self.world.is_complete() && !may_go_on {
             return;
         }
+        let began = Instant::now();
         let built = at_length(|| Built::of(&self.world.state));
+        self.metrics.built(&self.world.state, began.elapsed());
         let is_new = self.watches.follow(&built.asked, &mut self.world);
         if is_new && self.patience.is_none() {
             self.patience = Some(Instant::now() + LONGEST_WAIT);
@@ -177,6 +212,8 @@ impl Brain {
         self.patience = None;
         self.identities.send_replace(planes::identities(&built.graph));
         self.fleet.publish(built.parts.clone());
+        let since = self.changed.take().unwrap_or(began);
+        self.latency.published(self.built.as_ref().map(|built| &built.parts), &built.parts, since);
         self.built = Some(built);
         self.plan_infrastructure();
         self.follow_peers();
@@ -192,12 +229,19 @@ impl Brain {
             let uid = &self.world.head(ObjectKind::Gateway, name)?.uid;
             Some((name.clone(), Arc::new(infra::objects(&site, Owner { name, uid }, node)?)))
         };
-        let plans: Plans = built.graph.gateways.iter().filter_map(plan).collect();
+        let wanted = built.graph.gateways.iter().filter_map(plan).collect();
+        let disowned = self.disowned(built).map(|(_, head)| head.uid.clone()).collect();
+        let plans = Plans { wanted, disowned };
         self.plans.send_if_modified(|before| {
             let is_new = *before != plans;
             *before = plans;
             is_new
         });
+    }
+
+    /// Gateways that are there, and of no class of ours.
+    fn disowned<'a>(&'a self, built: &'a Built) -> impl Iterator<Item = (&'a ObjectName, &'a Head)> {
+        self.world.heads(ObjectKind::Gateway).filter(|(name, _)| !built.graph.gateways.contains_key(*name))
     }
 
     /// Whoever writes hears from the other controllers what their data planes have.
@@ -211,7 +255,13 @@ impl Brain {
     }
 
     fn plan_soon(&mut self) {
-        self.plan_at.get_or_insert_with(|| Instant::now() + BETWEEN_PLANS);
+        self.plan_within(BETWEEN_PLANS);
+    }
+
+    /// Statuses are planned after this time, if not before.
+    fn plan_within(&mut self, time: Duration) {
+        let at = Instant::now() + time;
+        self.plan_at = Some(self.plan_at.map_or(at, |planned| planned.min(at)));
     }
 
     /// Says of each object what has become of it, where that is not said already.
@@ -227,7 +277,10 @@ impl Brain {
         let refusals = self.refusals.borrow().clone();
         let statuses = at_length(|| plan(built, &self.planes, &self.world, &refusals, now_s));
         let next_s = status::next_moment(&built.graph, now_s);
+        self.metrics.said(&statuses);
         self.desk.order(&statuses, &self.world, &self.clock.timestamp());
+        let disowned: Vec<_> = self.disowned(built).map(|(name, head)| (name.clone(), head.clone())).collect();
+        disowned.iter().for_each(|(name, head)| self.desk.withdraw(name, head));
         if let Some(next_s) = next_s {
             let wait = u64::try_from(next_s - now_s).unwrap_or_default();
             // Far moments come nearer in between: clocks are set.

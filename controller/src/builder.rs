@@ -1,32 +1,36 @@
-//! What runs each Gateway, brought about and kept: the objects of [`crate::infra`], applied whenever they differ from what was applied last,
-//! and whenever somebody else has changed one of them.
+//! What runs each Gateway, brought about and kept: the objects of [`crate::infra`], applied where they differ from what is there, and
+//! whenever somebody else has changed one of them; taken away where no Gateway of ours has a use for them any more.
+
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
-use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher as watch_all};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster::ObjectName;
-use crate::graph::infrastructure::{APP_MANAGED_BY, GATEWAY_NAME};
-use crate::infra::MANAGER;
+use crate::metrics::Metrics;
 use crate::write::FIELD_MANAGER;
+use standing::{KINDS, Owned, Place, Standing, Told, owned};
 
 /// A pause after something could not be applied.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Somebody who puts a field back all the time is answered no more often.
 const BETWEEN_REPAIRS: Duration = Duration::from_millis(500);
 
-/// The objects of each Gateway, in the order in which they are applied.
-pub type Plans = BTreeMap<ObjectName, Arc<Vec<Value>>>;
+/// What is to run Gateways.
+#[derive(Clone, Default, PartialEq)]
+pub struct Plans {
+    /// The objects of each Gateway, in the order in which they are applied.
+    pub wanted: BTreeMap<ObjectName, Arc<Vec<Value>>>,
+    /// `metadata.uid` of Gateways that are there, and of no class of ours: nothing of ours runs them. One that is in neither list keeps
+    /// what it has.
+    pub disowned: BTreeSet<String>,
+}
 
 /// Why a Gateway does not get what it asks for, by Gateway.
 pub type Refusals = BTreeMap<ObjectName, String>;
@@ -37,20 +41,18 @@ pub struct Builder {
     plans: watch::Receiver<Plans>,
     leads: watch::Receiver<bool>,
     refusals: watch::Sender<Refusals>,
-    applied: BTreeMap<ObjectName, Arc<Vec<Value>>>,
-    /// Fields of objects that were ours when we had applied them.
-    left: BTreeMap<Place, Owned>,
-    drifted: mpsc::UnboundedReceiver<(Place, Option<Owned>)>,
+    metrics: Metrics,
+    /// Objects that are there as they were applied.
+    applied: BTreeMap<Place, Applied>,
+    /// All that runs Gateways, as the API server tells.
+    standing: BTreeMap<Place, Standing>,
+    told: mpsc::UnboundedReceiver<(Place, Told)>,
 }
 
-/// The fields of an object that server-side apply counts as ours: it loses those that somebody else changes.
-type Owned = String;
-
-/// Kind, namespace and name of an object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    kind: String,
-    name: ObjectName,
+struct Applied {
+    object: Value,
+    /// Its fields that were ours then.
+    owned: Owned,
 }
 
 impl Builder {
@@ -59,12 +61,14 @@ impl Builder {
         plans: watch::Receiver<Plans>,
         leads: watch::Receiver<bool>,
         refusals: watch::Sender<Refusals>,
+        metrics: Metrics,
     ) -> Self {
-        let (told, drifted) = mpsc::unbounded_channel();
-        for (group, version, kind) in KINDS {
-            tokio::spawn(follow(client.clone(), GroupVersionKind::gvk(group, version, kind), told.clone()));
+        let (teller, told) = mpsc::unbounded_channel();
+        for kind in KINDS {
+            tokio::spawn(standing::follow(client.clone(), kind, metrics.clone(), teller.clone()));
         }
-        Self { client, plans, leads, refusals, applied: BTreeMap::new(), left: BTreeMap::new(), drifted }
+        let (applied, standing) = (BTreeMap::new(), BTreeMap::new());
+        Self { client, plans, leads, refusals, metrics, applied, standing, told }
     }
 
     pub async fn run(mut self) {
@@ -74,145 +78,134 @@ impl Builder {
             tokio::select! {
                 changed = self.plans.changed() => if changed.is_err() { return },
                 Ok(()) = self.leads.changed() => self.applied.clear(),
-                Some((place, owned)) = self.drifted.recv() => {
-                    if self.is_foreign(&place, owned) {
+                Some((place, told)) = self.told.recv() => {
+                    if self.take(place, told) {
                         tokio::time::sleep(BETWEEN_REPAIRS).await;
                     }
                 }
                 () = pause => {}
             }
-            while let Ok((place, owned)) = self.drifted.try_recv() {
-                self.is_foreign(&place, owned);
+            while let Ok((place, told)) = self.told.try_recv() {
+                self.take(place, told);
             }
         }
     }
 
-    /// Whether somebody else has changed the object, whose Gateway then is built again.
-    fn is_foreign(&mut self, place: &Place, owned: Option<Owned>) -> bool {
-        let Some(left) = self.left.get(place) else { return false };
-        if owned.as_ref() == Some(left) {
-            return false;
+    /// Takes in what an object is now; whether somebody else has changed it, so that it has to be applied again.
+    fn take(&mut self, place: Place, told: Told) -> bool {
+        let left = self.applied.get(&place);
+        let is_drifted = left.is_some_and(|left| told.as_ref().map(|found| &found.owned) != Some(&left.owned));
+        if is_drifted {
+            self.applied.remove(&place);
         }
-        let is_of = |objects: &Arc<Vec<Value>>| objects.iter().any(|object| place_of(object) == *place);
-        let gateways: Vec<_> =
-            self.applied.iter().filter(|(_, objects)| is_of(objects)).map(|(gateway, _)| gateway.clone()).collect();
-        gateways.iter().for_each(|gateway| drop(self.applied.remove(gateway)));
-        !gateways.is_empty()
+        match told {
+            Some(found) => drop(self.standing.insert(place, found)),
+            None => drop(self.standing.remove(&place)),
+        }
+        is_drifted
     }
 
-    /// Applies all that is not applied; whether nothing is left to do.
+    /// Applies all that is not applied, and takes away what has no use any more; whether nothing is left to do.
     async fn build(&mut self) -> bool {
         if !*self.leads.borrow_and_update() {
             return true;
         }
         let plans = self.plans.borrow_and_update().clone();
-        self.applied.retain(|gateway, _| plans.contains_key(gateway));
+        let wanted: BTreeSet<_> = plans.wanted.values().flat_map(|objects| objects.iter().map(place_of)).collect();
+        self.applied.retain(|place, _| wanted.contains(place));
         let mut refusals = Refusals::new();
-        for (gateway, objects) in plans {
-            if self.applied.get(&gateway) == Some(&objects) {
-                continue;
-            }
-            match self.apply(&gateway, &objects).await {
-                Ok(()) => drop(self.applied.insert(gateway, objects)),
+        let mut settled = BTreeSet::new();
+        for (gateway, objects) in &plans.wanted {
+            match self.apply(objects).await {
+                Ok(()) => settled.extend(objects.iter().find_map(owner_of)),
                 Err(error) => {
                     tracing::warn!(%gateway, %error, "what runs the Gateway cannot be applied; it is tried again");
-                    refusals.insert(gateway, error.to_string());
+                    refusals.insert(gateway.clone(), error.to_string());
                 }
             }
         }
-        let is_done = refusals.is_empty();
+        settled.extend(plans.disowned.iter().map(String::as_str));
+        let is_cleared = self.clear_away(&wanted, &settled).await;
+        let is_done = is_cleared && refusals.is_empty();
         self.refusals.send_if_modified(|before| std::mem::replace(before, refusals.clone()) != refusals);
         is_done
     }
 
-    async fn apply(&mut self, gateway: &ObjectName, objects: &[Value]) -> kube::Result<()> {
+    async fn apply(&mut self, objects: &[Value]) -> kube::Result<()> {
         for object in objects {
             let place = place_of(object);
-            let api: Api<DynamicObject> =
-                Api::namespaced_with(self.client.clone(), &place.name.namespace, &resource_of(object));
-            let parameters = PatchParams::apply(FIELD_MANAGER).force();
-            let applied = api.patch(&place.name.name, &parameters, &Patch::Apply(object)).await?;
-            self.left.insert(place, owned(&applied.metadata));
-        }
-        self.clear_away(gateway, objects).await
-    }
-
-    /// Takes away what a former class or name has left.
-    async fn clear_away(&mut self, gateway: &ObjectName, objects: &[Value]) -> kube::Result<()> {
-        let wanted: BTreeSet<_> = objects.iter().map(place_of).collect();
-        let Some(uid) = objects.iter().find_map(|object| object["metadata"]["ownerReferences"][0]["uid"].as_str())
-        else {
-            return Ok(());
-        };
-        let selector = format!("{GATEWAY_NAME}={},{APP_MANAGED_BY}={MANAGER}", crate::infra::label_of(gateway));
-        for (group, version, kind) in KINDS {
-            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-            let api: Api<PartialObjectMeta<DynamicObject>> =
-                Api::namespaced_with(self.client.clone(), &gateway.namespace, &resource);
-            for found in api.list_metadata(&ListParams::default().labels(&selector)).await? {
-                let name = ObjectName::new(&gateway.namespace, found.metadata.name.clone().unwrap_or_default());
-                let place = Place { kind: kind.to_owned(), name };
-                let is_ours = found.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid);
-                if is_ours && !wanted.contains(&place) {
-                    api.delete(&place.name.name, &DeleteParams::background()).await?;
-                    self.left.remove(&place);
-                }
+            // One that is not known may be as it is to be: a controller that starts finds what another one has left.
+            let is_done = match self.applied.get(&place) {
+                Some(applied) => applied.object == *object,
+                None => self.is_there(&place, object).await?,
+            };
+            if is_done {
+                continue;
             }
+            let parameters = PatchParams::apply(FIELD_MANAGER).force();
+            let done = self.api(&place).patch(&place.name.name, &parameters, &Patch::Apply(object)).await;
+            self.metrics.applied(place.kind, &done);
+            let applied = Applied { object: object.clone(), owned: owned(&done?.metadata) };
+            self.applied.insert(place, applied);
         }
         Ok(())
     }
-}
 
-/// Kinds of what runs a Gateway.
-const KINDS: [(&str, &str, &str); 5] = [
-    ("", "v1", "ConfigMap"),
-    ("", "v1", "ServiceAccount"),
-    ("", "v1", "Service"),
-    ("policy", "v1", "PodDisruptionBudget"),
-    ("apps", "v1", "Deployment"),
-];
-
-/// Tells which of our objects has changed, and what of it is ours still; none if it is gone.
-async fn follow(client: Client, kind: GroupVersionKind, told: mpsc::UnboundedSender<(Place, Option<Owned>)>) {
-    let resource = ApiResource::from_gvk(&kind);
-    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, &resource);
-    let config = watcher::Config::default().labels(&format!("{APP_MANAGED_BY}={MANAGER}"));
-    let mut events = watch_all(api, config).default_backoff().boxed();
-    while let Some(event) = events.next().await {
-        let (object, is_there) = match event {
-            Ok(Event::Apply(object) | Event::InitApply(object)) => (object, true),
-            Ok(Event::Delete(object)) => (object, false),
-            Ok(Event::Init | Event::InitDone) => continue,
-            Err(error) => {
-                tracing::debug!(kind = kind.kind, %error, "what runs Gateways cannot be followed");
-                continue;
-            }
-        };
-        let metadata = object.metadata;
-        let owned = is_there.then(|| owned(&metadata));
-        let name = ObjectName::new(metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
-        if told.send((Place { kind: kind.kind.clone(), name }, owned)).is_err() {
-            return;
+    /// Whether the object is there as it is to be, with nothing of ours beside.
+    async fn is_there(&mut self, place: &Place, object: &Value) -> kube::Result<bool> {
+        let Some(found) = self.api(place).get_opt(&place.name.name).await? else { return Ok(false) };
+        let owned = owned(&found.metadata);
+        let found = serde_json::to_value(&found).unwrap_or_default();
+        let is_there = standing::is_as_planned(object, &found, &owned);
+        if is_there {
+            self.applied.insert(place.clone(), Applied { object: object.clone(), owned });
         }
+        Ok(is_there)
     }
-}
 
-fn owned(metadata: &ObjectMeta) -> Owned {
-    let entries = metadata.managed_fields.iter().flatten();
-    let mut ours =
-        entries.filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.subresource.is_none());
-    let fields = ours.next().and_then(|entry| entry.fields_v1.as_ref());
-    fields.map(|fields| fields.0.to_string()).unwrap_or_default()
+    /// Takes away what is not wanted and is owned by a Gateway whose other objects are `settled`: what a former class or name has left,
+    /// and all of a Gateway that is not ours any more. Whether it is gone.
+    async fn clear_away(&mut self, wanted: &BTreeSet<Place>, settled: &BTreeSet<&str>) -> bool {
+        let has_no_use =
+            |(place, found): &(&Place, &Standing)| settled.contains(&*found.owner) && !wanted.contains(*place);
+        let mut leaving: Vec<_> =
+            self.standing.iter().filter(has_no_use).map(|(place, found)| (place.clone(), found.uid.clone())).collect();
+        // Those that came last go first: the pods before what they are called by.
+        leaving.sort_by_key(|(place, _)| std::cmp::Reverse(standing::rank(place.kind)));
+        let mut is_done = true;
+        for (place, uid) in leaving {
+            let preconditions = Some(Preconditions { uid: Some(uid), resource_version: None });
+            let parameters = DeleteParams { preconditions, ..DeleteParams::background() };
+            let done = self.api(&place).delete(&place.name.name, &parameters).await.map(drop);
+            self.metrics.deleted(place.kind, &done);
+            match done {
+                // The watch tells of it as it is now.
+                Ok(()) => drop(self.standing.remove(&place)),
+                Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
+                    drop(self.standing.remove(&place))
+                }
+                Err(error) => {
+                    tracing::warn!(kind = place.kind, name = %place.name, %error, "what nobody has a use for cannot be deleted; it is tried again");
+                    is_done = false;
+                }
+            }
+        }
+        is_done
+    }
+
+    fn api(&self, place: &Place) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &place.name.namespace, &standing::resource(place.kind))
+    }
 }
 
 fn place_of(object: &Value) -> Place {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let metadata = &object["metadata"];
-    Place { kind: text(&object["kind"]), name: ObjectName::new(text(&metadata["namespace"]), text(&metadata["name"])) }
+    let (kind, metadata) = (text(&object["kind"]), &object["metadata"]);
+    let name = ObjectName::new(text(&metadata["namespace"]), text(&metadata["name"]));
+    Place { kind: standing::kind(&kind), name }
 }
 
-fn resource_of(object: &Value) -> ApiResource {
-    let text = |field: &str| object[field].as_str().unwrap_or_default();
-    let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, text("kind")))
+/// `metadata.uid` of the Gateway that an object is planned for.
+fn owner_of(object: &Value) -> Option<&str> {
+    object["metadata"]["ownerReferences"][0]["uid"].as_str()
 }

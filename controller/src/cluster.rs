@@ -174,6 +174,13 @@ macro_rules! kinds {
                 }
             }
 
+            /// How many objects of a kind are known.
+            pub fn count(&self, kind: ObjectKind) -> usize {
+                match kind {
+                    $(ObjectKind::$variant => self.$store.len(),)*
+                }
+            }
+
             /// Takes an object out.
             pub fn delete(&mut self, kind: ObjectKind, name: &ObjectName) {
                 match kind {

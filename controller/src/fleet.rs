@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::ObjectName;
 use crate::publish::{Replica, Standing};
-pub use counters::{Counters, Counts};
+pub use counters::{Counters, Counts, StreamRefusal};
 use elsewhere::Elsewhere;
 use member::Member;
 pub(crate) use member::Membership;
@@ -95,6 +95,16 @@ impl Fleet {
     /// What has happened so far, and how many are connected.
     pub fn counters(&self) -> Counters {
         self.0.counts.read(self.0.here.lock().len())
+    }
+
+    /// Bytes of what each Gateway is to have.
+    pub(crate) fn sizes(&self) -> BTreeMap<ObjectName, i64> {
+        let snapshots = self.0.published.borrow().snapshots().clone();
+        let size = |snapshot: &Snapshot| {
+            let bytes: usize = snapshot.iter().map(|(_, resource)| resource.body().encoded_len()).sum();
+            i64::try_from(bytes).unwrap_or(i64::MAX)
+        };
+        snapshots.into_iter().map(|(gateway, snapshot)| (gateway, size(&snapshot))).collect()
     }
 
     pub(crate) fn counts(&self) -> &Counts {

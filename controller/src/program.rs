@@ -23,7 +23,10 @@ use crate::clock::Clock;
 use crate::cluster::ObjectName;
 use crate::fleet::Fleet;
 use crate::fleet::peers::Means;
+use crate::herald::Herald;
 use crate::infra::{PullPolicy, Site};
+use crate::metrics::Metrics;
+use crate::metrics::requests::Counted;
 use crate::stream::{Bounds, Server};
 use crate::vault::{Opened, Vault};
 use crate::write::FIELD_MANAGER;
@@ -81,16 +84,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     log();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let closing = CancellationToken::new();
-    let health = Health::default();
-    tokio::spawn(health::serve(listen(arguments.admin).await?, health.clone()));
-    let client =
-        Client::try_default().await.context("there is no way to the API server; run in a pod, or set KUBECONFIG")?;
-    let opened = opened(&client, &arguments).await?;
-    let (leads, releasing) = leads(&client, &arguments).await?;
-    let (identities, known) = watch::channel(BTreeMap::new());
     let fleet = Fleet::default();
-    health.knows(fleet.clone(), leads.clone());
-    let (plans, planned) = watch::channel(Plans::new());
+    let metrics = Metrics::new(fleet.clone());
+    let health = Health::new(metrics.clone());
+    tokio::spawn(health::serve(listen(arguments.admin).await?, health.clone()));
+    let client = client(&metrics).await?;
+    let opened = opened(&client, &metrics, &arguments).await?;
+    let (leads, releasing) = leads(&client, &metrics, &arguments).await?;
+    let (identities, known) = watch::channel(BTreeMap::new());
+    let (plans, planned) = watch::channel(Plans::default());
     let (refusing, refusals) = watch::channel(Refusals::new());
     let surroundings = Surroundings {
         client: client.clone(),
@@ -99,12 +101,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         leads: leads.clone(),
         identities,
         ready: health.ready(),
+        alive: health.alive(),
         site: site(&arguments, &opened),
         plans,
         refusals,
         peers: peers(&arguments, &opened)?,
+        herald: Herald::start(client.clone(), Clock, arguments.pod.clone(), metrics.clone()),
+        metrics: metrics.clone(),
     };
-    let builder = Builder::new(client.clone(), planned, leads, refusing);
+    let builder = Builder::new(client.clone(), planned, leads, refusing, metrics);
     let own = (arguments.namespace.clone(), arguments.service_account.clone());
     let gatekeeper = Arc::new(TokenReviews { client, identities: known, own });
     let server = Server {
@@ -131,6 +136,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The way to the API server, on which requests are counted.
+async fn client(metrics: &Metrics) -> anyhow::Result<Client> {
+    let told = "there is no way to the API server; run in a pod, or set KUBECONFIG";
+    let config = kube::Config::infer().await.context(told)?;
+    let builder = kube::client::ClientBuilder::try_from(config).context(told)?;
+    Ok(builder.with_layer(&Counted(metrics.clone())).build())
+}
+
 fn log() {
     let filter =
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,kube_runtime=error".into());
@@ -142,9 +155,9 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// What the Secret of the authority holds, now and from now on.
-async fn opened(client: &Client, arguments: &Arguments) -> anyhow::Result<watch::Receiver<Opened>> {
+async fn opened(client: &Client, metrics: &Metrics, arguments: &Arguments) -> anyhow::Result<watch::Receiver<Opened>> {
     let secret = ObjectName::new(&arguments.namespace, &arguments.authority_secret);
-    let vault = Vault::new(client.clone(), &secret, names(arguments));
+    let vault = Vault::new(client.clone(), &secret, names(arguments), metrics.clone());
     let (sender, receiver) = watch::channel(vault.open().await?);
     tokio::spawn(vault.keep(sender));
     Ok(receiver)
@@ -215,7 +228,11 @@ impl Releasing {
 }
 
 /// Whether this replica is the one that writes.
-async fn leads(client: &Client, arguments: &Arguments) -> anyhow::Result<(watch::Receiver<bool>, Releasing)> {
+async fn leads(
+    client: &Client,
+    metrics: &Metrics,
+    arguments: &Arguments,
+) -> anyhow::Result<(watch::Receiver<bool>, Releasing)> {
     let manager = LeaseManagerBuilder::new(client.clone(), &arguments.lease)
         .with_namespace(&arguments.namespace)
         .with_identity(&arguments.pod)
@@ -227,13 +244,17 @@ async fn leads(client: &Client, arguments: &Arguments) -> anyhow::Result<(watch:
         .context("the lease cannot be made or read")?;
     let (mut state, lease) = manager.watch().await;
     let (sender, receiver) = watch::channel(*state.borrow_and_update());
+    let metrics = metrics.clone();
+    metrics.leads(*receiver.borrow());
     let told = tokio::spawn(async move {
         while state.changed().await.is_ok() {
             let leads = *state.borrow_and_update();
             tracing::info!(leads, "who writes has changed");
+            metrics.leads(leads);
             sender.send_replace(leads);
         }
         // Whoever does not know does not write.
+        metrics.leads(false);
         sender.send_replace(false);
     });
     Ok((receiver, Releasing { told, lease }))

@@ -155,6 +155,11 @@ impl Standing {
         }
     }
 
+    /// Whether this data plane has acknowledged all of `snapshot`, and nothing else.
+    pub fn has(&self, snapshot: &Snapshot) -> bool {
+        self.acknowledged == snapshot.held()
+    }
+
     /// What it has last told of this KeySet.
     pub fn issuer(&self, key_set: &str) -> Option<&v1::IssuerHealth> {
         self.issuers.get(key_set)

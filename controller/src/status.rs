@@ -8,6 +8,7 @@ mod features;
 mod gateway;
 mod ingress;
 mod issuer;
+mod news;
 mod policy;
 mod route;
 mod subscription;
@@ -27,6 +28,7 @@ use crate::publish::Standing;
 pub use condition::Condition;
 use condition::{condition, of_problems, programmed, summed_up};
 pub use gateway::ListenerStatus;
+pub use news::{News, news};
 pub use policy::AncestorStatus;
 pub use route::{LEFT_OPEN, ParentStatus, UNPROTECTED};
 
@@ -107,6 +109,13 @@ pub struct Plane<'a> {
 }
 
 impl ObjectStatus {
+    /// Its own conditions, and those of its listeners and of its parents.
+    pub(crate) fn all_conditions(&self) -> impl Iterator<Item = &Condition> {
+        let of_listeners = self.listeners.iter().flat_map(|listener| &listener.conditions);
+        let of_parents = self.parents.iter().flat_map(|parent| &parent.conditions);
+        self.conditions.iter().chain(of_listeners).chain(of_parents)
+    }
+
     /// Whether the object does its work, as far as its conditions tell.
     pub fn is_ready(&self) -> bool {
         let ready = ConditionType::Ready.as_str();

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::authority::Stored;
 use crate::clock::Clock;
 use crate::cluster::ObjectName;
+use crate::metrics::Metrics;
 
 /// How often it is looked at what is stored: another replica may have renewed it.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(10 * 60);
@@ -43,11 +44,12 @@ pub struct Vault {
     api: Api<Secret>,
     name: String,
     names: Vec<String>,
+    metrics: Metrics,
 }
 
 impl Vault {
-    pub fn new(client: Client, secret: &ObjectName, names: Vec<String>) -> Self {
-        Self { api: Api::namespaced(client, &secret.namespace), name: secret.name.clone(), names }
+    pub fn new(client: Client, secret: &ObjectName, names: Vec<String>, metrics: Metrics) -> Self {
+        Self { api: Api::namespaced(client, &secret.namespace), name: secret.name.clone(), names, metrics }
     }
 
     /// Makes or renews what is stored, as far as it is time for that.
@@ -57,6 +59,8 @@ impl Vault {
             let stored = found.as_ref().map(read);
             let (renewed, is_changed) = Stored::renewed(stored.as_ref(), Clock.now(), &self.names)?;
             if !is_changed || self.store(found.as_ref(), &renewed).await? {
+                let (authority_s, server_s) = renewed.ends_s();
+                self.metrics.certificates_end(authority_s, server_s);
                 return opened(&renewed);
             }
         }

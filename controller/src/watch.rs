@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::cluster::{Object, ObjectKind, ObjectName};
 use crate::manifest::served;
+use crate::metrics::Metrics;
 pub use world::{Head, World};
 
 /// What says of a Secret that it is for gateways: it is watched without being named.
@@ -44,6 +45,15 @@ pub enum Change {
     Listed(Source, Vec<Seen>),
     Applied(Source, Box<Seen>),
     Deleted(Source, ObjectName),
+}
+
+impl Change {
+    /// The watch that tells it.
+    pub fn source(&self) -> &Source {
+        match self {
+            Self::Listed(source, _) | Self::Applied(source, _) | Self::Deleted(source, _) => source,
+        }
+    }
 }
 
 impl Source {
@@ -91,7 +101,7 @@ pub fn resource(kind: ObjectKind) -> ApiResource {
 
 /// Follows `source` for as long as somebody listens. A watch that breaks off begins anew with a list; what was known stays known until
 /// that list is whole.
-pub async fn run(client: Client, source: Source, changes: mpsc::Sender<Change>) {
+pub async fn run(client: Client, source: Source, metrics: Metrics, changes: mpsc::Sender<Change>) {
     let mut events = follow(source.api(client), source.config()).default_backoff().map_err(Box::new).boxed();
     let mut listing = Vec::new();
     while let Some(event) = events.next().await {
@@ -108,6 +118,7 @@ pub async fn run(client: Client, source: Source, changes: mpsc::Sender<Change>) 
             Ok(Event::Apply(object)) => Change::Applied(source.clone(), Box::new(seen(source.kind(), object))),
             Ok(Event::Delete(object)) => Change::Deleted(source.clone(), name(&object)),
             Err(error) => {
+                metrics.watch_failed(source.kind().as_str());
                 tracing::warn!(kind = source.kind().as_str(), %error, "the API server cannot be followed; what is known stays in force");
                 continue;
             }
@@ -124,10 +135,10 @@ fn name(object: &DynamicObject) -> ObjectName {
 }
 
 fn seen(kind: ObjectKind, mut object: DynamicObject) -> Seen {
-    object.metadata.managed_fields = None;
     let name = name(&object);
     let status = object.data.as_object_mut().and_then(|data| data.get("status").cloned()).unwrap_or_default();
     let head = Head::new(&object.metadata, &status);
+    object.metadata.managed_fields = None;
     let mut value = serde_json::to_value(&object).unwrap_or_default();
     value["apiVersion"] = kind.api_version().into();
     value["kind"] = kind.as_str().into();

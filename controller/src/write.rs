@@ -5,6 +5,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::cluster::{ObjectKind, ObjectName};
+use crate::status::News;
 use crate::status::wire::Write;
 use crate::watch::{Head, resource};
 
@@ -19,6 +20,8 @@ pub struct Order {
     /// The object as it was when the status was planned: another one is written nothing about.
     pub head: Head,
     pub write: Write,
+    /// What is new in it.
+    pub news: Vec<News>,
 }
 
 /// What became of an order.
@@ -49,11 +52,14 @@ pub async fn write(client: Client, order: &Order) -> Outcome {
 
 /// Both forms name the version of the object that they were planned for: who writes about another loses (HTTP 409).
 fn patch(order: &Order) -> (PatchParams, Patch<Value>) {
-    let Order { kind, name, head, write } = order;
+    let Order { kind, name, head, write, .. } = order;
     let metadata = json!({ "name": name.name, "uid": head.uid, "resourceVersion": head.resource_version });
-    let mut body = json!({ "metadata": metadata, "status": write.status() });
+    let mut body = json!({ "metadata": metadata });
+    if let Some(status) = write.status() {
+        body["status"] = status.clone();
+    }
     match write {
-        Write::Apply(_) => {
+        Write::Apply(_) | Write::Withdraw => {
             body["apiVersion"] = kind.api_version().into();
             body["kind"] = kind.as_str().into();
             (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(body))

@@ -44,7 +44,7 @@ async fn it_is_refused(#[case] path: &str, #[case] authorization: Option<&str>, 
     controller.tokens.answer("unverified", Err(Refusal::Unavailable("the API server is away".into())));
     assert_eq!(refusal(&controller, path, authorization).await, code);
     let counters = controller.fleet.counters();
-    assert_eq!((counters.refused_streams, counters.updates, counters.connected), (1, 0, 0));
+    assert_eq!((counters.refused.iter().sum::<u64>(), counters.updates, counters.connected), (1, 0, 0));
 }
 
 #[tokio::test]

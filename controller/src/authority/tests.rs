@@ -193,6 +193,13 @@ fn one_that_is_from_the_future_is_not_used() {
 }
 
 #[test]
+fn it_says_when_it_ends() {
+    let stored = renewed(None, 0).0;
+    assert_eq!(stored.ends_s(), (START_S + AUTHORITY_S, START_S + SERVER_S));
+    assert_eq!(Stored::default().ends_s(), (0, 0));
+}
+
+#[test]
 fn another_authority_is_not_trusted() {
     let (one, other) = (renewed(None, 0).0, renewed(None, 0).0);
     assert!(!connects(&one, &other, 0));

@@ -2,23 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::cluster::{ObjectKind, ObjectName};
-use crate::status::ObjectStatus;
-use crate::status::wire;
-use crate::watch::World;
-use crate::write::{Order, Outcome, write};
+use crate::herald::{Herald, Subject};
+use crate::metrics::Metrics;
+use crate::status::wire::{self, Write};
+use crate::status::{News, ObjectStatus, news};
+use crate::watch::{Head, World};
+use crate::write::{Order, Outcome};
 
 /// Writes that are under way at the same time: an API server has others to serve as well.
 const AT_ONCE: usize = 16;
+/// A pause after a status could not be written.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// What lies on the desk.
 pub(super) struct Desk {
     client: Client,
+    herald: Herald,
+    metrics: Metrics,
     places: Arc<Semaphore>,
     writing: JoinSet<(Order, Outcome)>,
     /// Objects that a write is under way for.
@@ -26,8 +33,9 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, places: Arc::new(Semaphore::new(AT_ONCE)), writing: JoinSet::new(), busy: BTreeSet::new() }
+    pub(super) fn new(client: Client, herald: Herald, metrics: Metrics) -> Self {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        Self { client, herald, metrics, places, writing: JoinSet::new(), busy: BTreeSet::new() }
     }
 
     /// Writes what of `statuses` is not said yet. An object that is being written about is looked at again once that is done.
@@ -36,21 +44,29 @@ impl Desk {
             let Some(kind) = ObjectKind::find(&wire::api_version(&status.kind), &status.kind) else { continue };
             let name = object_name(&status.name);
             let Some(head) = world.head(kind, &name) else { continue };
-            if self.busy.contains(&(kind, name.clone())) {
-                continue;
-            }
-            if let Some(write) = wire::write(status, &head.status(), now) {
-                self.begin(Order { kind, name, head: head.clone(), write });
+            let before = head.status();
+            if let Some(write) = wire::write(status, &before, now) {
+                self.begin(kind, &name, head, write, news(status, &before));
             }
         }
     }
 
-    fn begin(&mut self, order: Order) {
-        self.busy.insert((order.kind, order.name.clone()));
+    /// Takes back what was said of a Gateway that is not ours any more.
+    pub(super) fn withdraw(&mut self, gateway: &ObjectName, head: &Head) {
+        if head.has_our_status {
+            self.begin(ObjectKind::Gateway, gateway, head, Write::Withdraw, vec![]);
+        }
+    }
+
+    fn begin(&mut self, kind: ObjectKind, name: &ObjectName, head: &Head, write: Write, news: Vec<News>) {
+        if !self.busy.insert((kind, name.clone())) {
+            return;
+        }
+        let order = Order { kind, name: name.clone(), head: head.clone(), write, news };
         let (client, places) = (self.client.clone(), Arc::clone(&self.places));
         self.writing.spawn(async move {
             let _place = places.acquire_owned().await;
-            let outcome = write(client, &order).await;
+            let outcome = crate::write::write(client, &order).await;
             (order, outcome)
         });
     }
@@ -66,18 +82,24 @@ impl Desk {
         }
     }
 
-    /// Takes an outcome in; whether it has to be looked at what there is to be said now.
-    pub(super) fn file(&mut self, (order, outcome): (Order, Outcome), world: &mut World) -> bool {
+    /// Takes an outcome in; after how long it has to be looked at what there is to be said now, if at all.
+    pub(super) fn file(&mut self, (order, outcome): (Order, Outcome), world: &mut World) -> Option<Duration> {
         self.busy.remove(&(order.kind, order.name.clone()));
+        self.metrics.status_written(order.kind, &outcome);
         match outcome {
-            Outcome::Written(head) => world.written(order.kind, &order.name, head),
+            Outcome::Written(head) => {
+                world.written(order.kind, &order.name, head);
+                let subject = Subject { kind: order.kind, name: order.name, uid: order.head.uid };
+                self.herald.tell(subject, order.news);
+                Some(Duration::ZERO)
+            }
             // The watch tells of the object as it is now.
-            Outcome::Outdated => return false,
+            Outcome::Outdated => None,
             Outcome::Failed(error) => {
                 tracing::warn!(kind = order.kind.as_str(), name = %order.name, %error, "the status cannot be written; it is tried again");
+                Some(PAUSE)
             }
         }
-        true
     }
 }
 

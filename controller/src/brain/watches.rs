@@ -7,14 +7,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::cluster::{ObjectKind, ObjectName};
+use crate::metrics::Metrics;
 use crate::watch::{self, Change, Source, World};
 
 /// Watches by what they are about. Those that are taken out end.
 pub(super) struct Watches {
     client: Client,
+    metrics: Metrics,
     changes: mpsc::Sender<Change>,
     named: BTreeMap<Source, Watch>,
-    _standing: Vec<Watch>,
+    standing: Vec<Watch>,
 }
 
 struct Watch(JoinHandle<()>);
@@ -26,10 +28,15 @@ impl Drop for Watch {
 }
 
 impl Watches {
-    pub(super) fn start(client: Client, changes: mpsc::Sender<Change>, standing: Vec<Source>) -> Self {
-        let start = |source| spawn(&client, &changes, source);
-        let standing = standing.into_iter().map(start).collect();
-        Self { client, changes, named: BTreeMap::new(), _standing: standing }
+    pub(super) fn start(
+        client: Client,
+        metrics: Metrics,
+        changes: mpsc::Sender<Change>,
+        standing: Vec<Source>,
+    ) -> Self {
+        let mut watches = Self { client, metrics, changes, named: BTreeMap::new(), standing: vec![] };
+        watches.standing = standing.into_iter().map(|source| watches.spawn(source)).collect();
+        watches
     }
 
     /// Follows all that is `asked` for by name and no watch tells of yet, and lets go of what nobody asks for any more. Whether
@@ -46,15 +53,15 @@ impl Watches {
         for source in wanted {
             if !self.named.contains_key(&source) {
                 world.await_also(source.clone());
-                let watch = spawn(&self.client, &self.changes, source.clone());
+                let watch = self.spawn(source.clone());
                 self.named.insert(source, watch);
                 is_new = true;
             }
         }
         is_new
     }
-}
 
-fn spawn(client: &Client, changes: &mpsc::Sender<Change>, source: Source) -> Watch {
-    Watch(tokio::spawn(watch::run(client.clone(), source, changes.clone())))
+    fn spawn(&self, source: Source) -> Watch {
+        Watch(tokio::spawn(watch::run(self.client.clone(), source, self.metrics.clone(), self.changes.clone())))
+    }
 }

@@ -5,12 +5,44 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prost::Message as _;
 use sallyport_snapshot::v1;
 
+/// Why a stream is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRefusal {
+    /// It shows no token, or more than one.
+    NoToken,
+    /// The API server does not know the token, or it is of nobody that may have a stream.
+    TokenRefused,
+    /// Nobody can say now whose the token is.
+    TokenNotVerified,
+    /// The stream is not for this caller.
+    NotForCaller,
+    NoSuchMethod,
+}
+
+impl StreamRefusal {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::NoToken, Self::TokenRefused, Self::TokenNotVerified, Self::NotForCaller, Self::NoSuchMethod];
+
+    /// The label of the metric.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoToken => "no-token",
+            Self::TokenRefused => "token-refused",
+            Self::TokenNotVerified => "token-not-verified",
+            Self::NotForCaller => "not-for-caller",
+            Self::NoSuchMethod => "no-such-method",
+        }
+    }
+}
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Counts up, by whoever is at it.
         #[derive(Default)]
         pub struct Counts {
             $($name: AtomicU64,)*
+            refused: [AtomicU64; StreamRefusal::ALL.len()],
         }
 
         /// The counts of one moment.
@@ -19,19 +51,8 @@ macro_rules! counters {
             /// Data planes that are connected here now.
             pub connected: u64,
             $($(#[doc = $doc])* pub $name: u64,)*
-        }
-
-        impl Counters {
-            /// As Prometheus reads them.
-            pub fn text(&self) -> String {
-                let mut text = format!("# TYPE sallyport_controller_connected gauge\nsallyport_controller_connected {}\n", self.connected);
-                $(
-                    let help = concat!($($doc,)*).trim();
-                    let name = concat!("sallyport_controller_", stringify!($name), "_total");
-                    text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {}\n", self.$name));
-                )*
-                text
-            }
+            /// Streams that were refused, in the order of [`StreamRefusal::ALL`].
+            pub refused: [u64; StreamRefusal::ALL.len()],
         }
 
         impl Counts {
@@ -39,6 +60,7 @@ macro_rules! counters {
                 Counters {
                     connected: u64::try_from(connected).unwrap_or(u64::MAX),
                     $($name: self.$name.load(Ordering::Relaxed),)*
+                    refused: self.refused.each_ref().map(|count| count.load(Ordering::Relaxed)),
                 }
             }
         }
@@ -54,10 +76,10 @@ counters! {
     update_bytes,
     /// Updates that were acknowledged.
     acknowledgements,
+    /// Resources that acknowledgements say are not in force as they were sent.
+    rejections,
     /// Reports about what is not the data plane's to tell of.
     foreign_reports,
-    /// Streams that were refused: no token, a wrong one, or one that could not be verified.
-    refused_streams,
     /// Streams that were cut off: for what the other side sent, or did not send in time.
     cut_streams,
     /// Connections that never became one: no TLS, another protocol, or too slow.
@@ -77,16 +99,19 @@ impl Counts {
         count(&self.update_bytes, update.encoded_len());
     }
 
-    pub(super) fn acknowledged(&self) {
+    pub(super) fn acknowledged(&self, ack: &v1::Ack) {
         count(&self.acknowledgements, 1);
+        count(&self.rejections, ack.rejected.len());
     }
 
     pub(crate) fn foreign_report(&self) {
         count(&self.foreign_reports, 1);
     }
 
-    pub(crate) fn refused_stream(&self) {
-        count(&self.refused_streams, 1);
+    pub(crate) fn refused_stream(&self, why: StreamRefusal) {
+        if let Some(counter) = self.refused.get(why as usize) {
+            count(counter, 1);
+        }
     }
 
     pub(crate) fn cut_stream(&self) {
@@ -99,5 +124,12 @@ impl Counts {
 
     pub(crate) fn evicted_stranger(&self) {
         count(&self.evicted_strangers, 1);
+    }
+}
+
+impl Counters {
+    /// Streams that were refused for this.
+    pub fn refused_streams(&self, why: StreamRefusal) -> u64 {
+        self.refused.get(why as usize).copied().unwrap_or_default()
     }
 }

@@ -43,7 +43,7 @@ impl Membership {
     pub(crate) fn acknowledge(&self, ack: &v1::Ack) -> bool {
         let is_awaited = self.replica.lock().acknowledge(ack);
         if is_awaited {
-            self.fleet.0.counts.acknowledged();
+            self.fleet.0.counts.acknowledged(ack);
             self.fleet.changed();
         }
         is_awaited

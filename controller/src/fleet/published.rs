@@ -25,6 +25,10 @@ impl Published {
         self.snapshots.get(gateway).or_else(|| self.gone.contains(gateway).then_some(&self.nothing))
     }
 
+    pub(super) fn snapshots(&self) -> &BTreeMap<ObjectName, Arc<Snapshot>> {
+        &self.snapshots
+    }
+
     pub(super) fn replace(&mut self, snapshots: BTreeMap<ObjectName, Arc<Snapshot>>) {
         let before = std::mem::replace(&mut self.snapshots, snapshots);
         self.gone.extend(before.into_keys());

@@ -1,6 +1,7 @@
 //! Probes and metrics of the controller.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -8,61 +9,66 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
-use crate::fleet::Fleet;
+use crate::brain::HEARTBEAT;
+use crate::metrics::Metrics;
 
 /// Connections at a time: probes and a collector of metrics need few.
 const MAX_CONNECTIONS: usize = 64;
 /// Time for a request's head.
-const HEADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Without a sign of life for this long, the brain does not live: it shows one much more often, and the largest cluster is judged in seconds.
+const LIFELESS: Duration = HEARTBEAT.saturating_mul(12);
 
 /// What is told about the process.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Health(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
     /// Everything has been published once.
     ready: watch::Sender<bool>,
-    known: Mutex<Option<(Fleet, watch::Receiver<bool>)>>,
+    /// When the brain has last shown that it goes on.
+    alive: watch::Sender<Instant>,
+    metrics: Metrics,
 }
 
 impl Health {
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self(Arc::new(Inner { ready: watch::Sender::new(false), alive: watch::Sender::new(Instant::now()), metrics }))
+    }
+
     pub(super) fn ready(&self) -> watch::Sender<bool> {
         self.0.ready.clone()
     }
 
-    pub(super) fn knows(&self, fleet: Fleet, leads: watch::Receiver<bool>) {
-        *self.0.known.lock() = Some((fleet, leads));
+    pub(super) fn alive(&self) -> watch::Sender<Instant> {
+        self.0.alive.clone()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.0.alive.borrow().elapsed() < LIFELESS
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, String) {
         match (method, path) {
-            (&Method::GET | &Method::HEAD, "/livez") => (StatusCode::OK, "ok\n".to_owned()),
+            (&Method::GET | &Method::HEAD, "/livez") if self.is_alive() => (StatusCode::OK, "ok\n".to_owned()),
+            (&Method::GET | &Method::HEAD, "/livez") => {
+                (StatusCode::SERVICE_UNAVAILABLE, "nothing is judged any more\n".to_owned())
+            }
             (&Method::GET | &Method::HEAD, "/readyz") if *self.0.ready.borrow() => (StatusCode::OK, "ok\n".to_owned()),
             (&Method::GET | &Method::HEAD, "/readyz") => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the cluster has not been read yet\n".to_owned())
             }
-            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, self.metrics()),
+            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, self.0.metrics.text()),
             (&Method::GET | &Method::HEAD, _) => {
                 (StatusCode::NOT_FOUND, "known are /livez, /readyz and /metrics\n".to_owned())
             }
             _ => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned()),
         }
-    }
-
-    fn metrics(&self) -> String {
-        let known = self.0.known.lock();
-        let Some((fleet, leads)) = known.as_ref() else { return String::new() };
-        let mut text = fleet.counters().text();
-        text.push_str(
-            "# HELP sallyport_controller_leads Whether this replica writes.\n# TYPE sallyport_controller_leads gauge\n",
-        );
-        text.push_str(&format!("sallyport_controller_leads {}\n", u8::from(*leads.borrow())));
-        text
     }
 }
 
@@ -85,5 +91,49 @@ pub(super) async fn serve(listener: TcpListener, health: Health) {
             let _ended = server.serve_connection(TokioIo::new(stream), service).await;
             drop(place);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Fleet;
+
+    fn health() -> Health {
+        Health::new(Metrics::new(Fleet::default()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_brain_that_shows_no_sign_of_life_is_restarted() {
+        let health = health();
+        let alive = || health.answer(&Method::GET, "/livez").0;
+        assert_eq!(alive(), StatusCode::OK, "it has just begun");
+        tokio::time::advance(LIFELESS - Duration::from_secs(1)).await;
+        assert_eq!(alive(), StatusCode::OK);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(alive(), StatusCode::SERVICE_UNAVAILABLE);
+        health.alive().send_replace(Instant::now());
+        assert_eq!(alive(), StatusCode::OK, "it only took long");
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_once_everything_was_published() {
+        let health = health();
+        let ready = || health.answer(&Method::GET, "/readyz").0;
+        assert_eq!(ready(), StatusCode::SERVICE_UNAVAILABLE);
+        health.ready().send_replace(true);
+        assert_eq!(ready(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_answered() {
+        for (method, path, status) in [
+            (Method::GET, "/", StatusCode::NOT_FOUND),
+            (Method::GET, "/readyz/", StatusCode::NOT_FOUND),
+            (Method::POST, "/metrics", StatusCode::METHOD_NOT_ALLOWED),
+            (Method::DELETE, "/livez", StatusCode::METHOD_NOT_ALLOWED),
+        ] {
+            assert_eq!(health().answer(&method, path).0, status, "{method} {path}");
+        }
     }
 }

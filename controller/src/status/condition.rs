@@ -24,6 +24,17 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// Whether it says that something is wrong, or not finished.
+    pub(crate) fn is_bad(&self) -> bool {
+        self.status != self.is_good_when_true()
+    }
+
+    /// Whether it only repeats what other conditions say.
+    pub(crate) fn repeats_others(&self) -> bool {
+        use ConditionType as T;
+        [T::Ready, T::Reconciling, T::Stalled, T::CredentialReady].iter().any(|kind| kind.as_str() == self.r#type)
+    }
+
     /// Whether true is what one hopes for.
     pub(super) fn is_good_when_true(&self) -> bool {
         use ConditionType as T;

@@ -13,7 +13,7 @@ use crate::graph::policy::{PolicyNode, Targets, kind_name};
 use crate::graph::route::RouteId;
 
 /// Gateways that a policy's status speaks of (Gateway API, PolicyStatus).
-const MAX_ANCESTORS: usize = 16;
+pub(super) const MAX_ANCESTORS: usize = 16;
 
 /// What holds for a policy at one Gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

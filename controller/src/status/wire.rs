@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::condition::Condition;
 use super::gateway::ListenerStatus;
-use super::policy::AncestorStatus;
+use super::policy::{AncestorStatus, MAX_ANCESTORS};
 use super::route::ParentStatus;
 use super::{Address, ObjectStatus};
 
@@ -17,12 +17,16 @@ pub enum Write {
     Apply(Value),
     /// In place of what is there, which has the entries of others in it.
     Replace(Value),
+    /// Nothing is said any more, by server-side apply: what we have said goes, and what others say stays.
+    Withdraw,
 }
 
 impl Write {
-    pub fn status(&self) -> &Value {
+    /// What it says; none if nothing.
+    pub fn status(&self) -> Option<&Value> {
         match self {
-            Self::Apply(status) | Self::Replace(status) => status,
+            Self::Apply(status) | Self::Replace(status) => Some(status),
+            Self::Withdraw => None,
         }
     }
 }
@@ -65,11 +69,7 @@ pub fn write(planned: &ObjectStatus, current: &Value, now: &str) -> Option<Write
             status.insert("listeners".into(), listeners.collect());
         }
         "ApiPolicy" => {
-            let before = &current["ancestors"];
-            status.insert(
-                "ancestors".into(),
-                planned.ancestors.iter().map(|one| ancestor(&times, one, before)).collect(),
-            );
+            status.insert("ancestors".into(), ancestors(&times, &planned.ancestors, &current["ancestors"]));
         }
         _ => {}
     }
@@ -122,7 +122,7 @@ impl Times<'_> {
     }
 }
 
-fn entries(list: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn entries(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
@@ -150,10 +150,18 @@ fn listener(times: &Times<'_>, listener: &ListenerStatus, before: &Value) -> Val
     })
 }
 
+/// Our entries beside those of other controllers: the list is one value, and whoever applies it applies all of it.
+fn ancestors(times: &Times<'_>, planned: &[AncestorStatus], current: &Value) -> Value {
+    let others = entries(current).filter(|entry| entry["controllerName"] != CONTROLLER_NAME).cloned();
+    let ours = planned.iter().map(|one| ancestor(times, one, current));
+    others.chain(ours).take(MAX_ANCESTORS).collect()
+}
+
 fn ancestor(times: &Times<'_>, ancestor: &AncestorStatus, before: &Value) -> Value {
     let (namespace, name) = ancestor.gateway.split_once('/').unwrap_or(("", &ancestor.gateway));
     let reference = json!({ "group": gateway_api::GROUP, "kind": "Gateway", "namespace": namespace, "name": name });
-    let before = entries(before).find(|one| one["ancestorRef"] == reference).unwrap_or(&Value::Null);
+    let is_it = |one: &&Value| one["controllerName"] == CONTROLLER_NAME && one["ancestorRef"] == reference;
+    let before = entries(before).find(is_it).unwrap_or(&Value::Null);
     let conditions = times.all(&ancestor.conditions, &before["conditions"]);
     json!({ "ancestorRef": reference, "controllerName": CONTROLLER_NAME, "conditions": conditions })
 }
@@ -181,7 +189,7 @@ fn parents(times: &Times<'_>, planned: &[ParentStatus], current: &Value) -> Valu
 }
 
 /// The reference as the route states it, with what it leaves to defaults.
-fn reference(parent: &ParentStatus) -> Value {
+pub(super) fn reference(parent: &ParentStatus) -> Value {
     let form = &parent.reference;
     let mut reference = Map::new();
     let mut put = |name: &str, value: Option<Value>| {

@@ -15,11 +15,14 @@ use super::connection::Line;
 use super::gatekeeper::{Admission, Bearer, Caller, Gatekeeper, Refusal};
 use super::term::Term;
 use super::{standings, updates};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, StreamRefusal};
 
 /// The methods of the contract.
 pub(crate) const FOLLOW: &str = "/sallyport.snapshot.v1.Updates/Follow";
 pub(crate) const WATCH: &str = "/sallyport.snapshot.v1.Standings/Watch";
+
+/// Why there is no stream: for us, and for the caller.
+type Refused = (StreamRefusal, Status);
 
 pub(super) struct Service {
     fleet: Fleet,
@@ -56,18 +59,18 @@ impl Service {
     pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>, line: &Arc<Line>) -> Response<Body> {
         let opened =
             self.admit(request.headers(), line).await.and_then(|admission| self.open(request, admission, line));
-        opened.unwrap_or_else(|status| {
-            self.fleet.counts().refused_stream();
+        opened.unwrap_or_else(|(why, status)| {
+            self.fleet.counts().refused_stream(why);
             line.end();
             status.into_http()
         })
     }
 
-    async fn admit(&self, headers: &HeaderMap, line: &Line) -> Result<Admission, Status> {
+    async fn admit(&self, headers: &HeaderMap, line: &Line) -> Result<Admission, Refused> {
         let mut shown = headers.get_all(header::AUTHORIZATION).iter();
         let header = shown.next().filter(|_| shown.next().is_none()).and_then(|value| value.to_str().ok());
-        let token =
-            header.and_then(Bearer::of_header).ok_or_else(|| Status::unauthenticated("show one bearer token"))?;
+        let none = || (StreamRefusal::NoToken, Status::unauthenticated("show one bearer token"));
+        let token = header.and_then(Bearer::of_header).ok_or_else(none)?;
         let verified = async {
             let _turn = self.verifications.acquire().await;
             line.is_verifying();
@@ -79,8 +82,10 @@ impl Service {
             // What there is to know of the token stays here.
             tracing::warn!(%refusal, "a stream is refused");
             match refusal {
-                Refusal::Refused(_) => Status::unauthenticated("the token is refused"),
-                Refusal::Unavailable(_) => Status::unavailable("the token cannot be verified now"),
+                Refusal::Refused(_) => (StreamRefusal::TokenRefused, Status::unauthenticated("the token is refused")),
+                Refusal::Unavailable(_) => {
+                    (StreamRefusal::TokenNotVerified, Status::unavailable("the token cannot be verified now"))
+                }
             }
         })
     }
@@ -90,7 +95,7 @@ impl Service {
         request: Request<Incoming>,
         admission: Admission,
         line: &Arc<Line>,
-    ) -> Result<Response<Body>, Status> {
+    ) -> Result<Response<Body>, Refused> {
         let term = Term::new(&self.bounds, admission.valid_for, self.closing.clone());
         let service = Arc::clone(self);
         match (request.uri().path(), admission.caller) {
@@ -108,9 +113,9 @@ impl Service {
             }
             (FOLLOW | WATCH, caller) => {
                 tracing::warn!(?caller, "a stream is refused: it is not for this caller");
-                Err(Status::permission_denied("the stream is not for this caller"))
+                Err((StreamRefusal::NotForCaller, Status::permission_denied("the stream is not for this caller")))
             }
-            _ => Err(Status::unimplemented("there is no such method")),
+            _ => Err((StreamRefusal::NoSuchMethod, Status::unimplemented("there is no such method"))),
         }
     }
 }

@@ -7,12 +7,15 @@ use serde_json::Value;
 
 use super::{Change, Seen, Source, status_text};
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
+use crate::write::FIELD_MANAGER;
 
 /// What a writer has to know of an object besides its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     pub uid: String,
     pub resource_version: String,
+    /// Whether something in its status is there by our hand (server-side apply).
+    pub has_our_status: bool,
     /// The status as JSON; empty where there is none.
     status: Box<str>,
 }
@@ -33,6 +36,9 @@ impl Head {
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            has_our_status: metadata.managed_fields.iter().flatten().any(|entry| {
+                entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.subresource.as_deref() == Some("status")
+            }),
             status: status_text(status),
         }
     }
@@ -61,6 +67,12 @@ impl World {
 
     pub fn head(&self, kind: ObjectKind, name: &ObjectName) -> Option<&Head> {
         self.heads.get(&(kind, name.clone()))
+    }
+
+    /// All objects of a kind, by name.
+    pub fn heads(&self, kind: ObjectKind) -> impl Iterator<Item = (&ObjectName, &Head)> {
+        let all = self.heads.range((kind, ObjectName::default())..);
+        all.take_while(move |((one, _), _)| *one == kind).map(|((_, name), head)| (name, head))
     }
 
     /// Takes in what somebody has written himself, before it is told: the next comparison knows it.

@@ -25,7 +25,7 @@ fn planned(kind: &str, conditions: Vec<Condition>) -> ObjectStatus {
 
 /// The status after the plan has been written over `current`.
 fn after(plan: &ObjectStatus, current: &Value, now: &str) -> Value {
-    write(plan, current, now).map_or_else(|| current.clone(), |write| write.status().clone())
+    write(plan, current, now).map_or_else(|| current.clone(), |write| write.status().unwrap().clone())
 }
 
 fn route(names: &[&str]) -> ObjectStatus {
