@@ -1,5 +1,5 @@
-//! The resources that people write, and nothing else: ApiPolicy, Backend, Subscription, Product and GatewayParameters, with
-//! the rules that an API server enforces on them; beside them the Gateway API types they refer to.
+//! The resources that people write, and nothing else: ApiPolicy, Backend, Subscription, Product, SubscriptionApproval and
+//! GatewayParameters, with the rules that an API server enforces on them; beside them the Gateway API types they refer to.
 //!
 //! A field that is accepted here works. What the gateway cannot do yet is not in the schema.
 
@@ -16,6 +16,7 @@ pub mod gateway_api;
 pub mod infrastructure;
 pub mod policy;
 pub mod reference;
+pub mod rotation;
 pub mod schema;
 pub mod status;
 
@@ -23,6 +24,7 @@ mod backend;
 mod gateway_parameters;
 mod product;
 mod subscription;
+mod subscription_approval;
 
 pub use backend::{
     AddressEndpoint, Backend, BackendEndpoint, BackendSpec, BackendTimeouts, BackendTls, HostEndpoint, Protocol,
@@ -32,10 +34,13 @@ pub use gateway_parameters::{
     Bounds, ForwardedHeader, GatewayParameters, GatewayParametersSpec, TrustedProxies, UnprotectedRoutes,
 };
 pub use policy::{ApiPolicy, ApiPolicySpec};
-pub use product::{NamespacesFrom, Product, ProductSpec, SubscriberNamespaces, Subscribers};
+pub use product::{Approval, NamespacesFrom, Product, ProductSpec, SubscriberNamespaces, Subscribers};
 pub use subscription::{
-    AllApis, Digests, GatewayName, Owner, Phase, ProductName, Scope, State, Subscription, SubscriptionKeys,
+    AllApis, Digests, GatewayName, KeysStatus, Owner, Phase, ProductName, Scope, State, Subscription, SubscriptionKeys,
     SubscriptionSpec, SubscriptionStatus,
+};
+pub use subscription_approval::{
+    Decision, ProductReference, SubscriptionApproval, SubscriptionApprovalSpec, SubscriptionReference,
 };
 
 /// The API group of all our kinds.

@@ -36,6 +36,29 @@ pub struct ProductSpec {
     /// Who may subscribe.
     #[serde(default)]
     pub subscribers: Subscribers,
+    /// Whether each Subscription waits for a SubscriptionApproval. Default: `Automatic` where `subscribers` are `Same`, else `Manual`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+impl ProductSpec {
+    /// Whether each Subscription waits for a SubscriptionApproval.
+    pub fn approval(&self) -> Approval {
+        let default = match self.subscribers.namespaces.from {
+            NamespacesFrom::Same => Approval::Automatic,
+            NamespacesFrom::All | NamespacesFrom::Selector => Approval::Manual,
+        };
+        self.approval.unwrap_or(default)
+    }
+}
+
+/// How Subscriptions are taken. Either way a SubscriptionApproval can reject or suspend one.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum Approval {
+    /// All that the Product's subscribers make.
+    Automatic,
+    /// Those only that a SubscriptionApproval in the Product's namespace approves.
+    Manual,
 }
 
 /// Who may subscribe to a Product.

@@ -4,11 +4,18 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::{ApiPolicy, Backend, GatewayParameters, Product, Subscription};
+use crate::{ApiPolicy, Backend, GatewayParameters, Product, Subscription, SubscriptionApproval};
 
 /// The CRDs of our own kinds, as they are installed.
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
-    let crds = [ApiPolicy::crd(), Backend::crd(), GatewayParameters::crd(), Product::crd(), Subscription::crd()];
+    let crds = [
+        ApiPolicy::crd(),
+        Backend::crd(),
+        GatewayParameters::crd(),
+        Product::crd(),
+        Subscription::crd(),
+        SubscriptionApproval::crd(),
+    ];
     crds.into_iter().map(with_unseen_status).map(with_own_text).collect()
 }
 

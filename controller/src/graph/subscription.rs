@@ -178,7 +178,7 @@ impl World<'_> {
         let digest = |entry: &str| text(&keys["sha256"][entry]).filter(|text| text.len() == 2 * DIGEST_BYTES);
         let stated = ["primary", "secondary"].into_iter().filter_map(digest).filter_map(|text| from_hex(&text));
         let of_secret =
-            text(&keys["secretName"]).map(|secret| SubscriptionKeys { secret_name: Some(secret), sha256: None });
+            text(&keys["secretName"]).map(|name| SubscriptionKeys { secret_name: Some(name), ..Default::default() });
         let of_secret = of_secret.and_then(|keys| self.digests(name, &keys, &mut vec![]).ok());
         let of_secret = of_secret.into_iter().flat_map(|(primary, secondary)| [primary, secondary]);
         stated.chain(of_secret).filter(|digest| !digest.is_empty()).collect()
