@@ -66,6 +66,8 @@ words! {
     ConditionType {
         /// The object is valid, and this controller takes part in it.
         Accepted = "Accepted",
+        /// The owner of the Product takes the Subscription, or need not be asked.
+        Approved = "Approved",
         /// Everything that the object refers to is there, and may be used.
         ResolvedRefs = "ResolvedRefs",
         /// Every ready data plane has acknowledged what the object says at this generation.
@@ -119,7 +121,7 @@ reasons! {
         Invalid = "Invalid" in [Accepted, CredentialReady, Programmed],
             "Correct the field that the message names; `sallyport validate` shows its place.";
         /// The object cannot be decoded; what it guards is closed.
-        Undecodable = "Undecodable" in [Accepted],
+        Undecodable = "Undecodable" in [Accepted, Approved],
             "Correct the fields that the message names, or restore the form before; what the object guards stays closed until then.";
         /// A target does not exist.
         TargetNotFound = "TargetNotFound" in [Accepted],
@@ -182,6 +184,34 @@ reasons! {
         /// The Product takes no subscribers from this namespace.
         NotAllowedByProduct = "NotAllowedByProduct" in [Accepted],
             "Widen `subscribers` of the Product, or subscribe from a namespace that it takes.";
+        /// The owner of the Product has approved the Subscription.
+        Approved = "Approved" in [Approved];
+        /// Nobody has to approve the Subscription: its own namespace owns what it opens, or the Product takes all that its subscribers make.
+        ApprovalNotRequired = "ApprovalNotRequired" in [Approved];
+        /// The owner of the Product has not decided about the Subscription yet. Its keys open nothing until then.
+        AwaitingApproval = "AwaitingApproval" in [Approved],
+            "Ask the Product's owner for a SubscriptionApproval in the Product's namespace. One for a Subscription of the same name that was deleted does not hold for this one.";
+        /// The owner of the Product has rejected the Subscription.
+        ApprovalRejected = "ApprovalRejected" in [Approved],
+            "Ask the Product's owner; the message says why.";
+        /// The owner of the Product has suspended the Subscription.
+        ApprovalSuspended = "ApprovalSuspended" in [Approved],
+            "Ask the Product's owner; the message says why.";
+        /// A more restrictive SubscriptionApproval about the same Subscription holds instead.
+        Overruled = "Overruled" in [Conflicted],
+            "Delete one of the two, or let both say the same.";
+        /// The controller has yet to make the keys of the Subscription.
+        KeysPending = "KeysPending" in [ResolvedRefs],
+            "Wait. Keys are made once the Subscription is approved and active, a moment after it is created.";
+        /// The API server does not let the controller write the Secret with the keys.
+        KeysNotWritten = "KeysNotWritten" in [ResolvedRefs],
+            "Correct what the message names: a quota, an admission policy, or the controller's rights. It is tried again all the time.";
+        /// The Secret was made for another Subscription, whose keys open nothing else.
+        SecretOfAnother = "SecretOfAnother" in [ResolvedRefs],
+            "Name a Secret of its own in `keys.secretName`. If the other Subscription has been deleted, its Secret follows, and a new one is made.";
+        /// Keys are to be rotated that the controller did not make; they open as before.
+        SecretNotOurs = "SecretNotOurs" in [ResolvedRefs],
+            "Change the keys in the Secret yourself; or take `keys.rotation` and the annotation `sallyport.dev/rotate` out; or name a Secret that does not exist, which the controller then makes.";
         /// The keys of all issuers are fresh.
         IssuerHealthy = "IssuerHealthy" in [IssuerHealthy];
         /// The last look at the issuer failed; the keys that are held go on.
@@ -230,8 +260,17 @@ mod tests {
     #[test]
     fn every_reason_for_which_something_is_wrong_has_a_cure() {
         use Reason as R;
-        let fine =
-            [R::Accepted, R::ResolvedRefs, R::Programmed, R::Ready, R::IssuerHealthy, R::Affected, R::NoConflicts];
+        let fine = [
+            R::Accepted,
+            R::ResolvedRefs,
+            R::Programmed,
+            R::Ready,
+            R::Approved,
+            R::ApprovalNotRequired,
+            R::IssuerHealthy,
+            R::Affected,
+            R::NoConflicts,
+        ];
         for reason in Reason::ALL {
             assert_eq!(reason.cure().is_empty(), fine.contains(reason), "{reason}");
             assert!(reason.cure().is_empty() || reason.cure().ends_with('.'), "{reason}: {}", reason.cure());

@@ -184,7 +184,7 @@ impl State {
         let Some((graph, compiled)) = &self.in_force else { return Vec::new() };
         let now_s = Clock::default().now().seconds();
         let plane = Plane { gateway: None, snapshot: &compiled.snapshot, replicas: vec![self.replica.standing()] };
-        status::plan(View { graph, compiled, planes: &[plane], addresses: None, now_s })
+        status::plan(View { graph, compiled, planes: &[plane], addresses: None, unwritten: &BTreeMap::new(), now_s })
     }
 
     fn cluster(&self) -> ClusterState {

@@ -6,6 +6,7 @@
 
 mod built;
 mod desk;
+mod keyring;
 mod latency;
 mod peers;
 mod planes;
@@ -27,11 +28,13 @@ use crate::graph::gateway::GatewayNode;
 use crate::graph::{Environment, Graph};
 use crate::herald::Herald;
 use crate::infra::{self, Owner, Site};
+use crate::keys;
 use crate::metrics::Metrics;
 use crate::status::{self, ObjectStatus, View};
 use crate::watch::{Change, Head, Source, World};
 use built::Built;
 use desk::Desk;
+use keyring::Keyring;
 use latency::Latency;
 pub use peers::Peers;
 pub use planes::Identity;
@@ -91,6 +94,7 @@ pub struct Brain {
     world: World,
     watches: Watches,
     desk: Desk,
+    keyring: Keyring,
     planes: Planes,
     built: Option<Built>,
     latency: Latency,
@@ -111,7 +115,7 @@ impl Brain {
         let (sender, changes) = mpsc::channel(MAX_WAITING);
         let watches = Watches::start(client.clone(), metrics.clone(), sender, Source::standing());
         let world = World::awaiting(Source::standing());
-        let desk = Desk::new(client, herald, metrics.clone());
+        let (desk, keyring) = (Desk::new(client.clone(), herald, metrics.clone()), Keyring::new(client));
         let planes = Planes::new(Instant::now());
         Self {
             fleet,
@@ -129,6 +133,7 @@ impl Brain {
             world,
             watches,
             desk,
+            keyring,
             planes,
             built: None,
             latency: Latency::default(),
@@ -171,6 +176,10 @@ impl Brain {
                     if let Some(pause) = self.desk.file(outcome, &mut self.world) {
                         self.plan_within(pause.max(BETWEEN_PLANS));
                     }
+                }
+                outcome = self.keyring.settled() => {
+                    self.keyring.file(outcome);
+                    self.plan_soon();
                 }
             }
         }
@@ -268,14 +277,20 @@ impl Brain {
     fn say(&mut self) {
         self.plan_at = None;
         let Some(built) = self.built.as_ref().filter(|_| *self.leads.borrow()) else { return };
+        let now_s = self.clock.now_s();
+        // Only of Secrets that are known to be there or not.
+        if self.world.is_complete() {
+            let orders = keys::plan(&built.graph.subscriptions, now_s);
+            self.plan_at = self.keyring.carry_out(orders, &self.world.state, now_s);
+        }
         let standings = self.fleet.standings();
         if !self.planes.know_all(&self.world.state, &built.graph, &standings, Instant::now()) {
             self.plan_at = Some(Instant::now() + Duration::from_millis(200));
             return;
         }
-        let now_s = self.clock.now_s();
         let refusals = self.refusals.borrow().clone();
-        let statuses = at_length(|| plan(built, &self.planes, &self.world, &refusals, now_s));
+        let unwritten = self.keyring.unwritten();
+        let statuses = at_length(|| plan(built, &self.planes, &self.world, (&refusals, unwritten), now_s));
         let next_s = status::next_moment(&built.graph, now_s);
         self.metrics.said(&statuses);
         self.desk.order(&statuses, &self.world, &self.clock.timestamp());
@@ -284,16 +299,23 @@ impl Brain {
         if let Some(next_s) = next_s {
             let wait = u64::try_from(next_s - now_s).unwrap_or_default();
             // Far moments come nearer in between: clocks are set.
-            self.plan_at = Some(Instant::now() + Duration::from_secs(wait.min(3_600)));
+            let at = Instant::now() + Duration::from_secs(wait.min(3_600));
+            self.plan_at = Some(self.plan_at.map_or(at, |before| before.min(at)));
         }
     }
 }
 
-fn plan(built: &Built, planes: &Planes, world: &World, refusals: &Refusals, now_s: i64) -> Vec<ObjectStatus> {
+fn plan(
+    built: &Built,
+    planes: &Planes,
+    world: &World,
+    (refusals, unwritten): (&Refusals, &BTreeMap<ObjectName, String>),
+    now_s: i64,
+) -> Vec<ObjectStatus> {
     let Built { graph, compiled, parts, .. } = built;
     let told = planes.told(&world.state, graph, parts);
     let addresses = planes::addresses(&world.state, graph, refusals);
-    let view = View { graph, compiled, planes: &told, addresses: Some(&addresses), now_s };
+    let view = View { graph, compiled, planes: &told, addresses: Some(&addresses), unwritten, now_s };
     status::plan(view)
 }
 

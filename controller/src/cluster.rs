@@ -10,7 +10,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::ResourceExt;
 use parking_lot::Mutex;
 use sallyport_api::gateway_api::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
-use sallyport_api::{ApiPolicy, Backend, GatewayParameters, Product, Subscription};
+use sallyport_api::{ApiPolicy, Backend, GatewayParameters, Product, Subscription, SubscriptionApproval};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -208,6 +208,7 @@ kinds! {
     Backend, Backend, backends, "sallyport.dev/v1alpha1", Namespaced;
     Product, Product, products, "sallyport.dev/v1alpha1", Namespaced;
     Subscription, Subscription, subscriptions, "sallyport.dev/v1alpha1", Namespaced;
+    SubscriptionApproval, SubscriptionApproval, subscription_approvals, "sallyport.dev/v1alpha1", Namespaced;
     GatewayParameters, GatewayParameters, gateway_parameters, "sallyport.dev/v1alpha1", Namespaced;
 }
 

@@ -73,6 +73,12 @@ pub fn compile(graph: &Graph, cluster: &ClusterState) -> Compiled {
             compiled.put("Subscription", name, name.to_string(), Body::Subscription(message.clone()));
         }
     }
+    for (name, approval) in &graph.approvals {
+        if let Some(subscription) = &approval.about {
+            let resource = Name::new(v1::Kind::Subscription, subscription.to_string());
+            compiled.owe("SubscriptionApproval", name, &resource);
+        }
+    }
     compiled.conflicts.sort();
     compiled.conflicts.dedup();
     compiled

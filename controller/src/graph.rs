@@ -4,6 +4,7 @@
 //! that denies, never one that is left out.
 
 pub mod address;
+pub mod approval;
 pub mod backend;
 pub mod certificate;
 pub mod class;
@@ -21,6 +22,7 @@ pub mod outgoing;
 pub mod parameters;
 pub mod policy;
 pub mod port;
+pub mod product;
 pub mod route;
 pub mod rule;
 pub mod selector;
@@ -32,13 +34,15 @@ use std::collections::BTreeMap;
 
 use crate::cluster::{ClusterState, ObjectName};
 use crate::problem::Problem;
+use approval::{ApprovalNode, Approvals};
 use backend::BackendNode;
 use class::ClassNode;
 use gateway::GatewayNode;
 use ingress::class::IngressClassNode;
 use policy::PolicyNode;
+use product::ProductNode;
 use route::{RouteId, RouteNode};
-use subscription::{ProductNode, SubscriptionNode};
+use subscription::SubscriptionNode;
 
 /// Where the configuration is going to be enforced: decides what addresses may be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,7 @@ pub struct Graph {
     pub backends: BTreeMap<ObjectName, BackendNode>,
     pub products: BTreeMap<ObjectName, ProductNode>,
     pub subscriptions: BTreeMap<ObjectName, SubscriptionNode>,
+    pub approvals: BTreeMap<ObjectName, ApprovalNode>,
 }
 
 impl Graph {
@@ -84,8 +89,10 @@ impl Graph {
         routes.extend(ingress::all(cluster, &gateways, &claimed, of_names));
         let mut policies = policy::all(cluster, environment);
         policy::link(cluster, &mut policies, &gateways, &routes);
-        let products = subscription::products(cluster, &routes);
-        let subscriptions = subscription::subscriptions(cluster, &products, &gateways, &routes);
+        let products = product::products(cluster, &routes);
+        let said = Approvals::new(cluster, environment);
+        let subscriptions = subscription::subscriptions(cluster, &said, &products, &gateways, &routes);
+        let approvals = approval::all(cluster, &subscriptions);
         let backends = backend::all(cluster, environment);
         let (classes, parameters) = (class::classes(cluster), class::parameters(cluster));
         Self {
@@ -100,6 +107,7 @@ impl Graph {
             backends,
             products,
             subscriptions,
+            approvals,
         }
     }
 }

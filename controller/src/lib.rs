@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod graph;
 pub mod herald;
 pub mod infra;
+pub mod keys;
 pub mod manifest;
 pub mod metrics;
 pub mod problem;

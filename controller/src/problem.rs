@@ -27,6 +27,8 @@ impl Problem {
             self.reason,
             R::SecretNotFound
                 | R::SecretInvalid
+                | R::SecretOfAnother
+                | R::SecretNotOurs
                 | R::RefNotPermitted
                 | R::InvalidKind
                 | R::BackendNotFound

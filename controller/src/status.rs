@@ -3,6 +3,7 @@
 //! Kinds of Gateway API get the conditions that it defines, where it defines them; our own kinds get `Ready` beside `Reconciling`
 //! and `Stalled`, as kstatus reads them. Times and other controllers' entries are the writer's business.
 
+mod approval;
 mod condition;
 mod features;
 mod gateway;
@@ -14,15 +15,17 @@ mod route;
 mod subscription;
 pub mod wire;
 
+use sallyport_api::KeysStatus;
 use sallyport_api::condition::{ConditionType, Reason};
 use sallyport_api::reference::SecretReference;
-use sallyport_snapshot::Snapshot;
+use sallyport_snapshot::{Snapshot, v1};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::cluster::ObjectName;
 use crate::compile::Compiled;
 use crate::graph::Graph;
+use crate::keys;
 use crate::problem::Problem;
 use crate::publish::Standing;
 pub use condition::Condition;
@@ -45,6 +48,9 @@ pub struct ObjectStatus {
     /// Of Subscriptions: the Secret that holds the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
+    /// Of Subscriptions whose keys the controller made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeysStatus>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Of GatewayClasses: what Gateway API calls features, in order.
@@ -73,6 +79,8 @@ pub struct View<'a> {
     pub planes: &'a [Plane<'a>],
     /// Where each Gateway is reached, or why what runs it could not be brought about; absent where nobody gives them addresses.
     pub addresses: Option<&'a BTreeMap<ObjectName, Result<Vec<Address>, String>>>,
+    /// Why the keys of a Subscription cannot be made, as the API server says it, by Subscription.
+    pub unwritten: &'a BTreeMap<ObjectName, String>,
     /// Seconds since 1970 UTC, for what ends by itself.
     pub now_s: i64,
 }
@@ -154,13 +162,18 @@ pub fn plan(view: View<'_>) -> Vec<ObjectStatus> {
         plans.push(own(view, "Product", name, product.generation, &product.problems));
     }
     plans.extend(graph.subscriptions.iter().map(|(name, node)| subscription::plan(view, name, node)));
+    plans.extend(graph.approvals.iter().map(|(name, node)| approval::plan(view, name, node)));
     plans
 }
 
 /// When something begins or ends by itself next, after `now_s`.
 pub fn next_moment(graph: &Graph, now_s: i64) -> Option<i64> {
-    let messages = graph.subscriptions.values().filter_map(|node| node.message.as_ref());
-    messages.flat_map(|message| [message.not_before_s, message.expires_s]).flatten().filter(|at| *at > now_s).min()
+    let begins = |message: &v1::Subscription| message.not_before_s;
+    let moments = graph
+        .subscriptions
+        .values()
+        .flat_map(|node| [node.message.as_ref().and_then(begins), node.expires_s, keys::next_moment(node, now_s)]);
+    moments.flatten().filter(|at| *at > now_s).min()
 }
 
 /// The status of a kind of ours.

@@ -14,7 +14,7 @@
   resources: [ingresses]
   verbs: [get, list, watch]
 - apiGroups: [sallyport.dev]
-  resources: [apipolicies, backends, gatewayparameters, products, subscriptions]
+  resources: [apipolicies, backends, gatewayparameters, products, subscriptions, subscriptionapprovals]
   verbs: [get, list, watch]
 # What it says of them.
 - apiGroups: [gateway.networking.k8s.io]
@@ -24,8 +24,12 @@
   resources: [ingresses/status]
   verbs: [patch]
 - apiGroups: [sallyport.dev]
-  resources: [apipolicies/status, backends/status, gatewayparameters/status, products/status, subscriptions/status]
+  resources: [apipolicies/status, backends/status, gatewayparameters/status, products/status, subscriptions/status, subscriptionapprovals/status]
   verbs: [patch]
+# Keys of Subscriptions, in Secrets that are not there yet, or that it made itself. None is ever deleted by it.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch]
 # What runs each Gateway, in the namespace of the Gateway, and owned by it.
 - apiGroups: [""]
   resources: [configmaps, serviceaccounts, services]

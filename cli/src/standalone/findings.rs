@@ -7,8 +7,10 @@ use sallyport_api::condition::Reason;
 use sallyport_controller::cluster::{Object, ObjectKind, ObjectName, Stored};
 use sallyport_controller::compile::Compiled;
 use sallyport_controller::graph::Graph;
+use sallyport_controller::graph::approval::Standing;
 use sallyport_controller::graph::ingress::annotation::without_effect;
 use sallyport_controller::graph::route::{INGRESS, RouteId, RouteNode};
+use sallyport_controller::graph::subscription::SubscriptionNode;
 use sallyport_controller::manifest::{Diagnostic, LoadedObject, Severity};
 use sallyport_controller::problem::Problem;
 use sallyport_controller::status::{LEFT_OPEN, UNPROTECTED};
@@ -59,6 +61,10 @@ pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled
     }
     for (name, subscription) in &graph.subscriptions {
         findings.say(ObjectKind::Subscription, name, &subscription.problems);
+        findings.subscription(name, subscription);
+    }
+    for (name, approval) in &graph.approvals {
+        findings.say(ObjectKind::SubscriptionApproval, name, &approval.problems);
     }
     findings.said
 }
@@ -101,6 +107,22 @@ impl Findings<'_> {
         let message = |name: &str| format!("{name} tunes another ingress controller, and has no effect here");
         let note = |name| object.diagnostic("metadata.annotations", message(name));
         self.said.extend(names.map(|name| Diagnostic { severity: Severity::Note, ..note(name) }));
+    }
+
+    /// What keeps a Subscription from opening anything without being a mistake, and what only a cluster does.
+    fn subscription(&mut self, name: &ObjectName, subscription: &SubscriptionNode) {
+        let Some(object) = self.objects.get(&(ObjectKind::Subscription, name)) else { return };
+        let note = |field: &str, reason: Option<&'static str>, message: &str| Diagnostic {
+            severity: Severity::Note,
+            reason,
+            ..object.diagnostic(field, message)
+        };
+        let word = subscription.word.as_ref().filter(|word| word.standing != Standing::Taken);
+        self.said.extend(word.map(|word| note("spec.scope.product", Some(word.reason.as_str()), &word.message)));
+        if subscription.keys.schedule.is_some() {
+            let message = "keys are rotated only in a cluster, and only those that the controller made";
+            self.said.push(note("spec.keys.rotation", None, message));
+        }
     }
 
     fn route(&mut self, id: &RouteId, route: &RouteNode, compiled: &Compiled) {

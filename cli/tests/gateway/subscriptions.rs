@@ -141,8 +141,11 @@ const LABELLED: &str = "\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name:
 #[rstest]
 #[case::of_its_own_namespace_only("", "401 key-unknown")]
 #[case::said_out_loud("  subscribers: {namespaces: {from: Same}}\n", "401 key-unknown")]
-#[case::of_all("  subscribers: {namespaces: {from: All}}\n", "200")]
-#[case::by_label("  subscribers: {namespaces: {from: Selector, selector: {matchLabels: {tier: gold}}}}\n", "200")]
+#[case::of_all("  subscribers: {namespaces: {from: All}}\n  approval: Automatic\n", "200")]
+#[case::by_label(
+    "  subscribers: {namespaces: {from: Selector, selector: {matchLabels: {tier: gold}}}}\n  approval: Automatic\n",
+    "200"
+)]
 #[case::by_another_label(
     "  subscribers: {namespaces: {from: Selector, selector: {matchLabels: {tier: lead}}}}\n",
     "401 key-unknown"

@@ -1,80 +1,53 @@
-//! Products and Subscriptions: who has keys, and to what.
+//! Subscriptions: who has keys, and to what.
+
+pub mod keys;
+mod phase;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sallyport_api::condition::Reason;
-use sallyport_api::reference::RouteReference;
-use sallyport_api::{NamespacesFrom, State, Subscription, SubscriptionKeys};
+use sallyport_api::{NamespacesFrom, State, Subscription};
 use sallyport_snapshot::v1::{self, subscription::Scope};
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
-use super::certificate::secret;
+use super::approval::{Approvals, Standing, Subject, Word};
 use super::gateway::GatewayNode;
+use super::product::{ProductNode, apis};
 use super::route::{RouteId, RouteNode};
-use super::selector::{complaint, selects};
+use super::selector::selects;
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
 use crate::problem::Problem;
-
-/// The shortest key that is taken from a Secret.
-const MIN_KEY_CHARACTERS: usize = 32;
-/// SHA-256.
-const DIGEST_BYTES: usize = 32;
-
-/// A Product.
-pub struct ProductNode {
-    pub generation: Option<i64>,
-    pub message: v1::Product,
-    pub problems: Vec<Problem>,
-}
+use keys::{KeyHolder, KeySource, KeysNode};
 
 /// A Subscription. Without a message it opens nothing.
 pub struct SubscriptionNode {
     pub generation: Option<i64>,
     pub created_ms: i64,
+    pub uid: Option<String>,
+    /// Whether it is about to be deleted.
+    pub is_going: bool,
+    /// The consumer's own switch.
+    pub state: State,
+    /// What the owner of the Product says of it; absent where it is not taken at all.
+    pub word: Option<Word>,
+    /// Seconds since 1970 UTC: its own end, or an earlier one that the Product's owner states.
+    pub expires_s: Option<i64>,
     pub message: Option<v1::Subscription>,
-    /// The Secret that it names for its keys.
-    pub secret: Option<String>,
+    pub keys: KeysNode,
     /// Digests of its keys, as far as they can be told: it holds them, whether it opens anything or not.
     held: Vec<Bytes>,
     pub problems: Vec<Problem>,
 }
 
-/// All Products; one that cannot be decoded holds no API.
-pub fn products(cluster: &ClusterState, routes: &BTreeMap<RouteId, RouteNode>) -> BTreeMap<ObjectName, ProductNode> {
-    let node = |(name, product): (&ObjectName, &Stored<sallyport_api::Product>)| {
-        let mut problems = Vec::new();
-        let (generation, message) = match product {
-            Stored::Decoded(product) => {
-                let selector = serde_json::to_value(&product.spec.subscribers.namespaces.selector).unwrap_or_default();
-                let field = "spec.subscribers.namespaces.selector";
-                problems.extend(complaint(&selector).map(|why| Problem::new(field, Reason::Invalid, why)));
-                let apis = apis(name, &product.spec.apis, "spec.apis", routes, &mut problems);
-                (product.metadata.generation, v1::Product { apis })
-            }
-            Stored::Undecodable(product) => {
-                problems.push(Problem::new(
-                    "spec",
-                    Reason::Undecodable,
-                    "the Product cannot be decoded; subscriptions to it open nothing",
-                ));
-                (product.generation, v1::Product::default())
-            }
-        };
-        (name.clone(), ProductNode { generation, message, problems })
-    };
-    cluster.products.iter().map(node).collect()
-}
-
 /// All Subscriptions. Of two with the same key the older has it, also while it is broken.
 pub fn subscriptions(
     cluster: &ClusterState,
+    approvals: &Approvals<'_>,
     products: &BTreeMap<ObjectName, ProductNode>,
     gateways: &BTreeMap<ObjectName, GatewayNode>,
     routes: &BTreeMap<RouteId, RouteNode>,
 ) -> BTreeMap<ObjectName, SubscriptionNode> {
-    let world = World { cluster, products, gateways, routes };
+    let world = World { cluster, approvals, products, gateways, routes };
     let mut nodes: BTreeMap<_, _> = cluster
         .subscriptions
         .iter()
@@ -105,30 +78,9 @@ fn refuse_duplicates(nodes: &mut BTreeMap<ObjectName, SubscriptionNode>) {
     }
 }
 
-fn apis(
-    owner: &ObjectName,
-    references: &[RouteReference],
-    field: &str,
-    routes: &BTreeMap<RouteId, RouteNode>,
-    problems: &mut Vec<Problem>,
-) -> Vec<v1::ObjectRef> {
-    let mut found = Vec::new();
-    for (at, reference) in references.iter().enumerate() {
-        let id = RouteId { kind: reference.kind.as_str(), name: ObjectName::new(&owner.namespace, &reference.name) };
-        if !routes.contains_key(&id) {
-            problems.push(Problem::new(
-                format!("{field}[{at}]"),
-                Reason::TargetNotFound,
-                format!("{id} does not exist; create it, or take it out"),
-            ));
-        }
-        found.push(v1::ObjectRef { kind: id.kind.into(), namespace: id.name.namespace, name: id.name.name });
-    }
-    found
-}
-
 struct World<'a> {
     cluster: &'a ClusterState,
+    approvals: &'a Approvals<'a>,
     products: &'a BTreeMap<ObjectName, ProductNode>,
     gateways: &'a BTreeMap<ObjectName, GatewayNode>,
     routes: &'a BTreeMap<RouteId, RouteNode>,
@@ -137,92 +89,76 @@ struct World<'a> {
 impl World<'_> {
     fn node(&self, name: &ObjectName, subscription: &Stored<Subscription>) -> SubscriptionNode {
         match subscription {
-            Stored::Decoded(subscription) => {
-                let mut problems = Vec::new();
-                let digests = self.digests(name, &subscription.spec.keys, &mut problems);
-                let held = digests.iter().flat_map(|(primary, secondary)| [primary.clone(), secondary.clone()]);
-                let held = held.filter(|digest| !digest.is_empty()).collect();
-                let message = digests.and_then(|digests| self.message(name, subscription, digests, &mut problems));
-                let message = message.map_err(|problem| problems.push(problem)).ok();
-                SubscriptionNode {
-                    generation: subscription.metadata.generation,
-                    created_ms: created_ms(subscription.as_ref()),
-                    message,
-                    secret: subscription.spec.keys.secret_name.clone(),
-                    held,
-                    problems,
-                }
-            }
-            Stored::Undecodable(subscription) => {
-                let problem = Problem::new(
-                    "spec",
-                    Reason::Undecodable,
-                    "the Subscription cannot be decoded; its keys open nothing",
-                );
-                SubscriptionNode {
-                    generation: subscription.generation,
-                    created_ms: subscription.created_ms.unwrap_or_default(),
-                    message: None,
-                    secret: None,
-                    held: self.held_by_undecodable(name, &subscription.raw["spec"]["keys"]),
-                    problems: vec![problem],
-                }
-            }
+            Stored::Decoded(subscription) => self.decoded(name, subscription),
+            Stored::Undecodable(subscription) => SubscriptionNode {
+                generation: subscription.generation,
+                created_ms: subscription.created_ms.unwrap_or_default(),
+                uid: None,
+                is_going: false,
+                state: State::Active,
+                word: None,
+                expires_s: None,
+                message: None,
+                keys: KeysNode::default(),
+                held: keys::held_by_undecodable(self.cluster, &name.namespace, &subscription.raw["spec"]["keys"]),
+                problems: vec![undecodable()],
+            },
         }
     }
 
-    /// Keys of a Subscription that cannot be decoded, as far as they can be read. Where neither a digest nor the name of a Secret
-    /// that is there can be, nobody knows what it held: a younger one with the same key has it then.
-    fn held_by_undecodable(&self, name: &ObjectName, keys: &Value) -> Vec<Bytes> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let digest = |entry: &str| text(&keys["sha256"][entry]).filter(|text| text.len() == 2 * DIGEST_BYTES);
-        let stated = ["primary", "secondary"].into_iter().filter_map(digest).filter_map(|text| from_hex(&text));
-        let of_secret =
-            text(&keys["secretName"]).map(|name| SubscriptionKeys { secret_name: Some(name), ..Default::default() });
-        let of_secret = of_secret.and_then(|keys| self.digests(name, &keys, &mut vec![]).ok());
-        let of_secret = of_secret.into_iter().flat_map(|(primary, secondary)| [primary, secondary]);
-        stated.chain(of_secret).filter(|digest| !digest.is_empty()).collect()
-    }
-
-    fn message(
-        &self,
-        name: &ObjectName,
-        subscription: &Subscription,
-        (primary_sha256, secondary_sha256): (Bytes, Bytes),
-        problems: &mut Vec<Problem>,
-    ) -> Result<v1::Subscription, Problem> {
-        let spec = &subscription.spec;
-        let state = match spec.state {
-            State::Active => v1::subscription::State::Active,
-            State::Suspended => v1::subscription::State::Suspended,
-            State::Cancelled => v1::subscription::State::Cancelled,
-        };
-        Ok(v1::Subscription {
+    fn decoded(&self, name: &ObjectName, subscription: &Subscription) -> SubscriptionNode {
+        let (spec, metadata) = (&subscription.spec, &subscription.metadata);
+        let mut problems = Vec::new();
+        let holder = KeyHolder { name, metadata, environment: self.approvals.environment() };
+        let keys = keys::of(self.cluster, holder, &spec.keys, &mut problems);
+        let scope = self.scope(name, subscription, &mut problems);
+        let (scope, word) = scope.map_err(|problem| problems.push(problem)).ok().unzip();
+        let own_end_s = spec.expires.as_ref().map(|time| time.0.as_second());
+        let expires_s = own_end_s.into_iter().chain(word.as_ref().and_then(|word| word.expires_s)).min();
+        let is_there = !keys.primary.is_empty() || !keys.secondary.is_empty();
+        let message = scope.zip(word.as_ref()).filter(|_| is_there).map(|(scope, word)| v1::Subscription {
             owner: spec.owner.as_ref().map(|owner| owner.name.clone()).unwrap_or_default(),
-            scope: Some(self.scope(name, &spec.scope, problems)?),
-            state: state.into(),
+            scope: Some(scope),
+            state: told(spec.state, word.standing).into(),
             not_before_s: spec.not_before.as_ref().map(|time| time.0.as_second()),
-            expires_s: spec.expires.as_ref().map(|time| time.0.as_second()),
-            primary_sha256,
-            secondary_sha256,
-        })
+            expires_s,
+            primary_sha256: keys.primary.clone(),
+            secondary_sha256: keys.secondary.clone(),
+        });
+        let held = [keys.primary.clone(), keys.secondary.clone()].into_iter().filter(|digest| !digest.is_empty());
+        SubscriptionNode {
+            generation: metadata.generation,
+            created_ms: created_ms(subscription),
+            uid: metadata.uid.clone(),
+            is_going: metadata.deletion_timestamp.is_some(),
+            state: spec.state,
+            word,
+            expires_s,
+            message,
+            held: held.collect(),
+            keys,
+            problems,
+        }
     }
 
+    /// What the keys open, and what its owner says of that.
     fn scope(
         &self,
         name: &ObjectName,
-        scope: &sallyport_api::Scope,
+        subscription: &Subscription,
         problems: &mut Vec<Problem>,
-    ) -> Result<Scope, Problem> {
+    ) -> Result<(Scope, Word), Problem> {
+        let scope = &subscription.spec.scope;
         if let Some(product) = &scope.product {
             let product = ObjectName::new(product.namespace.as_ref().unwrap_or(&name.namespace), &product.name);
-            self.judge_subscriber(name, &product)?;
-            return Ok(Scope::Product(product.to_string()));
+            let mode = self.judge_subscriber(name, &product)?.spec.approval();
+            let uid = subscription.metadata.uid.as_deref();
+            let word = self.approvals.word(Subject { name, uid, product: &product, mode });
+            return Ok((Scope::Product(product.to_string()), word));
         }
         if let Some(references) = &scope.apis {
-            return Ok(Scope::Apis(v1::Apis {
-                routes: apis(name, references, "spec.scope.apis", self.routes, problems),
-            }));
+            let routes = apis(name, references, "spec.scope.apis", self.routes, problems);
+            return Ok((Scope::Apis(v1::Apis { routes }), Word::not_needed()));
         }
         let Some(all) = &scope.all_apis else {
             return Err(Problem::new(
@@ -239,7 +175,7 @@ impl World<'_> {
                 Reason::RefNotPermitted,
                 format!("all APIs of Gateway {gateway} can be subscribed to only from its own namespace"),
             )),
-            true => Ok(Scope::AllApisOf(gateway.to_string())),
+            true => Ok((Scope::AllApisOf(gateway.to_string()), Word::not_needed())),
             false => Err(Problem::new(
                 field,
                 Reason::TargetNotFound,
@@ -249,7 +185,7 @@ impl World<'_> {
     }
 
     /// A Product of another namespace says itself whom it takes.
-    fn judge_subscriber(&self, name: &ObjectName, product: &ObjectName) -> Result<(), Problem> {
+    fn judge_subscriber(&self, name: &ObjectName, product: &ObjectName) -> Result<&sallyport_api::Product, Problem> {
         let field = "spec.scope.product";
         let missing = || {
             Problem::new(
@@ -276,49 +212,19 @@ impl World<'_> {
                 name.namespace
             )
         };
-        if taken { Ok(()) } else { Err(Problem::new(field, Reason::NotAllowedByProduct, message())) }
-    }
-
-    fn digests(
-        &self,
-        name: &ObjectName,
-        keys: &SubscriptionKeys,
-        problems: &mut Vec<Problem>,
-    ) -> Result<(Bytes, Bytes), Problem> {
-        if let Some(digests) = &keys.sha256 {
-            let read = |text: &Option<String>| text.as_deref().and_then(from_hex).unwrap_or_default();
-            return Ok((read(&digests.primary), read(&digests.secondary)));
-        }
-        let field = "spec.keys.secretName";
-        let place = ObjectName::new(&name.namespace, keys.secret_name.as_deref().unwrap_or_default());
-        let data = secret(self.cluster, &place, field)?.data.as_ref();
-        let mut digest = |entry: &str| match data.and_then(|data| data.get(entry)) {
-            None => Bytes::new(),
-            Some(key) if key.0.len() < MIN_KEY_CHARACTERS || !key.0.iter().all(u8::is_ascii_graphic) => {
-                let message = format!(
-                    "Secret {place}: {entry} has fewer than {MIN_KEY_CHARACTERS} characters, or others than visible ASCII; store a longer key, without a line end"
-                );
-                problems.push(Problem::new(field, Reason::SecretInvalid, message));
-                Bytes::new()
-            }
-            Some(key) => Bytes::copy_from_slice(Sha256::digest(&key.0).as_slice()),
-        };
-        let found = (digest("primary"), digest("secondary"));
-        if found.0.is_empty() && found.1.is_empty() {
-            return Err(Problem::new(
-                field,
-                Reason::SecretNotFound,
-                format!("Secret {place} has no usable entry primary or secondary; add one"),
-            ));
-        }
-        Ok(found)
+        if taken { Ok(found) } else { Err(Problem::new(field, Reason::NotAllowedByProduct, message())) }
     }
 }
 
-fn from_hex(text: &str) -> Option<Bytes> {
-    let pairs = text
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
-    pairs.collect::<Option<Vec<u8>>>().map(Bytes::from)
+/// A data plane need not know why: a key that is somebody's opens nothing in any other state.
+fn told(state: State, standing: Standing) -> v1::subscription::State {
+    match (state, standing) {
+        (State::Cancelled, _) => v1::subscription::State::Cancelled,
+        (State::Active, Standing::Taken) => v1::subscription::State::Active,
+        _ => v1::subscription::State::Suspended,
+    }
+}
+
+fn undecodable() -> Problem {
+    Problem::new("spec", Reason::Undecodable, "the Subscription cannot be decoded; its keys open nothing")
 }

@@ -116,6 +116,7 @@ fn reach(object: &Object) -> Option<(ObjectKind, Cow<'_, Value>)> {
         | Object::Backend(_)
         | Object::Product(_)
         | Object::Subscription(_)
+        | Object::SubscriptionApproval(_)
         | Object::GatewayParameters(_) => None,
     }
 }

@@ -145,10 +145,15 @@ pub(super) fn acknowledged<'a, R: Iterator<Item = &'a Name>>(
     }
 }
 
-/// Adds `Ready`, `Reconciling` and `Stalled`. What waits for data planes is on its way; anything else waits for somebody.
+/// What comes without a correction: data planes acknowledge, keys are made, and the owner of a Product decides.
+const UNDER_WAY: [Reason; 3] = [Reason::Pending, Reason::KeysPending, Reason::AwaitingApproval];
+
+/// Adds `Ready`, `Reconciling` and `Stalled`. What waits for data planes, for keys or for a decision is on its way; anything else has to
+/// be corrected.
 pub(super) fn summed_up(mut conditions: Vec<Condition>) -> Vec<Condition> {
     let failed = conditions.iter().find(|one| one.status != one.is_good_when_true()).cloned();
-    let pending = failed.as_ref().is_some_and(|failed| failed.reason == Reason::Pending.as_str());
+    let is_under_way = |failed: &Condition| UNDER_WAY.iter().any(|reason| reason.as_str() == failed.reason);
+    let pending = failed.as_ref().is_some_and(is_under_way);
     let ready = match &failed {
         Some(failed) => Condition { r#type: ConditionType::Ready.as_str(), status: false, ..failed.clone() },
         None => condition(ConditionType::Ready, true, Reason::Ready, ""),

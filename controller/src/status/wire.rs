@@ -57,6 +57,9 @@ pub fn write(planned: &ObjectStatus, current: &Value, now: &str) -> Option<Write
     if let Some(secret) = &planned.secret_ref {
         status.insert("secretRef".into(), json!(secret));
     }
+    if let Some(keys) = &planned.keys {
+        status.insert("keys".into(), json!(keys));
+    }
     match &*planned.kind {
         "GatewayClass" => {
             let features: Vec<_> = planned.features.iter().map(|name| json!({ "name": name })).collect();

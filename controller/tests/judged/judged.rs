@@ -50,7 +50,14 @@ pub fn judge_in(environment: Environment, manifests: &str) -> Judged {
     let update = replica.update(&compiled.snapshot).expect("the first update");
     replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: vec![], more: false });
     let plane = Plane { gateway: None, snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
-    let view = View { graph: &graph, compiled: &compiled, planes: &[plane], addresses: None, now_s: NOW_S };
+    let view = View {
+        graph: &graph,
+        compiled: &compiled,
+        planes: &[plane],
+        addresses: None,
+        unwritten: &std::collections::BTreeMap::new(),
+        now_s: NOW_S,
+    };
     let statuses = status::plan(view);
     let objects = |name| infra::objects(&site(), Owner { name, uid: "5a11" }, &graph.gateways[name]);
     let infrastructure = graph.gateways.keys().map(|name| (name.clone(), objects(name))).collect();

@@ -64,7 +64,14 @@ impl World {
     fn status(&self) -> ObjectStatus {
         let replicas = self.replicas.iter().map(Replica::standing).collect();
         let plane = Plane { gateway: None, snapshot: &self.compiled.snapshot, replicas };
-        let view = View { graph: &self.graph, compiled: &self.compiled, planes: &[plane], addresses: None, now_s: 0 };
+        let view = View {
+            graph: &self.graph,
+            compiled: &self.compiled,
+            planes: &[plane],
+            addresses: None,
+            unwritten: &std::collections::BTreeMap::new(),
+            now_s: 0,
+        };
         plan(view).into_iter().find(|status| status.kind == "ApiPolicy").unwrap()
     }
 

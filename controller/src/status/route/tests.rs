@@ -39,7 +39,14 @@ fn told(name: &str, rejected: &[&str], answers: bool) -> (String, bool) {
         });
     }
     let plane = Plane { gateway: None, snapshot: &compiled.snapshot, replicas: vec![replica.standing()] };
-    let view = View { graph: &graph, compiled: &compiled, planes: &[plane], addresses: None, now_s: 0 };
+    let view = View {
+        graph: &graph,
+        compiled: &compiled,
+        planes: &[plane],
+        addresses: None,
+        unwritten: &std::collections::BTreeMap::new(),
+        now_s: 0,
+    };
     let status = plan(view).into_iter().find(|status| status.name == name).unwrap();
     let mut conditions = status.parents.iter().flat_map(|parent| &parent.conditions);
     let condition = conditions.find(|one| one.r#type == "sallyport.dev/Programmed").unwrap();

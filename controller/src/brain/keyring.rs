@@ -1,0 +1,154 @@
+//! Secrets with subscription keys that are being written: one at a time for each Subscription, some at once. The one place where keys
+//! come into being.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::cluster::{ClusterState, ObjectName, Stored};
+use crate::keys::form::Key;
+use crate::keys::{Order, Work, secret};
+use crate::write::FIELD_MANAGER;
+
+/// Writes that are under way at the same time.
+const AT_ONCE: usize = 8;
+/// A Subscription's Secret is written no more often: by then its watch has told what became of the write before, and an API server that
+/// refuses is not asked all the time.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What is being written, and what became of it.
+pub(super) struct Keyring {
+    client: Client,
+    places: Arc<Semaphore>,
+    writing: JoinSet<(ObjectName, Result<(), String>)>,
+    /// By Subscription: those whose orders stand.
+    begun: BTreeMap<ObjectName, Begun>,
+    /// Why a Secret could not be written, by Subscription.
+    unwritten: BTreeMap<ObjectName, String>,
+}
+
+struct Begun {
+    work: Work,
+    at: Instant,
+    is_done: bool,
+}
+
+impl Keyring {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            writing: JoinSet::new(),
+            begun: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
+        }
+    }
+
+    /// Why Secrets could not be written, by Subscription.
+    pub(super) fn unwritten(&self) -> &BTreeMap<ObjectName, String> {
+        &self.unwritten
+    }
+
+    /// Carries out what of `orders` is not under way; when it has to be looked at them again, if anything waits.
+    pub(super) fn carry_out(&mut self, orders: Vec<Order>, state: &ClusterState, now_s: i64) -> Option<Instant> {
+        let wanted: BTreeMap<_, _> = orders.into_iter().map(|order| (order.owner.clone(), order)).collect();
+        self.begun.retain(|owner, begun| !begun.is_done || wanted.contains_key(owner));
+        self.unwritten.retain(|owner, _| wanted.contains_key(owner));
+        let now = Instant::now();
+        let mut again: Option<Instant> = None;
+        for (owner, order) in wanted {
+            match self.begun.get(&owner) {
+                Some(begun) if !begun.is_done => continue,
+                Some(begun) if begun.work == order.work && now < begun.at + PAUSE => {
+                    let at = begun.at + PAUSE;
+                    again = Some(again.map_or(at, |before| before.min(at)));
+                }
+                _ => self.begin(order, state, now_s),
+            }
+        }
+        again
+    }
+
+    fn begin(&mut self, order: Order, state: &ClusterState, now_s: i64) {
+        let begun = Begun { work: order.work.clone(), at: Instant::now(), is_done: false };
+        self.begun.insert(order.owner.clone(), begun);
+        let stored = match state.secrets.get(&order.secret) {
+            Some(Stored::Decoded(secret)) => Some(Arc::clone(secret)),
+            _ => None,
+        };
+        let api = Api::<Secret>::namespaced(self.client.clone(), &order.secret.namespace);
+        let places = Arc::clone(&self.places);
+        self.writing.spawn(async move {
+            let _place = places.acquire_owned().await;
+            let done = write(&api, &order, stored.as_deref(), now_s).await;
+            (order.owner, done)
+        });
+    }
+
+    /// The next write that is done; never where none is under way.
+    pub(super) async fn settled(&mut self) -> (ObjectName, Result<(), String>) {
+        loop {
+            match self.writing.join_next().await {
+                Some(Ok(settled)) => return settled,
+                Some(Err(error)) => tracing::error!(%error, "a write of keys has ended without an outcome"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Takes an outcome in.
+    pub(super) fn file(&mut self, (owner, done): (ObjectName, Result<(), String>)) {
+        if let Some(begun) = self.begun.get_mut(&owner) {
+            begun.is_done = true;
+        }
+        match done {
+            Ok(()) => drop(self.unwritten.remove(&owner)),
+            Err(error) => {
+                tracing::warn!(subscription = %owner, error, "keys cannot be written; it is tried again");
+                self.unwritten.insert(owner, error);
+            }
+        }
+    }
+}
+
+/// Whoever was faster has won: a Secret that is there now, or has changed, is looked at again once its watch has told of it.
+async fn write(api: &Api<Secret>, order: &Order, stored: Option<&Secret>, now_s: i64) -> Result<(), String> {
+    let manager = Some(FIELD_MANAGER.to_owned());
+    let name = &order.secret.name;
+    let written = match (&order.work, stored) {
+        (Work::Make { request }, _) => {
+            let made = secret::made(order, [fresh()?, fresh()?], request.as_deref(), now_s);
+            api.create(&PostParams { field_manager: manager, ..PostParams::default() }, &made).await
+        }
+        (Work::Renew { version, renewal }, Some(stored)) => {
+            let change = secret::renewed(stored, version, renewal, &fresh()?, now_s);
+            let parameters = PatchParams { field_manager: manager, ..PatchParams::default() };
+            api.patch(name, &parameters, &Patch::Merge(change)).await
+        }
+        (Work::Renew { .. }, None) => return Ok(()),
+    };
+    match written {
+        Ok(_) => {
+            tracing::info!(subscription = %order.owner, secret = name, "subscription keys written");
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 && stored.is_some() => Ok(()),
+        Err(kube::Error::Api(status)) => Err(status.message.clone()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A key that nobody has seen.
+fn fresh() -> Result<Key, String> {
+    let mut random = [0; crate::keys::form::RANDOM_BYTES];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| "the machine gives no random bits".to_owned())?;
+    Ok(Key::of(random))
+}
