@@ -13,7 +13,7 @@ pub(super) fn plan(view: View<'_>, name: &ObjectName, approval: &ApprovalNode) -
     let [accepted, resolved] = of_problems(&approval.problems);
     let conflicted = match &approval.overruled {
         Some(why) => {
-            condition(ConditionType::Conflicted, true, Reason::Overruled, &format!("the Subscription is {why}"))
+            condition(ConditionType::Conflicted, true, Reason::Overruled, &format!("another word holds: {why}"))
         }
         None => condition(ConditionType::Conflicted, false, Reason::NoConflicts, ""),
     };
