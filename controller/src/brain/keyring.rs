@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, timeout};
 
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::keys::form::Key;
@@ -22,6 +22,8 @@ const AT_ONCE: usize = 8;
 /// A Subscription's Secret is written no more often: by then its watch has told what became of the write before, and an API server that
 /// refuses is not asked all the time.
 const PAUSE: Duration = Duration::from_secs(2);
+/// A write that takes longer has failed: it holds one of the places.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What is being written, and what became of it.
 pub(super) struct Keyring {
@@ -37,6 +39,7 @@ pub(super) struct Keyring {
 struct Begun {
     work: Work,
     at: Instant,
+    task: Id,
     is_done: bool,
 }
 
@@ -77,30 +80,40 @@ impl Keyring {
     }
 
     fn begin(&mut self, order: Order, state: &ClusterState, now_s: i64) {
-        let begun = Begun { work: order.work.clone(), at: Instant::now(), is_done: false };
-        self.begun.insert(order.owner.clone(), begun);
         let stored = match state.secrets.get(&order.secret) {
             Some(Stored::Decoded(secret)) => Some(Arc::clone(secret)),
             _ => None,
         };
         let api = Api::<Secret>::namespaced(self.client.clone(), &order.secret.namespace);
         let places = Arc::clone(&self.places);
-        self.writing.spawn(async move {
+        let (owner, work) = (order.owner.clone(), order.work.clone());
+        let task = self.writing.spawn(async move {
             let _place = places.acquire_owned().await;
-            let done = write(&api, &order, stored.as_deref(), now_s).await;
-            (order.owner, done)
+            let written = timeout(LONGEST, write(&api, &order, stored.as_deref(), now_s)).await;
+            (order.owner, written.unwrap_or_else(|_| Err("the API server does not answer".to_owned())))
         });
+        self.begun.insert(owner, Begun { work, at: Instant::now(), task: task.id(), is_done: false });
     }
 
     /// The next write that is done; never where none is under way.
     pub(super) async fn settled(&mut self) -> (ObjectName, Result<(), String>) {
         loop {
-            match self.writing.join_next().await {
-                Some(Ok(settled)) => return settled,
-                Some(Err(error)) => tracing::error!(%error, "a write of keys has ended without an outcome"),
+            match self.writing.join_next_with_id().await {
+                Some(Ok((_, settled))) => return settled,
+                // Without an outcome it would count as under way for good.
+                Some(Err(error)) => match self.owner_of(error.id()) {
+                    Some(owner) => return (owner, Err(format!("the write has ended without an outcome: {error}"))),
+                    None => {
+                        tracing::error!(%error, "a write of keys that nobody waits for has ended without an outcome")
+                    }
+                },
                 None => std::future::pending().await,
             }
         }
+    }
+
+    fn owner_of(&self, task: Id) -> Option<ObjectName> {
+        self.begun.iter().find(|(_, begun)| begun.task == task).map(|(owner, _)| owner.clone())
     }
 
     /// Takes an outcome in.
@@ -151,4 +164,56 @@ fn fresh() -> Result<Key, String> {
     let mut random = [0; crate::keys::form::RANDOM_BYTES];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| "the machine gives no random bits".to_owned())?;
     Ok(Key::of(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+
+    fn order() -> Order {
+        Order {
+            owner: ObjectName::new("shop", "acme"),
+            uid: "u1".into(),
+            secret: ObjectName::new("shop", "keys"),
+            work: Work::Make { request: None },
+        }
+    }
+
+    fn keyring(answer: fn() -> Response<Body>) -> Keyring {
+        let service = tower::service_fn(move |_: Request<Body>| async move { Ok::<_, std::io::Error>(answer()) });
+        Keyring::new(Client::new(service, "shop"))
+    }
+
+    fn refused() -> Response<Body> {
+        let status =
+            br#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"Forbidden","code":403}"#;
+        Response::builder().status(403).body(Body::from(status.to_vec())).expect("a response")
+    }
+
+    async fn is_tried_again(mut keyring: Keyring, expected: &str) {
+        let (state, owner) = (ClusterState::default(), order().owner);
+        assert_eq!(keyring.carry_out(vec![order()], &state, 0), None);
+        let outcome = keyring.settled().await;
+        keyring.file(outcome);
+        assert!(keyring.unwritten()[&owner].contains(expected), "{:?}", keyring.unwritten());
+        // Not at once, but after the pause.
+        assert!(keyring.carry_out(vec![order()], &state, 0).is_some());
+        assert!(keyring.writing.is_empty());
+        keyring.begun.get_mut(&owner).expect("it has begun").at -= PAUSE;
+        assert_eq!(keyring.carry_out(vec![order()], &state, 0), None);
+        assert_eq!(keyring.writing.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_refused_is_tried_again() {
+        is_tried_again(keyring(refused), "no").await;
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_tried_again() {
+        is_tried_again(keyring(|| panic!("on purpose")), "without an outcome").await;
+    }
 }
