@@ -16,6 +16,7 @@ use sallyport_dataplane::clock::UnixMs;
 use sallyport_dataplane::gate::{GateBounds, GatedIo, HeadBounds, REFUSED_METHOD};
 use sallyport_dataplane::jwt::{self, KeyRing, Rules};
 use sallyport_dataplane::path::{Authority, Query, canonical, without_parameters};
+use sallyport_dataplane::server::proxy_header::{self, Told};
 use sallyport_snapshot::v1;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::io::InspectReader;
@@ -52,6 +53,17 @@ pub fn token(bytes: &[u8]) {
         assert!(jwt::verify(text, rules, Some(keys), UnixMs(1_800_000_000_000)).is_err());
     }
     let _read = KeyRing::parse(bytes);
+}
+
+/// A PROXY header is read whole, and in one way: neither with a byte less nor with one more. What it tells is one host's address.
+pub fn proxy_header(bytes: &[u8]) {
+    let Ok(told) = proxy_header::parse(bytes) else { return };
+    assert!(bytes.len() <= 107 || bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n"), "{bytes:?}");
+    let (shorter, longer) = (bytes.split_last().map_or(bytes, |(_, rest)| rest), [bytes, b"G"].concat());
+    assert!(proxy_header::parse(shorter).is_err() && proxy_header::parse(&longer).is_err(), "{bytes:?}");
+    if let Told::From(address) = told {
+        assert!(!address.is_unspecified() && !address.is_multicast() && address == address.to_canonical(), "{bytes:?}");
+    }
 }
 
 /// Behind the gate hyper serves the requests that stand in the bytes it is given, and the same however the bytes arrive; each has one

@@ -69,6 +69,22 @@ pub struct TrustedProxies {
     /// The header in which they tell the client address.
     #[serde(default)]
     pub header: ForwardedHeader,
+    /// Whether they begin each connection with a header of the PROXY protocol, version 1 or 2, as layer 4 load balancers do. Default:
+    /// "Off" (in quotes: YAML 1.1 reads the bare word as false). Only a class can say Required: a Gateway's own Required is ignored
+    /// and reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// What precedes the first byte of a connection (HAProxy, "The PROXY protocol, versions 1 & 2").
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// Nothing; a connection that begins with a PROXY header is refused, whoever makes it.
+    #[default]
+    Off,
+    /// A PROXY header on every connection of a trusted proxy, of which one without is closed; on anybody else's none, of which one with
+    /// it is refused. The address that it tells stands for the peer's.
+    Required,
 }
 
 /// A header that tells the client address.

@@ -31,7 +31,7 @@ pub use backend::{
     ServiceEndpoint, SystemCertificates, Validation,
 };
 pub use gateway_parameters::{
-    Bounds, ForwardedHeader, GatewayParameters, GatewayParametersSpec, TrustedProxies, UnprotectedRoutes,
+    Bounds, ForwardedHeader, GatewayParameters, GatewayParametersSpec, ProxyProtocol, TrustedProxies, UnprotectedRoutes,
 };
 pub use policy::{ApiPolicy, ApiPolicySpec};
 pub use product::{Approval, NamespacesFrom, Product, ProductSpec, SubscriberNamespaces, Subscribers};

@@ -7,6 +7,7 @@ pub(crate) mod destination;
 pub(crate) mod drain;
 mod http2;
 pub mod pace;
+pub mod proxy_header;
 pub mod socket;
 mod tls;
 pub mod worker;

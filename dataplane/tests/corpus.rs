@@ -26,6 +26,11 @@ fn path() {
 }
 
 #[test]
+fn proxy_header() {
+    each("proxy_header", checks::proxy_header);
+}
+
+#[test]
 fn token() {
     each("token", checks::token);
 }

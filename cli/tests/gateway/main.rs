@@ -37,6 +37,7 @@ mod metrics;
 mod observed;
 mod outer_door;
 mod pauses;
+mod proxy_protocol;
 mod returned;
 mod rotation;
 mod routing;

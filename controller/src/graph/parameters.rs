@@ -3,7 +3,7 @@
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration;
 use sallyport_api::gateway_api::{Gateway, GatewayClass};
-use sallyport_api::{Bounds, GROUP, GatewayParameters, GatewayParametersSpec, UnprotectedRoutes};
+use sallyport_api::{Bounds, GROUP, GatewayParameters, GatewayParametersSpec, ProxyProtocol, UnprotectedRoutes};
 use sallyport_snapshot::v1;
 
 use super::address::{AddressRange, complaint};
@@ -79,6 +79,7 @@ pub fn settle(
             bounds: bounds(own.bounds.as_ref(), of_class.bounds.as_ref()),
             addresses_unknown,
             floor_filters: vec![],
+            proxy_protocol: proxy_protocol(&of_class, &own, &mut ignored),
         },
         ignored,
     }
@@ -174,6 +175,19 @@ fn trusted(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec, ignore
         ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
     }
     texts(kept)
+}
+
+/// Only a class can have PROXY headers believed, and a Gateway of it can do without.
+fn proxy_protocol(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec, ignored: &mut Vec<Problem>) -> bool {
+    let stated =
+        |spec: &GatewayParametersSpec| spec.trusted_proxies.as_ref().and_then(|proxies| proxies.proxy_protocol);
+    let (of_class, own) = (stated(of_class).unwrap_or_default(), stated(own));
+    if (of_class, own) == (ProxyProtocol::Off, Some(ProxyProtocol::Required)) {
+        let message =
+            "trustedProxies.proxyProtocol: Required is ignored: only the class's GatewayParameters can say it";
+        ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
+    }
+    of_class == ProxyProtocol::Required && own != Some(ProxyProtocol::Off)
 }
 
 /// Field by field the Gateway's own, else the class's, else the data plane's default. `None` where neither says anything.

@@ -31,7 +31,7 @@ use crate::route::{Found, Pick};
 use crate::runtime::Runtime;
 use crate::runtime::backend::Backend;
 use crate::runtime::listener::Listener;
-use crate::server::connection::Connection;
+use crate::server::connection::{Connection, Origin};
 use crate::server::pace::tunnel;
 use crate::server::worker::Worker;
 use crate::sources::chain;
@@ -216,10 +216,11 @@ fn edit(headers: &mut HeaderMap, permit: &Permit) {
 /// `X-Forwarded-*`, of which only trusted proxies' words are kept.
 fn tell_origin(headers: &mut HeaderMap, arrival: &Arrival, connection: &Connection, listener: &Listener) {
     let proxies = &listener.gateway.trusted_proxies;
-    let believed = !proxies.is_empty() && proxies.contains(connection.peer.ip().to_canonical());
+    let origin = connection.origin(&listener.gateway);
+    let believed = !proxies.is_empty() && origin.address.is_some_and(|address| proxies.contains(address));
     hygiene::remove_origin(headers, if believed { Peer::TrustedProxy } else { Peer::Stranger });
-    let hops = if believed { hops(headers, connection) } else { None };
-    headers.insert(FORWARDED_FOR, hops.unwrap_or_else(|| connection.peer_value.clone()));
+    let hops = if believed { hops(headers, origin) } else { None };
+    headers.insert(FORWARDED_FOR, hops.unwrap_or_else(|| origin.value.clone()));
     if !believed || !headers.contains_key(FORWARDED_PROTO) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(connection.scheme()));
     }
@@ -229,9 +230,9 @@ fn tell_origin(headers: &mut HeaderMap, arrival: &Arrival, connection: &Connecti
 }
 
 /// What a trusted proxy said, and the proxy itself.
-fn hops(headers: &HeaderMap, connection: &Connection) -> Option<HeaderValue> {
+fn hops(headers: &HeaderMap, origin: &Origin) -> Option<HeaderValue> {
     let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok()).collect();
-    let peer = connection.peer_value.to_str().ok()?;
+    let peer = origin.value.to_str().ok()?;
     (!lines.is_empty()).then(|| HeaderValue::try_from(format!("{}, {peer}", lines.join(", "))).ok())?
 }
 

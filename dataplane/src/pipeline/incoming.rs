@@ -56,11 +56,12 @@ impl Arrival {
             return None;
         }
         let trusted = &listener.gateway.trusted_proxies;
+        let origin = connection.origin(&listener.gateway).address?;
         if trusted.is_empty() {
-            return Some(connection.peer.ip().to_canonical());
+            return Some(origin);
         }
         let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().map(HeaderValue::as_bytes).collect();
-        client_address(connection.peer.ip(), trusted, lines.into_iter())
+        client_address(origin, trusted, lines.into_iter())
     }
 }
 

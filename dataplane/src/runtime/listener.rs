@@ -44,6 +44,8 @@ pub struct Gateway {
     pub name: Arc<str>,
     /// Peers whose word about the client address is believed.
     pub trusted_proxies: IpSet,
+    /// They begin each connection with a PROXY header, and nobody else does.
+    pub proxy_protocol: bool,
     /// Which proxies are trusted cannot be told: no client address is known.
     pub addresses_unknown: bool,
     /// Of Floors on the whole Gateway: each has to let the client address pass, whatever is asked for.
@@ -93,6 +95,17 @@ impl Port {
     /// Whether all Gateways of the port bar `peer`: there is nothing here that it could ask for.
     pub fn bars(&self, peer: IpAddr) -> bool {
         !self.gateways.is_empty() && self.gateways.iter().all(|gateway| gateway.bars(peer))
+    }
+
+    /// Whether all of them bar whom `peer` has told of in a PROXY header.
+    pub fn bars_told(&self, peer: IpAddr, told: IpAddr) -> bool {
+        let bars = |gateway: &Arc<Gateway>| gateway.bars(if gateway.hears(peer) { told } else { peer });
+        !self.gateways.is_empty() && self.gateways.iter().all(bars)
+    }
+
+    /// Whether a connection of `peer` has to begin with a PROXY header.
+    pub fn hears(&self, peer: IpAddr) -> bool {
+        self.gateways.iter().any(|gateway| gateway.hears(peer))
     }
 
     /// The listener with the most specific hostname that covers `host` (lower case): itself, then the longest wildcard, then
@@ -189,16 +202,28 @@ impl Gateway {
             })
         });
         let floor_filters = filters.collect();
-        let addresses_unknown = gateway.addresses_unknown || !problems.is_empty();
-        (Self { name: Arc::clone(name), trusted_proxies, addresses_unknown, floor_filters, bounds }, joined(&problems))
+        let built = Self {
+            name: Arc::clone(name),
+            trusted_proxies,
+            proxy_protocol: gateway.proxy_protocol,
+            addresses_unknown: gateway.addresses_unknown || !problems.is_empty(),
+            floor_filters,
+            bounds,
+        };
+        (built, joined(&problems))
     }
 
     /// Stands in for a resource that must not be read. Bounds stay what they were; whom it trusts is not known.
     pub fn unread(name: &Arc<str>, last: Option<&Self>) -> Self {
         let bounds = last.map(|last| last.bounds.clone()).unwrap_or_default();
         let floor_filters = last.map(|last| Arc::clone(&last.floor_filters)).unwrap_or_default();
-        let trusted_proxies = IpSet::default();
-        Self { name: Arc::clone(name), trusted_proxies, addresses_unknown: true, floor_filters, bounds }
+        let (trusted_proxies, proxy_protocol) = (IpSet::default(), false);
+        Self { name: Arc::clone(name), trusted_proxies, proxy_protocol, addresses_unknown: true, floor_filters, bounds }
+    }
+
+    /// Whether `peer` has to say by a PROXY header whom it speaks for.
+    pub fn hears(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol && self.trusted_proxies.contains(peer)
     }
 
     /// Whether a Floor lets nothing pass that comes from `peer`. A trusted proxy speaks for others, and may be one wherever nobody

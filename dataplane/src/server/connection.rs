@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,13 +21,14 @@ use super::drain::last_call;
 use super::http2::{Head, Streams, abandoned, field_list_bytes, followed, overdue};
 use super::pace::exchange::{LastTurn, PacedExchanges};
 use super::pace::socket::PacedSocket;
+use super::proxy_header::{self, Fault, Told};
 use super::tls;
 use super::worker::{ConnectionGuard, Worker};
 use crate::gate::{self, GateBounds, GateControl, GatedIo, HeadBounds, Opening, READ_BYTES, Refusal, read_opening};
 use crate::gathered::Gathered;
 use crate::pipeline;
 use crate::rejection::{Reason, Rejection};
-use crate::runtime::listener::Listener;
+use crate::runtime::listener::{Gateway, Listener, Port};
 use crate::settings::Bounds;
 
 /// The longest request target; more is answered 414.
@@ -48,8 +49,9 @@ const OVERLOADED: &[u8] =
 /// What requests have to know of their connection.
 pub struct Connection {
     pub peer: SocketAddr,
-    /// The peer's address as `X-Forwarded-For` has it.
-    pub peer_value: HeaderValue,
+    own: Origin,
+    /// By the word of the peer, where that is a proxy which gives it.
+    told: Option<Origin>,
     /// The port of the configuration.
     pub port: u16,
     pub bounds: Bounds,
@@ -66,7 +68,33 @@ pub struct Connection {
     _counted: ConnectionGuard,
 }
 
+/// The other end of a connection.
+pub(crate) struct Origin {
+    /// Absent: it has none that is known.
+    pub(crate) address: Option<IpAddr>,
+    /// As `X-Forwarded-For` has it.
+    pub(crate) value: HeaderValue,
+}
+
+impl Origin {
+    fn new(address: Option<IpAddr>) -> Self {
+        let address = address.map(|address| address.to_canonical());
+        // RFC 7239, 6.2.
+        let unknown = HeaderValue::from_static("unknown");
+        let value = address.and_then(|address| HeaderValue::try_from(address.to_string()).ok()).unwrap_or(unknown);
+        Self { address, value }
+    }
+}
+
 impl Connection {
+    /// Where it comes from for `gateway`: from the peer, or from whom a proxy that it trusts has told of in a PROXY header.
+    pub(crate) fn origin(&self, gateway: &Gateway) -> &Origin {
+        match &self.told {
+            Some(told) if gateway.hears(self.peer.ip()) => told,
+            _ => &self.own,
+        }
+    }
+
     /// Whether requests for `listener` may come on it (RFC 9110, 7.4 and 15.5.20).
     pub fn may_carry(&self, listener: &Listener) -> Result<(), Rejection> {
         let fits = match &self.tls {
@@ -179,7 +207,7 @@ pub(super) fn shed(stream: TcpStream, is_tls: bool) {
 pub(super) async fn serve(
     worker: Rc<Worker>,
     port: u16,
-    (stream, peer): (TcpStream, SocketAddr),
+    (mut stream, peer): (TcpStream, SocketAddr),
     counted: ConnectionGuard,
 ) {
     let runtime = worker.runtime();
@@ -194,11 +222,14 @@ pub(super) async fn serve(
     }
     // Latency counts for more than packets between a gateway and its callers.
     let _best_effort = stream.set_nodelay(true);
-    let peer_value =
-        HeaderValue::try_from(peer.ip().to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"));
+    let told = match told(entry, &mut stream, peer).await {
+        Ok(told) => told,
+        Err(why) => return tracing::debug!(%peer, port, %why, "what the peer says of the connection is not taken"),
+    };
     let connection = Connection {
         peer,
-        peer_value,
+        own: Origin::new(Some(peer.ip())),
+        told,
         port,
         bounds,
         last_destination: LastDestination::default(),
@@ -229,6 +260,31 @@ pub(super) async fn serve(
         let stream = PacedSocket::new(Gathered(stream), connection.bounds.body_timeout);
         serve_opening(worker, connection, stream).await;
     }
+}
+
+/// What a trusted proxy says in front of all else, where it has to; `None` where the connection is the peer's own.
+async fn told(port: &Port, stream: &mut TcpStream, peer: SocketAddr) -> Result<Option<Origin>, Untold> {
+    if !port.hears(peer.ip()) {
+        return Ok(None);
+    }
+    let header = timeout(port.bounds.header_timeout, proxy_header::read(stream)).await;
+    Ok(match header.map_err(|_| Untold::TooLate)?? {
+        Told::Itself => None,
+        Told::Nobody => Some(Origin::new(None)),
+        Told::From(address) if port.bars_told(peer.ip(), address) => return Err(Untold::Barred(address)),
+        Told::From(address) => Some(Origin::new(Some(address))),
+    })
+}
+
+/// Why a connection of a trusted proxy is closed before anything else is read.
+#[derive(Debug, thiserror::Error)]
+enum Untold {
+    #[error("the PROXY header took too long")]
+    TooLate,
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error("a Floor bars {0} from all that is served here")]
+    Barred(IpAddr),
 }
 
 async fn serve_opening<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
