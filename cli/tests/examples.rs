@@ -69,7 +69,7 @@ fn the_demo_does_what_it_says() {
 #[test]
 fn crds_and_completions_are_printed() {
     let crds = String::from_utf8(sallyport(&["crds"]).stdout).unwrap();
-    assert_eq!(crds.matches("kind: CustomResourceDefinition").count(), 5);
+    assert_eq!(crds.matches("kind: CustomResourceDefinition").count(), 6);
     assert!(!sallyport(&["completions", "bash"]).stdout.is_empty());
     let help = String::from_utf8(sallyport(&["--help"]).stdout).unwrap();
     assert!(help.contains("Exit codes"), "{help}");
