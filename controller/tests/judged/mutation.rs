@@ -20,17 +20,18 @@ fn judged(manifests: &str) -> Judged {
 }
 
 const VALID: &str = include_str!("mutation.yaml");
-/// Of acme, other, older and younger, guests, younger.
-const KEYS: [&str; 5] = [
+/// Of acme, other, older and younger, guests, younger, the one of Ingresses.
+const KEYS: [&str; 6] = [
     "sp_acme_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "sp_other_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
     "sp_third_cccccccccccccccccccccccccccccccc",
     "sp_guest_dddddddddddddddddddddddddddddddd",
     "sp_fourth_eeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+    "sp_ingress_ffffffffffffffffffffffffffffff",
 ];
 /// Port, host and path of a request.
 type Probe = (u32, &'static str, &'static str);
-const PROBES: [Probe; 16] = [
+const PROBES: [Probe; 20] = [
     (80, ANY, "/orders"),
     (80, ANY, "/orders/admin"),
     (80, ANY, "/reports"),
@@ -47,6 +48,10 @@ const PROBES: [Probe; 16] = [
     (443, "secure.example.com", "/secure"),
     (443, "secure.example.com", "/open"),
     (443, ANY, "/secure"),
+    (84, ANY, "/wide"),
+    (84, ANY, "/narrow"),
+    (84, "sealed.example.com", "/wide"),
+    (84, "sealed.example.com", "/narrow"),
 ];
 /// A host that nobody names.
 const ANY: &str = "any.example.com";
@@ -283,7 +288,7 @@ enum Breakage {
     UnknownProtocol,
 }
 
-const BREAKAGES: [Breakage; 20] = [
+const BREAKAGES: [Breakage; 24] = [
     Breakage::Delete,
     Breakage::UnknownField,
     Breakage::NumberForObject,
@@ -301,6 +306,10 @@ const BREAKAGES: [Breakage; 20] = [
     Breakage::MisspellField("/spec/listeners/0/hostname"),
     Breakage::MisspellField("/spec/targetRefs"),
     Breakage::MisspellField("/spec/requestHeaders"),
+    Breakage::MisspellField("/spec/ingressClassName"),
+    Breakage::MisspellField("/spec/tls"),
+    Breakage::MisspellField("/spec/tls/0/hosts"),
+    Breakage::MisspellField("/spec/rules/0/http"),
     Breakage::EmptySecret,
     Breakage::RenameListeners,
     Breakage::UnknownProtocol,
@@ -309,7 +318,7 @@ const BREAKAGES: [Breakage; 20] = [
 /// A policy, a route or a Floor that is *deleted* is no longer said: nothing of it can hold. So it is with the older of two
 /// Subscriptions with one key, also where nothing is left that tells its key.
 fn is_said_by_being_there(document: &Value) -> bool {
-    matches!(document["kind"].as_str(), Some("ApiPolicy" | "HTTPRoute" | "GRPCRoute"))
+    matches!(document["kind"].as_str(), Some("ApiPolicy" | "HTTPRoute" | "GRPCRoute" | "Ingress"))
 }
 
 fn is_older_of_two(document: &Value) -> bool {
@@ -379,7 +388,8 @@ fn misspell_field(document: &mut Value, pointer: &str) -> bool {
 }
 
 /// The Backend of a route, the Secret of a credential, the Product of a Subscription.
-const REFERENCES: [&str; 9] = [
+const REFERENCES: [&str; 10] = [
+    "/spec/rules/0/http/paths/0/backend/resource/name",
     "/spec/rules/0/backendRefs/0/name",
     "/spec/credential/basic/secretRef/name",
     "/spec/keys/secretName",
@@ -432,6 +442,9 @@ fn the_oracle_admits_who_should_come_in() {
     assert_eq!(who(443, "secure.example.com", "/secure"), with_key(4));
     assert_eq!(who(443, "secure.example.com", "/open"), with_key(1), "the listener has a Floor");
     assert_eq!(who(443, ANY, "/secure").len(), everybody);
+    assert_eq!(who(84, ANY, "/wide").len(), everybody);
+    assert_eq!(who(84, ANY, "/narrow"), with_key(5));
+    assert_eq!(who(84, "sealed.example.com", "/wide"), [], "over TLS alone");
 }
 
 /// A route that names a Gateway that is not there is somebody else's, or will be: what it matched is left to what others open
