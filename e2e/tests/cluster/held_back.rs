@@ -4,13 +4,13 @@ use crate::kit::fate::{kubectl, signal};
 use crate::kit::manifest::{changed, key, protected, replicas};
 use crate::kit::world::World;
 
-const PROGRAM: &str = "sallyport-dataplane";
+pub const PROGRAM: &str = "sallyport-dataplane";
 
-/// An API behind two replicas, the name of one of them, and a change that this one has not taken.
-async fn with_one_held_back(name: &str) -> (World, String) {
-    let world = World::with(name, &protected("orders", &key(name), &replicas(2))).await;
+/// An API behind so many replicas, the name of one of them, and a change that this one has not taken.
+pub async fn with_one_held_back(name: &str, number: usize) -> (World, String) {
+    let world = World::with(name, &protected("orders", &key(name), &replicas(number))).await;
     world.ready("ApiPolicy", "orders").await;
-    world.replicas("public", 2).await;
+    world.replicas("public", number).await;
     let held = world.places("public").replicas().await.unwrap().remove(0).pod;
     signal("STOP", PROGRAM, Some(&held)).await;
     world.apply(&changed(1)).await;
@@ -24,7 +24,7 @@ async fn with_one_held_back(name: &str) -> (World, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_takes_its_time_is_waited_for() {
-    let (world, held) = with_one_held_back("held").await;
+    let (world, held) = with_one_held_back("held", 2).await;
     signal("CONT", PROGRAM, Some(&held)).await;
     world.condition("ApiPolicy", "orders", "Programmed", true).await;
     world.ready("ApiPolicy", "orders").await;
@@ -32,14 +32,14 @@ async fn a_replica_that_takes_its_time_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_dies_is_waited_for_no_longer() {
-    let (world, held) = with_one_held_back("dies").await;
+    let (world, held) = with_one_held_back("dies", 2).await;
     signal("KILL", PROGRAM, Some(&held)).await;
     world.condition("ApiPolicy", "orders", "Programmed", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_is_scaled_away_is_waited_for_no_longer() {
-    let (world, held) = with_one_held_back("scaled").await;
+    let (world, held) = with_one_held_back("scaled", 2).await;
     world.apply(&replicas(1)).await;
     kubectl(&["delete", "pod", "-n", &world.namespace, &held, "--grace-period=0", "--force"]).await;
     world.replicas("public", 1).await;

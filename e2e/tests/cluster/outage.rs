@@ -1,74 +1,142 @@
-//! What befalls the whole cluster: no other test runs meanwhile. Strangers never come in, and statuses say what is.
+//! What befalls the whole cluster: no other test runs meanwhile. Customers notice nothing, strangers never come in, and statuses say what is.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::held_back::{PROGRAM, with_one_held_back};
 use crate::kit::besieged::Besieged;
 use crate::kit::fate::{CONTROLLER, controller_replicas, kubectl, leader, roll, rolled_out, signal};
 use crate::kit::manifest::{BY_KEY, changed, policy};
+use crate::kit::traffic::{Traffic, customers, none_is_lost};
 
 /// Longer than a lease lasts.
 const LEASE_IS_OVER: Duration = Duration::from_secs(25);
+/// Longer than every time-out of the controller and of data planes but that of what they hold.
+const OUTAGE: Duration = Duration::from_secs(90);
+
+/// An API with strangers and customers around it.
+struct Busy {
+    api: Besieged,
+    customers: Traffic,
+}
+
+impl Busy {
+    async fn with(test: &str) -> Self {
+        let api = Besieged::with(test).await;
+        let address = api.world.address("public").await;
+        let customers = customers(&address, "/orders", &[("sallyport-key", &api.key)]);
+        customers.made(100).await;
+        Self { api, customers }
+    }
+
+    /// No customer has lost a request, and no stranger came in.
+    async fn ends_well(self) {
+        self.customers.more(100).await;
+        none_is_lost(&self.customers.stop().await);
+        self.api.none_came_in().await;
+    }
+}
+
+/// Waits until somebody else writes.
+async fn led_by_another_than(gone: &str) {
+    let began = Instant::now();
+    while leader().await == gone {
+        assert!(began.elapsed() < LEASE_IS_OVER, "nobody takes the lease");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_are_rolled() {
-    let api = Besieged::with("rolled").await;
+    let busy = Busy::with("rolled").await;
     roll(CONTROLLER.0, CONTROLLER.1).await;
-    api.takes_a_change(1).await;
-    api.none_came_in().await;
+    busy.api.takes_a_change(1).await;
+    busy.customers.made(10_000).await;
+    busy.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_are_killed() {
-    let api = Besieged::with("killed").await;
+    let busy = Busy::with("killed").await;
     for number in 0..3 {
         signal("KILL", "sallyport-controller", None).await;
-        api.takes_a_change(number).await;
+        busy.api.takes_a_change(number).await;
     }
-    api.none_came_in().await;
+    busy.ends_well().await;
     rolled_out(CONTROLLER.0, CONTROLLER.1).await;
 }
 
 /// A data plane that starts while nobody tells it anything does not become ready bare.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_controller_is_there() {
-    let api = Besieged::with("none").await;
+    let busy = Busy::with("none").await;
     controller_replicas(0).await;
-    let replica = api.world.places("public").replicas().await.unwrap().remove(0);
-    api.world.evict(&replica.pod).await;
-    api.world.delete("ApiPolicy", "orders").await; // nobody hears of it
+    let replica = busy.api.world.places("public").replicas().await.unwrap().remove(0);
+    busy.api.world.evict(&replica.pod).await;
+    busy.api.world.delete("ApiPolicy", "orders").await; // nobody hears of it
     sleep(Duration::from_secs(12)).await;
-    let now = api.world.places("public").replicas().await.unwrap();
+    let now = busy.api.world.places("public").replicas().await.unwrap();
     let new = now.iter().find(|one| one.pod != replica.pod && one.address != replica.address);
     assert!(new.is_some_and(|new| !new.ready), "a new one has taken its place, and waits to be told");
     assert_eq!(now.iter().filter(|one| one.ready).count(), 1);
-    api.strangers.go_on().await;
-    api.world.apply(&policy("orders", BY_KEY)).await;
+    busy.api.strangers.go_on().await;
+    busy.api.world.apply(&policy("orders", BY_KEY)).await;
     controller_replicas(2).await;
-    api.takes_a_change(1).await;
-    api.world.replicas("public", 2).await;
-    api.none_came_in().await;
+    busy.api.takes_a_change(1).await;
+    busy.api.world.replicas("public", 2).await;
+    busy.ends_well().await;
 }
 
 /// It wakes up, and for a moment two believe that they lead.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_leader_sleeps_for_longer_than_its_lease() {
-    let api = Besieged::with("sleeps").await;
+    let busy = Busy::with("sleeps").await;
     let asleep = leader().await;
     for number in 1..20 {
         // In the middle of what it writes of these.
-        api.world.apply(&changed(number)).await;
+        busy.api.world.apply(&changed(number)).await;
     }
     signal("STOP", "sallyport-controller", Some(&asleep)).await;
-    let began = Instant::now();
-    while leader().await == asleep {
-        assert!(began.elapsed() < LEASE_IS_OVER, "nobody takes the lease");
-        sleep(Duration::from_millis(200)).await;
-    }
-    api.takes_a_change(30).await;
+    led_by_another_than(&asleep).await;
+    busy.api.takes_a_change(30).await;
     signal("CONT", "sallyport-controller", Some(&asleep)).await;
-    api.takes_a_change(31).await;
+    busy.api.takes_a_change(31).await;
+    busy.ends_well().await;
+}
+
+/// What the replicas of one controller have not done, another one does not say they have, whoever leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_three_controllers_leads_no_more() {
+    controller_replicas(3).await;
+    let (world, held) = with_one_held_back("three", 6).await;
+    let dead = leader().await;
+    kubectl(&["delete", "pod", "-n", CONTROLLER.0, &dead, "--grace-period=0", "--force"]).await;
+    world.apply(&changed(2)).await;
+    led_by_another_than(&dead).await;
+    assert_eq!(world.condition("ApiPolicy", "orders", "Programmed", false).await, "Pending");
+    signal("CONT", PROGRAM, Some(&held)).await;
+    world.condition("ApiPolicy", "orders", "Programmed", true).await;
+    controller_replicas(2).await;
+}
+
+/// What is in force stays, and a data plane that starts meanwhile does not become ready bare.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_does_not_answer() {
+    let Busy { api, customers } = Busy::with("api-server").await;
+    let replicas = api.world.places("public").replicas().await.unwrap();
+    signal("STOP", "kube-apiserver", None).await;
+    let began = Instant::now();
+    sleep(OUTAGE / 2).await;
+    none_is_lost(&customers.stop().await);
+    // Nobody can vouch for the token that it shows when it comes back: it is told nothing, and serves nothing.
+    signal("KILL", PROGRAM, Some(&replicas[0].pod)).await;
+    sleep(OUTAGE.saturating_sub(began.elapsed())).await;
+    api.strangers.go_on().await;
+    signal("CONT", "kube-apiserver", None).await;
+    api.world.replicas("public", 2).await;
+    api.takes_a_change(1).await;
+    api.serves().await;
     api.none_came_in().await;
 }
 
