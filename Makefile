@@ -158,9 +158,9 @@ e2e: cluster-tools $(TOOLS) ## the main job in a real cluster; with KUBECONFIG, 
 conformance: cluster-tools ## the official suite of Gateway API, unmodified, with each feature that our GatewayClass says is supported
 	e2e/conformance/run
 
-chart: cluster-tools ## the chart by Helm's own check, and in a cluster: upgrade, rollback, what is refused
+chart: cluster-tools $(TOOLS) ## the chart by Helm's own check, and in a cluster: upgrade, rollback, what is refused
 	PATH="$$(bash -c 'source e2e/cluster/ground.bash; echo $$programs')/bin:$$PATH" helm lint --strict charts/sallyport
-	e2e/chart/run
+	PATH="$(TOOLS)/bin:$$PATH" e2e/chart/run
 
 cluster-test: cluster-tools ## that test clusters come up, serve, and leave nothing behind
 	e2e/cluster/test

@@ -7,10 +7,10 @@ use crate::kit::world::World;
 
 const REQUESTS: u64 = 10_000;
 /// Of a Gateway of class `sallyport` that is called `public`.
-const DATA_PLANE: &str = "public-sallyport";
+pub const DATA_PLANE: &str = "public-sallyport";
 
 /// An API with two replicas and customers who call it all the time, while `change` is made.
-async fn nobody_notices(name: &str, change: impl AsyncFnOnce(&World)) {
+pub async fn nobody_notices(name: &str, change: impl AsyncFnOnce(&World)) {
     let key = key(name);
     let world = World::with(name, &protected("orders", &key, &replicas(2))).await;
     world.replicas("public", 2).await;

@@ -8,4 +8,5 @@ mod kit;
 mod lossless;
 mod main_job;
 mod outage;
+mod upgrade;
 mod windows;

@@ -12,6 +12,12 @@ pub async fn kubectl(arguments: &[&str]) -> String {
     output(Command::new("kubectl").args(arguments)).await
 }
 
+/// A verb of `helm` on the controller's release.
+pub async fn helm(arguments: &[&str]) {
+    let rest = ["--namespace", CONTROLLER.0, "--timeout", "90s"];
+    output(Command::new("helm").args(arguments).args(rest)).await;
+}
+
 /// Sends a signal to each process of a program on the cluster's node, or to those in one pod.
 pub async fn signal(signal: &str, program: &str, pod: Option<&str>) {
     let cluster =
