@@ -152,7 +152,7 @@ cluster-up: cluster-tools ## starts a test cluster named CLUSTER (dev), prints h
 cluster-down: ## ends it and removes all that it left
 	e2e/cluster/down $(CLUSTER)
 
-e2e: cluster-tools $(TOOLS) ## the main job in a real cluster; with KUBECONFIG, in that one
+e2e: cluster-tools $(TOOLS) $(IDENTITY_PROVIDER) ## the main job in a real cluster; with KUBECONFIG, in that one
 	PATH="$(TOOLS)/bin:$$PATH" e2e/run
 
 conformance: cluster-tools ## the official suite of Gateway API, unmodified, with each feature that our GatewayClass says is supported

@@ -20,9 +20,14 @@ fn entries(folder: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Folders of examples that files alone serve; those in `cluster` are applied to a cluster.
+fn examples() -> Vec<PathBuf> {
+    entries("examples").into_iter().filter(|path| !path.ends_with("cluster")).collect()
+}
+
 #[test]
 fn every_example_is_valid() {
-    let folders = entries("examples");
+    let folders = examples();
     assert!(folders.len() >= 12);
     for folder in folders {
         let output = sallyport(&["validate", "-f", folder.to_str().unwrap()]);
@@ -34,9 +39,11 @@ fn every_example_is_valid() {
 #[test]
 fn the_readme_has_a_row_for_each_example_and_for_no_other() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let rows: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("| [examples/")?.split(']').next()).collect();
-    let names = entries("examples").into_iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
-    assert_eq!(names.collect::<Vec<_>>(), rows, "in the order of their names");
+    let rows: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("| [")?.split(']').next()).collect();
+    let rows: Vec<_> =
+        rows.into_iter().filter(|row| row.starts_with("examples/")).map(|row| root().join(row)).collect();
+    let folders = [examples(), entries("examples/cluster")].concat();
+    assert_eq!(folders, rows, "in the order of their names");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 //
 //   {"do": "make-key", "alg", "kid"}                     -> {"jwk"}, private; the parent keeps it, to bring it back after a restart
 //   {"do": "serve", "port", "keys", "alg", "kid", "tls"} -> {"port"}; publishes `keys` and signs access tokens with the one named.
-//                                                          A second time it changes keys at once, on the same port
+//                                                          A second time it changes keys at once, on the same port. Where they are left out:
+//                                                          "keys" is a new one, "host" is this machine alone, "issuer" is its address.
+//                                                          On "plainPort" it answers without TLS as well
 //   {"do": "count"}                                      -> {"count"}, of key sets handed out
 //
-// Arguments: the folder whose node_modules hold oidc-provider.
+// Arguments: the folder whose node_modules hold oidc-provider; and a JSON list of commands, if there is no parent: then it never ends by itself.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -50,15 +52,20 @@ function makeKey({ alg, kid }) {
   return { jwk: { ...jwk, alg, kid, use: 'sig' } };
 }
 
-async function serve({ port, keys, alg, kid, tls }) {
+async function serve({ port, plainPort, host = '127.0.0.1', issuer, keys, alg, kid, tls }) {
   const answer = (request, response) => route(request, response);
   if (!server) {
     server = tls ? createTlsServer(tls, answer) : createServer(answer);
-    await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
+    await listening(server, port, host);
+    if (plainPort) await listening(createServer(answer), plainPort, host);
   }
   const bound = server.address().port;
-  provider = makeProvider(`${tls ? 'https' : 'http'}://127.0.0.1:${bound}`, keys, alg, kid);
+  provider = makeProvider(issuer ?? `${tls ? 'https' : 'http'}://127.0.0.1:${bound}`, keys ?? [makeKey({ alg, kid }).jwk], alg, kid);
   return { port: bound };
+}
+
+function listening(one, port, host) {
+  return new Promise((resolve, reject) => one.once('error', reject).listen(port, host, resolve));
 }
 
 function makeProvider(issuer, keys, alg, kid) {
@@ -110,9 +117,13 @@ function route(request, response) {
 
 const COMMANDS = { 'make-key': makeKey, serve, count: () => ({ count: keySets }) };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const command = JSON.parse(line);
-  const answer = await COMMANDS[command.do](command);
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+if (process.argv[3]) {
+  for (const command of JSON.parse(process.argv[3])) await COMMANDS[command.do](command);
+} else {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const command = JSON.parse(line);
+    const answer = await COMMANDS[command.do](command);
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+  }
+  process.exit(0);
 }
-process.exit(0);

@@ -2,8 +2,10 @@
 //! calling, and what befalls a cluster.
 
 pub mod answer;
+pub mod authority;
 pub mod besieged;
 pub mod fate;
+pub mod identity_provider;
 pub mod manifest;
 pub mod places;
 pub mod traffic;

@@ -1,0 +1,80 @@
+//! A real identity provider in the cluster: `oidc-provider`, as `cli/tests/identity-provider` sets it up.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::authority::Authority;
+use super::world::World;
+
+/// It starts Node.
+const PATIENCE: Duration = Duration::from_secs(60);
+const ASKED: &str = "grant_type=client_credentials&client_id=test-client\
+    &client_secret=not-a-secret-outside-of-tests&resource=urn:test:orders&scope=";
+
+/// The issuer of the provider in this namespace.
+pub fn issuer(world: &World) -> String {
+    format!("https://{}:8443", host(world))
+}
+
+fn host(world: &World) -> String {
+    format!("login.{}.svc.cluster.local", world.namespace)
+}
+
+/// Starts it, with its authority in the ConfigMap `login-ca`.
+pub async fn start(world: &World) {
+    let authority = Authority::new();
+    let identity = authority.issue(&host(world));
+    let serve = json!({
+        "do": "serve", "host": "0.0.0.0", "port": 8443, "plainPort": 8080, "issuer": issuer(world), "alg": "RS256", "kid": "one",
+        "tls": { "cert": identity.certificate, "key": identity.key },
+    });
+    let container = json!({
+        "name": "login", "image": "localhost/identity-provider:e2e", "imagePullPolicy": "Never",
+        "args": ["/server.mjs", "/installed", json!([serve]).to_string()],
+        "readinessProbe": { "tcpSocket": { "port": 8080 }, "periodSeconds": 1 },
+    });
+    let spec = json!({ "terminationGracePeriodSeconds": 1, "containers": [container] });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "login", "labels": { "app": "login" } }, "spec": spec,
+    });
+    let ports = json!([{ "name": "https", "port": 8443 }, { "name": "http", "port": 8080 }]);
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "login" },
+        "spec": { "selector": { "app": "login" }, "ports": ports },
+    });
+    world.apply(&authority.config_map("login-ca")).await;
+    world.apply(&pod.to_string()).await;
+    world.apply(&service.to_string()).await;
+}
+
+/// An access token with this scope, once it is there to give one.
+pub async fn token(world: &World, scope: &str) -> String {
+    let service = world.get("Service", "login").await.unwrap();
+    let url = format!("http://{}:8080/token", service["spec"]["clusterIP"].as_str().unwrap());
+    let caller: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let began = Instant::now();
+    let mut last = String::new();
+    while began.elapsed() < PATIENCE {
+        let request = Request::post(&url).header("content-type", "application/x-www-form-urlencoded");
+        match caller.request(request.body(Full::from(format!("{ASKED}{scope}"))).unwrap()).await {
+            Ok(response) => {
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+                if let Some(token) = answer["access_token"].as_str() {
+                    return token.to_owned();
+                }
+                last = String::from_utf8_lossy(&body).into_owned();
+            }
+            Err(error) => last = format!("{error:?}"),
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    panic!("{url} gives no token: {last}")
+}
