@@ -14,7 +14,7 @@ use sallyport_controller::manifest::files;
 use tokio::time::Instant;
 
 use crate::exit::Outcome;
-use crate::{print, run, standalone};
+use crate::{cluster, print, run, standalone};
 use client::{Answer, get};
 use issuer::Issuer;
 
@@ -29,6 +29,15 @@ pub(crate) struct Arguments {
     /// The gateway's port; default: a free one
     #[arg(long)]
     port: Option<u16>,
+    /// Does it in a cluster that Sallyport is installed in, instead of on this machine
+    #[arg(long, conflicts_with_all = ["once", "port"])]
+    cluster: bool,
+    /// Leaves what was applied to the cluster
+    #[arg(long, requires = "cluster")]
+    keep: bool,
+    /// Context of the kubeconfig; default: the current one
+    #[arg(long, requires = "cluster")]
+    context: Option<String>,
 }
 
 /// Everything that a visitor needs in order to repeat what the demo did.
@@ -41,6 +50,9 @@ struct Stage {
 }
 
 pub(crate) async fn demo(arguments: Arguments) -> anyhow::Result<Outcome> {
+    if arguments.cluster {
+        return cluster::demo(&cluster::Place::in_context(arguments.context), arguments.keep).await;
+    }
     let began = Instant::now();
     let folder = tempfile::tempdir()?;
     let issuer = Issuer::start().await?;

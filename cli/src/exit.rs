@@ -35,10 +35,10 @@ impl Outcome {
         match self {
             Self::Fine => "Fine: `validate` found no error (notes are none), `run` was told to stop and has drained.",
             Self::Findings => {
-                "Findings: `validate` found errors, or `demo --once` was answered otherwise than expected."
+                "Findings: `validate` found errors, `check` something that is wrong, `status` an object that is not ready, or `demo` was answered otherwise than expected."
             }
             Self::CannotTell => {
-                "Wrong usage, or it cannot be told: an option is wrong, a file cannot be read, an address is taken."
+                "Wrong usage, or it cannot be told: an option is wrong, a file cannot be read, an address is taken, a cluster does not answer."
             }
         }
     }

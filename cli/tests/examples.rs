@@ -63,6 +63,16 @@ fn what_is_wrong_is_told_with_its_place_and_exit_code() {
     assert_eq!(sallyport(&["validate", "-f", "/nowhere"]).status.code(), Some(2));
     assert_eq!(sallyport(&["validate"]).status.code(), Some(2));
     assert_eq!(sallyport(&["nonsense"]).status.code(), Some(2));
+    for verb in
+        [&["status"][..], &["check"], &["approve", "acme"], &["keys", "list"], &["keys", "rotate", "acme", "primary"]]
+    {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_sallyport")).args(verb).env("KUBECONFIG", "/nowhere").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{verb:?}: {said}");
+        assert!(said.contains("KUBECONFIG"), "{verb:?}: {said}");
+    }
+    assert_eq!(sallyport(&["keys", "rotate", "acme", "tertiary"]).status.code(), Some(2));
 }
 
 #[test]
@@ -74,10 +84,16 @@ fn the_demo_does_what_it_says() {
 }
 
 #[test]
-fn crds_and_completions_are_printed() {
+fn crds_completions_and_manual_pages_are_printed() {
     let crds = String::from_utf8(sallyport(&["crds"]).stdout).unwrap();
     assert_eq!(crds.matches("kind: CustomResourceDefinition").count(), 6);
     assert!(!sallyport(&["completions", "bash"]).stdout.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert_eq!(sallyport(&["man", path]).status.code(), Some(0));
+    let page = fs::read_to_string(folder.path().join("sallyport-keys-rotate.1")).unwrap();
+    assert!(page.contains("SUBSCRIPTION") && page.contains("primary"), "{page}");
+    assert_eq!(sallyport(&["man", "/nowhere"]).status.code(), Some(2));
     let help = String::from_utf8(sallyport(&["--help"]).stdout).unwrap();
     assert!(help.contains("Exit codes"), "{help}");
 }
