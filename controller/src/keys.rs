@@ -19,6 +19,9 @@ use crate::graph::subscription::keys::{KeySource, Made, Schedule};
 /// Nothing is made before a Subscription is this old: whoever applies it together with a Secret of his own has applied both by then.
 pub const SETTLED_AFTER_S: i64 = 2;
 
+/// By so much the clock of the controller before may have been ahead.
+const CLOCKS_DIFFER_S: i64 = 300;
+
 /// One Secret to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -63,8 +66,13 @@ pub fn next_moment(node: &SubscriptionNode, now_s: i64) -> Option<i64> {
     match &node.keys.source {
         KeySource::Missing => Some(settled_s(node)),
         KeySource::Made(made) => {
-            let primary_ends_s = node.keys.schedule.map(|schedule| primary_ends_s(made, schedule));
-            [primary_ends_s, made.secondary_ends_s].into_iter().flatten().filter(|at| *at > now_s).min()
+            let schedule = node.keys.schedule;
+            let primary_ends_s = schedule.map(|schedule| primary_ends_s(made, schedule, now_s));
+            [primary_ends_s, secondary_ends_s(made, schedule, now_s)]
+                .into_iter()
+                .flatten()
+                .filter(|at| *at > now_s)
+                .min()
         }
         KeySource::Given | KeySource::Nowhere => None,
     }
@@ -102,14 +110,28 @@ fn renewal(made: &Made, schedule: Option<Schedule>, request: Option<&RotationReq
     if let Some(request) = request.filter(|request| made.rotated.as_ref() != Some(&request.text)) {
         return Some(Renewal::ByHand(request.clone()));
     }
-    if let Some(schedule) = schedule.filter(|schedule| primary_ends_s(made, *schedule) <= now_s) {
+    if let Some(schedule) = schedule.filter(|schedule| primary_ends_s(made, *schedule, now_s) <= now_s) {
         return Some(Renewal::Primary { ends_s: now_s.saturating_add(schedule.overlap_s) });
     }
-    made.secondary_ends_s.filter(|end| *end <= now_s).map(|_| Renewal::Secondary)
+    secondary_ends_s(made, schedule, now_s).filter(|end| *end <= now_s).map(|_| Renewal::Secondary)
 }
 
-/// A key of the future, by a clock that was wrong or a hand that wrote the annotation, is as old as a new one can be: it is not kept for
-/// longer than any other.
-fn primary_ends_s(made: &Made, schedule: Schedule) -> i64 {
-    made.primary_made_s.saturating_add(schedule.every_s)
+/// When the next `primary` is due.
+fn primary_ends_s(made: &Made, schedule: Schedule, now_s: i64) -> i64 {
+    primary_made_s(made, now_s).saturating_add(schedule.every_s)
 }
+
+/// What is dated in the future, by a clock that was wrong or a hand that wrote the annotation, would never end. Such a key is as old as
+/// its Secret, by the API server's clock.
+fn primary_made_s(made: &Made, now_s: i64) -> i64 {
+    if made.primary_made_s > now_s.saturating_add(CLOCKS_DIFFER_S) { made.created_s } else { made.primary_made_s }
+}
+
+/// The key before does not go on for longer than the overlap after the one that took its place.
+fn secondary_ends_s(made: &Made, schedule: Option<Schedule>, now_s: i64) -> Option<i64> {
+    let longest = schedule.map_or(i64::MAX, |schedule| primary_made_s(made, now_s).saturating_add(schedule.overlap_s));
+    made.secondary_ends_s.map(|end| end.min(longest))
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub struct SubscriptionNode {
     pub message: Option<v1::Subscription>,
     pub keys: KeysNode,
     /// Digests of its keys, as far as they can be told: it holds them, whether it opens anything or not.
-    held: Vec<Bytes>,
+    pub(crate) held: Vec<Bytes>,
     pub problems: Vec<Problem>,
 }
 
@@ -100,7 +100,7 @@ impl World<'_> {
                 expires_s: None,
                 message: None,
                 keys: KeysNode::default(),
-                held: keys::held_by_undecodable(self.cluster, &name.namespace, &subscription.raw["spec"]["keys"]),
+                held: keys::held_by_undecodable(self.cluster, &name.namespace, &subscription.raw),
                 problems: vec![undecodable()],
             },
         }

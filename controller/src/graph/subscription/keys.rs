@@ -28,6 +28,9 @@ pub const OWNER_KIND: &str = "Subscription";
 
 /// The shortest key that is taken from a Secret.
 const MIN_KEY_CHARACTERS: usize = 32;
+/// The shortest time between two keys, and in which one goes on beside the next.
+const MIN_EVERY_S: i64 = 3_600;
+const MIN_OVERLAP_S: i64 = 60;
 /// SHA-256.
 const DIGEST_BYTES: usize = 32;
 const FIELD: &str = "spec.keys.secretName";
@@ -64,6 +67,8 @@ pub enum KeySource {
 pub struct Made {
     /// `metadata.resourceVersion`: whoever writes about another version loses.
     pub version: String,
+    /// When the Secret was made, by the API server's clock.
+    pub created_s: i64,
     /// Seconds since 1970 UTC; of the Secret itself, where that cannot be read.
     pub primary_made_s: i64,
     pub secondary_made_s: i64,
@@ -103,7 +108,8 @@ pub(super) fn of(
         problems.push(problem);
         None
     });
-    let schedule = keys.rotation.as_ref().and_then(schedule);
+    let schedule =
+        keys.rotation.as_ref().and_then(|rotation| schedule(rotation).map_err(|problem| problems.push(problem)).ok());
     let found = holder.look(cluster, &place, problems).unwrap_or_else(|problem| {
         problems.push(problem);
         KeysNode::default()
@@ -197,6 +203,7 @@ fn made(secret: &Secret) -> Made {
     let moment = |key: &str| annotation(key).and_then(|text| text.parse::<Timestamp>().ok()).map(Timestamp::as_second);
     Made {
         version: metadata.resource_version.clone().unwrap_or_default(),
+        created_s,
         primary_made_s: moment(PRIMARY_MADE).unwrap_or(created_s),
         secondary_made_s: moment(SECONDARY_MADE).unwrap_or(created_s),
         secondary_ends_s: moment(SECONDARY_ENDS),
@@ -204,9 +211,23 @@ fn made(secret: &Secret) -> Made {
     }
 }
 
-fn schedule(rotation: &Rotation) -> Option<Schedule> {
-    let seconds = |duration: &sallyport_api::duration::Duration| i64::try_from(duration.parse().ok()?.as_secs()).ok();
-    Some(Schedule { every_s: seconds(&rotation.every)?, overlap_s: seconds(&rotation.overlap)? })
+/// Bounds that the CRD states as well: an object may have been stored under another one.
+fn schedule(rotation: &Rotation) -> Result<Schedule, Problem> {
+    let field = |name: &str| format!("spec.keys.rotation.{name}");
+    let invalid = |name: &str, message: &str| Problem::new(field(name), Reason::Invalid, message);
+    let seconds = |name: &str, duration: &sallyport_api::duration::Duration| {
+        let parsed = duration.parse().ok().and_then(|duration| i64::try_from(duration.as_secs()).ok());
+        parsed.ok_or_else(|| invalid(name, "it is no duration; write it as 720h"))
+    };
+    let (every_s, overlap_s) = (seconds("every", &rotation.every)?, seconds("overlap", &rotation.overlap)?);
+    match () {
+        () if every_s < MIN_EVERY_S => Err(invalid("every", "at least 1h. Keys are not rotated")),
+        () if overlap_s < MIN_OVERLAP_S => Err(invalid("overlap", "at least 1m. Keys are not rotated")),
+        () if overlap_s >= every_s => {
+            Err(invalid("overlap", "overlap has to be shorter than every. Keys are not rotated"))
+        }
+        () => Ok(Schedule { every_s, overlap_s }),
+    }
 }
 
 fn digests(secret: &Secret, place: &ObjectName, problems: &mut Vec<Problem>) -> Result<(Bytes, Bytes), Problem> {
@@ -232,14 +253,19 @@ fn digests(secret: &Secret, place: &ObjectName, problems: &mut Vec<Problem>) -> 
 }
 
 /// Keys of a Subscription that cannot be decoded, as far as they can be read. Where neither a digest nor the name of a Secret that is
-/// there can be, nobody knows what it held: a younger one with the same key has it then.
-pub(super) fn held_by_undecodable(cluster: &ClusterState, namespace: &str, keys: &Value) -> Vec<Bytes> {
+/// there can be, nobody knows what it held: a younger one with the same key has it then. What was made for another one it never held.
+pub(super) fn held_by_undecodable(cluster: &ClusterState, namespace: &str, subscription: &Value) -> Vec<Bytes> {
+    let (keys, uid) = (&subscription["spec"]["keys"], subscription["metadata"]["uid"].as_str());
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let digest = |entry: KeyName| text(&keys["sha256"][entry.as_str()]).filter(|text| text.len() == 2 * DIGEST_BYTES);
     let stated = KeyName::ALL.into_iter().filter_map(digest).filter_map(|text| from_hex(&text));
     let place = text(&keys["secretName"]).map(|name| ObjectName::new(namespace, name));
     let of_secret = place.and_then(|place| {
         let secret = secret(cluster, &place, FIELD).ok()?;
+        let is_of_another = owner(secret).is_some_and(|owner| uid != Some(owner.uid.as_str()));
+        if is_of_another {
+            return None;
+        }
         digests(secret, &place, &mut vec![]).ok()
     });
     let of_secret = of_secret.into_iter().flat_map(|(primary, secondary)| [primary, secondary]);
@@ -252,4 +278,30 @@ fn from_hex(text: &str) -> Option<Bytes> {
         .chunks(2)
         .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
     pairs.collect::<Option<Vec<u8>>>().map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As an API server with a weaker schema would have stored it.
+    #[test]
+    fn a_rotation_beyond_its_bounds_is_none_and_names_the_field() {
+        for (every, overlap, field) in [
+            ("0s", "0s", "every"),
+            ("59m59s", "1m", "every"),
+            ("1h", "59s", "overlap"),
+            ("1h", "1h", "overlap"),
+            ("24h", "99999h", "overlap"),
+            ("often", "1m", "every"),
+            ("1h", "", "overlap"),
+        ] {
+            let rotation = serde_json::from_value(serde_json::json!({ "every": every, "overlap": overlap }));
+            let problem = schedule(&rotation.expect("a rotation")).expect_err(every);
+            assert_eq!(problem.field, format!("spec.keys.rotation.{field}"), "{every} {overlap}");
+        }
+        let rotation = serde_json::from_value(serde_json::json!({ "every": "1h", "overlap": "59m" }));
+        let expected = Schedule { every_s: 3_600, overlap_s: 3_540 };
+        assert_eq!(schedule(&rotation.expect("a rotation")), Ok(expected));
+    }
 }
