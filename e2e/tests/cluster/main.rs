@@ -10,5 +10,6 @@ mod kit;
 mod lossless;
 mod main_job;
 mod outage;
+mod subscriptions;
 mod upgrade;
 mod windows;

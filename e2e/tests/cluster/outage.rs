@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::{ToSpan as _, Unit};
 use tokio::time::{Instant, sleep};
 
 use crate::held_back::{PROGRAM, with_one_held_back};
 use crate::kit::besieged::Besieged;
-use crate::kit::fate::{CONTROLLER, controller_replicas, kubectl, leader, roll, rolled_out, signal};
-use crate::kit::manifest::{BY_KEY, changed, policy};
+use crate::kit::fate::{CONTROLLER, controller_replicas, kubectl, leader, now, roll, rolled_out, signal};
+use crate::kit::manifest::{BY_KEY, changed, policy, subscription};
 use crate::kit::traffic::{Traffic, customers, none_is_lost};
 
 /// Longer than a lease lasts.
@@ -85,6 +86,39 @@ async fn no_controller_is_there() {
     controller_replicas(2).await;
     busy.api.takes_a_change(1).await;
     busy.api.world.replicas("public", 2).await;
+    busy.ends_well().await;
+}
+
+/// Data planes know when a subscription begins and ends, and ask nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_begins_and_ends_while_no_controller_is_there() {
+    let busy = Busy::with("moments").await;
+    let (world, key) = (&busy.api.world, "sp_of_moments_that_are_passing_by_0123456789abcdef");
+    let [begin, end] = [20_i64, 28].map(|seconds| (now() + seconds.seconds()).round(Unit::Second).unwrap());
+    let moments = format!("notBefore: {begin}\n  expires: {end}\n  scope:");
+    let passing = subscription("passing", key).replace("HTTPRoute, name: passing", "HTTPRoute, name: orders");
+    world.apply(&passing.replace("scope:", &moments)).await;
+    world.condition("Subscription", "passing", "Programmed", true).await;
+    controller_replicas(0).await;
+    let address = world.places("public").replicas().await.unwrap().remove(0).address;
+    let mut seen = vec![];
+    while now() < end + 2_i64.seconds() {
+        let before = now();
+        let verdict = world.ask(&address, "/orders", &[("sallyport-key", key)]).await.verdict();
+        let after = now();
+        let is_active = match () {
+            () if after < begin || before >= end => false,
+            () if before >= begin && after < end => true,
+            // One of the moments was during the request.
+            () => continue,
+        };
+        assert_eq!(verdict, if is_active { "200" } else { "403 subscription-inactive" }, "{before}, {begin} to {end}");
+        seen.push(is_active);
+        sleep(Duration::from_millis(50)).await;
+    }
+    seen.dedup();
+    assert_eq!(seen, [false, true, false]);
+    controller_replicas(2).await;
     busy.ends_well().await;
 }
 

@@ -1,7 +1,9 @@
 //! What befalls a cluster: commands of whoever runs it, and processes that stop or die.
 
 use std::path::Path;
+use std::process::Stdio;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 /// Namespace and name of the controller's Deployment.
@@ -10,6 +12,17 @@ pub const CONTROLLER: (&str, &str) = ("sallyport-system", "sallyport-controller"
 /// Standard output of a `kubectl` that succeeds.
 pub async fn kubectl(arguments: &[&str]) -> String {
     output(Command::new("kubectl").args(arguments)).await
+}
+
+/// What a `kubectl` says that does not succeed, with this on its standard input.
+pub async fn refused(arguments: &[&str], input: &str) -> String {
+    let mut command = Command::new("kubectl");
+    let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert!(!output.status.success(), "{arguments:?} is not refused");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A verb of `helm` on the controller's release.
@@ -59,4 +72,10 @@ pub async fn roll(namespace: &str, deployment: &str) {
 
 pub async fn rolled_out(namespace: &str, deployment: &str) {
     kubectl(&["rollout", "status", "-n", namespace, &format!("deployment/{deployment}"), "--timeout=100s"]).await;
+}
+
+/// What time it is: cluster and tests have one clock.
+#[allow(clippy::disallowed_methods, reason = "tests live in real time")]
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
