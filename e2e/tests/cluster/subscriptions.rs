@@ -6,13 +6,11 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::kit::fate::{kubectl, refused};
-use crate::kit::manifest::{BY_KEY, GATEWAY, SERVICE, backend, policy, route};
+use crate::kit::manifest::{BY_KEY, GATEWAY, SERVICE, backend, key, policy, route};
 use crate::kit::world::World;
 
 /// Longer than it takes the controller to be wrong.
 const WHILE: Duration = Duration::from_secs(3);
-/// The consumer writes it: he knows his key whatever becomes of the Subscription.
-const KEY: &str = "sp_a_consumer_who_wants_more_0123456789abcdef";
 
 /// Two APIs, and a Product of each whose owner is asked.
 async fn owner() -> World {
@@ -31,8 +29,8 @@ async fn owner() -> World {
     World::with("owner", &given).await
 }
 
-/// To one of the Products, with a key of the consumer's own.
-fn subscription(owner: &World, product: &str) -> String {
+/// To one of the Products, with a key of the consumer's own: he knows it, whatever becomes of the Subscription.
+fn subscription(owner: &World, product: &str, key: &str) -> String {
     let product = format!("{{name: {product}, namespace: {}}}", owner.namespace);
     format!(
         "
@@ -44,7 +42,7 @@ spec: {{scope: {{product: {product}}}, keys: {{secretName: acme-keys}}}}
 apiVersion: v1
 kind: Secret
 metadata: {{name: acme-keys}}
-stringData: {{primary: {KEY}}}
+stringData: {{primary: {key}}}
 "
     )
 }
@@ -62,86 +60,112 @@ async fn approval(consumer: &World, product: &str, decision: &str) -> String {
     .to_string()
 }
 
-/// A Product's owner, a consumer who has been taken by `orders`, and where both meet.
-async fn taken() -> (World, World, String) {
-    let owner = owner().await;
-    let consumer = World::with("consumer", &[subscription(&owner, "orders")]).await;
-    consumer.condition("Subscription", "acme", "Approved", false).await;
-    owner.apply(&approval(&consumer, "orders", "Approved").await).await;
-    let address = owner.address("public").await;
-    opens(&owner, &address).await;
-    (owner, consumer, address)
+/// A Product's owner, a consumer, and where both meet.
+struct Market {
+    owner: World,
+    consumer: World,
+    address: String,
+    key: String,
 }
 
-async fn opens(owner: &World, address: &str) {
-    owner.verdict(address, "/orders", &[("sallyport-key", KEY)], "200").await;
-}
+impl Market {
+    /// The consumer has subscribed to `orders`, and nobody has decided about it.
+    async fn asked(test: &str) -> Self {
+        let (owner, key) = (owner().await, key(test));
+        let consumer = World::with("consumer", &[subscription(&owner, "orders", &key)]).await;
+        assert_eq!(consumer.condition("Subscription", "acme", "Approved", false).await, "AwaitingApproval");
+        let address = owner.address("public").await;
+        Self { owner, consumer, address, key }
+    }
 
-/// The key opens `path` neither now nor a while later.
-async fn stays_shut(owner: &World, address: &str, path: &str, verdict: &str) {
-    owner.verdict(address, path, &[("sallyport-key", KEY)], verdict).await;
-    sleep(WHILE).await;
-    assert_eq!(owner.ask(address, path, &[("sallyport-key", KEY)]).await.verdict(), verdict);
+    /// The owner has taken him.
+    async fn taken(test: &str) -> Self {
+        let market = Self::asked(test).await;
+        market.decides("Approved").await;
+        market.becomes("/orders", "200").await;
+        market
+    }
+
+    async fn decides(&self, decision: &str) {
+        self.owner.apply(&approval(&self.consumer, "orders", decision).await).await;
+    }
+
+    /// With the key, this comes in the end.
+    async fn becomes(&self, path: &str, verdict: &str) {
+        self.owner.verdict(&self.address, path, &[("sallyport-key", &self.key)], verdict).await;
+    }
+
+    async fn is(&self, path: &str, verdict: &str) {
+        let answer = self.owner.ask(&self.address, path, &[("sallyport-key", &self.key)]).await;
+        assert_eq!(answer.verdict(), verdict);
+    }
+
+    /// The key opens `path` neither now nor a while later.
+    async fn stays(&self, path: &str, verdict: &str) {
+        self.becomes(path, verdict).await;
+        sleep(WHILE).await;
+        self.is(path, verdict).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_cannot_take_himself() {
-    let owner = owner().await;
-    let consumer = World::with("consumer", &[subscription(&owner, "orders")]).await;
-    let address = owner.address("public").await;
-    assert_eq!(consumer.condition("Subscription", "acme", "Approved", false).await, "AwaitingApproval");
-    consumer.apply(&approval(&consumer, "orders", "Approved").await).await;
+    let market = Market::asked("himself").await;
+    let consumer = &market.consumer;
+    consumer.apply(&approval(consumer, "orders", "Approved").await).await;
     let claimed = json!({ "type": "Approved", "status": "True", "reason": "Approved", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" });
     let status = json!({ "status": { "phase": "Active", "conditions": [claimed] } }).to_string();
     let patch = ["patch", "subscription/acme", "--subresource=status", "--type=merge", "-p", &status];
     kubectl(&[&patch[..], &["-n", &consumer.namespace]].concat()).await;
-    stays_shut(&owner, &address, "/orders", "403 subscription-inactive").await;
+    market.stays("/orders", "403 subscription-inactive").await;
     assert_eq!(consumer.condition("Subscription", "acme", "Approved", false).await, "AwaitingApproval");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_made_anew_under_the_same_name_is_another() {
-    let (owner, consumer, address) = taken().await;
-    consumer.delete("Subscription", "acme").await;
-    owner.verdict(&address, "/orders", &[("sallyport-key", KEY)], "401 key-unknown").await;
-    consumer.apply(&subscription(&owner, "orders")).await;
-    assert_eq!(consumer.condition("Subscription", "acme", "Approved", false).await, "AwaitingApproval");
-    stays_shut(&owner, &address, "/orders", "403 subscription-inactive").await;
+    let market = Market::taken("anew").await;
+    market.consumer.delete("Subscription", "acme").await;
+    market.becomes("/orders", "401 key-unknown").await;
+    market.consumer.apply(&subscription(&market.owner, "orders", &market.key)).await;
+    assert_eq!(market.consumer.condition("Subscription", "acme", "Approved", false).await, "AwaitingApproval");
+    market.stays("/orders", "403 subscription-inactive").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_word_about_one_product_opens_no_other() {
-    let (owner, consumer, address) = taken().await;
-    assert_eq!(owner.ask(&address, "/vault", &[("sallyport-key", KEY)]).await.verdict(), "403 key-out-of-scope");
+    let market = Market::taken("scope").await;
+    market.is("/vault", "403 key-out-of-scope").await;
     // Whether its scope may change or not: it opens nothing that its owner has not given.
-    let wider = subscription(&owner, "vault");
+    let wider = subscription(&market.owner, "vault", &market.key);
     let said =
-        refused(&["apply", "--server-side", "--force-conflicts", "-n", &consumer.namespace, "-f", "-"], &wider).await;
+        refused(&["apply", "--server-side", "--force-conflicts", "-n", &market.consumer.namespace, "-f", "-"], &wider)
+            .await;
     assert!(said.contains("scope"), "{said}");
-    stays_shut(&owner, &address, "/vault", "403 key-out-of-scope").await;
-    opens(&owner, &address).await;
+    market.stays("/vault", "403 key-out-of-scope").await;
+    market.becomes("/orders", "200").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_the_owner_has_suspended_does_not_come_back_by_himself() {
-    let (owner, consumer, address) = taken().await;
-    owner.apply(&approval(&consumer, "orders", "Suspended").await).await;
-    owner.verdict(&address, "/orders", &[("sallyport-key", KEY)], "403 subscription-inactive").await;
+    let market = Market::taken("suspended").await;
+    market.decides("Suspended").await;
+    market.becomes("/orders", "403 subscription-inactive").await;
     let set = async |state: &str| {
         let state = json!({ "spec": { "state": state } }).to_string();
-        let patch = ["patch", "subscription/acme", "--type=merge", "-p", &state, "-n", &consumer.namespace];
+        let patch = ["patch", "subscription/acme", "--type=merge", "-p", &state, "-n", &market.consumer.namespace];
         kubectl(&patch).await;
     };
     set("Suspended").await;
     set("Active").await;
-    stays_shut(&owner, &address, "/orders", "403 subscription-inactive").await;
-    owner.apply(&approval(&consumer, "orders", "Approved").await).await;
-    opens(&owner, &address).await;
+    market.stays("/orders", "403 subscription-inactive").await;
+    market.decides("Approved").await;
+    market.becomes("/orders", "200").await;
     set("Cancelled").await;
-    owner.verdict(&address, "/orders", &[("sallyport-key", KEY)], "403 subscription-inactive").await;
+    market.becomes("/orders", "403 subscription-inactive").await;
     let active = json!({ "spec": { "state": "Active" } }).to_string();
     let said =
-        refused(&["patch", "subscription/acme", "--type=merge", "-p", &active, "-n", &consumer.namespace], "").await;
+        refused(&["patch", "subscription/acme", "--type=merge", "-p", &active, "-n", &market.consumer.namespace], "")
+            .await;
     assert!(said.contains("what is cancelled stays so"), "{said}");
-    stays_shut(&owner, &address, "/orders", "403 subscription-inactive").await;
+    market.stays("/orders", "403 subscription-inactive").await;
 }
