@@ -93,8 +93,7 @@ impl Desk {
                 self.herald.tell(subject, order.news);
                 Some(Duration::ZERO)
             }
-            // The watch tells of the object as it is now.
-            Outcome::Outdated => None,
+            Outcome::Outdated => after_outdated(world.head(order.kind, &order.name), &order.head),
             Outcome::Failed(error) => {
                 tracing::warn!(kind = order.kind.as_str(), name = %order.name, %error, "the status cannot be written; it is tried again");
                 Some(PAUSE)
@@ -107,4 +106,27 @@ impl Desk {
 fn object_name(text: &str) -> ObjectName {
     let (namespace, name) = text.split_once('/').unwrap_or(("", text));
     ObjectName::new(namespace, name)
+}
+
+/// The watch tells of the object as it is now. If it has done so already, that was while the object was busy, and nothing was planned.
+fn after_outdated(known: Option<&Head>, planned_for: &Head) -> Option<Duration> {
+    (known != Some(planned_for)).then_some(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn what_was_told_while_it_was_written_about_is_planned_anew() {
+        let head = |version: &str| {
+            let metadata = serde_json::from_value(serde_json::json!({ "uid": "1", "resourceVersion": version }));
+            Head::new(&metadata.expect("metadata"), &Value::Null)
+        };
+        assert_eq!(after_outdated(Some(&head("2")), &head("1")), Some(Duration::ZERO));
+        assert_eq!(after_outdated(None, &head("1")), Some(Duration::ZERO));
+        assert_eq!(after_outdated(Some(&head("1")), &head("1")), None, "its watch will tell, and wakes whoever plans");
+    }
 }

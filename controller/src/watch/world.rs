@@ -32,6 +32,12 @@ pub struct World {
 }
 
 impl Head {
+    /// Versions of an object are numbers that grow (KEP-5504); of others nothing is known.
+    fn is_newer_than(&self, other: &Self) -> bool {
+        let number = |head: &Self| head.resource_version.parse::<u128>().ok();
+        number(self).zip(number(other)).is_some_and(|(own, other)| own > other)
+    }
+
     pub fn new(metadata: &ObjectMeta, status: &Value) -> Self {
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -75,9 +81,11 @@ impl World {
         all.take_while(move |((one, _), _)| *one == kind).map(|((_, name), head)| (name, head))
     }
 
-    /// Takes in what somebody has written himself, before it is told: the next comparison knows it.
+    /// Takes in what somebody has written himself, before it is told: the next comparison knows it. What a watch has told since then is
+    /// newer.
     pub fn written(&mut self, kind: ObjectKind, name: &ObjectName, head: Head) {
-        if let Some(known) = self.heads.get_mut(&(kind, name.clone())).filter(|known| known.uid == head.uid) {
+        let known = self.heads.get_mut(&(kind, name.clone()));
+        if let Some(known) = known.filter(|known| known.uid == head.uid && !known.is_newer_than(&head)) {
             *known = head;
         }
     }

@@ -4,6 +4,7 @@
 
 mod cli;
 mod examples;
+mod figures;
 mod held_back;
 mod ingress;
 mod kit;

@@ -91,3 +91,15 @@ fn an_object_is_decoded_by_itself_and_says_what_is_wrong() {
     let crate::cluster::Object::ApiPolicy(Stored::Undecodable(policy)) = seen.object else { panic!("it was decoded") };
     assert!(policy.problems.iter().any(|problem| problem.field == "spec.newer"), "{:?}", policy.problems);
 }
+
+#[test]
+fn what_a_watch_has_told_since_a_write_is_kept() {
+    for (told, written, expected) in [("10", "9", "10"), ("9", "10", "10"), ("a", "9", "9"), ("9", "b", "b")] {
+        let mut world = World::awaiting([]);
+        world.take(Change::Listed(labelled(), vec![seen("a", told)]));
+        let head = Head { uid: "1".into(), resource_version: written.into(), ..Head::default() };
+        world.written(ObjectKind::Secret, &name("a"), head);
+        let known = world.head(ObjectKind::Secret, &name("a")).unwrap();
+        assert_eq!(known.resource_version, expected, "{told} told, {written} written");
+    }
+}
