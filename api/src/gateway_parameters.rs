@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
 use crate::infrastructure::{DeploymentSettings, ServiceSettings};
+use crate::observing::AccessLogSettings;
 use crate::status::Status;
 
 /// Settings for all Gateways of a class (`GatewayClass.spec.parametersRef`), or for one (`Gateway.spec.infrastructure.parametersRef`).
@@ -45,6 +46,9 @@ pub struct GatewayParametersSpec {
     /// Bounds of a data plane. A Gateway's beat the class's, field by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
+    /// Which requests have a line in the access log. A Gateway's beats the class's, field by field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<AccessLogSettings>,
 }
 
 /// What becomes of a route about which no policy speaks.

@@ -14,6 +14,7 @@ pub mod credential;
 pub mod duration;
 pub mod gateway_api;
 pub mod infrastructure;
+pub mod observing;
 pub mod policy;
 pub mod reference;
 pub mod rotation;

@@ -415,6 +415,34 @@ fn an_administration_address_that_is_taken_ends_it_with_2() {
 }
 
 #[test]
+fn lines_are_written_for_a_gateway_that_asks_for_them_and_for_no_other() {
+    let service = prompt_service();
+    let class = "controllerName: sallyport.dev/gateway-controller";
+    let asking = GATEWAY.replace(
+        class,
+        &format!(
+            "{class}, parametersRef: {{group: sallyport.dev, kind: GatewayParameters, name: ours, namespace: shop}}"
+        ),
+    ) + "---
+apiVersion: sallyport.dev/v1alpha1
+kind: GatewayParameters
+metadata: {name: ours, namespace: shop}
+spec: {accessLog: {enabled: true}}
+";
+    for (manifest, lines) in [(GATEWAY, 0), (&*asking, 1)] {
+        let root = folder(&[("a.yaml", &format!("{manifest}---{}", route("one", service)))]);
+        let (logs, ip) = (TempDir::new().unwrap(), own_address());
+        let log = logs.path().join("out");
+        let child = command(&[root.path()], ip, &[]).stdout(fs::File::create(&log).unwrap()).spawn().unwrap();
+        let mut gateway = Gateway { child, ip, said: channel().1, heard: vec![] };
+        gateway.until_answered("/one", 200);
+        gateway.signal("TERM");
+        assert_eq!(gateway.ended().code(), Some(0));
+        assert_eq!(fs::read_to_string(&log).unwrap().matches("\"path\":\"/one\"").count(), lines, "{manifest}");
+    }
+}
+
+#[test]
 fn a_collector_may_be_named_and_is_not_needed() {
     let service = prompt_service();
     let root = folder(&[("a.yaml", &format!("{GATEWAY}---{}", route("one", service)))]);

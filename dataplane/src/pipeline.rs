@@ -31,6 +31,7 @@ use crate::gate::carries_requests;
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
 use crate::route::{Asked, Found, filter};
+use crate::runtime::Runtime;
 use crate::runtime::key_parameters::Shown;
 use crate::runtime::listener::Listener;
 use crate::runtime::policy::Policy;
@@ -43,12 +44,14 @@ use permit::Permit;
 
 /// Serves one request. Never fails: whatever goes wrong is an answer, a panic included.
 pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<IncomingBody>) -> Response<Body> {
-    let mut record = Record::begin(&worker, &connection, &request);
+    let runtime = worker.runtime();
+    let port = runtime.ports.get(&connection.port);
+    let mut record = Record::begin(&worker, &connection, &request, port);
     let number = record.number();
     let outcome = match worker.admit_request(&connection) {
         Ok(()) => {
             // Pinned where it is, as all large futures on this way: each hand that they pass through would copy them.
-            let handled = pin!(handle(&worker, &connection, request, &mut record));
+            let handled = pin!(handle(&worker, &connection, &runtime, request, &mut record));
             isolation::answered(&worker, number, handled).await
         }
         Err(rejection) => Err(rejection),
@@ -67,10 +70,10 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
 async fn handle(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
+    runtime: &Arc<Runtime>,
     mut request: Request<IncomingBody>,
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
-    let runtime = worker.runtime();
     let arrival = Arrival::read(connection, &request)?;
     record.path(&arrival.path);
     let no_route = || Rejection::because(Reason::NoRoute, "no listener or rule matches host and path");
@@ -79,6 +82,7 @@ async fn handle(
         .get(&connection.port)
         .and_then(|port| port.listener(&arrival.destination.host))
         .ok_or_else(no_route)?;
+    record.is_for(&listener.gateway);
     connection.may_carry(listener)?;
     let address = arrival.client_address(connection, listener, request.headers());
     record.came_from(address);
@@ -102,7 +106,7 @@ async fn handle(
         return Err(deny.rejection());
     }
     let gateway = &listener.gateway.name;
-    let caller = Caller::new(request.headers(), query, address, &found.rule.api, gateway, &runtime, worker.shared());
+    let caller = Caller::new(request.headers(), query, address, &found.rule.api, gateway, runtime, worker.shared());
     if let Some(redirect) = found.rule.redirect() {
         // Nothing is forwarded: addresses are judged, credentials are not asked for.
         permit::admit_to_redirect(&policy, &caller)?;
@@ -124,7 +128,7 @@ async fn handle(
         upgrade,
         found,
         listener: listener.clone(),
-        runtime: Arc::clone(&runtime),
+        runtime: Arc::clone(runtime),
     };
     pin!(forward::forward(worker, connection, request, permit, record)).await
 }

@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Threads that serve requests; default: one for each core that the pod may use
     #[arg(long, env = "SALLYPORT_WORKERS")]
     workers: Option<NonZeroUsize>,
-    /// Writes a JSON line for each request to standard output
+    /// Writes a JSON line for each request to standard output, where `accessLog` of GatewayParameters says nothing else
     #[arg(long, env = "SALLYPORT_ACCESS_LOG", default_value_t = true, action = clap::ArgAction::Set)]
     access_log: bool,
     /// Exports spans to this OTLP collector (gRPC); OTEL_TRACES_SAMPLER says which
@@ -112,7 +112,7 @@ async fn start(
         environment: Environment::Cluster,
         api_server: arguments.api_server,
     };
-    let access_log = if arguments.access_log { AccessLog::to(std::io::stdout())? } else { AccessLog::off() };
+    let access_log = AccessLog::to(std::io::stdout())?.by_default(arguments.access_log);
     let traces = match &arguments.otlp_endpoint {
         Some(endpoint) => Traces::to(endpoint).with_context(|| format!("no spans can be exported to {endpoint}"))?,
         None => Traces::off(),

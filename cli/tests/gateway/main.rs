@@ -5,6 +5,7 @@
 mod kit;
 
 mod aborted;
+mod access_log;
 mod addresses;
 mod addresses_told;
 mod alternatives;

@@ -1,5 +1,7 @@
 //! GatewayParameters of a class and of a Gateway, put together.
 
+mod observing;
+
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration;
 use sallyport_api::gateway_api::{Gateway, GatewayClass};
@@ -80,6 +82,7 @@ pub fn settle(
             addresses_unknown,
             floor_filters: vec![],
             proxy_protocol: proxy_protocol(&of_class, &own, &mut ignored),
+            access_log: observing::access_log(own.access_log.as_ref(), of_class.access_log.as_ref()),
         },
         ignored,
     }

@@ -1,5 +1,6 @@
 //! One JSON line for each exchange, written by a thread of its own. No worker ever waits for it.
 
+pub mod choice;
 pub mod fields;
 
 use std::io::Write;
@@ -17,6 +18,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::rejection::Rejection;
 use crate::route::Rule;
 use crate::runtime::policy::Policy;
+use choice::Choice;
 
 /// Lines that wait to be written: about a second's worth at full load.
 const MAX_WAITING: usize = 16_384;
@@ -29,6 +31,8 @@ const FINISH_PAUSE: Duration = Duration::from_millis(5);
 /// Where lines go.
 pub struct AccessLog {
     lines: Option<SyncSender<Entry>>,
+    /// Whether Gateways that do not speak of it have lines.
+    is_on: bool,
 }
 
 /// What the writer is handed.
@@ -86,9 +90,9 @@ impl Default for Line {
 }
 
 impl AccessLog {
-    /// No line is written.
+    /// No line is written, whatever Gateways say.
     pub fn off() -> Self {
-        Self { lines: None }
+        Self { lines: None, is_on: false }
     }
 
     /// Writes to `out` from a thread of its own, which ends with the log.
@@ -103,17 +107,25 @@ impl AccessLog {
                 };
             }
         })?;
-        Ok(Self { lines: Some(sender) })
+        Ok(Self { lines: Some(sender), is_on: true })
     }
 
-    /// Whether lines are written at all.
-    pub fn is_on(&self) -> bool {
-        self.lines.is_some()
+    /// Of Gateways that do not speak of it lines are written only if `is_on`.
+    #[must_use]
+    pub fn by_default(self, is_on: bool) -> Self {
+        Self { is_on, ..self }
     }
 
-    /// Hands a line to the writer; false if it has too much to do and the line is lost.
-    pub(crate) fn write(&self, line: &Line, instance: u128, clock: &Clock) -> bool {
-        let Some(lines) = &self.lines else { return true };
+    /// Whether lines are written where this is chosen.
+    pub(crate) fn is_on(&self, choice: Choice) -> bool {
+        self.lines.is_some() && choice.is_on.unwrap_or(self.is_on)
+    }
+
+    /// Hands a line that is chosen to the writer; false if it has too much to do and the line is lost.
+    pub(crate) fn write(&self, line: &Line, choice: Choice, instance: u128, clock: &Clock) -> bool {
+        let Some(lines) = self.lines.as_ref().filter(|_| self.is_on(choice) && choice.takes(line, instance)) else {
+            return true;
+        };
         lines.try_send(Entry::Line(format!("{}\n", line.json(instance, clock.now())))).is_ok()
     }
 
@@ -208,7 +220,7 @@ mod tests {
         let written = Arc::<Mutex<Vec<u8>>>::default();
         let log = AccessLog::to(Slow(Arc::clone(&written), Duration::from_millis(2))).unwrap();
         for instance in 0..100 {
-            assert!(log.write(&Line::default(), instance, &Clock::default()));
+            assert!(log.write(&Line::default(), Choice::default(), instance, &Clock::default()));
         }
         assert!(log.finish());
         let text = String::from_utf8(written.lock().clone()).unwrap();
@@ -218,14 +230,29 @@ mod tests {
     #[test]
     fn a_writer_that_is_stuck_is_not_waited_for_for_ever() {
         let log = AccessLog::to(Slow(Arc::default(), Duration::from_secs(60))).unwrap();
-        assert!(log.write(&Line::default(), 0, &Clock::default()));
+        assert!(log.write(&Line::default(), Choice::default(), 0, &Clock::default()));
         let began = Instant::now();
         assert!(!log.finish());
         assert!(began.elapsed() < FINISH_WITHIN * 5);
     }
 
     #[test]
+    fn a_gateway_has_the_last_word_on_whether_it_has_lines() {
+        for (by_default, stated, lines) in
+            [(true, None, 1), (true, Some(false), 0), (false, None, 0), (false, Some(true), 1), (false, Some(false), 0)]
+        {
+            let written = Arc::<Mutex<Vec<u8>>>::default();
+            let log = AccessLog::to(Slow(Arc::clone(&written), Duration::ZERO)).unwrap().by_default(by_default);
+            let choice = Choice { is_on: stated, ..Choice::default() };
+            assert!(log.write(&Line::default(), choice, 0, &Clock::default()) && log.finish());
+            let text = String::from_utf8(written.lock().clone()).unwrap();
+            assert_eq!(text.lines().count(), lines, "{by_default} {stated:?}");
+        }
+    }
+
+    #[test]
     fn a_log_that_is_off_has_nothing_to_finish() {
-        assert!(AccessLog::off().finish());
+        let (log, on) = (AccessLog::off(), Choice { is_on: Some(true), ..Choice::default() });
+        assert!(!log.is_on(on) && log.finish());
     }
 }

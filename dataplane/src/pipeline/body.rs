@@ -24,8 +24,10 @@ use super::stream::Standing;
 use super::watch::{Fallen, Watch};
 use crate::credential::QueryParameter;
 use crate::observe::access_log::Line;
+use crate::observe::access_log::choice::Choice;
 use crate::rejection::{Reason, Rejection};
 use crate::route::Found;
+use crate::runtime::listener::{Gateway, Port};
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::pace::upload::{Progress, UploadFault};
@@ -230,6 +232,7 @@ pub(crate) struct Record {
     connection: Rc<Connection>,
     began: Instant,
     line: Line,
+    logged: Choice,
     random: u128,
     /// Of the request's body, which may pause until the response has ended.
     upload: Option<Rc<Progress>>,
@@ -239,7 +242,12 @@ pub(crate) struct Record {
 
 impl Record {
     /// Boxed from the start: it outlives the request's future, with the body of the response.
-    pub(super) fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Request<Incoming>) -> Box<Self> {
+    pub(super) fn begin(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        request: &Request<Incoming>,
+        port: Option<&Arc<Port>>,
+    ) -> Box<Self> {
         worker.begin_request();
         connection.begin_request();
         let trace = worker.shared().traces.begin(request.method(), request.headers());
@@ -255,6 +263,7 @@ impl Record {
             connection: Rc::clone(connection),
             began: Instant::now(),
             line,
+            logged: port.map(|port| port.logged).unwrap_or_default(),
             random: worker.random_128(),
             upload: None,
             speech: Speech::default(),
@@ -273,9 +282,14 @@ impl Record {
     }
 
     pub(super) fn path(&mut self, path: &str) {
-        if self.worker.shared().access_log.is_on() {
+        if self.worker.shared().access_log.is_on(self.logged) {
             self.line.path = shortened(path);
         }
+    }
+
+    /// The Gateway that was asked: from now on it says what is told.
+    pub(super) fn is_for(&mut self, gateway: &Gateway) {
+        self.logged = gateway.logged;
     }
 
     pub(super) fn came_from(&mut self, address: Option<IpAddr>) {
@@ -384,7 +398,7 @@ impl Drop for Record {
             self.connection.taken_back();
         }
         let instance = self.random;
-        self.worker.shared().observe(&self.line, instance);
+        self.worker.shared().observe(&self.line, self.logged, instance);
         if let Some(trace) = self.line.trace.take() {
             trace.end(&self.line);
         }

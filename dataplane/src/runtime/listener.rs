@@ -8,6 +8,7 @@ use sallyport_snapshot::v1;
 
 use crate::ip_set::IpSet;
 use crate::map::Map;
+use crate::observe::access_log::choice::Choice;
 use crate::route::RouteTable;
 use crate::runtime::certificate::Shown;
 use crate::runtime::policy::{IpFilter, joined};
@@ -19,6 +20,8 @@ pub struct Port {
     pub is_tls: bool,
     /// The loosest bounds of the Gateways that share the port: what can be told before a host is known.
     pub bounds: Bounds,
+    /// Of the Gateways that share the port the one that leaves out least: what can be told before a host is known.
+    pub logged: Choice,
     gateways: Vec<Arc<Gateway>>,
     exact: Map<Arc<str>, Arc<Listener>>,
     /// By what follows the asterisk, e.g. ".example.com".
@@ -51,6 +54,8 @@ pub struct Gateway {
     /// Of Floors on the whole Gateway: each has to let the client address pass, whatever is asked for.
     pub floor_filters: Arc<[IpFilter]>,
     pub bounds: Bounds,
+    /// Which of its exchanges have a line in the access log.
+    pub logged: Choice,
 }
 
 /// TLS settings of a listener.
@@ -77,18 +82,17 @@ impl Port {
         let mut port = Self {
             is_tls: false,
             bounds: Bounds::default(),
+            logged: Choice::default(),
             gateways: Vec::new(),
             exact: Map::default(),
             wildcards: Map::default(),
             any: None,
         };
-        let mut bounds = None::<Bounds>;
-        for listener in listeners {
-            let own = &listener.gateway.bounds;
-            bounds = Some(bounds.map_or_else(|| own.clone(), |other| other.loosest(own)));
-            port.add(listener);
-        }
-        port.bounds = bounds.unwrap_or_default();
+        listeners.into_iter().for_each(|listener| port.add(listener));
+        let gateways = || port.gateways.iter();
+        let bounds = gateways().map(|gateway| gateway.bounds.clone()).reduce(|one, other| one.loosest(&other));
+        let logged = gateways().map(|gateway| gateway.logged).reduce(Choice::loosest);
+        (port.bounds, port.logged) = (bounds.unwrap_or_default(), logged.unwrap_or_default());
         port
     }
 
@@ -209,16 +213,24 @@ impl Gateway {
             addresses_unknown: gateway.addresses_unknown || !problems.is_empty(),
             floor_filters,
             bounds,
+            logged: gateway.access_log.as_ref().map(Choice::of_gateway).unwrap_or_default(),
         };
         (built, joined(&problems))
     }
 
-    /// Stands in for a resource that must not be read. Bounds stay what they were; whom it trusts is not known.
+    /// Stands in for a resource that must not be read. Bounds and what is told of requests stay as they were; whom it trusts is not known.
     pub fn unread(name: &Arc<str>, last: Option<&Self>) -> Self {
         let bounds = last.map(|last| last.bounds.clone()).unwrap_or_default();
         let floor_filters = last.map(|last| Arc::clone(&last.floor_filters)).unwrap_or_default();
-        let (trusted_proxies, proxy_protocol) = (IpSet::default(), false);
-        Self { name: Arc::clone(name), trusted_proxies, proxy_protocol, addresses_unknown: true, floor_filters, bounds }
+        Self {
+            name: Arc::clone(name),
+            trusted_proxies: IpSet::default(),
+            proxy_protocol: false,
+            addresses_unknown: true,
+            floor_filters,
+            bounds,
+            logged: last.map(|last| last.logged).unwrap_or_default(),
+        }
     }
 
     /// Whether `peer` has to say by a PROXY header whom it speaks for.

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::egress::AddressRules;
+use crate::observe::access_log::choice::Choice;
 use crate::observe::access_log::{AccessLog, Line};
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
@@ -293,10 +294,10 @@ impl Worker {
 }
 
 impl Shared {
-    /// Counts and logs an exchange that has ended.
-    pub(crate) fn observe(&self, line: &Line, instance: u128) {
+    /// Counts an exchange that has ended, and logs it if that is chosen.
+    pub(crate) fn observe(&self, line: &Line, logged: Choice, instance: u128) {
         self.metrics.count(line);
-        if !self.access_log.write(line, instance, &self.clock) {
+        if !self.access_log.write(line, logged, instance, &self.clock) {
             self.metrics.lost_lines.inc();
         }
     }

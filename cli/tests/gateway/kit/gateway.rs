@@ -56,6 +56,15 @@ impl Gateway {
 
     /// Runs, has not been told anything, and sends its spans somewhere.
     pub async fn traced(traces: Traces) -> Self {
+        Self::observed(traces, true).await
+    }
+
+    /// Runs, has not been told anything, and writes lines only where a Gateway asks for them.
+    pub async fn silent() -> Self {
+        Self::observed(Traces::off(), false).await
+    }
+
+    async fn observed(traces: Traces, has_lines: bool) -> Self {
         let (ip, clock, log) = (own_address(), Clock::default(), Arc::<Mutex<Vec<u8>>>::default());
         let settings = Settings {
             workers: NonZeroUsize::new(2).unwrap(),
@@ -65,7 +74,7 @@ impl Gateway {
             api_server: None,
         };
         let (reports, reported) = mpsc::unbounded_channel();
-        let access_log = AccessLog::to(Memory(Arc::clone(&log))).unwrap();
+        let access_log = AccessLog::to(Memory(Arc::clone(&log))).unwrap().by_default(has_lines);
         let plane = DataPlane::start(settings, Surroundings { clock: clock.clone(), access_log, traces, reports })
             .await
             .unwrap();
