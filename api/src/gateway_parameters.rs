@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
 use crate::infrastructure::{DeploymentSettings, ServiceSettings};
-use crate::observing::AccessLogSettings;
+use crate::observing::{AccessLogSettings, TelemetrySettings};
 use crate::status::Status;
 
 /// Settings for all Gateways of a class (`GatewayClass.spec.parametersRef`), or for one (`Gateway.spec.infrastructure.parametersRef`).
@@ -49,6 +49,9 @@ pub struct GatewayParametersSpec {
     /// Which requests have a line in the access log. A Gateway's beats the class's, field by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_log: Option<AccessLogSettings>,
+    /// Where the spans of requests go. A Gateway's beats the class's, field by field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetrySettings>,
 }
 
 /// What becomes of a route about which no policy speaks.

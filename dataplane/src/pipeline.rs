@@ -82,7 +82,7 @@ async fn handle(
         .get(&connection.port)
         .and_then(|port| port.listener(&arrival.destination.host))
         .ok_or_else(no_route)?;
-    record.is_for(&listener.gateway);
+    record.is_for(&listener.gateway, request.method(), request.headers());
     connection.may_carry(listener)?;
     let address = arrival.client_address(connection, listener, request.headers());
     record.came_from(address);

@@ -19,6 +19,7 @@ use crate::issuer::{Issuers, Means};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
+use crate::observe::traces::exporters::Exporters;
 use crate::pipeline::tokens::Tokens;
 use crate::pipeline::turns::Mark;
 use crate::runtime::Runtime;
@@ -62,13 +63,14 @@ impl DataPlane {
         let means =
             Means { egress: Egress::new(rules), clock: surroundings.clock.clone(), reports: surroundings.reports };
         let issuers = Arc::new(Issuers::new(means, Handle::current()));
+        let exporters = Exporters::new(surroundings.traces, rules, Handle::current());
         let metrics = Metrics::new(Arc::clone(&issuers), surroundings.clock.clone());
         let shared = Arc::new(Shared {
             runtime: ArcSwap::from_pointee(Runtime::default()),
             tokens: Tokens::default(),
             clock: surroundings.clock,
             access_log: surroundings.access_log,
-            traces: surroundings.traces,
+            exporters: exporters.clone(),
             metrics,
             rules,
             descriptors: Descriptors::of_process(),
@@ -82,7 +84,8 @@ impl DataPlane {
             Some(address) => Some(admin::start(address, Arc::clone(&shared)).await?),
             None => None,
         };
-        let state = Mutex::new(State { store: Store::new(issuers), nameless: Vec::new(), bound: BTreeSet::new() });
+        let state =
+            Mutex::new(State { store: Store::new(issuers, exporters), nameless: Vec::new(), bound: BTreeSet::new() });
         Ok(Self { settings, shared, workers, state, admin })
     }
 
@@ -137,7 +140,7 @@ impl DataPlane {
             if !shared.access_log.finish() {
                 tracing::warn!("some lines of the access log are lost: whoever reads it takes none");
             }
-            shared.traces.finish();
+            shared.exporters.finish();
         });
         let _observed = observed.await;
     }

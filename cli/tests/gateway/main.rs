@@ -50,4 +50,5 @@ mod standing;
 mod streams;
 mod streams_end;
 mod subscriptions;
+mod telemetry;
 mod wire_forms;

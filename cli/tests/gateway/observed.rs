@@ -27,22 +27,31 @@ pub type Spans = Arc<Mutex<Vec<Span>>>;
 
 /// An OTLP collector.
 pub async fn collector() -> (SocketAddr, Spans) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let (address, spans) = (listener.local_addr().unwrap(), Spans::default());
+    let spans = Spans::default();
     let received = Arc::clone(&spans);
+    let address = collecting(move |_, exported| {
+        let scopes = exported.resource_spans.into_iter().flat_map(|one| one.scope_spans);
+        received.lock().extend(scopes.flat_map(|scope| scope.spans));
+    });
+    (address.await, spans)
+}
+
+/// An OTLP collector that hands on what it is sent, with the metadata.
+pub async fn collecting(take: impl Fn(HeaderMap, ExportTraceServiceRequest) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (address, take) = (listener.local_addr().unwrap(), Arc::new(take));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let spans = Arc::clone(&received);
+            let take = Arc::clone(&take);
             let service = service_fn(move |request: Request<Incoming>| {
-                let spans = Arc::clone(&spans);
+                let take = Arc::clone(&take);
                 async move {
                     assert_eq!(request.uri().path(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-                    let mut body = request.into_body().collect().await.unwrap().to_bytes();
+                    let (head, body) = request.into_parts();
+                    let mut body = body.collect().await.unwrap().to_bytes();
                     // gRPC's frame: a flag and a length.
                     body.advance(5);
-                    let exported = ExportTraceServiceRequest::decode(body).unwrap();
-                    let scopes = exported.resource_spans.into_iter().flat_map(|one| one.scope_spans);
-                    spans.lock().extend(scopes.flat_map(|scope| scope.spans));
+                    take(head.headers, ExportTraceServiceRequest::decode(body).unwrap());
                     let trailers: HeaderMap =
                         [("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))].into_iter().collect();
                     let frames =
@@ -56,7 +65,7 @@ pub async fn collector() -> (SocketAddr, Spans) {
             tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
         }
     });
-    (address, spans)
+    address
 }
 
 fn world(service: &Service) -> String {

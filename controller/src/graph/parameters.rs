@@ -32,6 +32,11 @@ pub struct Settings {
 
 /// What is wrong with parameters by themselves.
 pub fn judge(spec: &GatewayParametersSpec) -> Vec<Problem> {
+    judge_proxies(spec).into_iter().chain(observing::judge(spec)).collect()
+}
+
+/// Proxies that cannot be read.
+fn judge_proxies(spec: &GatewayParametersSpec) -> Vec<Problem> {
     let cidrs = spec.trusted_proxies.iter().flat_map(|proxies| &proxies.cidrs).enumerate();
     let unreadable = cidrs.filter(|(_, cidr)| AddressRange::parse(cidr).is_none());
     let problem = |(at, cidr): (usize, &String)| {
@@ -67,11 +72,15 @@ pub fn settle(
     let unknown = problems.len() > before;
     let unreadable: Vec<_> = [(OF_CLASS, &of_class), (OWN, &own)]
         .into_iter()
-        .flat_map(|(field, spec)| judge(spec).into_iter().map(move |problem| passed_on(field, &problem)))
+        .flat_map(|(field, spec)| judge_proxies(spec).into_iter().map(move |problem| passed_on(field, &problem)))
         .collect();
     let addresses_unknown = unknown || !unreadable.is_empty();
     problems.extend(unreadable);
-    let mut ignored = Vec::new();
+    // What cannot be read of the rest is left out: it closes nothing, and must not.
+    let mut ignored: Vec<_> = [(OF_CLASS, &of_class), (OWN, &own)]
+        .into_iter()
+        .flat_map(|(field, spec)| observing::judge(spec).map(move |problem| passed_on(field, &problem)))
+        .collect();
     let infrastructure = infrastructure::settle(gateway, &of_class, &own, &mut ignored);
     Settings {
         infrastructure: (!unknown).then_some(infrastructure),
@@ -83,6 +92,7 @@ pub fn settle(
             floor_filters: vec![],
             proxy_protocol: proxy_protocol(&of_class, &own, &mut ignored),
             access_log: observing::access_log(own.access_log.as_ref(), of_class.access_log.as_ref()),
+            telemetry: observing::telemetry(own.telemetry.as_ref(), of_class.telemetry.as_ref()),
         },
         ignored,
     }

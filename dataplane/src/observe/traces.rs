@@ -2,6 +2,11 @@
 //!
 //! Without an exporter a caller's `traceparent` travels on as it came, and only the log speaks of it.
 
+pub(crate) mod collector;
+pub(crate) mod exporters;
+
+use std::sync::Arc;
+
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Method};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
@@ -11,8 +16,9 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
 
 use super::access_log::Line;
 
@@ -20,50 +26,68 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Where spans go.
-#[derive(Clone)]
 pub struct Traces {
     to: Option<(SdkTracerProvider, SdkTracer)>,
+    /// As the process was started with it.
+    endpoint: Option<Box<str>>,
 }
 
 /// The part of a trace that a request is.
 pub(crate) enum Trace {
     /// Nobody records it here.
     Passing(TraceId),
-    Recorded(Box<Span>),
+    /// Its exporter is there as long as it lasts.
+    Recorded(Box<(Span, Arc<Traces>)>),
 }
 
 impl Traces {
     /// No span is made.
     pub fn off() -> Self {
-        Self { to: None }
+        Self { to: None, endpoint: None }
     }
 
     /// Exports to an OTLP collector (gRPC) in batches, from a thread of its own. Which requests are sampled is a matter of the
     /// caller's flag and of `OTEL_TRACES_SAMPLER`. Has to be called on the tokio runtime that is to carry the connection.
     pub fn to(endpoint: &str) -> Result<Self, ExporterBuildError> {
-        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-        let resource = Resource::builder().with_service_name("sallyport").build();
-        let provider = SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build();
+        let traces = Self::exporting(Self::exporter(endpoint)?, None, []);
+        Ok(Self { endpoint: Some(endpoint.into()), ..traces })
+    }
+
+    fn exporter(endpoint: &str) -> Result<SpanExporter, ExporterBuildError> {
+        SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()
+    }
+
+    /// Exports by `exporter`. Of traces that no caller speaks of `share` are sampled; without one it is as the environment says.
+    fn exporting(exporter: SpanExporter, share: Option<f64>, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
+        let resource = Resource::builder().with_service_name("sallyport").with_attributes(attributes).build();
+        let builder = SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter);
+        let by_share = |share| Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share)));
+        let provider = match share {
+            Some(share) => builder.with_sampler(by_share(share)),
+            None => builder,
+        }
+        .build();
         let tracer = provider.tracer("sallyport");
-        Ok(Self { to: Some((provider, tracer)) })
+        Self { to: Some((provider, tracer)), endpoint: None }
     }
 
     /// Begins the span of a request, as the child of the one that its headers name.
-    pub(crate) fn begin(&self, method: &Method, headers: &HeaderMap) -> Option<Trace> {
+    pub(crate) fn begin(self: &Arc<Self>, method: &Method, headers: &HeaderMap) -> Option<Trace> {
         let Some((_, tracer)) = &self.to else {
             let known = headers.contains_key(TRACEPARENT).then(|| parent(headers).span().span_context().trace_id());
             return known.filter(|id| *id != TraceId::INVALID).map(Trace::Passing);
         };
         let builder = tracer.span_builder(method.as_str().to_owned()).with_kind(SpanKind::Server);
-        Some(Trace::Recorded(Box::new(tracer.build_with_context(builder, &parent(headers)))))
+        let span = tracer.build_with_context(builder, &parent(headers));
+        Some(Trace::Recorded(Box::new((span, Arc::clone(self)))))
     }
 
     /// Sends what has not been sent; may take as long as the collector does, within the exporter's bounds.
     pub fn finish(&self) {
-        if let Some((provider, _)) = &self.to
-            && let Err(error) = provider.shutdown()
-        {
-            tracing::warn!(%error, "the last spans could not be exported");
+        let Some((provider, _)) = &self.to else { return };
+        match provider.shutdown() {
+            Ok(()) | Err(OTelSdkError::AlreadyShutdown) => {}
+            Err(error) => tracing::warn!(%error, "the last spans could not be exported"),
         }
     }
 }
@@ -72,22 +96,23 @@ impl Trace {
     pub(crate) fn id(&self) -> TraceId {
         match self {
             Self::Passing(id) => *id,
-            Self::Recorded(span) => span.span_context().trace_id(),
+            Self::Recorded(recorded) => recorded.0.span_context().trace_id(),
         }
     }
 
     /// Names this span as the parent of the service's.
     pub(crate) fn hand_on(&self, headers: &mut HeaderMap) {
-        let Self::Recorded(span) = self else { return };
+        let Self::Recorded(recorded) = self else { return };
         headers.remove(TRACEPARENT);
         headers.remove(TRACESTATE);
-        let context = Context::new().with_remote_span_context(span.span_context().clone());
+        let context = Context::new().with_remote_span_context(recorded.0.span_context().clone());
         TraceContextPropagator::new().inject_context(&context, &mut Headers(headers));
     }
 
     /// Ends the span with what came of the request.
     pub(crate) fn end(self, line: &Line) {
-        let Self::Recorded(mut span) = self else { return };
+        let Self::Recorded(recorded) = self else { return };
+        let (mut span, _exporter) = *recorded;
         if !span.is_recording() {
             return;
         }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -233,6 +233,8 @@ pub(crate) struct Record {
     began: Instant,
     line: Line,
     logged: Choice,
+    /// Its Gateway says where its span goes, and is one of several.
+    is_recorded_late: bool,
     random: u128,
     /// Of the request's body, which may pause until the response has ended.
     upload: Option<Rc<Progress>>,
@@ -250,7 +252,8 @@ impl Record {
     ) -> Box<Self> {
         worker.begin_request();
         connection.begin_request();
-        let trace = worker.shared().traces.begin(request.method(), request.headers());
+        let traces = port.and_then(|port| port.traces.as_ref()).unwrap_or(&worker.shared().exporters.default);
+        let trace = traces.begin(request.method(), request.headers());
         let line = Line {
             method: request.method().clone(),
             scheme: connection.scheme(),
@@ -264,6 +267,7 @@ impl Record {
             began: Instant::now(),
             line,
             logged: port.map(|port| port.logged).unwrap_or_default(),
+            is_recorded_late: port.is_some_and(|port| port.is_recorded_late),
             random: worker.random_128(),
             upload: None,
             speech: Speech::default(),
@@ -288,8 +292,12 @@ impl Record {
     }
 
     /// The Gateway that was asked: from now on it says what is told.
-    pub(super) fn is_for(&mut self, gateway: &Gateway) {
+    pub(super) fn is_for(&mut self, gateway: &Gateway, method: &Method, headers: &HeaderMap) {
         self.logged = gateway.logged;
+        if self.is_recorded_late {
+            let traces = gateway.traces.as_ref().unwrap_or(&self.worker.shared().exporters.default);
+            self.line.trace = traces.begin(method, headers);
+        }
     }
 
     pub(super) fn came_from(&mut self, address: Option<IpAddr>) {

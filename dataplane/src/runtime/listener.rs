@@ -9,6 +9,7 @@ use sallyport_snapshot::v1;
 use crate::ip_set::IpSet;
 use crate::map::Map;
 use crate::observe::access_log::choice::Choice;
+use crate::observe::traces::Traces;
 use crate::route::RouteTable;
 use crate::runtime::certificate::Shown;
 use crate::runtime::policy::{IpFilter, joined};
@@ -22,6 +23,11 @@ pub struct Port {
     pub bounds: Bounds,
     /// Of the Gateways that share the port the one that leaves out least: what can be told before a host is known.
     pub logged: Choice,
+    /// What records before a host is known; `None`: as the process was started. Nothing does where Gateways that share the port want
+    /// to be recorded elsewhere.
+    pub traces: Option<Arc<Traces>>,
+    /// What records is known with the Gateway, and not before.
+    pub is_recorded_late: bool,
     gateways: Vec<Arc<Gateway>>,
     exact: Map<Arc<str>, Arc<Listener>>,
     /// By what follows the asterisk, e.g. ".example.com".
@@ -56,6 +62,8 @@ pub struct Gateway {
     pub bounds: Bounds,
     /// Which of its exchanges have a line in the access log.
     pub logged: Choice,
+    /// What records its exchanges; `None`: as the process was started.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// TLS settings of a listener.
@@ -83,6 +91,8 @@ impl Port {
             is_tls: false,
             bounds: Bounds::default(),
             logged: Choice::default(),
+            traces: None,
+            is_recorded_late: false,
             gateways: Vec::new(),
             exact: Map::default(),
             wildcards: Map::default(),
@@ -92,7 +102,13 @@ impl Port {
         let gateways = || port.gateways.iter();
         let bounds = gateways().map(|gateway| gateway.bounds.clone()).reduce(|one, other| one.loosest(&other));
         let logged = gateways().map(|gateway| gateway.logged).reduce(Choice::loosest);
+        let is_recorded_late = port.gateways.len() > 1 && gateways().any(|gateway| gateway.traces.is_some());
+        port.traces = match &*port.gateways {
+            [alone] => alone.traces.clone(),
+            _ => is_recorded_late.then(|| Arc::new(Traces::off())),
+        };
         (port.bounds, port.logged) = (bounds.unwrap_or_default(), logged.unwrap_or_default());
+        port.is_recorded_late = is_recorded_late;
         port
     }
 
@@ -189,7 +205,8 @@ impl Listener {
 }
 
 impl Gateway {
-    /// Parses the resource called `name`. Where something of it does not parse, no client address is known.
+    /// Parses the resource called `name`; what records it is put in by whoever makes exporters. Where something of it does not parse, no
+    /// client address is known.
     pub fn build(name: &Arc<str>, gateway: &v1::Gateway) -> (Self, Option<String>) {
         let parsed = IpSet::parse(&gateway.trusted_proxies).map_err(|error| format!("trustedProxies: {error}"));
         let bounds = gateway.bounds.as_ref().map(Bounds::of_gateway).unwrap_or_default();
@@ -214,6 +231,7 @@ impl Gateway {
             floor_filters,
             bounds,
             logged: gateway.access_log.as_ref().map(Choice::of_gateway).unwrap_or_default(),
+            traces: None,
         };
         (built, joined(&problems))
     }
@@ -230,6 +248,7 @@ impl Gateway {
             floor_filters,
             bounds,
             logged: last.map(|last| last.logged).unwrap_or_default(),
+            traces: last.and_then(|last| last.traces.clone()),
         }
     }
 

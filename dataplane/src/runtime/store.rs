@@ -13,6 +13,7 @@ use sallyport_snapshot::{Difference, Name, Snapshot};
 use crate::credential::Credential;
 use crate::issuer::Issuers;
 use crate::observe::metrics::certificates::Ends;
+use crate::observe::traces::exporters::{Exporters, Exporting};
 use crate::route::{PreparedRoute, RouteTable};
 use crate::runtime::backend::Backend;
 use crate::runtime::certificate::{Shown, certified_key, server_config};
@@ -32,6 +33,8 @@ pub struct Store {
     subscriptions: HashMap<Arc<str>, Arc<Subscription>>,
     listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     issuers: Arc<Issuers>,
+    exporters: Exporters,
+    exporting: Exporting,
     /// What came in a form that must not be read.
     refused: BTreeMap<Name, Refused>,
     /// What could not be built, and why.
@@ -59,8 +62,8 @@ pub type Rejected = (Name, String);
 type Touched = BTreeSet<Arc<str>>;
 
 impl Store {
-    /// Nothing received yet. Key sets are put in force through `issuers`.
-    pub fn new(issuers: Arc<Issuers>) -> Self {
+    /// Nothing received yet. Key sets are put in force through `issuers`; `exporters` make what Gateways want to be recorded by.
+    pub fn new(issuers: Arc<Issuers>, exporters: Exporters) -> Self {
         Self {
             received: Snapshot::default(),
             runtime: Runtime::default(),
@@ -70,6 +73,8 @@ impl Store {
             subscriptions: HashMap::new(),
             listeners: BTreeMap::new(),
             issuers,
+            exporters,
+            exporting: Exporting::default(),
             refused: BTreeMap::new(),
             unbuilt: BTreeMap::new(),
         }
@@ -201,7 +206,10 @@ impl Store {
         for name in touched {
             let built = match self.body(Kind::Gateway, name).as_deref() {
                 Some(Body::Gateway(gateway)) => {
-                    let (built, problem) = Gateway::build(name, gateway);
+                    let (mut built, mut problem) = Gateway::build(name, gateway);
+                    let why;
+                    (built.traces, why) = self.exporting.put(&self.exporters, name, gateway.telemetry.as_ref());
+                    problem = joined(&problem.into_iter().chain(why).collect::<Vec<_>>());
                     self.note(Kind::Gateway, name, problem);
                     Some(built)
                 }
@@ -211,7 +219,10 @@ impl Store {
             };
             match built {
                 Some(gateway) => drop(self.gateways.insert(Arc::clone(name), Arc::new(gateway))),
-                None => drop(self.gateways.remove(name)),
+                None => {
+                    self.exporting.remove(&self.exporters, name);
+                    drop(self.gateways.remove(name));
+                }
             }
         }
     }

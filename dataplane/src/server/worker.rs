@@ -25,7 +25,7 @@ use crate::egress::AddressRules;
 use crate::observe::access_log::choice::Choice;
 use crate::observe::access_log::{AccessLog, Line};
 use crate::observe::metrics::Metrics;
-use crate::observe::traces::Traces;
+use crate::observe::traces::exporters::Exporters;
 use crate::pipeline::body::request::RequestBody;
 use crate::pipeline::looks::Looks;
 use crate::pipeline::tokens::Tokens;
@@ -49,7 +49,7 @@ pub struct Shared {
     pub tokens: Tokens,
     pub clock: Clock,
     pub access_log: AccessLog,
-    pub traces: Traces,
+    pub exporters: Exporters,
     pub metrics: Metrics,
     pub rules: AddressRules,
     pub descriptors: Descriptors,

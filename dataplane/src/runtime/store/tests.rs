@@ -15,6 +15,8 @@ use super::*;
 use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
 use crate::issuer::Means;
+use crate::observe::traces::Traces;
+use crate::observe::traces::exporters::Exporters;
 use crate::path::Query;
 use crate::route::{Asked, Found};
 use crate::settings::Environment;
@@ -33,9 +35,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let (reports, receiver) = mpsc::unbounded_channel();
-        let egress = Egress::new(AddressRules::of(Environment::Standalone));
+        let rules = AddressRules::of(Environment::Standalone);
+        let (egress, exporters) = (Egress::new(rules), Exporters::new(Traces::off(), rules, Handle::current()));
         let issuers = Issuers::new(Means { egress, clock: Clock::default(), reports }, Handle::current());
-        Self { store: Store::new(Arc::new(issuers)), _reports: receiver }
+        Self { store: Store::new(Arc::new(issuers), exporters), _reports: receiver }
     }
 
     /// With one resource of each kind in force.
