@@ -23,7 +23,7 @@ CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
 .PHONY: help run check quick test lint unit e2e structure references generate identity-provider bench instructions fuzz endure \
-	cluster-tools cluster-up cluster-down cluster-test conformance chart
+	cluster-tools cluster-up cluster-down cluster-test conformance chart figures
 
 help: ## lists the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -161,6 +161,9 @@ conformance: cluster-tools ## the official suite of Gateway API, unmodified, wit
 chart: cluster-tools $(TOOLS) ## the chart by Helm's own check, and in a cluster: upgrade, rollback, what is refused
 	PATH="$$(bash -c 'source e2e/cluster/ground.bash; echo $$programs')/bin:$$PATH" helm lint --strict charts/sallyport
 	PATH="$(TOOLS)/bin:$$PATH" e2e/chart/run
+
+figures: cluster-tools $(TOOLS) ## records what a controller does in a cluster, under bench/results
+	PATH="$(TOOLS)/bin:$$PATH" e2e/figures
 
 cluster-test: cluster-tools ## that test clusters come up, serve, and leave nothing behind
 	e2e/cluster/test

@@ -36,6 +36,20 @@ impl Counted {
         Self(all)
     }
 
+    /// Once nothing is written any more.
+    async fn at_rest() -> Self {
+        let mut before = Self::now().await;
+        loop {
+            sleep(Duration::from_secs(3)).await;
+            let now = Self::now().await;
+            let all = |counted: &Self| counted.sum("sallyport_controller_status_writes_total", &[]);
+            if all(&now) == all(&before) {
+                return now;
+            }
+            before = now;
+        }
+    }
+
     /// All rows of a metric that have each of these labels.
     fn sum(&self, metric: &str, labels: &[&str]) -> f64 {
         let is_of = |line: &&str| {
@@ -182,8 +196,7 @@ async fn figures() {
 
     let before = Counted::now().await;
     grow(&world, test).await;
-    sleep(Duration::from_secs(5)).await;
-    let after = Counted::now().await;
+    let after = Counted::at_rest().await;
     let written = |kind: &str| after.status_writes(kind) - before.status_writes(kind);
     let [gateways, routes, policies, subscriptions] =
         ["Gateway", "HTTPRoute", "ApiPolicy", "Subscription"].map(written);
@@ -193,14 +206,13 @@ async fn figures() {
     let memory: Vec<_> = memory().await.iter().map(|megabytes| format!("{megabytes:.0} MB")).collect();
     writeln!(page, "Resident memory of the controller's replicas then: {}.", memory.join(", ")).unwrap();
 
-    let before = Counted::now().await;
+    let before = Counted::at_rest().await;
     for number in [3, 1] {
         let scaled = format!("--replicas={number}");
         kubectl(&["scale", "-n", &world.namespace, "deployment/echo", &scaled]).await;
         crate::kit::fate::rolled_out(&world.namespace, "echo").await;
     }
-    sleep(Duration::from_secs(3)).await;
-    let after = Counted::now().await;
+    let after = Counted::at_rest().await;
     let churn: f64 = ["Gateway", "HTTPRoute", "ApiPolicy", "Backend"]
         .map(|kind| after.status_writes(kind) - before.status_writes(kind))
         .iter()
