@@ -1,18 +1,12 @@
-//! Verbs that speak with a cluster: what is in force where, whose keys open what, and the word of a Product's owner.
+//! The verbs that speak with a cluster. Each reads, judges by a pure function, and prints.
 
-mod approval;
-mod check;
-mod connect;
-mod demo;
-mod keys;
+pub(crate) mod approve;
+pub(crate) mod check;
+pub(crate) mod connect;
+pub(crate) mod demo;
+pub(crate) mod keys;
+pub(crate) mod status;
+
 mod object;
-mod report;
-mod status;
 mod table;
-
-pub(crate) use approval::{Arguments as ApprovalArguments, decide};
-pub(crate) use check::{Arguments as CheckArguments, check};
-pub(crate) use connect::Place;
-pub(crate) use demo::demo;
-pub(crate) use keys::{Arguments as KeysArguments, keys};
-pub(crate) use status::{Arguments as StatusArguments, status};
+mod wait;

@@ -24,20 +24,13 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Ends after its own requests, instead of serving until it is interrupted
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cluster")]
     once: bool,
     /// The gateway's port; default: a free one
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cluster")]
     port: Option<u16>,
-    /// Does it in a cluster that Sallyport is installed in, instead of on this machine
-    #[arg(long, conflicts_with_all = ["once", "port"])]
-    cluster: bool,
-    /// Leaves what was applied to the cluster
-    #[arg(long, requires = "cluster")]
-    keep: bool,
-    /// Context of the kubeconfig; default: the current one
-    #[arg(long, requires = "cluster")]
-    context: Option<String>,
+    #[command(flatten, next_help_heading = "In a cluster")]
+    in_cluster: cluster::demo::InCluster,
 }
 
 /// Everything that a visitor needs in order to repeat what the demo did.
@@ -50,8 +43,8 @@ struct Stage {
 }
 
 pub(crate) async fn demo(arguments: Arguments) -> anyhow::Result<Outcome> {
-    if arguments.cluster {
-        return cluster::demo(&cluster::Place::in_context(arguments.context), arguments.keep).await;
+    if arguments.in_cluster.cluster {
+        return Box::pin(cluster::demo::demo(arguments.in_cluster)).await;
     }
     let began = Instant::now();
     let folder = tempfile::tempdir()?;

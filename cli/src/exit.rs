@@ -33,12 +33,14 @@ impl Outcome {
     /// What it means, for the reference page.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Fine => "Fine: `validate` found no error (notes are none), `run` was told to stop and has drained.",
+            Self::Fine => {
+                "Fine: `validate` found no error (notes are none), `status` and `check` found everything ready, `run` was told to stop and has drained."
+            }
             Self::Findings => {
-                "Findings: `validate` found errors, `check` something that is wrong, `status` an object that is not ready, or `demo` was answered otherwise than expected."
+                "Findings: `validate` found errors, `status` or `check` something that is not ready, `demo` was answered otherwise than expected, another word overrules an approval, or what was waited for did not come in time."
             }
             Self::CannotTell => {
-                "Wrong usage, or it cannot be told: an option is wrong, a file cannot be read, an address is taken, a cluster does not answer."
+                "Wrong usage, or it cannot be told: an option is wrong, a file cannot be read, an address is taken, a cluster cannot be reached or does not let one read."
             }
         }
     }

@@ -9,6 +9,7 @@ mod print;
 mod run;
 mod validate;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 
 use exit::Outcome;
 use sallyport_api::Decision;
+
+/// What the program is called where it is a plugin of kubectl.
+const PLUGIN: &str = "kubectl-sallyport";
 
 /// An API gateway that guards both doors of an API: who may come in, and what the service behind is shown.
 #[derive(Parser)]
@@ -41,33 +45,35 @@ enum Verb {
         #[arg(short, long, default_value = "table")]
         output: Output,
     },
-    /// Says what is in force in a cluster, where, and what is not and why
-    Status(cluster::StatusArguments),
-    /// Says whether a cluster can take Sallyport, and whether what it has taken works
-    Check(cluster::CheckArguments),
-    /// Takes a Subscription, as the owner of its Product
-    Approve(cluster::ApprovalArguments),
-    /// Does not take a Subscription, as the owner of its Product
-    Reject(cluster::ApprovalArguments),
-    /// Has the keys of a Subscription open nothing for now, as the owner of its Product
-    Suspend(cluster::ApprovalArguments),
-    /// Lists subscription keys, shows one, or has one made anew
-    Keys(cluster::KeysArguments),
+    /// Says what a cluster enforces where, what it does not and why, with the cure
+    Status(cluster::status::Arguments),
+    /// Says whether a cluster can take the gateway, and whether the gateway does its work there
+    Check(cluster::check::Arguments),
+    /// Approves a Subscription to a Product, as the Product's owner
+    Approve(cluster::approve::Arguments),
+    /// Rejects a Subscription to a Product: its keys open nothing
+    Reject(cluster::approve::Arguments),
+    /// Suspends a Subscription to a Product, until it is approved again
+    Suspend(cluster::approve::Arguments),
+    /// Keys of Subscriptions
+    #[command(subcommand)]
+    Keys(cluster::keys::Verb),
     /// Prints the CustomResourceDefinitions, to be piped into `kubectl apply -f -`
     Crds,
+    /// Prints the manual page, or writes one for each verb
+    Man {
+        /// The folder into which a page for each verb is written
+        #[arg(long)]
+        into: Option<PathBuf>,
+    },
     /// Prints a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Writes a manual page for each verb into a folder
-    Man {
-        /// The folder; it has to be there
-        folder: PathBuf,
-    },
 }
 
-/// How something is printed.
+/// How findings are printed.
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
     /// A line each, for people
@@ -88,25 +94,24 @@ pub fn controller_metrics() -> &'static [sallyport_controller::metrics::table::M
 
 /// Does what the command line says; the exit code is one of the table in `--help`.
 pub fn main() -> ExitCode {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let matches = command().bin_name(called(Path::new(&program))).get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let arguments = Arguments::from_arg_matches(&invoked(std::env::args_os().next()).get_matches());
+    let arguments = arguments.unwrap_or_else(|error| error.exit());
     let outcome = match arguments.verb {
         Verb::Run(arguments) => on_event_loop(run::run(arguments)),
         Verb::Demo(arguments) => on_event_loop(demo::demo(arguments)),
         Verb::Validate { files, output } => validate::validate(&files, output),
-        Verb::Status(arguments) => on_event_loop(cluster::status(arguments)),
-        Verb::Check(arguments) => on_event_loop(cluster::check(arguments)),
-        Verb::Approve(arguments) => on_event_loop(cluster::decide(Decision::Approved, arguments)),
-        Verb::Reject(arguments) => on_event_loop(cluster::decide(Decision::Rejected, arguments)),
-        Verb::Suspend(arguments) => on_event_loop(cluster::decide(Decision::Suspended, arguments)),
-        Verb::Keys(arguments) => on_event_loop(cluster::keys(arguments)),
+        Verb::Status(arguments) => on_event_loop(cluster::status::status(arguments)),
+        Verb::Check(arguments) => on_event_loop(cluster::check::check(arguments)),
+        Verb::Approve(arguments) => on_event_loop(cluster::approve::decide(arguments, Decision::Approved)),
+        Verb::Reject(arguments) => on_event_loop(cluster::approve::decide(arguments, Decision::Rejected)),
+        Verb::Suspend(arguments) => on_event_loop(cluster::approve::decide(arguments, Decision::Suspended)),
+        Verb::Keys(verb) => on_event_loop(cluster::keys::keys(verb)),
         Verb::Crds => print::crds(),
+        Verb::Man { into } => print::manual(command(), into.as_deref()),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "sallyport", &mut std::io::stdout());
             Ok(Outcome::Fine)
         }
-        Verb::Man { folder } => print::manual(&folder),
     };
     match outcome {
         Ok(outcome) => outcome.into(),
@@ -118,11 +123,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What the program goes by: `kubectl` calls a plugin by a name of its own.
-fn called(program: &Path) -> &'static str {
-    match program.file_stem().and_then(|name| name.to_str()) {
-        Some("kubectl-sallyport") => "kubectl sallyport",
-        _ => "sallyport",
+/// The command line as whoever started the program calls it: kubectl starts `kubectl-sallyport` as `kubectl sallyport`.
+fn invoked(program: Option<OsString>) -> clap::Command {
+    let name = program.as_deref().map(Path::new).and_then(Path::file_stem);
+    match name.is_some_and(|name| name == PLUGIN) {
+        true => command().bin_name("kubectl sallyport"),
+        false => command(),
     }
 }
 
@@ -136,9 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_goes_by_the_name_that_it_is_called_by() {
-        assert_eq!(called(Path::new("/usr/bin/kubectl-sallyport")), "kubectl sallyport");
-        assert_eq!(called(Path::new("target/debug/sallyport")), "sallyport");
+    fn the_command_line_is_consistent() {
         command().debug_assert();
     }
 }

@@ -1,6 +1,6 @@
 //! `sallyport validate`: every problem, where it is, and the cure.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -45,7 +45,7 @@ fn read(paths: &[PathBuf]) -> anyhow::Result<Found> {
 }
 
 fn table(diagnostics: &[Diagnostic]) {
-    let is_coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let is_coloured = print::is_coloured();
     for diagnostic in diagnostics {
         print::line(&row(diagnostic, is_coloured));
     }

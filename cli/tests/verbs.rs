@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -100,6 +100,8 @@ fn each_exit_code_is_that_of_the_table() {
         (&["completions", "zsh"], 0),
         (&["completions", "fish"], 0),
         (&["completions", "cmd.exe"], 2),
+        (&["man"], 0),
+        (&["man", "--into", "/dev/null/nowhere"], 2),
         (&["--version"], 0),
         (&[], 2),
         (&["nonsense"], 2),
@@ -143,7 +145,22 @@ fn a_folder_that_may_be_listed_but_not_entered_is_not_passed_over() {
 fn help_tells_each_option_and_the_exit_codes() {
     let (code, said, _) = sallyport(&["--help"], "");
     assert_eq!(code, Some(0));
-    for word in ["run", "demo", "validate", "crds", "completions", "Exit codes", "0 fine, 1 findings, 2 wrong usage"] {
+    for word in [
+        "run",
+        "demo",
+        "validate",
+        "status",
+        "check",
+        "approve",
+        "reject",
+        "suspend",
+        "keys",
+        "crds",
+        "man",
+        "completions",
+        "Exit codes",
+        "0 fine, 1 findings, 2 wrong usage",
+    ] {
         assert!(said.contains(word), "{word}: {said}");
     }
     let of_run = ["--filename", "--bind", "--port-offset", "--admin", "--workers", "--access-log", "--otlp-endpoint"];
@@ -154,4 +171,38 @@ fn help_tells_each_option_and_the_exit_codes() {
             assert!(said.contains(option), "{verb} {option}: {said}");
         }
     }
+}
+
+#[test]
+fn a_plugin_of_kubectl_calls_itself_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("kubectl-sallyport");
+    symlink(env!("CARGO_BIN_EXE_sallyport"), &plugin).unwrap();
+    for (arguments, usage) in [
+        (&["--help"][..], "Usage: kubectl sallyport <COMMAND>"),
+        (&["status", "--help"], "Usage: kubectl sallyport status [OPTIONS]"),
+        (&["keys", "rotate", "--help"], "Usage: kubectl sallyport keys rotate [OPTIONS] <SUBSCRIPTION> <KEY>"),
+    ] {
+        let output = Command::new(&plugin).args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(usage), "{said}");
+        let (_, plain, _) = sallyport(arguments, "");
+        assert!(plain.contains(&usage.replace("kubectl sallyport", "sallyport")), "{plain}");
+    }
+}
+
+#[test]
+fn each_verb_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path().join("man1");
+    let (code, _, _) = sallyport(&["man", "--into", into.to_str().unwrap()], "");
+    assert_eq!(code, Some(0));
+    for (page, text) in
+        [("sallyport", "Exit codes"), ("sallyport-status", "namespace"), ("sallyport-keys-rotate", "timeout")]
+    {
+        let page = fs::read_to_string(into.join(format!("{page}.1"))).unwrap();
+        assert!(page.contains(".TH") && page.contains(text), "{page}");
+    }
+    let (code, page, _) = sallyport(&["man"], "");
+    assert!(code == Some(0) && page.contains(".TH sallyport 1"), "{page}");
 }

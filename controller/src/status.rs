@@ -28,7 +28,7 @@ use crate::graph::Graph;
 use crate::keys;
 use crate::problem::Problem;
 use crate::publish::Standing;
-pub use condition::Condition;
+pub use condition::{Condition, is_good_when_true, is_under_way};
 use condition::{condition, of_problems, programmed, summed_up};
 pub use gateway::ListenerStatus;
 pub use news::{News, news};

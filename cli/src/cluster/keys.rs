@@ -1,225 +1,156 @@
-//! `sallyport keys`: whose keys there are, one of them shown, or made anew. A list never shows a key.
+//! `sallyport keys`: where the keys of Subscriptions are, how old they are, one of them, and new ones.
+
+mod rotate;
+mod row;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use clap::{Subcommand, ValueEnum};
-use kube::api::{Patch, PatchParams};
-use sallyport_api::rotation::ROTATE_ANNOTATION;
-use sallyport_controller::clock::Clock;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sallyport_api::rotation::KeyName;
 use sallyport_controller::cluster::ObjectKind;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::connect::{Cluster, Place, within};
-use super::object::{condition, text};
-use super::table::{or_dash, table};
+use crate::cluster::connect::{Access, Cluster};
+use crate::cluster::object::text;
+use crate::cluster::status::Output;
+use crate::cluster::table::counted;
+use crate::cluster::wait;
 use crate::exit::Outcome;
-use crate::{Output, print};
+use crate::print;
+use row::Row;
 
-/// How long the controller may take to make a key.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Says of each Subscription where its keys are and how old they are; never a key
+    List(List),
+    /// Says the same of one Subscription, and a key itself only where one is asked for
+    Show(Show),
+    /// Has one of two keys made anew, at once, while the other goes on
+    Rotate(Rotate),
+}
 
 #[derive(clap::Args)]
-pub(crate) struct Arguments {
-    #[command(subcommand)]
-    verb: Verb,
+pub(crate) struct List {
+    #[command(flatten)]
+    access: Access,
+    /// Of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    /// How it is printed
+    #[arg(short, long, default_value = "table")]
+    output: Output,
 }
 
-#[derive(Subcommand)]
-enum Verb {
-    /// Lists Subscriptions, where their keys are and how old; never a key
-    List {
-        #[command(flatten)]
-        place: Place,
-        /// Subscriptions of all namespaces
-        #[arg(short = 'A', long, conflicts_with = "namespace")]
-        all_namespaces: bool,
-        /// How they are printed
-        #[arg(short, long, default_value = "table")]
-        output: Output,
-    },
-    /// Prints one key of a Subscription, and nothing else
-    Show {
-        #[command(flatten)]
-        place: Place,
-        /// Name of the Subscription
-        subscription: String,
-        /// Which of the two
-        #[arg(long, default_value = "primary")]
-        key: Key,
-    },
-    /// Has one key of a Subscription made anew; the other one goes on
-    Rotate {
-        #[command(flatten)]
-        place: Place,
-        /// Name of the Subscription
-        subscription: String,
-        /// Which of the two
-        key: Key,
-        /// Waits until it is done
-        #[arg(long)]
-        wait: bool,
-    },
+#[derive(clap::Args)]
+pub(crate) struct Show {
+    /// The Subscription
+    subscription: String,
+    #[command(flatten)]
+    access: Access,
+    /// Prints this key and nothing else, to be piped; whoever sees the output has the key
+    #[arg(long)]
+    reveal: Option<Which>,
+    /// How it is printed
+    #[arg(short, long, default_value = "table", conflicts_with = "reveal")]
+    output: Output,
 }
 
-/// One of the two keys of a Subscription.
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum Key {
+#[derive(clap::Args)]
+pub(crate) struct Rotate {
+    /// The Subscription
+    subscription: String,
+    /// The key that is made anew
+    key: Which,
+    #[command(flatten)]
+    access: Access,
+    /// Waits until the new key is there and in force
+    #[arg(long)]
+    wait: bool,
+    /// How long it waits, such as 1m30s
+    #[arg(long, default_value = "1m", value_parser = wait::duration)]
+    timeout: Duration,
+}
+
+/// One of two keys.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Which {
     /// The first
     Primary,
     /// The second
     Secondary,
 }
 
-impl Key {
-    fn as_str(self) -> &'static str {
+impl Which {
+    fn name(self) -> KeyName {
         match self {
-            Self::Primary => "primary",
-            Self::Secondary => "secondary",
+            Self::Primary => KeyName::Primary,
+            Self::Secondary => KeyName::Secondary,
         }
     }
 }
 
-/// What is known of the keys of one Subscription.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Keys {
-    namespace: String,
-    subscription: String,
-    phase: String,
-    secret: String,
-    primary_made: String,
-    secondary_made: String,
-    secondary_ends: String,
-}
-
-impl Keys {
-    fn of(subscription: &Value) -> Self {
-        let told = |pointer: &str| text(subscription, pointer).to_owned();
-        Self {
-            namespace: told("/metadata/namespace"),
-            subscription: told("/metadata/name"),
-            phase: told("/status/phase"),
-            secret: told("/status/secretRef/name"),
-            primary_made: told("/status/keys/primaryMade"),
-            secondary_made: told("/status/keys/secondaryMade"),
-            secondary_ends: told("/status/keys/secondaryEnds"),
-        }
-    }
-
-    fn cells(&self) -> [String; 7] {
-        let Self { namespace, subscription, phase, secret, primary_made, secondary_made, secondary_ends } = self;
-        [namespace, subscription, phase, secret, primary_made, secondary_made, secondary_ends].map(|cell| or_dash(cell))
+pub(crate) async fn keys(verb: Verb) -> anyhow::Result<Outcome> {
+    match verb {
+        Verb::List(arguments) => list(arguments).await,
+        Verb::Show(arguments) => show(arguments).await,
+        Verb::Rotate(arguments) => rotate::rotate(arguments).await,
     }
 }
 
-const HEADINGS: [&str; 7] =
-    ["NAMESPACE", "SUBSCRIPTION", "PHASE", "SECRET", "PRIMARY MADE", "SECONDARY MADE", "SECONDARY ENDS"];
-
-pub(crate) async fn keys(arguments: Arguments) -> anyhow::Result<Outcome> {
-    match arguments.verb {
-        Verb::List { place, all_namespaces, output } => list(&Cluster::of(&place).await?, all_namespaces, output).await,
-        Verb::Show { place, subscription, key } => {
-            print::line(&key_of(&Cluster::of(&place).await?, &subscription, key).await?);
-            Ok(Outcome::Fine)
-        }
-        Verb::Rotate { place, subscription, key, wait } => {
-            rotate(&Cluster::of(&place).await?, &subscription, key, wait).await
-        }
-    }
-}
-
-async fn list(cluster: &Cluster, all_namespaces: bool, output: Output) -> anyhow::Result<Outcome> {
-    let namespace = (!all_namespaces).then_some(cluster.namespace.as_str());
-    let keys: Vec<_> = cluster.list(ObjectKind::Subscription, namespace).await?.iter().map(Keys::of).collect();
-    print::line(&match output {
-        Output::Json => serde_json::to_string_pretty(&keys)?,
-        Output::Table => table(HEADINGS, &keys.iter().map(Keys::cells).collect::<Vec<_>>()),
+async fn list(arguments: List) -> anyhow::Result<Outcome> {
+    let cluster = arguments.access.connect().await?;
+    let namespace = (!arguments.all_namespaces).then_some(cluster.namespace.as_str());
+    let found = cluster.list(ObjectKind::Subscription, namespace).await;
+    let found = found.map_err(|error| cluster.explained(&error, "Subscriptions"))?;
+    let rows: Vec<_> = found.iter().map(Row::of).collect();
+    print::line(&match arguments.output {
+        Output::Json => serde_json::to_string_pretty(&rows)?,
+        output => format!("{}\n\n{}", row::table(&rows, output), counted(rows.len(), "Subscription")),
     });
     Ok(Outcome::Fine)
 }
 
-/// One key of a Subscription of the cluster's namespace.
-pub(super) async fn key_of(cluster: &Cluster, name: &str, key: Key) -> anyhow::Result<String> {
-    let subscription = cluster.get(ObjectKind::Subscription, &cluster.namespace, name).await?;
-    let secret = text(&subscription, "/status/secretRef/name");
-    ensure!(
-        !secret.is_empty(),
-        "Subscription {}/{name} has no Secret with keys: {}",
-        cluster.namespace,
-        why(&subscription)
-    );
-    let secret = cluster.get(ObjectKind::Secret, &cluster.namespace, secret).await?;
-    entry(&secret, key.as_str())
-}
-
-/// What the Subscription's status says of references that lead nowhere.
-fn why(subscription: &Value) -> &str {
-    let told = condition(&subscription["status"], "ResolvedRefs").map(|one| text(one, "/message"));
-    told.filter(|text| !text.is_empty()).unwrap_or("it states digests only, or no controller has judged it yet")
-}
-
-/// An entry of a Secret.
-fn entry(secret: &Value, name: &str) -> anyhow::Result<String> {
-    use base64::Engine as _;
-    let encoded = secret["data"][name].as_str();
-    let encoded = encoded.with_context(|| format!("its Secret has no entry {name}; name the other key"))?;
-    Ok(String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded)?)?)
-}
-
-async fn rotate(cluster: &Cluster, name: &str, key: Key, wait: bool) -> anyhow::Result<Outcome> {
-    let subscription = cluster.get(ObjectKind::Subscription, &cluster.namespace, name).await?;
-    ensure!(
-        subscription.pointer("/status/keys").is_some(),
-        "the controller has not made the keys of Subscription {}/{name}, and does not rotate them: change them in their Secret",
-        cluster.namespace
-    );
-    let request = format!("{} {}", key.as_str(), Clock.now());
-    let patch = json!({ "metadata": { "annotations": { ROTATE_ANNOTATION: request } } });
-    let api = cluster.api(ObjectKind::Subscription, &cluster.namespace);
-    api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.context("the request cannot be written")?;
-    print::line(&format!("Subscription {}/{name}: a new {} key is asked for", cluster.namespace, key.as_str()));
-    if !wait {
-        return Ok(Outcome::Fine);
+async fn show(arguments: Show) -> anyhow::Result<Outcome> {
+    let cluster = arguments.access.connect().await?;
+    let subscription = subscription(&cluster, &arguments.subscription).await?;
+    let row = Row::of(&subscription);
+    match (arguments.reveal, arguments.output) {
+        (Some(which), _) => print::line(&key(&cluster, &row, which.name()).await?),
+        (None, Output::Json) => print::line(&serde_json::to_string_pretty(&row)?),
+        (None, output) => print::line(&row::table(&[row], output)),
     }
-    let done = within(PATIENCE, async || {
-        let now = cluster.get(ObjectKind::Subscription, &cluster.namespace, name).await?;
-        Ok((text(&now, "/status/keys/rotated") == request).then_some(()))
-    });
-    if done.await?.is_none() {
-        bail!("it is not made within {} s; `sallyport status` says why", PATIENCE.as_secs());
-    }
-    print::line("it is made");
     Ok(Outcome::Fine)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The Subscription of that name in the namespace that is meant.
+async fn subscription(cluster: &Cluster, name: &str) -> anyhow::Result<Value> {
+    let namespace = &cluster.namespace;
+    let found = cluster.get(ObjectKind::Subscription, namespace, name).await?;
+    found.with_context(|| {
+        format!("there is no Subscription {namespace}/{name}; `sallyport keys list -A` shows those that there are")
+    })
+}
 
-    #[test]
-    fn a_list_tells_where_keys_are_and_nothing_else() {
-        let subscription = json!({
-            "metadata": { "namespace": "acme", "name": "orders" },
-            "status": { "phase": "Active", "secretRef": { "name": "orders-key" }, "keys": { "primaryMade": "2026-11-26T09:00:00Z" } },
-        });
-        let cells = ["acme", "orders", "Active", "orders-key", "2026-11-26T09:00:00Z", "-", "-"];
-        assert_eq!(Keys::of(&subscription).cells(), cells);
-    }
+/// A key as its Secret holds it.
+async fn key(cluster: &Cluster, row: &Row, name: KeyName) -> anyhow::Result<String> {
+    let Some(secret) = &row.secret else {
+        bail!("{row} states digests of keys that are kept elsewhere: nobody can read a key from a digest")
+    };
+    let found = cluster.get(ObjectKind::Secret, &row.namespace, secret).await?;
+    let place = format!("Secret {}/{secret}", row.namespace);
+    let found = found.with_context(|| format!("{place} does not exist: {}", row.whereabouts()))?;
+    entry(&found, name).with_context(|| place)
+}
 
-    #[test]
-    fn an_entry_is_decoded_and_one_that_is_not_there_is_told() {
-        let secret = json!({ "data": { "primary": "c3BrX2E=", "secondary": "!" } });
-        assert_eq!(entry(&secret, "primary").unwrap(), "spk_a");
-        assert!(entry(&secret, "secondary").is_err());
-        assert!(entry(&json!({}), "primary").unwrap_err().to_string().contains("no entry primary"));
-    }
-
-    #[test]
-    fn why_there_is_no_secret_is_the_statuss_word() {
-        let condition = json!({ "type": "ResolvedRefs", "status": "False", "message": "it waits for approval" });
-        assert_eq!(why(&json!({ "status": { "conditions": [condition] } })), "it waits for approval");
-        assert!(why(&json!({})).contains("no controller"));
-    }
+/// What a gateway would take as a key: anything else is not printed.
+pub(crate) fn entry(secret: &Value, name: KeyName) -> anyhow::Result<String> {
+    let stored = text(secret, &format!("/data/{name}"));
+    ensure!(!stored.is_empty(), "it has no entry {name}; the other key may be there");
+    let key = STANDARD.decode(stored).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let is_printable = |key: &String| key.bytes().all(|byte| byte.is_ascii_graphic());
+    key.filter(is_printable).with_context(|| format!("{name} is no key: it holds others than visible ASCII characters"))
 }

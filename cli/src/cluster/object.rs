@@ -1,38 +1,47 @@
-//! Reads objects as the API server gives them.
+//! Objects as they come from an API server, read leniently: whoever asks where things stand is told of odd ones as well.
 
+use sallyport_api::CONTROLLER_NAME;
 use serde_json::Value;
 
-/// Text at a path of members, or nothing.
-pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+/// A text of the object; empty where there is none.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// `namespace/name`.
-pub(super) fn full_name(object: &Value) -> String {
-    format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"))
+pub(crate) fn namespace(object: &Value) -> &str {
+    text(object, "/metadata/namespace")
+}
+
+pub(crate) fn name(object: &Value) -> &str {
+    text(object, "/metadata/name")
+}
+
+/// `shop/orders`; of cluster-scoped objects the name only.
+pub(crate) fn full_name(object: &Value) -> String {
+    let (namespace, name) = (namespace(object), name(object));
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
+}
+
+pub(crate) fn generation(object: &Value) -> Option<i64> {
+    object["metadata"]["generation"].as_i64()
 }
 
 /// Entries of a list; none where there is no list.
-pub(super) fn entries<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn entries<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
     object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// The condition of that type among `conditions` of `part`.
-pub(super) fn condition<'a>(part: &'a Value, kind: &str) -> Option<&'a Value> {
-    entries(part, "/conditions").find(|one| text(one, "/type") == kind)
+/// Whether an entry of a status is our controller's.
+pub(crate) fn is_ours(entry: &Value) -> bool {
+    entry["controllerName"] == CONTROLLER_NAME
 }
 
-/// Whether it holds, for the generation that there is.
-pub(super) fn holds(part: &Value, kind: &str, generation: Option<i64>) -> bool {
-    condition(part, kind).is_some_and(|one| text(one, "/status") == "True" && is_of(one, generation))
+/// The condition of that type.
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    entries(object, "/status/conditions").find(|one| one["type"] == kind)
 }
 
-/// Whether it speaks of the object as it is now.
-pub(super) fn is_of(condition: &Value, generation: Option<i64>) -> bool {
-    generation.is_none() || condition["observedGeneration"].as_i64() == generation
-}
-
-/// `metadata.generation`, which a kind without a spec has not.
-pub(super) fn generation(object: &Value) -> Option<i64> {
-    object.pointer("/metadata/generation").and_then(Value::as_i64)
+/// Whether a GatewayClass is of our controller.
+pub(crate) fn is_class_of_ours(class: &Value) -> bool {
+    text(class, "/spec/controllerName") == CONTROLLER_NAME
 }

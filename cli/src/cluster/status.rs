@@ -1,20 +1,50 @@
-//! `sallyport status`: what is in force where, and what is not and why.
+//! `sallyport status`: what is programmed where, what is not and why, with the cure.
 
-use clap::ValueEnum;
-use sallyport_controller::cluster::ObjectKind;
+pub(crate) mod judge;
+pub(crate) mod report;
+pub(crate) mod show;
 
-use super::connect::{Cluster, Place};
-use super::report::{Row, our_classes, row};
-use super::table::{or_dash, table};
+use sallyport_controller::cluster::{ObjectKind, Scope};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cluster::connect::{Access, Cluster};
 use crate::exit::Outcome;
 use crate::print;
+use report::{Report, State};
 
-/// Kinds that a row is printed of, from the outside inwards.
-const KINDS: [ObjectKind; 9] = [
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    access: Access,
+    /// Of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    /// How it is printed
+    #[arg(short, long, default_value = "table")]
+    output: Output,
+}
+
+/// How what a cluster holds is printed.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// Columns, for people
+    Table,
+    /// More columns
+    Wide,
+    /// One JSON document
+    Json,
+}
+
+/// Kinds whose standing is told, and those that say whose objects are ours.
+pub(crate) const KINDS: [ObjectKind; 12] = [
+    ObjectKind::GatewayClass,
+    ObjectKind::IngressClass,
     ObjectKind::GatewayParameters,
     ObjectKind::Gateway,
     ObjectKind::HTTPRoute,
     ObjectKind::GRPCRoute,
+    ObjectKind::Ingress,
     ObjectKind::ApiPolicy,
     ObjectKind::Backend,
     ObjectKind::Product,
@@ -22,122 +52,52 @@ const KINDS: [ObjectKind; 9] = [
     ObjectKind::SubscriptionApproval,
 ];
 
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    place: Place,
-    /// Objects of all namespaces
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    all_namespaces: bool,
-    /// How rows are printed
-    #[arg(short, long, default_value = "table")]
-    output: Format,
+/// What was read of a cluster.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) objects: Vec<Value>,
+    pub(crate) unread: Vec<Unread>,
 }
 
-/// How rows are printed.
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// A line for each object
-    Table,
-    /// A line for each object at each Gateway, with the whole message and the cure
-    Wide,
-    /// One JSON document
-    Json,
+/// A kind of which nothing is known.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Unread {
+    pub(crate) kind: &'static str,
+    pub(crate) why: String,
 }
 
 pub(crate) async fn status(arguments: Arguments) -> anyhow::Result<Outcome> {
-    let cluster = Cluster::of(&arguments.place).await?;
+    let cluster = arguments.access.connect().await?;
     let namespace = (!arguments.all_namespaces).then_some(cluster.namespace.as_str());
-    let rows = rows(&cluster, namespace).await?;
+    let report = judge::judge(&read(&cluster, namespace).await);
     print::line(&match arguments.output {
-        Format::Json => serde_json::to_string_pretty(&rows)?,
-        _ if rows.is_empty() => format!("nothing of Sallyport's is in {}", namespace.unwrap_or("the cluster")),
-        Format::Table => short(&rows),
-        Format::Wide => wide(&rows),
+        Output::Table => show::table(&report, false, print::is_coloured()),
+        Output::Wide => show::table(&report, true, print::is_coloured()),
+        Output::Json => serde_json::to_string_pretty(&report)?,
     });
-    Ok(if rows.iter().all(|row| row.ready) { Outcome::Fine } else { Outcome::Findings })
+    Ok(outcome(&report))
 }
 
-/// A row of every object of this controller's, in the order of kinds.
-pub(super) async fn rows(cluster: &Cluster, namespace: Option<&str>) -> anyhow::Result<Vec<Row>> {
-    let classes = our_classes(&cluster.list(ObjectKind::GatewayClass, None).await?);
-    let mut rows = Vec::new();
+/// Everything of [`KINDS`], as far as it can be read.
+pub(crate) async fn read(cluster: &Cluster, namespace: Option<&str>) -> World {
+    let mut world = World::default();
     for kind in KINDS {
-        let objects = cluster.list(kind, namespace).await?;
-        rows.extend(objects.iter().filter_map(|object| row(kind, object, &classes)));
+        let namespace = namespace.filter(|_| kind.scope() == Scope::Namespaced);
+        match cluster.list(kind, namespace).await {
+            Ok(objects) => world.objects.extend(objects),
+            Err(error) => world.unread.push(Unread { kind: kind.as_str(), why: cluster.why(&error) }),
+        }
     }
-    Ok(rows)
+    world
 }
 
-fn short(rows: &[Row]) -> String {
-    let cells = |row: &Row| {
-        let ready = if row.ready { "True" } else { "False" };
-        [row.namespace.clone(), row.object(), ready.to_owned(), or_dash(&row.reason), or_dash(&row.message)]
-    };
-    table(["NAMESPACE", "OBJECT", "READY", "REASON", "MESSAGE"], &rows.iter().map(cells).collect::<Vec<_>>())
-}
-
-/// The object as a whole, and then each place of it.
-fn wide(rows: &[Row]) -> String {
-    let cells = |row: &Row| {
-        let of = |place: &str, holds: bool, reason: &str, message: &str, cure: &str| {
-            let holds = if holds { "True" } else { "False" };
-            let texts = [place, holds, reason, message, cure].map(or_dash);
-            let [place, holds, reason, message, cure] = texts;
-            [row.namespace.clone(), row.object(), place, holds, reason, message, cure]
-        };
-        let whole = of("", row.ready, &row.reason, &row.message, row.cure);
-        let places = row.places.iter().map(|at| of(&at.place, at.programmed, &at.reason, &at.message, ""));
-        std::iter::once(whole).chain(places).collect::<Vec<_>>()
-    };
-    let headings = ["NAMESPACE", "OBJECT", "AT", "IN FORCE", "REASON", "MESSAGE", "CURE"];
-    table(headings, &rows.iter().flat_map(cells).collect::<Vec<_>>())
+fn outcome(report: &Report) -> Outcome {
+    if !report.unread.is_empty() {
+        return Outcome::CannotTell;
+    }
+    let is_fine = report.objects.iter().all(|row| row.ready == State::True);
+    if is_fine { Outcome::Fine } else { Outcome::Findings }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::report::At;
-
-    fn rows_of_two() -> [Row; 2] {
-        let at = |place: &str, programmed: bool| {
-            let text = if programmed { "" } else { "Pending" };
-            At { place: place.into(), programmed, reason: text.into(), message: text.to_lowercase() }
-        };
-        let row = |name: &str, ready: bool, reason: &str, cure, places| Row {
-            namespace: "shop".into(),
-            kind: "ApiPolicy",
-            name: name.into(),
-            ready,
-            reason: reason.into(),
-            message: reason.to_lowercase(),
-            cure,
-            places,
-        };
-        [
-            row("orders", true, "", "", vec![at("shop/public", true)]),
-            row("reports", false, "Pending", "Wait.", vec![at("shop/public", true), at("edge/other", false)]),
-        ]
-    }
-
-    #[test]
-    fn a_table_has_a_line_for_each_object() {
-        let expected = "\
-NAMESPACE  OBJECT             READY  REASON   MESSAGE
-shop       ApiPolicy/orders   True   -        -
-shop       ApiPolicy/reports  False  Pending  pending";
-        assert_eq!(short(&rows_of_two()), expected);
-    }
-
-    #[test]
-    fn a_wide_one_says_where_and_what_to_do() {
-        let expected = "\
-NAMESPACE  OBJECT             AT           IN FORCE  REASON   MESSAGE  CURE
-shop       ApiPolicy/orders   -            True      -        -        -
-shop       ApiPolicy/orders   shop/public  True      -        -        -
-shop       ApiPolicy/reports  -            False     Pending  pending  Wait.
-shop       ApiPolicy/reports  shop/public  True      -        -        -
-shop       ApiPolicy/reports  edge/other   False     Pending  pending  -";
-        assert_eq!(wide(&rows_of_two()), expected);
-    }
-}
+mod tests;

@@ -37,10 +37,20 @@ impl Condition {
 
     /// Whether true is what one hopes for.
     pub(super) fn is_good_when_true(&self) -> bool {
-        use ConditionType as T;
-        let bad = [T::Conflicted, T::Reconciling, T::Stalled, T::Unprotected, T::PartiallyInvalid, T::IngressesRefused];
-        bad.iter().chain(&[T::ApiPolicyAffected]).all(|kind| kind.as_str() != self.r#type)
+        is_good_when_true(self.r#type)
     }
+}
+
+/// Whether true is what one hopes for in a condition of that type. Of [`ConditionType::ApiPolicyAffected`] nothing is hoped.
+pub fn is_good_when_true(kind: &str) -> bool {
+    use ConditionType as T;
+    let bad = [T::Conflicted, T::Reconciling, T::Stalled, T::Unprotected, T::PartiallyInvalid, T::IngressesRefused];
+    bad.iter().chain(&[T::ApiPolicyAffected]).all(|bad| bad.as_str() != kind)
+}
+
+/// Whether what a reason tells of comes without a correction.
+pub fn is_under_way(reason: &str) -> bool {
+    UNDER_WAY.iter().any(|one| one.as_str() == reason)
 }
 
 /// A condition; a message that is too long is cut.
@@ -152,8 +162,7 @@ const UNDER_WAY: [Reason; 3] = [Reason::Pending, Reason::KeysPending, Reason::Aw
 /// be corrected.
 pub(super) fn summed_up(mut conditions: Vec<Condition>) -> Vec<Condition> {
     let failed = conditions.iter().find(|one| one.status != one.is_good_when_true()).cloned();
-    let is_under_way = |failed: &Condition| UNDER_WAY.iter().any(|reason| reason.as_str() == failed.reason);
-    let pending = failed.as_ref().is_some_and(is_under_way);
+    let pending = failed.as_ref().is_some_and(|failed| is_under_way(failed.reason));
     let ready = match &failed {
         Some(failed) => Condition { r#type: ConditionType::Ready.as_str(), status: false, ..failed.clone() },
         None => condition(ConditionType::Ready, true, Reason::Ready, ""),

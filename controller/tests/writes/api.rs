@@ -1,9 +1,14 @@
 //! An API server as far as a controller sees one: objects with versions, lists, watches, and the four ways to write. It notes each write
 //! and judges none: what is right stands in the tests.
 
+// The tests of the command line take this file in by its path as well: their modules are where it is.
+#[path = "api/apply.rs"]
 mod apply;
+#[path = "api/place.rs"]
 mod place;
+#[path = "api/serve.rs"]
 mod serve;
+#[path = "api/written.rs"]
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +47,10 @@ struct Store {
     contended: BTreeMap<Place, usize>,
     /// Answers in place of what would have become of the next writes to an object.
     refused: BTreeMap<Place, Vec<u16>>,
+    /// What is answered at paths where no objects are, such as `/version`.
+    said: BTreeMap<String, Value>,
+    /// Resources that nobody may create, by their plural.
+    denied: BTreeSet<String>,
     times: u32,
 }
 
@@ -121,6 +130,18 @@ impl Api {
     /// Answers the next writes to this object with these codes.
     pub fn refuse(&self, place: &Place, codes: &[u16]) {
         self.store.lock().refused.insert(place.clone(), codes.to_vec());
+    }
+
+    /// Answers a path where no objects are.
+    #[allow(dead_code, reason = "tests of the command line call it")]
+    pub fn say(&self, path: &str, answer: Value) {
+        self.store.lock().said.insert(path.to_owned(), answer);
+    }
+
+    /// Whoever asks whether he may create these is told no.
+    #[allow(dead_code, reason = "tests of the command line call it")]
+    pub fn deny(&self, plural: &str) {
+        self.store.lock().denied.insert(plural.to_owned());
     }
 
     /// Everything that was written since this was asked last.

@@ -71,6 +71,10 @@ impl Query {
 
 impl Api {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let said = self.store.lock().said.get(request.uri().path()).cloned();
+        if let Some(said) = said {
+            return whole(200, &said);
+        }
         let Some(asked) = Asked::of(request.uri().path()) else { return whole(404, &status(404)) };
         let query = Query::of(&request);
         match (request.method().clone(), asked.place.name.is_empty()) {
@@ -131,6 +135,13 @@ impl Api {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if asked.place.collection.ends_with("/tokenreviews") {
             return whole(201, &review(&body));
+        }
+        if asked.place.collection.ends_with("/selfsubjectaccessreviews") {
+            let asked = body["spec"]["resourceAttributes"]["resource"].as_str().unwrap_or_default();
+            let is_allowed = !self.store.lock().denied.contains(asked);
+            let mut review = body.clone();
+            review["status"] = json!({ "allowed": is_allowed });
+            return whole(201, &review);
         }
         let (code, answer, written) = self.written(&head.method, &asked, query, form, &body);
         let path = head.uri.path().to_owned();

@@ -1,0 +1,104 @@
+//! A new key by hand: an annotation asks for it, and the status says that it was made.
+
+use anyhow::{anyhow, bail};
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use sallyport_api::rotation::{KeyName, ROTATE_ANNOTATION, RotationRequest};
+use sallyport_controller::cluster::ObjectKind;
+use sallyport_dataplane::clock::Clock;
+use serde_json::{Value, json};
+
+use super::row::{Origin, Row};
+use super::{Rotate, subscription};
+use crate::cluster::connect::{Cluster, MANAGER};
+use crate::cluster::object::{condition, text};
+use crate::cluster::wait::{Look, until};
+use crate::exit::Outcome;
+use crate::print;
+
+/// The controller writes the status of the same object: so often somebody else may have been faster.
+const ATTEMPTS: usize = 5;
+
+pub(super) async fn rotate(arguments: Rotate) -> anyhow::Result<Outcome> {
+    let cluster = arguments.access.connect().await?;
+    let (name, key) = (&arguments.subscription, arguments.key.name());
+    let request = ask(&cluster, name, key).await?;
+    let place = format!("{}/{name}", cluster.namespace);
+    if !arguments.wait {
+        print::line(&format!("{key} of Subscription {place} is made anew; `--wait` would have waited for it"));
+        return Ok(Outcome::Fine);
+    }
+    let look = async || Ok(look(&subscription(&cluster, name).await?, &request));
+    match until(arguments.timeout, look).await? {
+        Ok(made) => {
+            print::line(&format!("{key} of Subscription {place} was made anew at {made}, and is in force"));
+            Ok(Outcome::Fine)
+        }
+        Err(awaited) => {
+            print::aside(&format!("the time is over, and still awaited: {awaited}"));
+            Ok(Outcome::Findings)
+        }
+    }
+}
+
+/// Writes the request to the Subscription as it was judged, and to no later form of it.
+async fn ask(cluster: &Cluster, name: &str, key: KeyName) -> anyhow::Result<RotationRequest> {
+    for _ in 0..ATTEMPTS {
+        let found = subscription(cluster, name).await?;
+        let request = request(&found, key, Clock::default().now().0)?;
+        let api = cluster.api(ObjectKind::Subscription, Some(&cluster.namespace));
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        match api.patch(name, &parameters, &Patch::Merge(patch(&found, &request))).await {
+            Ok(_) => return Ok(request),
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => return Err(cluster.explained(&error, &format!("Subscription {}/{name}", cluster.namespace))),
+        }
+    }
+    Err(anyhow!("Subscription {}/{name} changes all the time; try again", cluster.namespace))
+}
+
+/// The request, if it can be carried out.
+pub(super) fn request(subscription: &Value, key: KeyName, now_ms: i64) -> anyhow::Result<RotationRequest> {
+    let row = Row::of(subscription);
+    match row.origin {
+        Origin::Controller => {}
+        Origin::Digests => {
+            bail!("{row} states digests of keys that are kept elsewhere; make a new key there, and state its digest")
+        }
+        Origin::Secret => bail!(
+            "the keys of {row} were not made by the controller, and their Secret is never written; change them there"
+        ),
+        Origin::Awaited => bail!("the keys of {row} are not made yet; `sallyport status` says what is awaited"),
+    }
+    if ["Rejected", "Cancelled", "Expired"].contains(&&*row.phase) {
+        bail!("{row} is {}: no key is made for it any more; make another Subscription", row.phase);
+    }
+    if let Some(requested) = &row.requested {
+        bail!("{row} waits for another new key already ({requested:?}); ask again once that is made");
+    }
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    Ok(format!("{key} {now:.3}").parse()?)
+}
+
+fn patch(subscription: &Value, request: &RotationRequest) -> Value {
+    let metadata = &subscription["metadata"];
+    let annotations = json!({ ROTATE_ANNOTATION: request.text });
+    let (uid, version) = (&metadata["uid"], &metadata["resourceVersion"]);
+    json!({ "metadata": { "uid": uid, "resourceVersion": version, "annotations": annotations } })
+}
+
+/// When the key was made, once data planes know it as well.
+pub(super) fn look(subscription: &Value, request: &RotationRequest) -> Look<String> {
+    let row = Row::of(subscription);
+    if row.rotated.as_ref() != Some(&request.text) {
+        return Look::Awaits(format!("the controller makes {} of {row} anew", request.key));
+    }
+    let programmed = condition(subscription, "Programmed");
+    match programmed.filter(|one| one["reason"] == "Pending") {
+        Some(pending) => Look::Awaits(format!("data planes take up the new key: {}", text(pending, "/message"))),
+        None => {
+            let made = if request.key == KeyName::Primary { row.primary_made } else { row.secondary_made };
+            Look::Done(made.unwrap_or_default())
+        }
+    }
+}
