@@ -163,10 +163,11 @@ KUBE_SCORE_VERSION := 1.20.0
 CHART_TOOLS = $(CACHE)/chart-tools-$(KUBE_SCORE_VERSION)-$(shell cat $(CHART_TOOLS_SOURCES) | sha256sum | cut -c1-16)
 CHART_TOOLS_SOURCES := $(wildcard e2e/chart-tools/go.* e2e/chart-tools/*/*.go)
 
-chart: cluster-tools $(TOOLS) $(CHART_TOOLS) ## the chart by the judges of others, and in a cluster: upgrade, rollback, what is refused
+chart: cluster-tools $(TOOLS) $(CHART_TOOLS) ## the chart by the judges of others, and in a cluster: upgrade, rollback, what is refused, what Helm waits for
 	go -C e2e/chart-tools test ./...
 	PATH="$(CHART_TOOLS):$$PATH" e2e/chart/judged
 	PATH="$(TOOLS)/bin:$$PATH" e2e/chart/run
+	PATH="$(CHART_TOOLS):$$PATH" e2e/chart/awaited
 
 $(CHART_TOOLS):
 	mkdir -p $@.new
