@@ -13,9 +13,10 @@ async fn an_api_is_protected_and_the_service_sees_the_login_of_the_gateway() {
     }
     world.condition("HTTPRoute", "orders", "sallyport.dev/Programmed", true).await;
     let address = world.address("public").await;
+    // A moment after it is known, the address leads somewhere.
+    world.verdict(&address, "/orders", &[], "401 credential-missing").await;
     for (headers, verdict) in [
-        (&[][..], "401 credential-missing"),
-        (&[("sallyport-key", "nobody")], "401 key-unknown"),
+        (&[("sallyport-key", "nobody")][..], "401 key-unknown"),
         (&[("authorization", "Bearer x")], "401 credential-missing"),
     ] {
         assert_eq!(world.ask(&address, "/orders", headers).await.verdict(), verdict);
