@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     /// Threads that serve requests; default: one for each core
     #[arg(long)]
     pub(crate) workers: Option<NonZeroUsize>,
-    /// Writes a JSON line for each request to standard output
+    /// Writes a JSON line for each request to standard output, where `accessLog` of GatewayParameters says nothing else
     #[arg(long)]
     pub(crate) access_log: bool,
     /// Exports spans to this OTLP collector (gRPC), e.g. http://127.0.0.1:4317; OTEL_TRACES_SAMPLER says which
@@ -132,7 +132,7 @@ async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>
         environment: Environment::Standalone,
         api_server: None,
     };
-    let access_log = if arguments.access_log { AccessLog::to(std::io::stdout())? } else { AccessLog::off() };
+    let access_log = AccessLog::to(std::io::stdout())?.by_default(arguments.access_log);
     let traces = match &arguments.otlp_endpoint {
         Some(endpoint) => Traces::to(endpoint).with_context(|| format!("no spans can be exported to {endpoint}"))?,
         None => Traces::off(),
