@@ -138,6 +138,12 @@ reasons! {
         /// A reference into another namespace is not granted there.
         RefNotPermitted = "RefNotPermitted" in [ResolvedRefs],
             "Add a ReferenceGrant in the namespace that is referred to, or keep both objects in one namespace.";
+        /// The controller may not read a Secret or ConfigMap; it may be there.
+        SecretWithheld = "SecretWithheld" in [ResolvedRefs, CredentialReady],
+            "Bind the controller a Role, in the namespace that the message names, that lets it list and watch the kind.";
+        /// A reference leads into a namespace that the controller does not watch; nothing is known of what is there.
+        NamespaceNotWatched = "NamespaceNotWatched" in [ResolvedRefs],
+            "Add the namespace to `watchNamespaces` of the chart, or keep both objects in namespaces that are watched.";
         /// A reference is of a kind that is not supported.
         InvalidKind = "InvalidKind" in [ResolvedRefs], "Name an object of a kind that the message lists.";
         /// A backend does not exist.

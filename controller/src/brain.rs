@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::builder::{Plans, Refusals};
 use crate::clock::Clock;
+use crate::cluster::reach::Reach;
 use crate::cluster::{ObjectKind, ObjectName};
 use crate::fleet::Fleet;
 use crate::graph::gateway::GatewayNode;
@@ -58,6 +59,7 @@ pub const HEARTBEAT: Duration = Duration::from_secs(5);
 /// What a brain is connected to.
 pub struct Surroundings {
     pub client: Client,
+    pub reach: Reach,
     pub fleet: Fleet,
     pub clock: Clock,
     /// Whether this controller is the one that writes.
@@ -66,6 +68,8 @@ pub struct Surroundings {
     pub identities: watch::Sender<BTreeMap<Identity, ObjectName>>,
     /// Told once everything has been published for the first time.
     pub ready: watch::Sender<bool>,
+    /// Told which rights are missing, each as a sentence.
+    pub refused: watch::Sender<Vec<String>>,
     /// Told again and again, for as long as it goes on.
     pub alive: watch::Sender<Instant>,
     /// What the objects that run Gateways are made of besides.
@@ -84,6 +88,7 @@ pub struct Brain {
     leads: watch::Receiver<bool>,
     identities: watch::Sender<BTreeMap<Identity, ObjectName>>,
     ready: watch::Sender<bool>,
+    refused: watch::Sender<Vec<String>>,
     alive: watch::Sender<Instant>,
     metrics: Metrics,
     site: watch::Receiver<Site>,
@@ -109,12 +114,25 @@ pub struct Brain {
 impl Brain {
     pub fn new(surroundings: Surroundings) -> Self {
         let Surroundings {
-            client, fleet, clock, leads, identities, ready, alive, site, plans, refusals, peers, ..
+            client,
+            fleet,
+            clock,
+            leads,
+            identities,
+            ready,
+            refused,
+            alive,
+            site,
+            plans,
+            refusals,
+            peers,
+            ..
         } = surroundings;
         let (herald, metrics) = (surroundings.herald, surroundings.metrics);
         let (sender, changes) = mpsc::channel(MAX_WAITING);
-        let watches = Watches::start(client.clone(), metrics.clone(), sender, Source::standing());
-        let world = World::awaiting(Source::standing());
+        let standing = Source::standing(&surroundings.reach);
+        let watches = Watches::start(client.clone(), metrics.clone(), sender, standing);
+        let world = World::within(surroundings.reach);
         let (desk, keyring) = (Desk::new(client.clone(), herald, metrics.clone()), Keyring::new(client));
         let planes = Planes::new(Instant::now());
         Self {
@@ -123,6 +141,7 @@ impl Brain {
             leads,
             identities,
             ready,
+            refused,
             alive,
             metrics,
             site,
@@ -193,6 +212,8 @@ impl Brain {
         while let Ok(Some(change)) = timeout_at(latest.min(Instant::now() + QUIET), self.changes.recv()).await {
             self.take(change);
         }
+        let refused: Vec<_> = self.world.refused().map(ToString::to_string).collect();
+        self.refused.send_if_modified(|before| std::mem::replace(before, refused.clone()) != refused);
     }
 
     fn take(&mut self, change: Change) {
@@ -260,7 +281,7 @@ impl Brain {
     }
 
     fn lacks_only_named(&self) -> bool {
-        self.world.awaited().iter().all(|source| matches!(source, Source::Named(..)))
+        self.world.awaited().iter().all(|source| source.asked_for().is_some())
     }
 
     fn plan_soon(&mut self) {

@@ -13,7 +13,9 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster::ObjectName;
+use crate::cluster::reach::Reach;
 use crate::metrics::Metrics;
+use crate::watch as watched;
 use crate::write::FIELD_MANAGER;
 use standing::{KINDS, Owned, Place, Standing, Told, owned};
 
@@ -58,14 +60,16 @@ struct Applied {
 impl Builder {
     pub fn new(
         client: Client,
-        plans: watch::Receiver<Plans>,
-        leads: watch::Receiver<bool>,
+        reach: &Reach,
+        (plans, leads): (watch::Receiver<Plans>, watch::Receiver<bool>),
         refusals: watch::Sender<Refusals>,
         metrics: Metrics,
     ) -> Self {
         let (teller, told) = mpsc::unbounded_channel();
         for kind in KINDS {
-            tokio::spawn(standing::follow(client.clone(), kind, metrics.clone(), teller.clone()));
+            for source in watched::Place::all(reach.of_gateways()) {
+                tokio::spawn(standing::follow(client.clone(), kind, source, metrics.clone(), teller.clone()));
+            }
         }
         let (applied, standing) = (BTreeMap::new(), BTreeMap::new());
         Self { client, plans, leads, refusals, metrics, applied, standing, told }

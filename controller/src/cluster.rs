@@ -1,5 +1,7 @@
 //! Raw objects, unjudged, by kind and name.
 
+pub mod reach;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use sallyport_api::gateway_api::{Gateway, GatewayClass, GrpcRoute, HttpRoute, Re
 use sallyport_api::{ApiPolicy, Backend, GatewayParameters, Product, Subscription, SubscriptionApproval};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use reach::Reach;
 
 /// Namespace and name; the namespace of cluster-scoped objects is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,6 +168,10 @@ macro_rules! kinds {
             $(pub $store: Store<$type>,)*
             /// What has been looked for by name, there or not.
             pub asked: Asked,
+            /// Where all of this has been looked for.
+            pub reach: Reach,
+            /// Objects of which the API server tells nothing: they may be there.
+            pub withheld: BTreeSet<(ObjectKind, ObjectName)>,
         }
 
         impl ClusterState {

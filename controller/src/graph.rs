@@ -23,6 +23,7 @@ pub mod parameters;
 pub mod policy;
 pub mod port;
 pub mod product;
+pub mod reach;
 pub mod route;
 pub mod rule;
 pub mod selector;

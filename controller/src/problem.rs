@@ -29,6 +29,8 @@ impl Problem {
                 | R::SecretInvalid
                 | R::SecretOfAnother
                 | R::SecretNotOurs
+                | R::SecretWithheld
+                | R::NamespaceNotWatched
                 | R::RefNotPermitted
                 | R::InvalidKind
                 | R::BackendNotFound

@@ -21,6 +21,7 @@ use crate::brain::{Brain, Peers, Surroundings};
 use crate::builder::{Builder, Plans, Refusals};
 use crate::clock::Clock;
 use crate::cluster::ObjectName;
+use crate::cluster::reach::Reach;
 use crate::fleet::Fleet;
 use crate::fleet::peers::Means;
 use crate::herald::Herald;
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Namespace of the controller
     #[arg(long, env = "POD_NAMESPACE", default_value = "sallyport-system")]
     namespace: String,
+    /// Namespaces to watch; all, if none is named
+    #[arg(long, env = "SALLYPORT_WATCH_NAMESPACES", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
     /// Name of this pod, by which it holds the lease
     #[arg(long, env = "POD_NAME")]
     pod: String,
@@ -84,6 +88,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     log();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let closing = CancellationToken::new();
+    let reach = Reach::within(arguments.watch_namespaces.clone(), &arguments.namespace).map_err(anyhow::Error::msg)?;
     let fleet = Fleet::default();
     let metrics = Metrics::new(fleet.clone());
     let health = Health::new(metrics.clone());
@@ -96,11 +101,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (refusing, refusals) = watch::channel(Refusals::new());
     let surroundings = Surroundings {
         client: client.clone(),
+        reach: reach.clone(),
         fleet: fleet.clone(),
         clock: Clock,
         leads: leads.clone(),
         identities,
         ready: health.ready(),
+        refused: health.refused(),
         alive: health.alive(),
         site: site(&arguments, &opened),
         plans,
@@ -109,7 +116,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         herald: Herald::start(client.clone(), Clock, arguments.pod.clone(), metrics.clone()),
         metrics: metrics.clone(),
     };
-    let builder = Builder::new(client.clone(), planned, leads, refusing, metrics);
+    let builder = Builder::new(client.clone(), &reach, (planned, leads), refusing, metrics);
     let own = (arguments.namespace.clone(), arguments.service_account.clone());
     let gatekeeper = Arc::new(TokenReviews { client, identities: known, own });
     let server = Server {

@@ -1,36 +1,29 @@
 //! What happens in a cluster, as changes of its state. One watch a kind; of Secrets and ConfigMaps only what is labelled as ours, and
-//! what somebody names.
+//! what somebody names. Where a controller watches some namespaces only, one watch a kind and namespace.
+//!
+//! What the API server refuses to tell is never taken for what is not there: there is no list before there is one.
 
+mod refusal;
+mod source;
 mod world;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use kube::Client;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher as follow};
-use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::cluster::{Object, ObjectKind, ObjectName};
 use crate::manifest::served;
 use crate::metrics::Metrics;
+pub use refusal::Refusal;
+pub use source::{Place, Source, USE_LABEL};
 pub use world::{Head, World};
 
-/// What says of a Secret that it is for gateways: it is watched without being named.
-pub const USE_LABEL: &str = "sallyport.dev/use";
 /// Field of a Service's status that addresses are read from; statuses of all other kinds are ours to write.
 const WITH_STATUS: [ObjectKind; 1] = [ObjectKind::Service];
-
-/// What one watch is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// All objects of a kind.
-    Kind(ObjectKind),
-    /// Those that carry [`USE_LABEL`].
-    Labelled(ObjectKind),
-    /// The one of that name, whether it is there or not.
-    Named(ObjectKind, ObjectName),
-}
 
 /// One object as it stands in the cluster.
 pub struct Seen {
@@ -45,50 +38,18 @@ pub enum Change {
     Listed(Source, Vec<Seen>),
     Applied(Source, Box<Seen>),
     Deleted(Source, ObjectName),
+    /// The controller may not know. It asks again, and once it may there is a list.
+    Refused(Source, Refusal),
 }
 
 impl Change {
     /// The watch that tells it.
     pub fn source(&self) -> &Source {
         match self {
-            Self::Listed(source, _) | Self::Applied(source, _) | Self::Deleted(source, _) => source,
-        }
-    }
-}
-
-impl Source {
-    /// The watches that are there from the start.
-    pub fn standing() -> Vec<Self> {
-        let kinds = ObjectKind::ALL.iter().copied();
-        kinds
-            .filter_map(|kind| match kind {
-                ObjectKind::Secret => Some(Self::Labelled(kind)),
-                ObjectKind::ConfigMap => None,
-                kind => Some(Self::Kind(kind)),
-            })
-            .collect()
-    }
-
-    pub fn kind(&self) -> ObjectKind {
-        match self {
-            Self::Kind(kind) | Self::Labelled(kind) | Self::Named(kind, _) => *kind,
-        }
-    }
-
-    fn api(&self, client: Client) -> Api<DynamicObject> {
-        let resource = resource(self.kind());
-        match self {
-            Self::Kind(_) | Self::Labelled(_) => Api::all_with(client, &resource),
-            Self::Named(_, name) => Api::namespaced_with(client, &name.namespace, &resource),
-        }
-    }
-
-    fn config(&self) -> watcher::Config {
-        let config = watcher::Config::default();
-        match self {
-            Self::Kind(_) => config,
-            Self::Labelled(_) => config.labels(USE_LABEL),
-            Self::Named(_, name) => config.fields(&format!("metadata.name={}", name.name)),
+            Self::Listed(source, _)
+            | Self::Applied(source, _)
+            | Self::Deleted(source, _)
+            | Self::Refused(source, _) => source,
         }
     }
 }
@@ -119,8 +80,16 @@ pub async fn run(client: Client, source: Source, metrics: Metrics, changes: mpsc
             Ok(Event::Delete(object)) => Change::Deleted(source.clone(), name(&object)),
             Err(error) => {
                 metrics.watch_failed(source.kind().as_str());
-                tracing::warn!(kind = source.kind().as_str(), %error, "the API server cannot be followed; what is known stays in force");
-                continue;
+                match Refusal::of(&source, &error) {
+                    Some(refusal) => {
+                        tracing::warn!(%refusal, "what is known stays in force");
+                        Change::Refused(source.clone(), refusal)
+                    }
+                    None => {
+                        tracing::warn!(kind = source.kind().as_str(), %error, "the API server cannot be followed; what is known stays in force");
+                        continue;
+                    }
+                }
             }
         };
         if changes.send(change).await.is_err() {

@@ -1,21 +1,21 @@
-{{/* Rights to what belongs to namespaces: in all of them. */}}
+{{/* Rights to what belongs to namespaces: in all of them, or in each that is watched. */}}
 {{- define "sallyport.rules" -}}
 # What it reads. Of Secrets and ConfigMaps, only those that carry a label of ours or that an object names.
 - apiGroups: [""]
   resources: [services, secrets, configmaps]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways, httproutes, grpcroutes, referencegrants]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [sallyport.dev]
   resources: [apipolicies, backends, gatewayparameters, products, subscriptions, subscriptionapprovals]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # What it says of them.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways/status, httproutes/status, grpcroutes/status]
@@ -53,13 +53,13 @@
 {{- define "sallyport.clusterRules" -}}
 - apiGroups: [""]
   resources: [namespaces]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gatewayclasses]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gatewayclasses/status]
   verbs: [patch]
@@ -67,4 +67,53 @@
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
   verbs: [create]
+{{- end -}}
+
+{{/* Rights in the namespace of the release: its own authority, and the lease of the replica that writes. */}}
+{{- define "sallyport.ownRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ .Release.Name }}-authority]
+  verbs: [get, update]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "sallyport.name" . }}]
+  verbs: [get, patch]
+{{- end -}}
+
+{{/* There as well, where only some namespaces are watched: its other replicas, and parameters of its class. */}}
+{{- define "sallyport.homeRules" -}}
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+- apiGroups: [sallyport.dev]
+  resources: [gatewayparameters]
+  verbs: [list, watch]
+- apiGroups: [sallyport.dev]
+  resources: [gatewayparameters/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* In `default` then: where the API server is, for no Backend may lead there, and Events about what is in no namespace. */}}
+{{- define "sallyport.defaultRules" -}}
+- apiGroups: [""]
+  resources: [services]
+  resourceNames: [kubernetes]
+  verbs: [list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  resourceNames: [kubernetes]
+  verbs: [list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
 {{- end -}}

@@ -14,6 +14,7 @@ use crate::cluster::ObjectName;
 use crate::graph::infrastructure::APP_MANAGED_BY;
 use crate::infra::MANAGER;
 use crate::metrics::Metrics;
+use crate::watch;
 use crate::write::FIELD_MANAGER;
 
 /// Kinds of what runs a Gateway, in the order in which they are applied: group, version and kind.
@@ -66,10 +67,14 @@ pub(super) fn resource(kind: &str) -> ApiResource {
 pub(super) async fn follow(
     client: Client,
     (_, _, kind): (&str, &str, &'static str),
+    at: watch::Place,
     metrics: Metrics,
     teller: mpsc::UnboundedSender<(Place, Told)>,
 ) {
-    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, &resource(kind));
+    let api: Api<PartialObjectMeta<DynamicObject>> = match &at {
+        watch::Place::Everywhere => Api::all_with(client, &resource(kind)),
+        watch::Place::Namespace(namespace) => Api::namespaced_with(client, namespace, &resource(kind)),
+    };
     let config = watcher::Config::default().labels(&format!("{APP_MANAGED_BY}={MANAGER}"));
     let mut events = watch_all(api, config).default_backoff().boxed();
     while let Some(event) = events.next().await {

@@ -10,9 +10,9 @@ use sallyport_api::condition::Reason;
 use sallyport_api::{Approval, Decision, SubscriptionApproval};
 use serde_json::Value;
 
-use super::Environment;
 use super::subscription::SubscriptionNode;
-use crate::cluster::{ClusterState, ObjectName, Stored};
+use super::{Environment, reach};
+use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored};
 use crate::problem::Problem;
 
 /// A SubscriptionApproval.
@@ -216,6 +216,9 @@ fn judged(
     let named = ObjectName::new(&reference.namespace, &reference.name);
     let word = subscriptions.get(&named).and_then(|node| node.word.as_ref());
     let word = word.filter(|word| word.approvals.contains(name));
+    if let Err(problem) = reach::judge(cluster, ObjectKind::Subscription, &named.namespace, "spec.subscriptionRef") {
+        problems.push(problem);
+    }
     if word.is_none() && problems.is_empty() {
         // The same for all causes: whoever may write approvals need not learn what there is in other namespaces.
         let message = format!(

@@ -9,6 +9,7 @@ use sallyport_api::reference::{CaCertificateKind, CaCertificateReference};
 use sallyport_snapshot::v1;
 
 use super::grant::{End, permits};
+use super::reach;
 use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored};
 use crate::problem::Problem;
 
@@ -32,8 +33,23 @@ pub fn secret<'a>(cluster: &'a ClusterState, name: &ObjectName, field: &str) -> 
         Some(Stored::Undecodable(_)) => {
             Err(Problem::new(field, Reason::SecretInvalid, format!("Secret {name} cannot be decoded; correct it")))
         }
-        None => Err(Problem::new(field, Reason::SecretNotFound, format!("Secret {name} does not exist; create it"))),
+        None => {
+            withheld(cluster, ObjectKind::Secret, name, field)?;
+            Err(Problem::new(field, Reason::SecretNotFound, format!("Secret {name} does not exist; create it")))
+        }
     }
+}
+
+/// Refuses an object that is not known because the API server does not tell of it.
+pub fn withheld(cluster: &ClusterState, kind: ObjectKind, name: &ObjectName, field: &str) -> Result<(), Problem> {
+    if !cluster.withheld.contains(&(kind, name.clone())) {
+        return Ok(());
+    }
+    let message = format!(
+        "the controller may not list and watch {} {name}; bind it a Role there that allows it, as the chart does",
+        kind.as_str()
+    );
+    Err(Problem::new(field, Reason::SecretWithheld, message))
 }
 
 /// One entry of a Secret.
@@ -85,6 +101,7 @@ pub fn authorities(
         CaCertificateKind::ConfigMap => "ConfigMap",
         CaCertificateKind::Secret => "Secret",
     };
+    reach::judge(cluster, ObjectKind::Secret, namespace, field)?;
     if !permits(cluster, referrer, End { group: "", kind, namespace }, &reference.name) {
         let message =
             format!("{kind} {name} is of another namespace, where no ReferenceGrant allows this; add one there");
@@ -110,7 +127,10 @@ pub fn config_entry(cluster: &ClusterState, name: &ObjectName, key: &str, field:
         Some(Stored::Undecodable(_)) => {
             Err(Problem::new(field, Reason::SecretInvalid, format!("ConfigMap {name} cannot be decoded; correct it")))
         }
-        None => Err(missing(format!("ConfigMap {name} does not exist; create it"))),
+        None => {
+            withheld(cluster, ObjectKind::ConfigMap, name, field)?;
+            Err(missing(format!("ConfigMap {name} does not exist; create it")))
+        }
     }
 }
 

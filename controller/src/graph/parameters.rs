@@ -10,7 +10,8 @@ use sallyport_snapshot::v1;
 
 use super::address::{AddressRange, complaint};
 use super::infrastructure::{self, Infrastructure};
-use crate::cluster::{ClusterState, ObjectName, Stored};
+use super::reach;
+use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored};
 use crate::problem::Problem;
 
 /// Where a Gateway names its class, and with it the class's parameters.
@@ -137,7 +138,10 @@ impl<'a> Reference<'a> {
         match cluster.gateway_parameters.get(&place) {
             Some(Stored::Decoded(parameters)) => Ok((place, parameters)),
             Some(Stored::Undecodable(_)) => Err(format!("GatewayParameters {place} cannot be decoded; correct it")),
-            None => Err(format!("GatewayParameters {place} does not exist; create it")),
+            None => Err(match reach::refusal(cluster, ObjectKind::GatewayParameters, namespace) {
+                Some(why) => format!("GatewayParameters {place}: {why}"),
+                None => format!("GatewayParameters {place} does not exist; create it"),
+            }),
         }
     }
 

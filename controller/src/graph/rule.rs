@@ -13,8 +13,8 @@ use super::expression::judge;
 use super::form::{BackendForm, FilterForm, HeadersForm, MatchForm, PathForm, RuleForm, ValueForm};
 use super::grant::{End, may_permit, permits};
 use super::route::RouteId;
-use super::service;
-use crate::cluster::{ClusterState, ObjectName};
+use super::{reach, service};
+use crate::cluster::{ClusterState, ObjectKind, ObjectName};
 use crate::problem::{Problem, denial};
 
 /// A rule, but for what policies add to it.
@@ -366,6 +366,7 @@ fn target(cluster: &ClusterState, id: &RouteId, form: &BackendForm, field: &str)
     let namespace = form.namespace.as_deref().unwrap_or(&id.name.namespace);
     let name = ObjectName::new(namespace, &form.name);
     let from = End { group: gateway_api::GROUP, kind: id.kind, namespace: &id.name.namespace };
+    reach::judge(cluster, ObjectKind::Service, namespace, field)?;
     if !permits(cluster, from, End { group: &form.group, kind, namespace }, &form.name) {
         let message =
             format!("{kind} {name} is of another namespace, where no ReferenceGrant allows this; add one there");

@@ -13,9 +13,10 @@ use sallyport_snapshot::v1::{self, subscription::Scope};
 use super::approval::{Approvals, Standing, Subject, Word};
 use super::gateway::GatewayNode;
 use super::product::{ProductNode, apis};
+use super::reach;
 use super::route::{RouteId, RouteNode};
 use super::selector::selects;
-use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
+use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored, created_ms};
 use crate::problem::Problem;
 use keys::{KeyHolder, KeySource, KeysNode};
 
@@ -187,6 +188,7 @@ impl World<'_> {
     /// A Product of another namespace says itself whom it takes.
     fn judge_subscriber(&self, name: &ObjectName, product: &ObjectName) -> Result<&sallyport_api::Product, Problem> {
         let field = "spec.scope.product";
+        reach::judge(self.cluster, ObjectKind::Product, &product.namespace, field)?;
         let missing = || {
             Problem::new(
                 field,

@@ -31,6 +31,8 @@ pub(super) struct Health(Arc<Inner>);
 struct Inner {
     /// Everything has been published once.
     ready: watch::Sender<bool>,
+    /// Rights that are missing.
+    refused: watch::Sender<Vec<String>>,
     /// When the brain has last shown that it goes on.
     alive: watch::Sender<Instant>,
     metrics: Metrics,
@@ -38,11 +40,16 @@ struct Inner {
 
 impl Health {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self(Arc::new(Inner { ready: watch::Sender::new(false), alive: watch::Sender::new(Instant::now()), metrics }))
+        let (ready, refused) = (watch::Sender::new(false), watch::Sender::new(vec![]));
+        Self(Arc::new(Inner { ready, refused, alive: watch::Sender::new(Instant::now()), metrics }))
     }
 
     pub(super) fn ready(&self) -> watch::Sender<bool> {
         self.0.ready.clone()
+    }
+
+    pub(super) fn refused(&self) -> watch::Sender<Vec<String>> {
+        self.0.refused.clone()
     }
 
     pub(super) fn alive(&self) -> watch::Sender<Instant> {
@@ -61,7 +68,8 @@ impl Health {
             }
             (&Method::GET | &Method::HEAD, "/readyz") if *self.0.ready.borrow() => (StatusCode::OK, "ok\n".to_owned()),
             (&Method::GET | &Method::HEAD, "/readyz") => {
-                (StatusCode::SERVICE_UNAVAILABLE, "the cluster has not been read yet\n".to_owned())
+                let refused = self.0.refused.borrow().iter().map(|one| format!("{one}\n")).collect::<String>();
+                (StatusCode::SERVICE_UNAVAILABLE, format!("the cluster has not been read yet\n{refused}"))
             }
             (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, self.0.metrics.text()),
             (&Method::GET | &Method::HEAD, _) => {
@@ -123,6 +131,15 @@ mod tests {
         assert_eq!(ready(), StatusCode::SERVICE_UNAVAILABLE);
         health.ready().send_replace(true);
         assert_eq!(ready(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn until_then_it_says_which_right_is_missing() {
+        let health = health();
+        health.refused().send_replace(vec!["the controller may not list secrets".to_owned()]);
+        let (status, text) = health.answer(&Method::GET, "/readyz");
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(text.ends_with("\nthe controller may not list secrets\n"), "{text}");
     }
 
     #[tokio::test]

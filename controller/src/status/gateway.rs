@@ -150,7 +150,12 @@ fn conditions(view: View<'_>, gateway: &ObjectName, listener: &ListenerNode) -> 
         listener.problems.iter().filter(|problem| reasons.contains(&problem.reason)).collect()
     };
     let conflicts = of(&[Reason::HostnameConflict, Reason::ProtocolConflict]);
-    let references = of(&[Reason::InvalidCertificateRef, Reason::RefNotPermitted, Reason::InvalidRouteKinds]);
+    let references = of(&[
+        Reason::InvalidCertificateRef,
+        Reason::RefNotPermitted,
+        Reason::NamespaceNotWatched,
+        Reason::InvalidRouteKinds,
+    ]);
     let others: Vec<_> = listener.problems.iter().filter(|problem| !references.contains(problem)).collect();
     let conflicted = first_of(ConditionType::Conflicted, Reason::NoConflicts, &conflicts);
     let conflicted = Condition { status: !conflicted.status, ..conflicted };

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{Change, Seen, Source, status_text};
+use super::{Change, Refusal, Seen, Source, status_text};
+use crate::cluster::reach::Reach;
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
 use crate::write::FIELD_MANAGER;
 
@@ -29,6 +30,8 @@ pub struct World {
     sources: BTreeMap<Source, BTreeSet<ObjectName>>,
     /// Watches whose first list is still to come.
     awaited: BTreeSet<Source>,
+    /// What is not told, until it is.
+    refused: BTreeMap<Source, Refusal>,
 }
 
 impl Head {
@@ -56,6 +59,13 @@ impl Head {
 }
 
 impl World {
+    /// A world that is looked at from `reach`, and of which nothing is known yet.
+    pub fn within(reach: Reach) -> Self {
+        let mut world = Self::awaiting(Source::standing(&reach));
+        world.state.reach = reach;
+        world
+    }
+
     /// A world of which nothing is known before each of these watches has listed what there is.
     pub fn awaiting(sources: impl IntoIterator<Item = Source>) -> Self {
         Self { awaited: sources.into_iter().collect(), ..Self::default() }
@@ -69,6 +79,11 @@ impl World {
     /// What is still waited for.
     pub fn awaited(&self) -> &BTreeSet<Source> {
         &self.awaited
+    }
+
+    /// Rights that are missing.
+    pub fn refused(&self) -> impl Iterator<Item = &Refusal> {
+        self.refused.values()
     }
 
     pub fn head(&self, kind: ObjectKind, name: &ObjectName) -> Option<&Head> {
@@ -100,6 +115,7 @@ impl World {
         match change {
             Change::Listed(source, listed) => {
                 self.awaited.remove(&source);
+                self.is_told(&source);
                 let now: BTreeSet<_> = listed.iter().map(|seen| seen.name.clone()).collect();
                 let before = self.sources.insert(source.clone(), now.clone()).unwrap_or_default();
                 before.difference(&now).for_each(|name| self.forget(source.kind(), name));
@@ -115,12 +131,32 @@ impl World {
                 told.remove(&name);
                 self.forget(source.kind(), &name);
             }
+            Change::Refused(source, refusal) => self.refuse(source, refusal),
+        }
+    }
+
+    /// A right is missing. What is known stays, and a list that has not come stays to be waited for; but nobody waits for a single object
+    /// that somebody names, which is another's word.
+    fn refuse(&mut self, source: Source, refusal: Refusal) {
+        if let Some(object) = source.asked_for()
+            && self.awaited.remove(&source)
+        {
+            self.state.withheld.insert(object);
+        }
+        self.refused.insert(source, refusal);
+    }
+
+    fn is_told(&mut self, source: &Source) {
+        self.refused.remove(source);
+        if let Some(object) = source.asked_for() {
+            self.state.withheld.remove(&object);
         }
     }
 
     /// Lets a watch go, with what only it has told of.
     pub fn drop_source(&mut self, source: &Source) {
         self.awaited.remove(source);
+        self.is_told(source);
         for name in self.sources.remove(source).unwrap_or_default() {
             self.forget(source.kind(), &name);
         }
@@ -128,7 +164,8 @@ impl World {
 
     /// Whether a watch other than by name tells of the object.
     pub fn is_labelled(&self, kind: ObjectKind, name: &ObjectName) -> bool {
-        self.sources.get(&Source::Labelled(kind)).is_some_and(|told| told.contains(name))
+        let labelled = self.sources.iter().filter(|(one, _)| matches!(one, Source::Labelled(of, _) if *of == kind));
+        labelled.into_iter().any(|(_, told)| told.contains(name))
     }
 
     fn put(&mut self, kind: ObjectKind, seen: Seen) {

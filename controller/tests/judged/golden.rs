@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sallyport_api::condition::{ConditionType, Reason};
+use sallyport_controller::cluster::reach::Reach;
 use sallyport_controller::graph::Environment;
 
-use crate::judged::judge_in;
+use crate::judged::judge_within;
 
 /// Orders in which the documents of a case are given; the answer is always the same.
 const SHUFFLES: u64 = 4;
@@ -84,9 +85,16 @@ fn check(case: &Path) -> Option<String> {
 fn text(case: &Path, manifests: &str) -> String {
     let is_standalone = case.iter().any(|folder| folder == "standalone");
     let environment = if is_standalone { Environment::Standalone } else { Environment::Cluster };
-    let judged = judge_in(environment, manifests);
+    let judged = judge_within(reach(manifests), environment, manifests);
     let is_infra = case.parent().is_some_and(|feature| feature.ends_with("infra"));
     if is_infra { judged.infrastructure_text() } else { judged.text() }
+}
+
+/// The namespaces that a case says are watched, in a line `# watches: shop, acme`; all, if it has none.
+fn reach(manifests: &str) -> Reach {
+    let named = manifests.lines().find_map(|line| line.strip_prefix("# watches: "));
+    let namespaces = named.into_iter().flat_map(|names| names.split(", ")).map(str::to_owned);
+    Reach::within(namespaces, "sallyport-system").unwrap()
 }
 
 fn cases(root: &Path) -> Vec<PathBuf> {

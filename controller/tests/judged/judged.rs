@@ -2,6 +2,7 @@
 
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use sallyport_controller::cluster::reach::Reach;
 use sallyport_controller::cluster::{ClusterState, ObjectName};
 use sallyport_controller::compile::{Compiled, compile};
 use sallyport_controller::graph::{Environment, Graph};
@@ -9,6 +10,7 @@ use sallyport_controller::infra::{self, Owner, PullPolicy, Site};
 use sallyport_controller::manifest::{self, SourceFile};
 use sallyport_controller::publish::Replica;
 use sallyport_controller::status::{self, ObjectStatus, Plane, View};
+use sallyport_controller::watch::Source;
 use sallyport_snapshot::{DESCRIPTORS, check, of_gateway, v1};
 use serde_json::{Map, Value, json};
 
@@ -32,13 +34,22 @@ pub fn judge(manifests: &str) -> Judged {
 
 /// The same, where all Gateways share the ports of one process or have their own.
 pub fn judge_in(environment: Environment, manifests: &str) -> Judged {
+    judge_within(Reach::Everywhere, environment, manifests)
+}
+
+/// The same, where a controller sees some namespaces only: what the manifests have in others, it does not know.
+pub fn judge_within(reach: Reach, environment: Environment, manifests: &str) -> Judged {
     let loaded = manifest::load(&[SourceFile { path: "manifests".into(), text: manifests.to_owned() }]);
     let diagnostics = loaded.diagnostics.iter().map(|one| format!("{} {}: {}", one.object, one.field, one.message));
     let mut diagnostics: Vec<_> = diagnostics.collect();
     diagnostics.sort();
-    let mut cluster = ClusterState::default();
+    let mut cluster = ClusterState { reach, ..ClusterState::default() };
+    let named = Source::standing(&cluster.reach);
     for object in loaded.objects {
-        cluster.apply(object.name, object.object);
+        let is_named = named.contains(&Source::Named(object.kind, object.name.clone()));
+        if is_named || cluster.reach.sees(object.kind, &object.name.namespace) {
+            cluster.apply(object.name, object.object);
+        }
     }
     let graph = Graph::build(&cluster, environment);
     let compiled = compile(&graph, &cluster);

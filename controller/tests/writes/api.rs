@@ -6,6 +6,8 @@
 mod apply;
 #[path = "api/place.rs"]
 mod place;
+#[path = "api/right.rs"]
+mod right;
 #[path = "api/serve.rs"]
 mod serve;
 #[path = "api/written.rs"]
@@ -21,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use place::Place;
+pub use right::Right;
 pub use written::Written;
 
 /// Cheap to clone: each clone is the same server.
@@ -43,6 +46,14 @@ struct Store {
     applied: BTreeMap<(Place, String, String), Value>,
     /// Collections whose lists are not answered.
     held_back: BTreeSet<String>,
+    /// What nobody may list or watch.
+    forbidden: BTreeSet<Read>,
+    /// How often all watches of a collection have been ended.
+    ended: BTreeMap<String, u64>,
+    /// What was listed or watched.
+    read: BTreeSet<Read>,
+    /// Rights that what was asked for takes.
+    used: BTreeSet<Right>,
     /// How often somebody else writes to an object just before the controller does.
     contended: BTreeMap<Place, usize>,
     /// Answers in place of what would have become of the next writes to an object.
@@ -52,6 +63,22 @@ struct Store {
     /// Resources that nobody may create, by their plural.
     denied: BTreeSet<String>,
     times: u32,
+}
+
+/// A collection as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Read {
+    pub collection: String,
+    /// Empty for all.
+    pub namespace: String,
+    /// The one object that was asked for; empty for all.
+    pub name: String,
+}
+
+impl Read {
+    fn new(collection: &str, namespace: &str, name: &str) -> Self {
+        Self { collection: collection.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+    }
 }
 
 #[derive(Clone)]
@@ -120,6 +147,36 @@ impl Api {
 
     pub fn let_go(&self, collection: &str) {
         self.change(|store| assert!(store.held_back.remove(collection), "{collection} is not held back"));
+    }
+
+    /// Answers 403 to whoever lists or watches the collection in this namespace, or in all by an empty one.
+    pub fn forbid(&self, collection: &str, namespace: &str) {
+        self.forbid_one(collection, namespace, "");
+    }
+
+    /// The same to whoever asks for this one object by its name.
+    pub fn forbid_one(&self, collection: &str, namespace: &str, name: &str) {
+        self.store.lock().forbidden.insert(Read::new(collection, namespace, name));
+    }
+
+    pub fn permit(&self, collection: &str, namespace: &str) {
+        let forbidden = Read::new(collection, namespace, "");
+        assert!(self.store.lock().forbidden.remove(&forbidden), "{collection} is not forbidden");
+    }
+
+    /// Ends all watches of a collection that are open.
+    pub fn end_watches(&self, collection: &str) {
+        self.change(|store| *store.ended.entry(collection.to_owned()).or_default() += 1);
+    }
+
+    /// What was listed or watched until now.
+    pub fn read(&self) -> BTreeSet<Read> {
+        self.store.lock().read.clone()
+    }
+
+    /// Rights that were needed until now.
+    pub fn used(&self) -> BTreeSet<Right> {
+        self.store.lock().used.clone()
     }
 
     /// Before each of the next `times` writes of the controller to this object, somebody else writes to it.

@@ -6,4 +6,6 @@ mod api;
 mod kit;
 mod life;
 mod others;
+mod reach;
+mod rights;
 mod told;

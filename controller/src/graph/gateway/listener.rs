@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::unsupported::{self, Demands};
 use super::{ListenerNode, Namespaces, Standing};
-use crate::cluster::{ClusterState, ObjectName};
+use crate::cluster::{ClusterState, ObjectKind, ObjectName};
 use crate::graph::certificate;
 use crate::graph::grant::{End, permits};
+use crate::graph::reach;
 use crate::graph::route::INGRESS;
 use crate::graph::selector::complaint;
 use crate::problem::Problem;
@@ -95,6 +96,10 @@ fn certificates(
                 Reason::InvalidCertificateRef,
                 format!("kind {} holds no certificate; name a Secret", text("kind")),
             ));
+            continue;
+        }
+        if let Err(problem) = reach::judge(cluster, ObjectKind::Secret, namespace, &field) {
+            problems.push(problem);
             continue;
         }
         let from = End { group: gateway_api::GROUP, kind: "Gateway", namespace: &gateway.namespace };

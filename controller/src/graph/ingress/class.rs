@@ -6,9 +6,9 @@ use k8s_openapi::api::networking::v1::{IngressClass, IngressClassParametersRefer
 use sallyport_api::condition::Reason;
 use sallyport_api::{INGRESS_CONTROLLER_NAME, gateway_api};
 
-use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable};
-use crate::graph::Environment;
+use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored, Undecodable};
 use crate::graph::gateway::GatewayNode;
+use crate::graph::{Environment, reach};
 use crate::problem::{MAX_SHOWN, Problem, cut};
 
 /// The annotation of the class that Ingresses have which name none.
@@ -198,10 +198,13 @@ fn undecodable() -> Problem {
 }
 
 fn missing(cluster: &ClusterState, gateway: &ObjectName) -> Problem {
-    let why = match cluster.gateways.get(gateway) {
-        None => "does not exist; create it, or correct the name",
-        Some(_) => "is of no GatewayClass of this controller; correct the name, or its class",
+    let why = match (cluster.gateways.get(gateway), reach::refusal(cluster, ObjectKind::Gateway, &gateway.namespace)) {
+        (None, Some(why)) => format!("Gateway {gateway}: {why}"),
+        (None, None) => format!("Gateway {gateway} does not exist; create it, or correct the name"),
+        (Some(_), _) => {
+            format!("Gateway {gateway} is of no GatewayClass of this controller; correct the name, or its class")
+        }
     };
-    let message = format!("Gateway {gateway} {why}. Until then no Ingress of the class is served");
+    let message = format!("{why}. Until then no Ingress of the class is served");
     Problem::new("spec.parameters.name", Reason::InvalidParameters, message)
 }

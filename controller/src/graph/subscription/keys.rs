@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
 use crate::graph::Environment;
-use crate::graph::certificate::secret;
+use crate::graph::certificate::{secret, withheld};
 use crate::problem::Problem;
 
 /// On a Secret that the controller made: when its `primary` was made (RFC 3339).
@@ -130,6 +130,7 @@ impl KeyHolder<'_> {
     ) -> Result<KeysNode, Problem> {
         cluster.asked.note(ObjectKind::Secret, place);
         if !cluster.secrets.contains_key(place) {
+            withheld(cluster, ObjectKind::Secret, place, FIELD)?;
             return self.missing(place);
         }
         let found = secret(cluster, place, FIELD)?;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cluster::Stored;
+use crate::watch::Place;
 
 fn seen(name: &str, content: &str) -> Seen {
     let value = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "shop", "uid": "1", "resourceVersion": content }, "stringData": { "a": content } });
@@ -17,7 +18,7 @@ fn name(name: &str) -> ObjectName {
 }
 
 fn labelled() -> Source {
-    Source::Labelled(ObjectKind::Secret)
+    Source::Labelled(ObjectKind::Secret, Place::Namespace("shop".into()))
 }
 
 fn named(one: &str) -> Source {
@@ -102,4 +103,48 @@ fn what_a_watch_has_told_since_a_write_is_kept() {
         let known = world.head(ObjectKind::Secret, &name("a")).unwrap();
         assert_eq!(known.resource_version, expected, "{told} told, {written} written");
     }
+}
+
+fn refused(source: &Source) -> Change {
+    Change::Refused(source.clone(), Refusal::new("list", source))
+}
+
+#[test]
+fn a_refused_list_stays_to_be_waited_for_and_takes_nothing_away() {
+    let mut world = World::awaiting([labelled()]);
+    world.take(refused(&labelled()));
+    assert_eq!((world.is_complete(), world.refused().count()), (false, 1));
+    world.take(Change::Listed(labelled(), vec![seen("a", "1")]));
+    assert_eq!((world.is_complete(), world.refused().count()), (true, 0));
+    world.take(refused(&labelled()));
+    assert_eq!((names(&world), world.is_complete(), world.refused().count()), (vec!["a"], true, 1));
+}
+
+#[test]
+fn a_refused_object_that_somebody_names_is_not_waited_for_and_may_be_there() {
+    let mut world = World::awaiting([]);
+    world.await_also(named("a"));
+    world.take(refused(&named("a")));
+    let is_withheld = |world: &World| world.state.withheld.contains(&(ObjectKind::Secret, name("a")));
+    assert!(world.is_complete() && is_withheld(&world) && world.refused().count() == 1);
+    world.take(Change::Listed(named("a"), vec![seen("a", "1")]));
+    assert!(!is_withheld(&world) && world.refused().count() == 0);
+    world.take(refused(&named("a")));
+    assert!(!is_withheld(&world), "what is known stays known");
+    world.drop_source(&named("a"));
+    assert_eq!(world.refused().count(), 0);
+}
+
+#[test]
+fn the_api_server_is_waited_for_even_if_it_is_refused() {
+    let reach = Reach::within(["shop".to_owned()], "sallyport-system").unwrap();
+    let api_server = Source::Named(ObjectKind::Service, ObjectName::new("default", "kubernetes"));
+    let mut world = World::within(reach.clone());
+    assert_eq!(world.state.reach, reach);
+    for source in Source::standing(&reach) {
+        world.take(if source == api_server { refused(&source) } else { Change::Listed(source, vec![]) });
+    }
+    assert!(!world.is_complete());
+    world.take(Change::Listed(api_server, vec![]));
+    assert!(world.is_complete());
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::place::{Asked, Place};
 use super::written::{Written, normal};
-use super::{Api, Happened, apply, status};
+use super::{Api, Happened, Read, Right, apply, status};
 
 type Answer = Response<Either<Full<Bytes>, StreamBody<stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>>>>>;
 
@@ -77,6 +77,10 @@ impl Api {
         }
         let Some(asked) = Asked::of(request.uri().path()) else { return whole(404, &status(404)) };
         let query = Query::of(&request);
+        self.use_read(request.method(), &asked, &query);
+        if request.method() == Method::GET && asked.place.name.is_empty() && !self.may_read(&asked.place, &query) {
+            return whole(403, &status(403));
+        }
         match (request.method().clone(), asked.place.name.is_empty()) {
             (Method::GET, true) if query.get("watch") == "true" => self.watch(asked.place, query),
             (Method::GET, true) => self.list(&asked.place, &query).await,
@@ -86,6 +90,23 @@ impl Api {
             },
             _ => self.write(request, asked, &query).await,
         }
+    }
+
+    /// Notes the right that reading takes.
+    fn use_read(&self, method: &Method, asked: &Asked, query: &Query) {
+        if method == Method::GET {
+            let right = Right::to_read(asked, query.get("watch") == "true", query.get("fieldSelector"));
+            self.store.lock().used.insert(right);
+        }
+    }
+
+    /// Whether the collection may be listed and watched; it is noted that somebody wants to.
+    fn may_read(&self, place: &Place, query: &Query) -> bool {
+        let name = query.get("fieldSelector").strip_prefix("metadata.name=").unwrap_or_default();
+        let read = Read::new(&place.collection, &place.namespace, name);
+        let mut store = self.store.lock();
+        store.read.insert(read.clone());
+        !store.forbidden.contains(&read)
     }
 
     async fn list(&self, place: &Place, query: &Query) -> Answer {
@@ -102,12 +123,17 @@ impl Api {
 
     fn watch(&self, place: Place, query: Query) -> Answer {
         let seen: u64 = query.get("resourceVersion").parse().unwrap_or_default();
+        let ended = move |api: &Self, place: &Place| api.store.lock().ended.get(&place.collection).copied();
+        let began = ended(self, &place);
         let start = (self.clone(), self.version.subscribe(), seen);
         let happened = stream::unfold(start, move |(api, mut version, seen)| {
             let (place, query) = (place.clone(), Query(query.0.clone()));
             async move {
                 loop {
                     let now = *version.borrow_and_update();
+                    if ended(&api, &place) != began {
+                        return None;
+                    }
                     let is_meant =
                         |one: &&Happened| one.version > seen && place.holds(&one.place) && query.selects(&one.object);
                     let next = api.store.lock().history.iter().find(is_meant).cloned();
@@ -133,6 +159,8 @@ impl Api {
         };
         let body = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let is_there = self.get(&asked.place).is_some();
+        self.store.lock().used.extend(Right::to_write(&head.method, &asked, is_there, &body));
         if asked.place.collection.ends_with("/tokenreviews") {
             return whole(201, &review(&body));
         }

@@ -29,8 +29,17 @@ impl Controller {
         Self::start_at(api, pod, free_port())
     }
 
+    /// One that watches these namespaces only.
+    pub fn within(api: &Api, namespaces: &str) -> Self {
+        Self::with(api, "controller-1", free_port(), &["--watch-namespaces", namespaces])
+    }
+
     /// One whose stream is served at that port, as one that ran before was: data planes are told the port.
     pub fn start_at(api: &Api, pod: &str, stream_port: u16) -> Self {
+        Self::with(api, pod, stream_port, &[])
+    }
+
+    fn with(api: &Api, pod: &str, stream_port: u16, further: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let (kubeconfig, token) = (files.path().join("kubeconfig"), files.path().join("token"));
         std::fs::write(&kubeconfig, kubeconfig_of(api)).unwrap();
@@ -51,6 +60,7 @@ impl Controller {
                 "example.com/dataplane:1",
             ])
             .args(["--stream-port", &stream_port.to_string(), "--admin", &format!("127.0.0.1:{admin_port}")])
+            .args(further)
             .arg("--token")
             .arg(&token)
             .stdin(Stdio::null())
