@@ -168,6 +168,7 @@ chart: cluster-tools $(TOOLS) $(CHART_TOOLS) ## the chart by the judges of other
 	PATH="$(CHART_TOOLS):$$PATH" e2e/chart/judged
 	PATH="$(TOOLS)/bin:$$PATH" e2e/chart/run
 	PATH="$(CHART_TOOLS):$$PATH" e2e/chart/awaited
+	e2e/chart/narrow
 
 $(CHART_TOOLS):
 	mkdir -p $@.new
