@@ -34,6 +34,7 @@ use crate::route::{Asked, Found, filter};
 use crate::runtime::Runtime;
 use crate::runtime::key_parameters::Shown;
 use crate::runtime::listener::Listener;
+use crate::runtime::listener::Port;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
@@ -45,13 +46,13 @@ use permit::Permit;
 /// Serves one request. Never fails: whatever goes wrong is an answer, a panic included.
 pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<IncomingBody>) -> Response<Body> {
     let runtime = worker.runtime();
-    let port = runtime.ports.get(&connection.port);
-    let mut record = Record::begin(&worker, &connection, &request, port);
+    let here = Here { runtime: &runtime, port: runtime.ports.get(&connection.port) };
+    let mut record = Record::begin(&worker, &connection, &request, here.port);
     let number = record.number();
     let outcome = match worker.admit_request(&connection) {
         Ok(()) => {
             // Pinned where it is, as all large futures on this way: each hand that they pass through would copy them.
-            let handled = pin!(handle(&worker, &connection, &runtime, request, &mut record));
+            let handled = pin!(handle(&worker, &connection, here, request, &mut record));
             isolation::answered(&worker, number, handled).await
         }
         Err(rejection) => Err(rejection),
@@ -67,21 +68,24 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
     record.attach(response)
 }
 
+/// What is in force when a request comes, and of it the port that it came to.
+#[derive(Clone, Copy)]
+struct Here<'a> {
+    runtime: &'a Arc<Runtime>,
+    port: Option<&'a Arc<Port>>,
+}
+
 async fn handle(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
-    runtime: &Arc<Runtime>,
+    Here { runtime, port }: Here<'_>,
     mut request: Request<IncomingBody>,
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
     let arrival = Arrival::read(connection, &request)?;
     record.path(&arrival.path);
     let no_route = || Rejection::because(Reason::NoRoute, "no listener or rule matches host and path");
-    let listener = runtime
-        .ports
-        .get(&connection.port)
-        .and_then(|port| port.listener(&arrival.destination.host))
-        .ok_or_else(no_route)?;
+    let listener = port.and_then(|port| port.listener(&arrival.destination.host)).ok_or_else(no_route)?;
     record.is_for(&listener.gateway, request.method(), request.headers());
     connection.may_carry(listener)?;
     let address = arrival.client_address(connection, listener, request.headers());
