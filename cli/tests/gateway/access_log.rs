@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::kit::caller::{get, read, send};
 use crate::kit::gateway::Gateway;
-use crate::kit::manifest::{OPEN, backend, gateway_with, policy, policy_on, route};
+use crate::kit::manifest::{OPEN, backend, gateway_with, other_gateway, policy, policy_on, route};
 use crate::kit::service::Service;
 
 const ON_REHEARSED: &str = "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: rehearsed}";
@@ -128,31 +128,10 @@ async fn a_change_counts_at_once_on_connections_that_are_open() {
     gateway.log(2).await;
 }
 
-/// Another Gateway of the same process, and of another class.
-fn other(access_log: &str) -> String {
-    format!(
-        "
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: other, namespace: shop}}
-spec:
-  gatewayClassName: sallyport
-  infrastructure: {{parametersRef: {{group: sallyport.dev, kind: GatewayParameters, name: others}}}}
-  listeners: [{{name: http, port: 8080, protocol: HTTP, hostname: other.example.com}}]
----
-apiVersion: sallyport.dev/v1alpha1
-kind: GatewayParameters
-metadata: {{name: others, namespace: shop}}
-spec: {{accessLog: {access_log}}}
-"
-    )
-}
-
 #[tokio::test]
 async fn gateways_of_one_port_have_each_its_own_word() {
     let (mut gateway, service) = started("{enabled: true, samplePercent: 0}").await;
-    gateway.write("other.yaml", &other("{enabled: false}"));
+    gateway.write("other.yaml", &other_gateway("accessLog: {enabled: false}"));
     assert!(gateway.diagnostics.is_empty(), "{:?}", gateway.diagnostics);
     let nowhere = |host: &str| {
         let mut request = get("/nowhere", &[]);
@@ -162,7 +141,7 @@ async fn gateways_of_one_port_have_each_its_own_word() {
     for host in ["other.example.com", "api.example.com"] {
         assert_eq!(send(gateway.http(), nowhere(host)).await.verdict(), "404 no-route");
     }
-    gateway.write("other.yaml", &other("{samplePercent: 100}"));
+    gateway.write("other.yaml", &other_gateway("accessLog: {samplePercent: 100}"));
     assert_eq!(send(gateway.http(), get("/open", &[])).await.verdict(), "200", "its share is not the other's");
     assert_eq!(send(gateway.http(), nowhere("other.example.com")).await.verdict(), "404 no-route");
     drop(service);

@@ -12,7 +12,7 @@ use sallyport_dataplane::observe::traces::Traces;
 
 use crate::kit::caller::{get, send};
 use crate::kit::gateway::Gateway;
-use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
+use crate::kit::manifest::{OPEN, backend, gateway_with, other_gateway, policy, route};
 use crate::kit::service::Service;
 use crate::observed::collecting;
 
@@ -200,33 +200,12 @@ async fn nobody_waits_for_a_collector_that_is_not_there() {
     assert!(began.elapsed() < Duration::from_secs(3));
 }
 
-/// Another Gateway on the same port.
-fn other(address: SocketAddr) -> String {
-    format!(
-        "
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: other, namespace: shop}}
-spec:
-  gatewayClassName: sallyport
-  infrastructure: {{parametersRef: {{group: sallyport.dev, kind: GatewayParameters, name: others}}}}
-  listeners: [{{name: http, port: 8080, protocol: HTTP, hostname: other.example.com}}]
----
-apiVersion: sallyport.dev/v1alpha1
-kind: GatewayParameters
-metadata: {{name: others, namespace: shop}}
-spec: {{telemetry: {{otlpEndpoint: \"http://{address}\"}}}}
-"
-    )
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gateways_of_one_port_have_each_its_own_collector() {
     let ((one, first), (two, second)) = (Exports::collector().await, Exports::collector().await);
     let (mut gateway, service) = (Gateway::empty().await, Service::start().await);
     gateway.write("main.yaml", &world(&format!("{{otlpEndpoint: \"http://{one}\"}}"), &service));
-    gateway.write("other.yaml", &other(two));
+    gateway.write("other.yaml", &other_gateway(&format!("telemetry: {{otlpEndpoint: \"http://{two}\"}}")));
     assert!(gateway.diagnostics.is_empty(), "{:?}", gateway.diagnostics);
     asked(&gateway, &[]).await;
     let mut elsewhere = get("/nowhere", &[]);

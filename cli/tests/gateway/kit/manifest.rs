@@ -133,3 +133,24 @@ spec:
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
+
+/// Another Gateway of the same process and port, for a host of its own, with these parameters.
+pub fn other_gateway(parameters: &str) -> String {
+    format!(
+        "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: other, namespace: shop}}
+spec:
+  gatewayClassName: sallyport
+  infrastructure: {{parametersRef: {{group: sallyport.dev, kind: GatewayParameters, name: others}}}}
+  listeners: [{{name: http, port: 8080, protocol: HTTP, hostname: other.example.com}}]
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: GatewayParameters
+metadata: {{name: others, namespace: shop}}
+spec: {{{parameters}}}
+"
+    )
+}
