@@ -171,3 +171,30 @@ async fn a_request_that_comes_just_after_the_word_to_stop_is_answered() {
     let (statuses, ()) = tokio::join!(asking, gateway.drain(PATIENCE));
     assert_eq!(statuses, [200, 200, 200]);
 }
+
+/// A caller who keeps its connection may send the next request at any time: nobody has told it otherwise before an answer does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_kept_is_told_of_its_end_by_an_answer() {
+    let service = Service::start().await;
+    let gateway = Gateway::start(&manifests(GATEWAY, &service)).await;
+    let mut kept = Vec::new();
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(gateway.http()).await.unwrap();
+        stream.write_all(&get("/orders")).await.unwrap();
+        assert_eq!(hear(&mut stream).await.statuses(), [200]);
+        kept.push(stream);
+    }
+    let asking = async {
+        // At once, and long after whatever was on its way has come.
+        for (number, stream) in kept.iter_mut().enumerate() {
+            tokio::time::sleep(Duration::from_millis(if number == 5 { 1_000 } else { 50 })).await;
+            stream.write_all(&get(if number.is_multiple_of(2) { "/orders" } else { "/nowhere" })).await.unwrap();
+            let answer = timeout(PATIENCE, to_the_end(stream)).await.unwrap().unwrap().to_ascii_lowercase();
+            let expected = if number.is_multiple_of(2) { "http/1.1 200" } else { "http/1.1 404" };
+            assert!(answer.starts_with(expected) && answer.contains("\r\nconnection: close\r\n"), "{number}: {answer}");
+        }
+    };
+    let began = Instant::now();
+    tokio::join!(asking, gateway.drain(PATIENCE));
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+}

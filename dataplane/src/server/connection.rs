@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::destination::LastDestination;
-use super::drain::last_call;
+use super::drain::{last_call, last_request};
 use super::http2::{Head, Streams, abandoned, field_list_bytes, followed, overdue};
 use super::pace::exchange::{LastTurn, PacedExchanges};
 use super::pace::socket::PacedSocket;
@@ -326,7 +326,8 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let service = service_fn(move |request| {
         // Boxed: hyper moves what it is given twice, and this is large.
         let served = Box::pin(pipeline::serve(Rc::clone(&worker), Rc::clone(&connection), request));
-        served.map(Ok::<_, Infallible>)
+        let worker = Rc::clone(&worker);
+        served.map(move |response| Ok::<_, Infallible>(last_of(&worker, response)))
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_headers(max_headers).max_buf_size(max_bytes);
@@ -335,11 +336,19 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     tokio::select! {
         biased;
         _ended = served.as_mut() => {}
-        () = last_call(draining, || gate.has_begun()) => {
+        () = last_request(draining, || gate.has_begun()) => {
             served.as_mut().graceful_shutdown();
             let _ended = served.await;
         }
     }
+}
+
+/// Says that it is the last response of its HTTP/1 connection, once the worker drains. What is switched to is told in other ways.
+fn last_of<B>(worker: &Worker, mut response: Response<B>) -> Response<B> {
+    if worker.shared().is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(

@@ -5,8 +5,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Between the word to stop and the end of connections that wait for the next request: what crosses it on its way is answered.
+/// Between the word to stop and the word to an HTTP/2 connection that it ends, which its caller is told of in order (RFC 9113, 6.8).
 const CROSSING: Duration = Duration::from_millis(100);
+/// For the next request of a kept HTTP/1 connection, whose answer says that it is the last (RFC 9112, 9.6). One that was ended while it
+/// waits would lose a request that is on its way, and who asks often asks within this time.
+const NEXT_REQUEST: Duration = Duration::from_secs(5);
 /// For the first byte of a connection that was made just before, or that waited to be accepted, and for the end of a handshake that has
 /// begun: a round trip around the world.
 const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -66,11 +69,22 @@ impl Draining {
     }
 }
 
-/// Waits until a connection may be told to end: after the word to stop, and not in the middle of its beginning, which `has_begun`
-/// tells and other bounds end.
+/// Waits until an HTTP/2 connection may be told to end: after the word to stop, and not in the middle of its beginning, which
+/// `has_begun` tells and other bounds end.
 pub(crate) async fn last_call(draining: Draining, has_begun: impl Fn() -> bool) {
     draining.told().await;
     sleep(CROSSING).await;
+    begun(has_begun).await;
+}
+
+/// The same of an HTTP/1 connection that waits for its next request. Of a drain that is short it takes a fifth.
+pub(crate) async fn last_request(draining: Draining, has_begun: impl Fn() -> bool) {
+    let left = draining.told().await.saturating_duration_since(Instant::now());
+    sleep(NEXT_REQUEST.min(left / 5)).await;
+    begun(has_begun).await;
+}
+
+async fn begun(has_begun: impl Fn() -> bool) {
     while !has_begun() {
         sleep(CROSSING).await;
     }
@@ -130,5 +144,15 @@ mod tests {
             looks.get() == 5
         };
         assert_eq!(after_the_word(async |heard| last_call(heard, begun).await).await, CROSSING * 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kept_connection_has_time_for_its_next_request() {
+        assert_eq!(after_the_word(async |heard| last_request(heard, || true).await).await, NEXT_REQUEST);
+        let drain = Drain::new();
+        let word = Instant::now();
+        drain.begin(word + Duration::from_secs(1));
+        last_request(drain.heard(), || true).await;
+        assert_eq!(word.elapsed(), Duration::from_millis(200), "of a drain that is short");
     }
 }
