@@ -144,6 +144,9 @@ reasons! {
         /// A reference leads into a namespace that the controller does not watch; nothing is known of what is there.
         NamespaceNotWatched = "NamespaceNotWatched" in [ResolvedRefs],
             "Add the namespace to `watchNamespaces` of the chart, or keep both objects in namespaces that are watched.";
+        /// An address or a host that no data plane may call, or that some may not.
+        EgressNotAllowed = "EgressNotAllowed" in [ResolvedRefs],
+            "Name another place, state `tls`, or have `egress` of the class's GatewayParameters open what the message names.";
         /// A reference is of a kind that is not supported.
         InvalidKind = "InvalidKind" in [ResolvedRefs], "Name an object of a kind that the message lists.";
         /// A backend does not exist.

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
+use crate::egress::Egress;
 use crate::infrastructure::{DeploymentSettings, ServiceSettings};
 use crate::observing::{AccessLogSettings, TelemetrySettings};
 use crate::status::Status;
@@ -43,6 +44,10 @@ pub struct GatewayParametersSpec {
     /// within the class's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<TrustedProxies>,
+    /// Where data planes may call beyond what all may. Only a class can open something: what a Gateway's opens beyond that is ignored and
+    /// reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
     /// Bounds of a data plane. A Gateway's beat the class's, field by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,

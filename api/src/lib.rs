@@ -12,6 +12,7 @@
 pub mod condition;
 pub mod credential;
 pub mod duration;
+pub mod egress;
 pub mod gateway_api;
 pub mod infrastructure;
 pub mod observing;

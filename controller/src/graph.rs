@@ -6,6 +6,7 @@
 pub mod address;
 pub mod approval;
 pub mod backend;
+pub mod callers;
 pub mod certificate;
 pub mod class;
 pub mod credential;
@@ -94,7 +95,7 @@ impl Graph {
         let said = Approvals::new(cluster, environment);
         let subscriptions = subscription::subscriptions(cluster, &said, &products, &gateways, &routes);
         let approvals = approval::all(cluster, &subscriptions);
-        let backends = backend::all(cluster, environment);
+        let backends = backend::all(cluster, environment, &gateways, &routes);
         let (classes, parameters) = (class::classes(cluster), class::parameters(cluster));
         Self {
             classes,

@@ -32,6 +32,7 @@ impl Problem {
                 | R::SecretWithheld
                 | R::NamespaceNotWatched
                 | R::RefNotPermitted
+                | R::EgressNotAllowed
                 | R::InvalidKind
                 | R::BackendNotFound
                 | R::InvalidCertificateRef

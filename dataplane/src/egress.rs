@@ -4,6 +4,7 @@
 //! the name has been resolved. Each call is bounded in bytes and time.
 
 mod address_rules;
+pub mod leave;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};

@@ -26,6 +26,7 @@ use sallyport_snapshot::Hash;
 use tokio::time::Instant;
 
 use crate::egress::AddressRules;
+use crate::egress::leave::Leave;
 use crate::map::Map;
 use crate::names::Names;
 use crate::server::descriptors::Descriptors;
@@ -35,7 +36,7 @@ pub use connect::OnThisWorker;
 pub use failure::UpstreamFailure;
 use failure::is_unprocessed;
 pub use peer::Stream;
-use places::Addresses;
+use places::{Addresses, Allowed};
 use shared::{Group, Shareable, SharedConnections};
 use target::Target;
 
@@ -136,20 +137,23 @@ where
         }
     }
 
-    /// Sends `request` to an endpoint of `target`. While nothing has been sent, another endpoint is tried.
+    /// Sends `request` to an endpoint of `target`. While nothing has been sent, another endpoint is tried; what must not be called without
+    /// `leave` ends it.
     pub async fn send(
         &self,
         target: &Target,
         request: Request<B>,
         terms: Terms,
+        leave: Option<&Leave>,
     ) -> Result<Exchange<B>, UpstreamFailure> {
+        let allowed = Allowed { rules: self.rules, leave };
         self.turn.set(self.turn.get().wrapping_add(1));
         let mut places = target.places.order(self.turn.get());
         let mut attempt = places.next().map(|place| Attempt::at(place, terms));
         let mut failure = UpstreamFailure::NoEndpoint;
         let mut request = request;
         while let Some(now) = attempt {
-            let again = match self.connection(target, &now, terms.purpose).await {
+            let again = match self.connection(target, &now, terms.purpose, allowed).await {
                 Ok(connected) => {
                     let was_kept = connected.was_kept;
                     match pin!(self.exchange(target, connected, request, now.ends)).await {
@@ -162,6 +166,7 @@ where
                         }
                     }
                 }
+                Err(refusal) if refusal.is_refusal() => return Err(refusal),
                 Err(error) => {
                     failure = error;
                     false
@@ -206,12 +211,13 @@ where
         target: &Target,
         attempt: &Attempt<'_>,
         purpose: Purpose,
+        allowed: Allowed<'_>,
     ) -> Result<Connected<B>, UpstreamFailure> {
         let mut deadline = None;
-        let addresses = match attempt.place.address(self.rules) {
+        let addresses = match attempt.place.address(allowed) {
             Some(address) => address?,
             // Boxed, as is connecting: what is rarely done must not make every request larger.
-            None => Box::pin(self.resolve(attempt, *deadline.insert(attempt.connect_until(target)))).await?,
+            None => Box::pin(self.resolve(attempt, allowed, *deadline.insert(attempt.connect_until(target)))).await?,
         };
         let mut failure = UpstreamFailure::NoEndpoint;
         let count = addresses.len();
@@ -231,8 +237,13 @@ where
         Err(failure)
     }
 
-    async fn resolve(&self, attempt: &Attempt<'_>, deadline: Instant) -> Result<Addresses, UpstreamFailure> {
-        let found = tokio::time::timeout_at(deadline, attempt.place.resolve(&self.names, self.rules)).await;
+    async fn resolve(
+        &self,
+        attempt: &Attempt<'_>,
+        allowed: Allowed<'_>,
+        deadline: Instant,
+    ) -> Result<Addresses, UpstreamFailure> {
+        let found = tokio::time::timeout_at(deadline, attempt.place.resolve(&self.names, allowed)).await;
         found.unwrap_or_else(|_| Err(UpstreamFailure::ConnectTimeout { place: attempt.place.to_string() }))
     }
 

@@ -20,6 +20,7 @@ mod connections_taken;
 mod deadlines;
 mod drains;
 mod early_answers;
+mod egress;
 #[cfg(feature = "endure")]
 mod endure;
 mod exhaustion;

@@ -18,6 +18,17 @@ impl AddressRange {
         (first.is_ipv4() == last.is_ipv4()).then_some(Self { first, last })
     }
 
+    /// The one address.
+    pub fn of(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { first: address, last: address }
+    }
+
+    /// The address, if it is one alone.
+    pub fn single(&self) -> Option<IpAddr> {
+        (self.first == self.last).then_some(self.first)
+    }
+
     /// Whether every address of `part` is one of these.
     pub fn holds(&self, part: &Self) -> bool {
         self.first.is_ipv4() == part.first.is_ipv4() && self.first <= part.first && part.last <= self.last

@@ -1,15 +1,18 @@
 //! Backends.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use sallyport_api::Backend;
 use sallyport_api::condition::Reason;
 use sallyport_api::{BackendEndpoint, BackendTls, Protocol};
 use sallyport_snapshot::v1::{self, endpoint_source::Source};
 
+use super::callers::{Callers, Places};
+use super::gateway::GatewayNode;
 use super::grant::End;
 use super::outgoing::AddressRules;
+use super::parameters::egress::Egress;
+use super::route::{RouteId, RouteNode};
 use super::whereabouts::{self, Whereabouts};
 use super::{Environment, certificate, credential, service};
 use crate::cluster::{ClusterState, ObjectName, Stored};
@@ -28,15 +31,24 @@ pub struct BackendNode {
     /// Where it leads by what it states.
     pub whereabouts: BTreeSet<Whereabouts>,
     pub problems: Vec<Problem>,
+    /// What only some Gateways may not call: their data planes refuse it.
+    partial: Vec<Problem>,
 }
 
 /// All Backends. What cannot be resolved of one denies every request to it.
-pub fn all(cluster: &ClusterState, environment: Environment) -> BTreeMap<ObjectName, BackendNode> {
+pub fn all(
+    cluster: &ClusterState,
+    environment: Environment,
+    gateways: &BTreeMap<ObjectName, GatewayNode>,
+    routes: &BTreeMap<RouteId, RouteNode>,
+) -> BTreeMap<ObjectName, BackendNode> {
     let rules = AddressRules::of(cluster, environment);
-    cluster.backends.iter().map(|(name, backend)| (name.clone(), node(cluster, &rules, name, backend))).collect()
+    let callers = Callers::new(gateways, routes);
+    let node = |name, backend| node(cluster, &Places { rules: &rules, callers: callers.of(name) }, name, backend);
+    cluster.backends.iter().map(|(name, backend)| (name.clone(), node(name, backend))).collect()
 }
 
-fn node(cluster: &ClusterState, rules: &AddressRules, name: &ObjectName, backend: &Stored<Backend>) -> BackendNode {
+fn node(cluster: &ClusterState, rules: &Places<'_>, name: &ObjectName, backend: &Stored<Backend>) -> BackendNode {
     let label = format!("Backend {name}");
     let object =
         Some(v1::ObjectRef { kind: "Backend".into(), namespace: name.namespace.clone(), name: name.name.clone() });
@@ -51,6 +63,7 @@ fn node(cluster: &ClusterState, rules: &AddressRules, name: &ObjectName, backend
                 services: vec![],
                 whereabouts: whereabouts::all(name, &serde_json::to_value(&backend.spec.endpoints).unwrap_or_default()),
                 problems: vec![],
+                partial: vec![],
             };
             node.filled(cluster, rules, name, &label, &backend.spec)
         }
@@ -66,6 +79,7 @@ fn node(cluster: &ClusterState, rules: &AddressRules, name: &ObjectName, backend
                 services: vec![],
                 whereabouts: whereabouts::all(name, &backend.raw["spec"]["endpoints"]),
                 problems: vec![problem],
+                partial: vec![],
             }
         }
     }
@@ -75,13 +89,14 @@ impl BackendNode {
     fn filled(
         mut self,
         cluster: &ClusterState,
-        rules: &AddressRules,
+        rules: &Places<'_>,
         name: &ObjectName,
         label: &str,
         spec: &sallyport_api::BackendSpec,
     ) -> Self {
         for (at, endpoint) in spec.endpoints.iter().enumerate() {
-            match self.endpoint(cluster, rules, name, endpoint, &format!("spec.endpoints[{at}]")) {
+            let is_plain = spec.tls.is_none();
+            match self.endpoint(cluster, rules, name, (endpoint, is_plain), &format!("spec.endpoints[{at}]")) {
                 Ok(source) => {
                     let source = v1::EndpointSource {
                         source: Some(source),
@@ -93,8 +108,6 @@ impl BackendNode {
                 Err(problem) => self.problems.push(problem),
             }
         }
-        let plain = spec.endpoints.iter().enumerate().filter(|_| spec.tls.is_none());
-        self.problems.extend(plain.filter_map(|(at, endpoint)| judge_plaintext(rules.environment, endpoint, at)));
         if let Some(tls) = &spec.tls {
             match self.tls(cluster, name, tls) {
                 Ok(tls) => self.message.tls = Some(tls),
@@ -111,6 +124,7 @@ impl BackendNode {
         self.message.protocol = protocol(spec.protocol).into();
         // A credential that cannot be had denies by itself, so that a route's own may stand in for it.
         self.message.deny = self.problems.first().map(|problem| denial(label, problem));
+        self.problems.append(&mut self.partial);
         self.credential = spec
             .credential
             .as_ref()
@@ -121,9 +135,9 @@ impl BackendNode {
     fn endpoint(
         &mut self,
         cluster: &ClusterState,
-        rules: &AddressRules,
+        rules: &Places<'_>,
         name: &ObjectName,
-        endpoint: &BackendEndpoint,
+        (endpoint, is_plain): (&BackendEndpoint, bool),
         field: &str,
     ) -> Result<Source, Problem> {
         if let Some(one) = &endpoint.service {
@@ -134,15 +148,27 @@ impl BackendNode {
             return Ok(Source::Endpoints(resource));
         }
         if let Some(one) = &endpoint.address {
-            judge_address(rules, &one.ip, &format!("{field}.address.ip"))?;
-            return Ok(Source::Address(v1::Address { ip: one.ip.clone(), port: one.port }));
-        }
-        match &endpoint.host {
-            Some(one) => Ok(Source::Host(v1::Host { name: one.name.to_ascii_lowercase(), port: one.port })),
-            None => {
-                Err(Problem::new(field, Reason::Invalid, "the endpoint names no place; state service, address or host"))
+            let field = format!("{field}.address.ip");
+            self.partial.extend(rules.judge_address(&one.ip, &field)?);
+            let address = v1::Address { ip: one.ip.clone(), port: one.port };
+            let is_free = !is_plain || rules.is_free_address(&one.ip);
+            if !is_free {
+                let permits = |egress: &Egress| one.ip.parse().is_ok_and(|ip| egress.permits_plain_address(ip));
+                self.partial.extend(rules.judge_plaintext(&one.ip, &field, permits)?);
             }
+            return Ok(if is_free { Source::Address(address) } else { Source::PlainAddress(address) });
         }
+        let Some(one) = &endpoint.host else {
+            let message = "the endpoint names no place; state service, address or host";
+            return Err(Problem::new(field, Reason::Invalid, message));
+        };
+        let host = v1::Host { name: one.name.to_ascii_lowercase(), port: one.port };
+        if !is_plain || rules.is_free_host(&one.name) {
+            return Ok(Source::Host(host));
+        }
+        let permits = |egress: &Egress| egress.permits_plain_host(&one.name);
+        self.partial.extend(rules.judge_plaintext(&one.name, &format!("{field}.host"), permits)?);
+        Ok(Source::PlainHost(host))
     }
 
     fn tls(&mut self, cluster: &ClusterState, name: &ObjectName, tls: &BackendTls) -> Result<v1::BackendTls, Problem> {
@@ -175,28 +201,4 @@ fn protocol(protocol: Protocol) -> v1::backend::Protocol {
         Protocol::H2C => v1::backend::Protocol::H2c,
         Protocol::GRPC => v1::backend::Protocol::Grpc,
     }
-}
-
-/// Without TLS only a Service is called; outside a cluster also this machine itself.
-fn judge_plaintext(environment: Environment, endpoint: &BackendEndpoint, at: usize) -> Option<Problem> {
-    let (field, place, is_loopback) = match (&endpoint.address, &endpoint.host) {
-        (Some(one), _) => {
-            ("address", &one.ip, one.ip.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback()))
-        }
-        (_, Some(one)) => ("host", &one.name, one.name == "localhost"),
-        _ => return None,
-    };
-    let message = format!("{place} would be called without TLS; state spec.tls, or name a Service");
-    let allowed = is_loopback && environment == Environment::Standalone;
-    (!allowed).then(|| Problem::new(format!("spec.endpoints[{at}].{field}"), Reason::Invalid, message))
-}
-
-/// What a data plane would refuse to call is said here already.
-fn judge_address(rules: &AddressRules, ip: &str, field: &str) -> Result<(), Problem> {
-    let why = match ip.parse::<IpAddr>() {
-        Ok(address) => rules.refusal(address),
-        Err(_) => Some("this is no IP address"),
-    };
-    let problem = |why| Problem::new(field, Reason::Invalid, format!("{ip}: {why}; name another address"));
-    why.map_or(Ok(()), |why| Err(problem(why)))
 }

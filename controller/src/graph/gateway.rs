@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::Environment;
 use super::infrastructure::Infrastructure;
+use super::parameters::egress::Egress;
 use super::parameters::{self, Settings};
 use super::selector::{is_known, selects};
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
@@ -27,6 +28,8 @@ pub struct GatewayNode {
     pub generation: Option<i64>,
     pub unprotected: UnprotectedRoutes,
     pub message: v1::Gateway,
+    /// What its requests may be sent to beyond what all may.
+    pub egress: Egress,
     pub listeners: Vec<ListenerNode>,
     /// What is to run it in a cluster. `None` while that cannot be told: what there is stays as it is.
     pub infrastructure: Option<Infrastructure>,
@@ -234,7 +237,7 @@ fn node(
     let demands = Demands::of(&gateway.spec);
     let mut problems = unsupported::of_gateway(&gateway.spec);
     problems.extend(demands.problems().cloned());
-    let Settings { unprotected, message, infrastructure, ignored } =
+    let Settings { unprotected, message, egress, infrastructure, ignored } =
         parameters::settle(cluster, name, gateway, class, &mut problems);
     let listeners = gateway.spec.listeners.iter().enumerate();
     let listeners = listeners.map(|(at, one)| listener::node(cluster, name, &demands, at, one)).collect();
@@ -243,6 +246,7 @@ fn node(
         generation: gateway.metadata.generation,
         unprotected,
         message,
+        egress,
         listeners,
         infrastructure,
         class: Some(gateway.spec.gateway_class_name.clone()),

@@ -1,5 +1,6 @@
 //! GatewayParameters of a class and of a Gateway, put together.
 
+pub mod egress;
 mod observing;
 
 use sallyport_api::condition::Reason;
@@ -13,6 +14,7 @@ use super::infrastructure::{self, Infrastructure};
 use super::reach;
 use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored};
 use crate::problem::Problem;
+use egress::Egress;
 
 /// Where a Gateway names its class, and with it the class's parameters.
 const OF_CLASS: &str = "spec.gatewayClassName";
@@ -25,6 +27,7 @@ const UNTIL_THEN: &str = "Until then no address filter lets anybody pass, and ro
 pub struct Settings {
     pub unprotected: UnprotectedRoutes,
     pub message: v1::Gateway,
+    pub egress: Egress,
     /// `None` while its parameters cannot be read: pods and Service made by the defaults might be reached by whom they are not for.
     pub infrastructure: Option<Infrastructure>,
     /// What it says and does not count.
@@ -33,7 +36,12 @@ pub struct Settings {
 
 /// What is wrong with parameters by themselves.
 pub fn judge(spec: &GatewayParametersSpec) -> Vec<Problem> {
-    judge_proxies(spec).into_iter().chain(observing::judge(spec)).collect()
+    judge_proxies(spec).into_iter().chain(judge_rest(spec)).collect()
+}
+
+/// What cannot be read, and is left out: that closes nothing but what it would have opened.
+fn judge_rest(spec: &GatewayParametersSpec) -> impl Iterator<Item = Problem> + use<> {
+    observing::judge(spec).chain(egress::judge(spec))
 }
 
 /// Proxies that cannot be read.
@@ -77,12 +85,13 @@ pub fn settle(
         .collect();
     let addresses_unknown = unknown || !unreadable.is_empty();
     problems.extend(unreadable);
-    // What cannot be read of the rest is left out: it closes nothing, and must not.
     let mut ignored: Vec<_> = [(OF_CLASS, &of_class), (OWN, &own)]
         .into_iter()
-        .flat_map(|(field, spec)| observing::judge(spec).map(move |problem| passed_on(field, &problem)))
+        .flat_map(|(field, spec)| judge_rest(spec).map(move |problem| passed_on(field, &problem)))
         .collect();
     let infrastructure = infrastructure::settle(gateway, &of_class, &own, &mut ignored);
+    // Parameters that cannot be read may have taken back what the others open.
+    let egress = if unknown { Egress::default() } else { egress(&of_class, &own, &mut ignored) };
     Settings {
         infrastructure: (!unknown).then_some(infrastructure),
         unprotected: unprotected(&of_class, &own, unknown, &mut ignored),
@@ -94,7 +103,9 @@ pub fn settle(
             proxy_protocol: proxy_protocol(&of_class, &own, &mut ignored),
             access_log: observing::access_log(own.access_log.as_ref(), of_class.access_log.as_ref()),
             telemetry: observing::telemetry(own.telemetry.as_ref(), of_class.telemetry.as_ref()),
+            egress: egress.message(),
         },
+        egress,
         ignored,
     }
 }
@@ -192,6 +203,17 @@ fn trusted(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec, ignore
         ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
     }
     texts(kept)
+}
+
+/// Only a class can open what is refused, and a Gateway of it can close it again.
+fn egress(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec, ignored: &mut Vec<Problem>) -> Egress {
+    let (egress, looser) = egress::settle(of_class.egress.as_ref(), own.egress.as_ref());
+    if !looser.is_empty() {
+        let looser = looser.join(", ");
+        let message = format!("egress {looser} is ignored: it is no part of that in the class's GatewayParameters");
+        ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
+    }
+    egress
 }
 
 /// Only a class can have PROXY headers believed, and a Gateway of it can do without.

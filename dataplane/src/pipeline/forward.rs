@@ -23,6 +23,7 @@ use super::reflection;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
 use crate::credential::{self, Credential, QueryParameter};
+use crate::egress::leave::Leave;
 use crate::gate;
 use crate::path::Query;
 use crate::rejection::{Reason, Rejection};
@@ -79,6 +80,7 @@ pub(super) async fn forward(
     head.uri = target_uri(&head.uri, &rewritten.path, arrival.query.as_deref(), &backend, shown.map(AsRef::as_ref))?;
     as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
+    let leave = listener.gateway.leave.clone();
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
     let own = credential.and_then(|credential| credential.own_header()).cloned();
     let (body, upload) = RequestBody::of_caller(body, Guard { backend: Arc::clone(&backend), own }, &standing, record);
@@ -91,7 +93,8 @@ pub(super) async fn forward(
     if record.has_lasted(asked) {
         watch.look().map_err(ended)?;
     }
-    let exchange = pin!(ask(worker, target, Request::from_parts(head, body), terms, &mut watch)).await;
+    let sent = Request::from_parts(head, body);
+    let exchange = pin!(ask(worker, target, sent, (terms, leave.as_deref()), &mut watch)).await;
     let Exchange { mut response, address, mut lease, until } =
         exchange.map_err(|rejection| upload.as_ref().and_then(|upload| upload.refusal()).unwrap_or(rejection))?;
     record.upstream(address, asked);
@@ -151,10 +154,10 @@ async fn ask(
     worker: &Worker,
     target: &Target,
     request: Request<RequestBody>,
-    terms: Terms,
+    (terms, leave): (Terms, Option<&Leave>),
     watch: &mut Watch<Standing>,
 ) -> Result<Exchange<RequestBody>, Rejection> {
-    let exchange = pin!(worker.upstreams().send(target, request, terms));
+    let exchange = pin!(worker.upstreams().send(target, request, terms, leave));
     match watch.over(exchange).await.map_err(ended)? {
         Ok(exchange) => Ok(exchange),
         Err(failure) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use sallyport_snapshot::v1;
 
+use crate::egress::leave::Leave;
 use crate::ip_set::IpSet;
 use crate::map::Map;
 use crate::observe::access_log::choice::Choice;
@@ -64,6 +65,8 @@ pub struct Gateway {
     pub logged: Choice,
     /// What records its exchanges; `None`: as the process was started.
     pub traces: Option<Arc<Traces>>,
+    /// What its requests may be sent to beyond what all may; `None`: nothing.
+    pub leave: Option<Arc<Leave>>,
 }
 
 /// TLS settings of a listener.
@@ -206,7 +209,7 @@ impl Listener {
 
 impl Gateway {
     /// Parses the resource called `name`; what records it is put in by whoever makes exporters. Where something of it does not parse, no
-    /// client address is known.
+    /// client address is known, or nothing is opened.
     pub fn build(name: &Arc<str>, gateway: &v1::Gateway) -> (Self, Option<String>) {
         let parsed = IpSet::parse(&gateway.trusted_proxies).map_err(|error| format!("trustedProxies: {error}"));
         let bounds = gateway.bounds.as_ref().map(Bounds::of_gateway).unwrap_or_default();
@@ -223,15 +226,21 @@ impl Gateway {
             })
         });
         let floor_filters = filters.collect();
+        let addresses_unknown = gateway.addresses_unknown || !problems.is_empty();
+        let leave = gateway.egress.as_ref().map_or(Ok(None), Leave::of_gateway).unwrap_or_else(|why| {
+            problems.push(why);
+            None
+        });
         let built = Self {
             name: Arc::clone(name),
             trusted_proxies,
             proxy_protocol: gateway.proxy_protocol,
-            addresses_unknown: gateway.addresses_unknown || !problems.is_empty(),
+            addresses_unknown,
             floor_filters,
             bounds,
             logged: gateway.access_log.as_ref().map(Choice::of_gateway).unwrap_or_default(),
             traces: None,
+            leave: leave.map(Arc::new),
         };
         (built, joined(&problems))
     }
@@ -249,6 +258,7 @@ impl Gateway {
             bounds,
             logged: last.map(|last| last.logged).unwrap_or_default(),
             traces: last.and_then(|last| last.traces.clone()),
+            leave: None,
         }
     }
 

@@ -11,6 +11,8 @@ pub enum UpstreamFailure {
     NoEndpoint,
     #[error("{address} must not be called; name another endpoint")]
     Forbidden { address: IpAddr },
+    #[error("{place} must not be spoken to without TLS; state tls, or have egress.plaintext of the class list it")]
+    Plaintext { place: String },
     #[error("{place} cannot be connected to")]
     Connect { place: String, source: std::io::Error },
     #[error("the TLS handshake with {place} failed")]
@@ -34,12 +36,17 @@ pub enum UpstreamFailure {
 }
 
 impl UpstreamFailure {
+    /// Whether it was refused here to call the place: then none of the others is called in its stead.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Forbidden { .. } | Self::Plaintext { .. })
+    }
+
     /// What the caller is told.
     pub fn reason(&self) -> Reason {
         match self {
             Self::NoEndpoint => Reason::NoEndpoint,
             Self::NoDescriptor { .. } => Reason::Overloaded,
-            Self::Forbidden { .. } | Self::Host { .. } => Reason::Configuration,
+            Self::Forbidden { .. } | Self::Plaintext { .. } | Self::Host { .. } => Reason::Configuration,
             Self::Connect { .. } => Reason::UpstreamConnect,
             Self::Tls { .. } => Reason::UpstreamTls,
             Self::NotHttp2 { .. } | Self::Protocol { .. } => Reason::UpstreamProtocol,

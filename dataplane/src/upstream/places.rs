@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::UpstreamFailure;
 use super::target::Parts;
 use crate::egress::AddressRules;
+use crate::egress::leave::Leave;
 use crate::names::Names;
 
 /// Places of one priority that are tried for one request: two that are dead do not make a third.
@@ -28,6 +29,9 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 pub enum Place {
     Address(SocketAddr),
     Host(Arc<str>, u16),
+    /// Spoken to in plain HTTP, and only with leave.
+    PlainAddress(SocketAddr),
+    PlainHost(Arc<str>, u16),
 }
 
 /// All places of a Backend, by priority; none of them is empty.
@@ -104,23 +108,53 @@ pub(super) type Addresses = SmallVec<[SocketAddr; 1]>;
 
 impl Place {
     /// The address, where it needs no look-up.
-    pub(super) fn address(&self, rules: AddressRules) -> Option<Result<Addresses, UpstreamFailure>> {
+    pub(super) fn address(&self, allowed: Allowed<'_>) -> Option<Result<Addresses, UpstreamFailure>> {
         match self {
-            Self::Address(address) => Some(permitted(SmallVec::from_buf([*address]), rules)),
+            Self::Address(address) => Some(allowed.addresses(SmallVec::from_buf([*address]))),
+            Self::PlainAddress(address) => {
+                let has_leave = allowed.leave.is_some_and(|leave| leave.permits_plain_address(address.ip()));
+                Some(self.plainly(has_leave).and_then(|()| allowed.addresses(SmallVec::from_buf([*address]))))
+            }
+            Self::PlainHost(name, _) => {
+                let has_leave = allowed.leave.is_some_and(|leave| leave.permits_plain_host(name));
+                self.plainly(has_leave).err().map(Err)
+            }
             Self::Host(..) => None,
         }
     }
 
     /// The addresses to connect to.
-    pub(super) async fn resolve(&self, names: &Names, rules: AddressRules) -> Result<Addresses, UpstreamFailure> {
+    pub(super) async fn resolve(&self, names: &Names, allowed: Allowed<'_>) -> Result<Addresses, UpstreamFailure> {
         match self {
-            Self::Address(address) => permitted(SmallVec::from_buf([*address]), rules),
-            Self::Host(name, port) => {
+            Self::Address(address) | Self::PlainAddress(address) => allowed.addresses(SmallVec::from_buf([*address])),
+            Self::Host(name, port) | Self::PlainHost(name, port) => {
                 let resolved = names.addresses(name).await;
                 let resolved =
                     resolved.map_err(|source| UpstreamFailure::Connect { place: name.to_string(), source })?;
-                permitted(resolved.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect(), rules)
+                allowed.addresses(resolved.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect())
             }
+        }
+    }
+
+    fn plainly(&self, has_leave: bool) -> Result<(), UpstreamFailure> {
+        if has_leave { Ok(()) } else { Err(UpstreamFailure::Plaintext { place: self.to_string() }) }
+    }
+}
+
+/// What one request may be sent to.
+#[derive(Clone, Copy)]
+pub(super) struct Allowed<'a> {
+    pub(super) rules: AddressRules,
+    pub(super) leave: Option<&'a Leave>,
+}
+
+impl Allowed<'_> {
+    /// One that must not be connected to ends the attempt: it was no accident.
+    fn addresses(self, addresses: Addresses) -> Result<Addresses, UpstreamFailure> {
+        let permit = |ip| self.rules.permit(ip) || self.leave.is_some_and(|leave| leave.permits(ip));
+        match addresses.iter().find(|address| !permit(address.ip())) {
+            Some(forbidden) => Err(UpstreamFailure::Forbidden { address: forbidden.ip() }),
+            None => Ok(addresses),
         }
     }
 }
@@ -128,17 +162,9 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Host(name, port) => write!(f, "{name}:{port}"),
+            Self::Address(address) | Self::PlainAddress(address) => address.fmt(f),
+            Self::Host(name, port) | Self::PlainHost(name, port) => write!(f, "{name}:{port}"),
         }
-    }
-}
-
-/// One that must not be connected to ends the attempt: it was no accident.
-fn permitted(addresses: Addresses, rules: AddressRules) -> Result<Addresses, UpstreamFailure> {
-    match addresses.iter().find(|address| !rules.permit(address.ip())) {
-        Some(forbidden) => Err(UpstreamFailure::Forbidden { address: forbidden.ip() }),
-        None => Ok(addresses),
     }
 }
 
@@ -146,17 +172,19 @@ fn places(endpoint: &v1::EndpointSource, parts: &impl Parts) -> Result<Vec<Place
     match &endpoint.source {
         Some(Source::Endpoints(name)) => {
             let found = parts.endpoints(name).ok_or_else(|| format!("endpoints {name} are not there"))?;
-            found.ready.iter().map(address).collect()
+            found.ready.iter().map(|one| address(one).map(Place::Address)).collect()
         }
-        Some(Source::Address(one)) => Ok(vec![address(one)?]),
+        Some(Source::Address(one)) => Ok(vec![Place::Address(address(one)?)]),
         Some(Source::Host(host)) => Ok(vec![Place::Host(host.name.as_str().into(), port(host.port)?)]),
+        Some(Source::PlainAddress(one)) => Ok(vec![Place::PlainAddress(address(one)?)]),
+        Some(Source::PlainHost(host)) => Ok(vec![Place::PlainHost(host.name.as_str().into(), port(host.port)?)]),
         None => Err("an endpoint names no place".to_owned()),
     }
 }
 
-fn address(address: &v1::Address) -> Result<Place, String> {
+fn address(address: &v1::Address) -> Result<SocketAddr, String> {
     let ip = address.ip.parse().map_err(|_| format!("{:?} is no IP address", address.ip))?;
-    Ok(Place::Address(SocketAddr::new(ip, port(address.port)?)))
+    Ok(SocketAddr::new(ip, port(address.port)?))
 }
 
 fn port(port: u32) -> Result<u16, String> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{GatewayNode, ListenerNode, Namespaces, Standing};
 use crate::cluster::{FieldProblem, ObjectName, Undecodable};
+use crate::graph::parameters::egress::Egress;
 use crate::problem::Problem;
 
 /// Fields of a listener that say nothing about its place.
@@ -115,6 +116,7 @@ pub(super) fn closed(
         generation,
         unprotected: UnprotectedRoutes::Deny,
         message: v1::Gateway { addresses_unknown: true, ..v1::Gateway::default() },
+        egress: Egress::default(),
         listeners,
         infrastructure: None,
         class: form["spec"]["gatewayClassName"].as_str().map(str::to_owned),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::Environment;
 
 /// Two ready addresses under any name.
 struct Two;
@@ -33,8 +34,8 @@ fn built(endpoints: Vec<v1::EndpointSource>) -> Places {
 
 fn text(place: &Place) -> String {
     match place {
-        Place::Address(address) => address.ip().to_string(),
-        Place::Host(name, _) => name.to_string(),
+        Place::Address(address) | Place::PlainAddress(address) => address.ip().to_string(),
+        Place::Host(name, _) | Place::PlainHost(name, _) => name.to_string(),
     }
 }
 
@@ -139,4 +140,43 @@ fn without_an_endpoint_there_is_no_place() {
     assert!(broken(one("nonsense", 0, 1)));
     assert!(broken(endpoint(Source::Address(v1::Address { ip: "10.0.0.1".into(), port: 0 }), 0, 1)));
     assert!(broken(v1::EndpointSource { source: None, priority: 0, weight: 1 }));
+}
+
+fn leave(allow: &[&str], plaintext: &[&str]) -> Option<Leave> {
+    let owned = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
+    Leave::of_gateway(&v1::Egress { allow: owned(allow), plaintext: owned(plaintext) }).unwrap()
+}
+
+#[test]
+fn plain_http_takes_leave_and_so_does_an_address_that_is_refused() {
+    let address = |ip: &str| Place::PlainAddress(SocketAddr::new(ip.parse().unwrap(), 80));
+    let host = |name: &str| Place::PlainHost(name.into(), 80);
+    let rules = AddressRules::of(Environment::Cluster);
+    for (place, allow, plaintext, refused) in [
+        (address("10.0.0.1"), &[][..], &["10.0.0.0/8"][..], false),
+        (address("10.0.0.1"), &["10.0.0.1"], &[], true),
+        (address("127.0.0.1"), &[], &["127.0.0.1"], true),
+        (address("127.0.0.1"), &["127.0.0.1"], &[], true),
+        (address("127.0.0.1"), &["127.0.0.1"], &["127.0.0.1"], false),
+        (address("::ffff:169.254.169.254"), &["127.0.0.1"], &["::/0", "0.0.0.0/0"], true),
+        (Place::Address(SocketAddr::from(([127, 0, 0, 1], 80))), &[], &["127.0.0.1"], true),
+        (host("a.example"), &[], &[], true),
+        (host("a.example"), &[], &["*.a.example", "b.example"], true),
+        (host("a.example"), &[], &["a.example"], false),
+    ] {
+        let leave = leave(allow, plaintext);
+        let found = place.address(Allowed { rules, leave: leave.as_ref() });
+        let is_refused = matches!(&found, Some(Err(failure)) if failure.is_refusal());
+        assert_eq!(is_refused, refused, "{place:?} {allow:?} {plaintext:?}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_may_be_spoken_to_opens_no_address() {
+    let leave = leave(&["127.0.0.9"], &["localhost"]);
+    let allowed = Allowed { rules: AddressRules::of(Environment::Cluster), leave: leave.as_ref() };
+    let place = Place::PlainHost("localhost".into(), 80);
+    assert!(place.address(allowed).is_none(), "it has to be looked up");
+    let found = place.resolve(&Names::of_system(), allowed).await;
+    assert!(matches!(found, Err(UpstreamFailure::Forbidden { .. })), "{found:?}");
 }
