@@ -167,9 +167,10 @@ pub(super) fn summed_up(mut conditions: Vec<Condition>) -> Vec<Condition> {
         Some(failed) => Condition { r#type: ConditionType::Ready.as_str(), status: false, ..failed.clone() },
         None => condition(ConditionType::Ready, true, Reason::Ready, ""),
     };
-    let sum = |kind: ConditionType, holds: bool| Condition {
-        reason: if holds { ready.reason } else { Reason::Ready.as_str() },
-        ..condition(kind, holds, Reason::Ready, "")
+    // Who waits for an object reads why in these two alone, as kstatus does.
+    let sum = |kind: ConditionType, holds: bool| match holds {
+        true => Condition { r#type: kind.as_str(), status: true, ..ready.clone() },
+        false => condition(kind, false, Reason::Ready, ""),
     };
     let sums = [sum(ConditionType::Reconciling, pending), sum(ConditionType::Stalled, failed.is_some() && !pending)];
     conditions.push(ready);
