@@ -1,6 +1,7 @@
 //! Raw objects, unjudged, by kind and name.
 
 pub mod reach;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use reach::Reach;
+pub use shared::Shared;
 
 /// Namespace and name; the namespace of cluster-scoped objects is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,6 +170,8 @@ macro_rules! kinds {
             $(pub $store: Store<$type>,)*
             /// What has been looked for by name, there or not.
             pub asked: Asked,
+            /// Contents that are held once.
+            pub shared: Shared,
             /// Where all of this has been looked for.
             pub reach: Reach,
             /// Objects of which the API server tells nothing: they may be there.

@@ -2,11 +2,16 @@
 
 mod closed;
 mod credentials;
+mod excess;
 mod guards;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+use prost::Message as _;
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::TargetKind;
@@ -22,8 +27,8 @@ use crate::graph::route::{PartNode, RouteId, RouteNode};
 use crate::graph::rule::{BackendTarget, RuleNode};
 use crate::graph::service::{self, Slices};
 use crate::problem::{Problem, denial};
+pub use excess::Excess;
 use guards::Guards;
-use prost::Message as _;
 use room::Room;
 
 /// Whether a resource of a route closes what it matched, where it does not serve.
@@ -38,8 +43,7 @@ pub struct Compiled {
     /// Resources that an object contributes to, by kind and name of the object.
     pub provenance: BTreeMap<(String, ObjectName), BTreeSet<Name>>,
     pub conflicts: Vec<Conflict>,
-    /// By kind and name: what is more than there is room for, and denies.
-    pub excess: BTreeMap<(String, ObjectName), BTreeSet<Problem>>,
+    pub excess: Excess,
     /// By policy: where its credential was to go and must not, and where it is one of too many.
     pub withheld: BTreeMap<ObjectName, BTreeSet<Problem>>,
     /// Policies in effect on each route.
@@ -48,22 +52,32 @@ pub struct Compiled {
     pub unprotected: BTreeMap<RouteId, BTreeMap<ObjectName, UnprotectedRoutes>>,
 }
 
+/// The routes that name each target.
+type Callers = BTreeMap<BackendTarget, BTreeSet<RouteId>>;
+
 /// Compiles `graph`.
 pub fn compile(graph: &Graph, cluster: &ClusterState) -> Compiled {
+    let mut room = Room::default();
+    let compiled = within(&mut room, graph, cluster);
+    let Some(share) = room.fairer() else { return compiled };
+    drop(compiled);
+    within(&mut Room::of_share(share), graph, cluster)
+}
+
+fn within(room: &mut Room, graph: &Graph, cluster: &ClusterState) -> Compiled {
     let mut compiled = Compiled::default();
-    let mut targets = BTreeSet::<BackendTarget>::new();
+    let mut targets = Callers::new();
     let policies = Index::new(&graph.policies, &graph.routes);
     let slices = Slices::new(cluster);
     let guards = Guards::new(graph, &policies, &slices);
     gateways(graph, &mut compiled);
-    let mut room = Room::default();
     for (id, route) in &graph.routes {
-        self::route(graph, &policies, (id, route), &mut room, &mut compiled, &mut targets);
+        self::route(graph, &policies, (id, route), room, &mut compiled, &mut targets);
     }
     for (name, policy) in &graph.policies {
-        policy_resources(name, policy, &mut compiled);
+        policy_resources(name, policy, room, &mut compiled);
     }
-    backends(graph, &slices, &guards, &mut compiled);
+    backends(graph, &slices, &guards, room, &mut compiled);
     services(cluster, &targets, &slices, &guards, &mut compiled);
     for (name, product) in &graph.products {
         compiled.put("Product", name, name.to_string(), Body::Product(product.message.clone()));
@@ -96,19 +110,6 @@ impl Compiled {
         self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(named);
     }
 
-    fn exceed(&mut self, kind: &str, object: &ObjectName, problem: Problem) {
-        self.excess.entry((kind.to_owned(), object.clone())).or_default().insert(problem);
-    }
-
-    /// A Backend, or what denies in its place.
-    fn put_backend(&mut self, kind: &str, object: &ObjectName, name: String, message: v1::Backend) {
-        let (message, problem) = room::bounded(message, &format!("{kind} {object}"));
-        if let Some(problem) = problem {
-            self.exceed(kind, object, problem);
-        }
-        self.put(kind, object, name, Body::Backend(message));
-    }
-
     fn owe(&mut self, kind: &str, object: &ObjectName, name: &Name) {
         self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(name.clone());
     }
@@ -126,7 +127,10 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
                 unavailable: Some(denial(&format!("Gateway {name}"), &problem)),
                 ..v1::IpFilter::default()
             }];
-            compiled.exceed("Gateway", name, problem);
+            for (policy, _) in floors {
+                compiled.withheld.entry((*policy).clone()).or_default().insert(problem.clone());
+            }
+            compiled.excess.add("Gateway", name, None, problem);
         }
         compiled.put("Gateway", name, name.to_string(), Body::Gateway(message));
         for (policy, _) in floors {
@@ -196,7 +200,7 @@ fn route(
     (id, route): (&RouteId, &RouteNode),
     room: &mut Room,
     compiled: &mut Compiled,
-    targets: &mut BTreeSet<BackendTarget>,
+    targets: &mut Callers,
 ) {
     let mut rules: Vec<_> = route.rules.iter().map(|rule| rule.message.clone()).collect();
     let mut attachments: Vec<_> = route.parts.iter().map(|_| Vec::new()).collect();
@@ -216,8 +220,11 @@ fn route(
                     unprotected: gateway.unprotected,
                 };
                 let effective = effective::at(policies, place, &mut conflicts);
-                let effective = room.hold(id, effective, &compiled.snapshot);
-                targets.extend(rule.backends.iter().cloned());
+                let is_held = |name: &str| compiled.snapshot.find(&Name::new(v1::Kind::Policy, name)).is_some();
+                let effective = room.hold(id, effective, is_held);
+                for target in &rule.backends {
+                    targets.entry(target.clone()).or_default().insert(id.clone());
+                }
                 // A place that denies shows no credential, and takes none away from the places of the rule that serve.
                 if let (Some(message), None) = (rules.get_mut(at), &effective.excess) {
                     credentials::of_rule(graph, (id, rule), effective.credential.as_ref(), message, compiled);
@@ -227,7 +234,7 @@ fn route(
                     let told = compiled.unprotected.entry(id.clone()).or_default();
                     told.insert(parent.gateway.clone(), gateway.unprotected);
                 }
-                take_part(id, effective, compiled);
+                take_part(&parent.gateway, id, effective, compiled);
                 // The same policies have the same conflicts at every place.
                 conflicts.sort();
                 conflicts.dedup();
@@ -245,10 +252,23 @@ fn route(
         if !attachments.is_empty() {
             let rules = rules.get(part.rules.clone()).unwrap_or_default().to_vec();
             let message = v1::Route { object: Some(object_of(id)), created_ms: part.created_ms, attachments, rules };
+            let message = roomy(id, message, room, compiled);
             compiled.put(id.kind, &id.name, resource_of(id, part), Body::Route(message));
         }
         closed::part(graph, policies, (id, route, part), &attached, compiled);
     }
+}
+
+/// `route`, or what answers in its place that there is no room for it.
+fn roomy(id: &RouteId, route: v1::Route, room: &mut Room, compiled: &mut Compiled) -> v1::Route {
+    let namespace = &id.name.namespace;
+    if room.takes(namespace, route.encoded_len()) {
+        return route;
+    }
+    let problem = room.none_left(namespace, "spec.rules", &id.to_string());
+    let route = closed::denied(route, &denial(&id.to_string(), &problem));
+    compiled.excess.add(id.kind, &id.name, None, problem);
+    route
 }
 
 /// "Kind/namespace/name", and which part it is, if it is not the whole.
@@ -268,9 +288,9 @@ fn needs_protection(rule: &RuleNode) -> bool {
 }
 
 /// Writes the effective policy, which every policy in it has a share in.
-fn take_part(id: &RouteId, effective: Effective, compiled: &mut Compiled) {
+fn take_part(gateway: &ObjectName, id: &RouteId, effective: Effective, compiled: &mut Compiled) {
     if let Some(problem) = &effective.excess {
-        compiled.exceed(id.kind, &id.name, problem.clone());
+        compiled.excess.add(id.kind, &id.name, Some(gateway), problem.clone());
         for policy in &effective.participants {
             compiled.withheld.entry(policy.clone()).or_default().insert(problem.clone());
         }
@@ -282,20 +302,44 @@ fn take_part(id: &RouteId, effective: Effective, compiled: &mut Compiled) {
     }
 }
 
-fn policy_resources(name: &ObjectName, policy: &PolicyNode, compiled: &mut Compiled) {
+fn policy_resources(name: &ObjectName, policy: &PolicyNode, room: &mut Room, compiled: &mut Compiled) {
     for (key_set, message) in &policy.key_sets {
-        compiled.put("ApiPolicy", name, key_set.clone(), Body::KeySet(message.clone()));
+        let named = Name::new(v1::Kind::KeySet, key_set.as_str());
+        let is_held = compiled.snapshot.find(&named).is_some();
+        let fits = is_held || room.takes(&name.namespace, message.encoded_len());
+        if !fits {
+            let problem = room.none_left(&name.namespace, "spec.authentication", &format!("ApiPolicy {name}"));
+            compiled.withheld.entry(name.clone()).or_default().insert(problem);
+        }
+        let message = if fits { message.clone() } else { without_keys(message) };
+        compiled.put("ApiPolicy", name, key_set.clone(), Body::KeySet(message));
     }
     if let Some(credential) = &policy.sections.credential {
         compiled.put("ApiPolicy", name, format!("ApiPolicy/{name}"), Body::Credential(credential.clone()));
     }
 }
 
-fn backends(graph: &Graph, slices: &Slices<'_>, guards: &Guards<'_>, compiled: &mut Compiled) {
+/// A data plane refuses it, and admits nobody by it.
+fn without_keys(set: &v1::KeySet) -> v1::KeySet {
+    let none = v1::key_set::Source::Jwks(Bytes::from_static(br#"{"keys": []}"#));
+    v1::KeySet { issuer: set.issuer.clone(), source: Some(none), ca_certificates: vec![] }
+}
+
+fn backends(graph: &Graph, slices: &Slices<'_>, guards: &Guards<'_>, room: &mut Room, compiled: &mut Compiled) {
     for (name, backend) in &graph.backends {
         let guarded = guards.of(&BackendTarget::Backend(name.clone()));
         let message = guarded.written_into(backend.message.clone());
-        compiled.put_backend("Backend", name, format!("Backend/{name}"), message);
+        let label = format!("Backend {name}");
+        let (mut message, mut problem) = room::bounded(message, &label);
+        if !room.takes(&name.namespace, message.encoded_len()) {
+            let none_left = room.none_left(&name.namespace, "spec", &label);
+            message = room::denied(message, &label, &none_left);
+            problem = Some(none_left);
+        }
+        if let Some(problem) = problem {
+            compiled.excess.add("Backend", name, None, problem);
+        }
+        compiled.put("Backend", name, format!("Backend/{name}"), Body::Backend(message));
         if let Some((certificate, message)) = &backend.certificate {
             compiled.put("Backend", name, certificate.clone(), Body::Certificate(message.clone()));
         }
@@ -312,12 +356,12 @@ fn backends(graph: &Graph, slices: &Slices<'_>, guards: &Guards<'_>, compiled: &
 /// Services that routes name themselves.
 fn services(
     cluster: &ClusterState,
-    targets: &BTreeSet<BackendTarget>,
+    targets: &Callers,
     slices: &Slices<'_>,
     guards: &Guards<'_>,
     compiled: &mut Compiled,
 ) {
-    for target in targets {
+    for (target, routes) in targets {
         let (BackendTarget::Service { name, port }, Some(resource)) = (target, target.resource()) else { continue };
         let endpoints = format!("{name}/{port}");
         let source = v1::endpoint_source::Source::Endpoints(endpoints.clone());
@@ -331,7 +375,12 @@ fn services(
             protocol: service::protocol(cluster, name, *port).into(),
             ..v1::Backend::default()
         };
-        compiled.put_backend("Service", name, resource, guards.of(target).written_into(message));
+        let (message, problem) = room::bounded(guards.of(target).written_into(message), &format!("Service {name}"));
+        // A Service has no status of ours: its routes are told.
+        for (id, problem) in routes.iter().zip(problem.iter().cycle()) {
+            compiled.excess.add(id.kind, &id.name, None, problem.clone());
+        }
+        compiled.put("Service", name, resource, Body::Backend(message));
         compiled.put("Service", name, endpoints, Body::Endpoints(slices.endpoints(name, *port)));
     }
 }

@@ -78,6 +78,7 @@ pub struct Graph {
 impl Graph {
     /// Judges `cluster`.
     pub fn build(cluster: &ClusterState, environment: Environment) -> Self {
+        cluster.shared.forget_unused();
         let mut gateways = gateway::all(cluster);
         gateway::settle_conflicts(&mut gateways, environment);
         if environment == Environment::Cluster {

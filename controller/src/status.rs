@@ -178,7 +178,7 @@ pub fn next_moment(graph: &Graph, now_s: i64) -> Option<i64> {
 
 /// The status of a kind of ours.
 fn own(view: View<'_>, kind: &str, name: &ObjectName, generation: Option<i64>, problems: &[Problem]) -> ObjectStatus {
-    let excess = view.compiled.excess.get(&(kind.to_owned(), name.clone())).into_iter().flatten();
+    let excess = view.compiled.excess.of(kind, name);
     let problems: Vec<_> = problems.iter().chain(excess).cloned().collect();
     let [accepted, resolved] = of_problems(&problems);
     let conditions = summed_up(vec![accepted, resolved, programmed(view, None, kind, name)]);

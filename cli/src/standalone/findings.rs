@@ -1,6 +1,6 @@
 //! What the graph has found, said at the places of the files that it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::condition::Reason;
@@ -33,7 +33,8 @@ pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled
         findings.say(ObjectKind::Gateway, name, [problem]);
     }
     for (name, gateway) in &graph.gateways {
-        findings.say(ObjectKind::Gateway, name, gateway.problems.iter().chain(&gateway.ignored));
+        let excess = compiled.excess.of("Gateway", name);
+        findings.say(ObjectKind::Gateway, name, gateway.problems.iter().chain(&gateway.ignored).chain(excess));
         findings.say(ObjectKind::Gateway, name, gateway.listeners.iter().flat_map(|listener| &listener.problems));
     }
     for (name, class) in &graph.ingress_classes {
@@ -54,7 +55,7 @@ pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled
         findings.say(ObjectKind::ApiPolicy, &conflict.loser, [&problem]);
     }
     for (name, backend) in &graph.backends {
-        findings.say(ObjectKind::Backend, name, &backend.problems);
+        findings.say(ObjectKind::Backend, name, backend.problems.iter().chain(compiled.excess.of("Backend", name)));
     }
     for (name, product) in &graph.products {
         findings.say(ObjectKind::Product, name, &product.problems);
@@ -134,7 +135,8 @@ impl Findings<'_> {
         if kind == ObjectKind::Ingress {
             self.passed_over(&id.name);
         }
-        self.say(kind, &id.name, &route.problems);
+        let excess: BTreeSet<_> = compiled.excess.of(id.kind, &id.name).collect();
+        self.say(kind, &id.name, route.problems.iter().chain(excess));
         self.say(kind, &id.name, route.parents.iter().flat_map(|parent| &parent.problems));
         let elsewhere = route.parents.iter().filter(|parent| parent.problems.is_empty());
         self.say(kind, &id.name, elsewhere.flat_map(|parent| &parent.closed).map(|closed| &closed.why));

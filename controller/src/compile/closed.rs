@@ -43,21 +43,33 @@ pub(super) fn part(
     if attachments.is_empty() {
         return;
     }
-    let rule = |rule: &v1::Rule| v1::Rule {
-        name: rule.name.clone(),
-        matches: rule.matches.clone(),
-        deny: Some(deny.clone()),
-        ..v1::Rule::default()
-    };
     let message = v1::Route {
         object: Some(super::object_of(id)),
         // Of equal matches those of routes that serve win: what it closes is only what they match less precisely.
         created_ms: i64::MAX,
         attachments,
-        rules: route.rules.get(part.rules.clone()).unwrap_or_default().iter().map(|one| rule(&one.message)).collect(),
+        rules: route
+            .rules
+            .get(part.rules.clone())
+            .unwrap_or_default()
+            .iter()
+            .map(|one| denying(&one.message, &deny))
+            .collect(),
     };
     compiled.put(id.kind, &id.name, name, Body::Policy(policy));
     compiled.put(id.kind, &id.name, super::resource_of(id, part) + CLOSING, Body::Route(message));
+}
+
+/// `route` with every rule denying. It names no policies: what they would decide does not matter.
+pub(super) fn denied(route: v1::Route, deny: &v1::Deny) -> v1::Route {
+    let attachments = route.attachments.into_iter().map(|one| v1::Attachment { policies: vec![], ..one }).collect();
+    let rules = route.rules.iter().map(|rule| denying(rule, deny)).collect();
+    v1::Route { attachments, rules, ..route }
+}
+
+/// What `rule` matches, and nobody is served.
+fn denying(rule: &v1::Rule, deny: &v1::Deny) -> v1::Rule {
+    v1::Rule { name: rule.name.clone(), matches: rule.matches.clone(), deny: Some(deny.clone()), ..v1::Rule::default() }
 }
 
 /// Whether a route's resource is the one that closes. One that serves may end alike if that is the name of the object: then less

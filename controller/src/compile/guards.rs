@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::room::MAX_MESSAGE_BYTES;
 use crate::cluster::ObjectName;
 use crate::graph::Graph;
 use crate::graph::effective::Index;
@@ -34,13 +35,17 @@ enum Place {
 pub(super) struct Guards<'a> {
     graph: &'a Graph,
     slices: &'a Slices<'a>,
-    by_place: BTreeMap<Place, Guarded>,
+    /// What the policies of routes say, each once.
+    said: Vec<Guarded>,
+    /// Which of these are said of a place. They are joined only where somebody asks.
+    by_place: BTreeMap<Place, BTreeSet<usize>>,
 }
 
 impl<'a> Guards<'a> {
     /// Gathers what all policies say of the routes to each place, whether the routes are attached and can be served or not.
     pub(super) fn new(graph: &'a Graph, policies: &Index<'_>, slices: &'a Slices<'a>) -> Self {
-        let mut guards = Self { graph, slices, by_place: BTreeMap::new() };
+        let mut guards = Self { graph, slices, said: Vec::new(), by_place: BTreeMap::new() };
+        let mut known = BTreeMap::new();
         for (id, route) in &graph.routes {
             let mut said = Guarded::default();
             for policy in policies.of_route(id, route) {
@@ -49,19 +54,28 @@ impl<'a> Guards<'a> {
             if said == Guarded::default() {
                 continue;
             }
+            let at = *known.entry(said).or_insert_with_key(|said| {
+                guards.said.push(said.clone());
+                guards.said.len() - 1
+            });
             for place in guards.of_route(id, route) {
-                guards.by_place.entry(place).or_default().join(&said);
+                guards.by_place.entry(place).or_default().insert(at);
             }
         }
         guards
     }
 
-    /// What is guarded wherever requests for `target` can end up.
+    /// What is guarded wherever requests for `target` can end up. What is more than there is room for need not be whole.
     pub(super) fn of(&self, target: &BackendTarget) -> Guarded {
         let mut guarded = Guarded::default();
         let anywhere = target.namespace().map(somewhere);
-        for found in self.places(target).iter().chain(&anywhere).filter_map(|place| self.by_place.get(place)) {
-            guarded.join(found);
+        let places = self.places(target).into_iter().chain(anywhere);
+        let said: BTreeSet<_> = places.filter_map(|place| self.by_place.get(&place)).flatten().collect();
+        for one in said.into_iter().filter_map(|at| self.said.get(*at)) {
+            guarded.join(one);
+            if guarded.bytes() > MAX_MESSAGE_BYTES {
+                break;
+            }
         }
         guarded
     }

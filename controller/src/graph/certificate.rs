@@ -63,7 +63,7 @@ pub fn entry<'a>(secret: &'a Secret, name: &ObjectName, key: &str, field: &str) 
 pub fn certificate(cluster: &ClusterState, name: &ObjectName, field: &str) -> Result<v1::Certificate, Problem> {
     let secret = secret(cluster, name, field)?;
     let invalid = |why: &str| Problem::new(field, Reason::SecretInvalid, format!("Secret {name}: {why}"));
-    let chain = pem_certificates(entry(secret, name, "tls.crt", field)?)
+    let chain = pem_certificates(cluster, entry(secret, name, "tls.crt", field)?)
         .ok_or_else(|| invalid("tls.crt holds no certificate in PEM"))?;
     let key = PrivateKeyDer::from_pem_slice(entry(secret, name, "tls.key", field)?)
         .map_err(|_| invalid("tls.key holds no private key in PEM"))?;
@@ -112,7 +112,7 @@ pub fn authorities(
         CaCertificateKind::ConfigMap => config_entry(cluster, &name, CA_ENTRY, field)?.into_bytes(),
     };
     let message = || format!("{kind} {name}: {CA_ENTRY} holds no certificate in PEM");
-    pem_certificates(&text).ok_or_else(|| Problem::new(field, Reason::SecretInvalid, message()))
+    pem_certificates(cluster, &text).ok_or_else(|| Problem::new(field, Reason::SecretInvalid, message()))
 }
 
 /// One entry of a ConfigMap.
@@ -134,9 +134,9 @@ pub fn config_entry(cluster: &ClusterState, name: &ObjectName, key: &str, field:
     }
 }
 
-fn pem_certificates(text: &[u8]) -> Option<Vec<Bytes>> {
+fn pem_certificates(cluster: &ClusterState, text: &[u8]) -> Option<Vec<Bytes>> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-    let ders: Vec<_> = read.ok()?.into_iter().map(|der| Bytes::copy_from_slice(&der)).collect();
+    let ders: Vec<_> = read.ok()?.into_iter().map(|der| cluster.shared.of(&der)).collect();
     (!ders.is_empty()).then_some(ders)
 }
 

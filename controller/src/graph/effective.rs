@@ -21,7 +21,7 @@ const MAX_POLICIES: usize = 64;
 /// What all policies that meet at one place say: some with a full address filter, and far below what travels in one piece.
 const MAX_BYTES: usize = 1024 * 1024;
 /// Of an effective policy's name.
-const MAX_NAME_BYTES: usize = 1024;
+const MAX_NAME_BYTES: usize = 256;
 
 /// A rule of a route on a listener of a Gateway.
 #[derive(Clone, Copy)]

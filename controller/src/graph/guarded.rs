@@ -11,7 +11,7 @@ use super::policy::Sections;
 pub const KEY_HEADER: &str = "sallyport-key";
 
 /// Names of headers, in lower case, and of query parameters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Guarded {
     /// Headers that a policy sets.
     pub identity: BTreeSet<String>,
@@ -66,6 +66,11 @@ impl Guarded {
         self.identity.extend(other.identity.iter().cloned());
         self.key_headers.extend(other.key_headers.iter().cloned());
         self.key_parameters.extend(other.key_parameters.iter().cloned());
+    }
+
+    /// What its names take together.
+    pub fn bytes(&self) -> usize {
+        self.identity.iter().chain(&self.key_headers).chain(&self.key_parameters).map(String::len).sum()
     }
 
     /// `message` with these names in it.

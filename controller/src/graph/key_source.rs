@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use prost::Message as _;
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::{Jwt, Keys};
@@ -62,7 +61,7 @@ fn source(
         Keys { inline, .. } => inline.clone().unwrap_or_default().into_bytes(),
     };
     judge_set(&json, &format!("{field}.keys"))?;
-    Ok(Source::Jwks(Bytes::from(json)))
+    Ok(Source::Jwks(cluster.shared.of(&json)))
 }
 
 /// A JWK Set whose keys verify and hold no secret. The data plane leaves out single keys that it cannot use.

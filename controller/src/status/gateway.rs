@@ -97,7 +97,7 @@ fn unreachable_yet() -> Condition {
 
 /// False where something that it asks for is not done, and where no listener serves. What is ignored while it serves is told.
 fn accepted(view: View<'_>, name: &ObjectName, gateway: &GatewayNode) -> Condition {
-    let excess = view.compiled.excess.get(&("Gateway".to_owned(), name.clone())).into_iter().flatten();
+    let excess = view.compiled.excess.of("Gateway", name);
     let problems: Vec<_> = gateway.problems.iter().chain(excess).collect();
     let of_itself = first_of(ConditionType::Accepted, Reason::Accepted, &problems);
     let broken = gateway.listeners.iter().filter(|listener| !listener.problems.is_empty()).count();

@@ -22,7 +22,7 @@ pub(super) fn refused(view: View<'_>) -> Refused<'_> {
     let ingresses = view.graph.routes.iter().filter(|(id, _)| id.kind == INGRESS);
     for (id, route) in ingresses {
         for parent in &route.parents {
-            let excess = view.compiled.excess.get(&(id.kind.to_owned(), id.name.clone())).into_iter().flatten();
+            let excess = view.compiled.excess.at(&parent.gateway, id.kind, &id.name);
             let unprotected = unprotected(view, id, &parent.gateway);
             let problems = route.problems.iter().chain(&parent.problems).chain(excess).chain(&unprotected);
             let mut texts: Vec<_> = problems.map(text).collect();

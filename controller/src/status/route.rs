@@ -41,7 +41,7 @@ fn parent(view: View<'_>, id: &RouteId, route: &RouteNode, parent: &ParentNode) 
     let is_partly_served = route.rules.iter().any(RuleNode::serves) && !route.is_undecodable();
     let (dropped, whole): (Vec<_>, Vec<_>) =
         route.problems.iter().partition(|problem| is_partly_served && !problem.is_reference());
-    let excess = view.compiled.excess.get(&(id.kind.to_owned(), id.name.clone())).into_iter().flatten();
+    let excess = view.compiled.excess.at(&parent.gateway, id.kind, &id.name);
     let problems: Vec<Problem> = parent.problems.iter().chain(whole).chain(excess).cloned().collect();
     let programmed = if is_served(view, parent) {
         programmed(view, Some(&parent.gateway), id.kind, &id.name)

@@ -281,6 +281,9 @@ fn a_place_that_denies_takes_no_credential_away_from_those_that_serve() {
         .of_kind(Kind::Policy)
         .filter(|(_, one)| matches!(one.body().as_ref(), Body::Policy(policy) if policy.deny.is_some()));
     assert_eq!(denies.count(), 1, "the place on zebra");
+    let route = judged.statuses.iter().find(|one| one.kind == "HTTPRoute").unwrap();
+    let told: Vec<_> = route.parents.iter().map(|one| (one.parent.as_str(), one.conditions[0].status)).collect();
+    assert_eq!(told, [("shop/public", true), ("shop/zebra", false)], "what is too much on zebra is told there");
     let routes: Vec<_> = judged.compiled.snapshot.of_kind(Kind::Route).collect();
     let Body::Route(route) = routes[0].1.body().as_ref() else { panic!() };
     assert_eq!(route.rules[0].backends[0].credential, "ApiPolicy/shop/own");

@@ -1,0 +1,119 @@
+use super::*;
+use crate::graph::Environment;
+use crate::manifest::{self, SourceFile};
+
+const WORLD: &str = r#"
+{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: sallyport}, spec: {controllerName: sallyport.dev/gateway-controller}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: public, namespace: shop}
+spec: {gatewayClassName: sallyport, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orders, namespace: shop}
+spec:
+  parentRefs: [{name: public}]
+  rules: [{matches: [{path: {type: PathPrefix, value: /orders}}], backendRefs: [{group: sallyport.dev, kind: Backend, name: orders}]}]
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: Backend
+metadata: {name: orders, namespace: shop}
+spec: {endpoints: [{host: {name: orders.example.com, port: 443}}], tls: {validation: {hostname: orders.example.com, wellKnownCACertificates: System}}}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: ApiPolicy
+metadata: {name: orders, namespace: shop}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: orders}]
+  authentication: [{name: token, jwt: {issuer: "https://login.example.com", audiences: [orders], keys: {inline: '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'}}}]
+"#;
+
+fn world(text: &str) -> (Graph, ClusterState) {
+    let loaded = manifest::load(&[SourceFile { path: "manifests".into(), text: text.to_owned() }]);
+    assert!(loaded.diagnostics.is_empty(), "{:#?}", loaded.diagnostics);
+    let mut cluster = ClusterState::default();
+    for object in loaded.objects {
+        cluster.apply(object.name, object.object);
+    }
+    (Graph::build(&cluster, Environment::Cluster), cluster)
+}
+
+fn bodies(compiled: &Compiled) -> Vec<Body> {
+    compiled.snapshot.iter().map(|(_, resource)| resource.body().as_ref().clone()).collect()
+}
+
+#[test]
+fn where_there_is_no_room_everything_denies_and_is_told() {
+    let (graph, cluster) = world(WORLD);
+    let compiled = within(&mut Room::of_share(0), &graph, &cluster);
+    let (mut policies, mut routes, mut backends, mut keys) = (0, 0, 0, 0);
+    for body in bodies(&compiled) {
+        match body {
+            Body::Policy(policy) => {
+                assert!(policy.deny.is_some() && policy.authentication.is_none(), "{policy:?}");
+                policies += 1;
+            }
+            Body::Route(route) => {
+                let denies =
+                    |rule: &v1::Rule| rule.deny.is_some() && rule.backends.is_empty() && !rule.matches.is_empty();
+                assert!(route.rules.iter().all(denies) && !route.rules.is_empty(), "{route:?}");
+                assert!(!route.attachments.is_empty() && route.attachments.iter().all(|one| one.policies.is_empty()));
+                routes += 1;
+            }
+            Body::Backend(backend) => {
+                assert!(backend.deny.is_some() && backend.endpoints.is_empty(), "{backend:?}");
+                backends += 1;
+            }
+            Body::KeySet(set) => {
+                assert_eq!(set, without_keys(&set));
+                keys += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((policies, routes, backends, keys), (1, 1, 1, 1));
+    let orders = ObjectName::new("shop", "orders");
+    let gateway = ObjectName::new("shop", "public");
+    assert_eq!(compiled.excess.at(&gateway, "HTTPRoute", &orders).count(), 2, "the policy at the place, and the route");
+    assert_eq!(compiled.excess.of("Backend", &orders).count(), 1);
+    assert_eq!(compiled.withheld[&orders].len(), 2, "the place, and the keys");
+}
+
+#[test]
+fn with_room_for_all_nothing_is_told() {
+    let (graph, cluster) = world(WORLD);
+    let compiled = compile(&graph, &cluster);
+    assert!(bodies(&compiled).iter().all(|body| !matches!(body, Body::Policy(policy) if policy.deny.is_some())));
+    assert!(compiled.withheld.is_empty());
+}
+
+/// Three routes of a Service, each with fewer names than the Service has room for.
+#[test]
+fn of_a_service_with_too_much_guarded_its_routes_are_told() {
+    let mut text = WORLD.split("---").take(2).collect::<Vec<_>>().join("---");
+    text +=
+        "---\n{apiVersion: v1, kind: Service, metadata: {name: app, namespace: shop}, spec: {ports: [{port: 80}]}}\n";
+    for route in ["a", "b", "c"] {
+        text += &format!(
+            "---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: {route}, namespace: shop}}, spec: {{parentRefs: [{{name: public}}], rules: [{{backendRefs: [{{name: app, port: 80}}]}}]}}}}\n"
+        );
+        for policy in 0..60 {
+            let header = |at: usize| format!("{{name: {}, value: x}}", format!("x-{route}-{policy}-{at}-").repeat(20));
+            let headers: Vec<_> = (0..16).map(header).collect();
+            text += &format!(
+                "---\n{{apiVersion: sallyport.dev/v1alpha1, kind: ApiPolicy, metadata: {{name: {route}{policy}, namespace: shop}}, spec: {{targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {route}}}], requestHeaders: {{set: [{}]}}}}}}\n",
+                headers.join(", ")
+            );
+        }
+    }
+    let (graph, cluster) = world(&text);
+    let compiled = compile(&graph, &cluster);
+    let denied = |body: &Body| matches!(body, Body::Backend(backend) if backend.deny.is_some());
+    assert_eq!(bodies(&compiled).iter().filter(|body| denied(body)).count(), 1);
+    for route in ["a", "b", "c"] {
+        let told: Vec<_> = compiled.excess.of("HTTPRoute", &ObjectName::new("shop", route)).collect();
+        assert!(told.iter().any(|problem| problem.message.contains("Service shop/app")), "{told:?}");
+    }
+}
