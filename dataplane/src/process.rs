@@ -105,7 +105,9 @@ impl DataPlane {
         self.shared.metrics.generation.set(i64::try_from(runtime.generation).unwrap_or(i64::MAX));
         self.shared.metrics.certificates.set(state.store.certificate_ends());
         self.shared.runtime.store(Arc::new(runtime));
-        let unbound = self.bind(&ports, &mut state.bound);
+        // Who drains opens nothing new.
+        let is_draining = self.shared.draining.load(Ordering::Relaxed);
+        let unbound = if is_draining { vec![] } else { self.bind(&ports, &mut state.bound) };
         let rejected = state.store.rejected().into_iter().chain(unbound);
         let rejected = rejected.map(|(name, why)| v1::Rejected { name: Some(name.to_wire()), why });
         let rejected: Vec<_> = rejected.chain(state.nameless.iter().cloned()).collect();
@@ -125,17 +127,18 @@ impl DataPlane {
         of_ports.max().unwrap_or_else(|| Bounds::default().drain_timeout)
     }
 
-    /// Finishes what is under way and stops; returns when all workers have ended.
-    pub async fn drain(self, within: Duration) {
+    /// Finishes what is under way and stops; returns when all workers have ended. What is applied meanwhile counts for what is under way:
+    /// whose right ends is ended.
+    pub async fn drain(&self, within: Duration) {
         self.shared.draining.store(true, Ordering::Relaxed);
         for worker in &self.workers {
             // A worker that is gone has nothing to finish.
             let _gone = worker.commands.send(Command::Drain { within });
         }
-        let ended =
-            tokio::task::spawn_blocking(move || self.workers.into_iter().for_each(|worker| drop(worker.thread.join())));
+        let threads: Vec<_> = self.workers.iter().filter_map(|worker| worker.thread.lock().take()).collect();
+        let ended = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         let _ended = ended.await;
-        let shared = self.shared;
+        let shared = Arc::clone(&self.shared);
         let observed = tokio::task::spawn_blocking(move || {
             if !shared.access_log.finish() {
                 tracing::warn!("some lines of the access log are lost: whoever reads it takes none");

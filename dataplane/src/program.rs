@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use http::Uri;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use crate::clock::Clock;
 use crate::follow::{Whereabouts, follow};
@@ -66,19 +67,25 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (reports, reported) = mpsc::unbounded_channel();
     let data_plane = Arc::new(start(&arguments, reports).await?);
     tracing::info!(controller = %arguments.controller, admin = %arguments.admin, "waiting for the controller");
-    let following = tokio::spawn(follow(whereabouts, Arc::clone(&data_plane), reported));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    // Nothing is applied any more, and nobody else holds the data plane.
-    following.abort();
-    let _aborted = following.await;
+    let mut following = tokio::spawn(follow(whereabouts, Arc::clone(&data_plane), reported));
+    let outcome = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        ended = &mut following => Err(anyhow::Error::from_boxed(gone(ended))),
+    };
     tracing::info!("draining");
-    let data_plane = Arc::into_inner(data_plane).context("something goes on applying updates")?;
-    let within = data_plane.drain_timeout();
-    data_plane.drain(within).await;
-    Ok(())
+    // What the controller says meanwhile still counts.
+    data_plane.drain(data_plane.drain_timeout()).await;
+    following.abort();
+    outcome
+}
+
+/// Why nobody follows the controller any more. What is in force then is not known: whoever restarts the process gets one where it is.
+fn gone(ended: Result<(), JoinError>) -> Box<dyn std::error::Error + Send + Sync> {
+    match ended {
+        Ok(()) => "the update stream is no longer followed".into(),
+        Err(error) => error.into(),
+    }
 }
 
 fn log() {

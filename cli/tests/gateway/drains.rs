@@ -93,6 +93,25 @@ async fn a_tunnel_that_outlasts_the_drain_is_told_that_it_ends() {
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
 }
 
+/// A drain may take minutes: whose right ends meanwhile has no more of them than elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_revoked_while_it_drains_ends() {
+    let service = Service::start().await;
+    let before = manifests(GATEWAY, &service);
+    let mut gateway = Gateway::start(&before).await;
+    let mut open = tunnel(&gateway).await.unwrap();
+    let began = Instant::now();
+    let draining = tokio::spawn(gateway.draining(PATIENCE * 3));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(echoes(&mut open).await, "nobody has revoked it");
+    gateway.write("main.yaml", &before.replace(OPEN, "authentication: [{name: key, subscriptionKey: {}}]"));
+    let mut rest = [0; 64];
+    let told = timeout(PATIENCE, open.read(&mut rest)).await.expect("it is not let go on");
+    assert_eq!(told.unwrap(), 0);
+    draining.await.unwrap();
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+}
+
 /// What comes until the connection ends, in order or by a reset. A silence says nothing: the process may have to wait for its turn.
 async fn to_the_end(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut heard = String::new();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use std::{io, iter};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
 use tokio::net::TcpStream;
@@ -84,7 +85,8 @@ pub struct Worker {
 /// The worker as others see it.
 pub struct WorkerHandle {
     pub commands: mpsc::UnboundedSender<Command>,
-    pub thread: thread::JoinHandle<()>,
+    /// Until somebody waits for its end.
+    pub thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 /// Starts a worker.
@@ -105,7 +107,7 @@ pub fn start(index: usize, shared: Arc<Shared>) -> io::Result<WorkerHandle> {
         }
     })?;
     outcome.recv().map_err(io::Error::other)??;
-    Ok(WorkerHandle { commands, thread })
+    Ok(WorkerHandle { commands, thread: Mutex::new(Some(thread)) })
 }
 
 async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {

@@ -29,7 +29,7 @@ pub const HTTP: u16 = 8080;
 pub const HTTPS: u16 = 8443;
 
 pub struct Gateway {
-    plane: DataPlane,
+    plane: Arc<DataPlane>,
     state: State,
     reported: mpsc::UnboundedReceiver<v1::Report>,
     files: BTreeMap<String, String>,
@@ -78,7 +78,7 @@ impl Gateway {
         let plane = DataPlane::start(settings, Surroundings { clock: clock.clone(), access_log, traces, reports })
             .await
             .unwrap();
-        let (files, state) = (BTreeMap::new(), State::default());
+        let (files, state, plane) = (BTreeMap::new(), State::default(), Arc::new(plane));
         Self { plane, state, reported, files, ip, clock, log, diagnostics: vec![], statuses: vec![] }
     }
 
@@ -196,7 +196,13 @@ impl Gateway {
     }
 
     pub async fn drain(self, within: Duration) {
-        self.plane.drain(within).await;
+        self.draining(within).await;
+    }
+
+    /// The same, while it is still told of changes.
+    pub fn draining(&self, within: Duration) -> impl Future<Output = ()> + use<> {
+        let plane = Arc::clone(&self.plane);
+        async move { plane.drain(within).await }
     }
 }
 
