@@ -113,7 +113,8 @@ pub struct AddressEndpoint {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HostEndpoint {
-    /// Resolved by the data plane; addresses that `address` refuses are refused here too.
+    /// Resolved by the data plane; addresses that `address` refuses are refused here too. A name with a dot is asked for as it stands, and under
+    /// no search domain; one that ends in `.svc` is of the cluster.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))]
     pub name: String,
     /// TCP port.

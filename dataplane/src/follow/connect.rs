@@ -62,7 +62,7 @@ async fn connect(whereabouts: &Whereabouts, names: &Names) -> Result<TlsStream<T
     let name = ServerName::try_from(whereabouts.server_name.clone());
     let name = name.map_err(|_| FollowFault::ServerName(whereabouts.server_name.clone()))?;
     let host = || whereabouts.host.clone();
-    let found = names.addresses(&whereabouts.host).await;
+    let found = names.addresses_in_search(&whereabouts.host).await;
     let mut addresses = found.map_err(|source| FollowFault::Resolve { host: host(), source })?;
     // Data planes spread over the controllers.
     addresses.shuffle(&mut rand::rng());
