@@ -57,6 +57,18 @@ impl Standing {
         self.grounds.keys.iter().all(holds)
     }
 
+    /// What nothing ends goes on for many changes: it does not keep the routes of the moment in which it began.
+    fn let_go_of_what_was(&mut self) {
+        let runtime = self.worker.runtime();
+        if runtime.generation == self.generation {
+            return;
+        }
+        self.generation = runtime.generation;
+        if let Some(listener) = self.attached(&runtime) {
+            self.listener = listener;
+        }
+    }
+
     /// Its listener, if the rule still serves there under the same policy.
     fn attached(&self, runtime: &Runtime) -> Option<Arc<Listener>> {
         let mut listeners = runtime.ports.get(&self.listener.port)?.listeners();
@@ -70,6 +82,7 @@ impl Ground for Standing {
     fn fault(&mut self) -> Option<&'static str> {
         let policy = &self.grounds.policy;
         if !policy.end_on_expiry {
+            self.let_go_of_what_was();
             return None;
         }
         let now = self.worker.shared().clock.now();

@@ -196,15 +196,6 @@ impl Listener {
             hostname: Arc::clone(&self.hostname),
         }
     }
-
-    /// Whether a connection made for `other` may carry requests for this listener.
-    pub fn shares_connection_with(&self, other: &Self) -> bool {
-        match (&self.tls, &other.tls) {
-            (None, None) => true,
-            (Some(own), Some(others)) => own.certificates == others.certificates,
-            _ => false,
-        }
-    }
 }
 
 impl Gateway {

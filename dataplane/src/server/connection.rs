@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::destination::LastDestination;
 use super::drain::{last_call, last_request};
-use super::http2::{Head, Streams, abandoned, field_list_bytes, followed, overdue};
+use super::http2::{Head, Streams, Wire, abandoned, field_list_bytes, followed, overdue, timed};
 use super::pace::exchange::{LastTurn, PacedExchanges};
 use super::pace::socket::PacedSocket;
 use super::proxy_header::{self, Fault, Told};
@@ -56,8 +56,9 @@ pub struct Connection {
     pub port: u16,
     pub bounds: Bounds,
     pub(crate) last_destination: LastDestination,
-    /// The listener whose TLS settings were used; absent in cleartext.
-    tls: Option<Arc<Listener>>,
+    /// Names of the certificates of the listener that it was made for; absent in cleartext. No more of that is kept: a connection may outlast
+    /// many changes of its routes.
+    certificates: Option<Arc<[String]>>,
     /// Absent for HTTP/2.
     gate: Option<Arc<GateControl>>,
     /// Of HTTP/2.
@@ -97,8 +98,8 @@ impl Connection {
 
     /// Whether requests for `listener` may come on it (RFC 9110, 7.4 and 15.5.20).
     pub fn may_carry(&self, listener: &Listener) -> Result<(), Rejection> {
-        let fits = match &self.tls {
-            Some(made_for) => made_for.shares_connection_with(listener),
+        let fits = match &self.certificates {
+            Some(made_for) => listener.tls.as_ref().is_some_and(|tls| tls.certificates == *made_for),
             None => listener.tls.is_none(),
         };
         if fits {
@@ -144,7 +145,7 @@ impl Connection {
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
+        if self.certificates.is_some() { "https" } else { "http" }
     }
 
     pub(crate) fn public_port(&self) -> u16 {
@@ -233,7 +234,7 @@ pub(super) async fn serve(
         port,
         bounds,
         last_destination: LastDestination::default(),
-        tls: None,
+        certificates: None,
         gate: None,
         streams: Streams::new(),
         last_turn: Rc::default(),
@@ -244,7 +245,7 @@ pub(super) async fn serve(
         drop(runtime);
         match accepted {
             Ok(Ok(accepted)) => {
-                let connection = Connection { tls: Some(accepted.listener), ..connection };
+                let connection = Connection { certificates: Some(accepted.certificates), ..connection };
                 let stream = PacedSocket::new(accepted.stream, connection.bounds.body_timeout);
                 if accepted.http2 {
                     serve_http2(worker, connection, stream).await;
@@ -374,8 +375,8 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         let served = pipeline::serve(Rc::clone(&worker), Rc::clone(&of_requests), request);
         async move { Ok::<_, Infallible>(served.await) }
     });
-    let head = Rc::<Head>::default();
-    let io = TokioIo::new(followed(stream, &head));
+    let (head, wire) = (Rc::<Head>::default(), Rc::new(Wire::new()));
+    let io = TokioIo::new(timed(followed(stream, &head), &wire));
     let mut served = std::pin::pin!(builder.serve_connection(io, service));
     tokio::select! {
         biased;
@@ -390,6 +391,6 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         biased;
         () = connection.streams.abused() => {}
         _ended = served => {}
-        () = abandoned(&connection.streams) => {}
+        () = abandoned(bounds, &connection.streams, &wire) => {}
     }
 }

@@ -8,16 +8,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_util::io::InspectReader;
+use tokio_util::io::{InspectReader, InspectWriter};
 
 use crate::settings::Bounds;
 use frames::Frames;
 
 /// Time for a caller to answer that the connection ends: a round trip around the world, and some.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Pings, settings and farewells, which are written whether anything is under way or not, are no longer than this.
+const OF_CONTROL: usize = 64;
 
 /// Requests of one HTTP/2 connection that are under way.
 pub(super) struct Streams {
@@ -102,11 +105,16 @@ pub(super) async fn overdue(bounds: &Bounds, streams: &Streams, head: &Head) {
     }
 }
 
-/// Waits until all streams have ended, and the caller has had time to hear that the connection does.
-pub(super) async fn abandoned(streams: &Streams) {
+/// Waits until all streams have ended, and the caller has had time to hear that the connection does. The end of a response is written
+/// after its stream has ended here, as fast as the caller takes it: where there may be such, nothing must have moved for as long as a body
+/// may pause.
+pub(super) async fn abandoned(bounds: &Bounds, streams: &Streams, wire: &Wire) {
+    let just_now = GOODBYE.min(bounds.idle_timeout / 2);
+    let is_at_work = streams.in_flight.get() > 0 || streams.any.get() && wire.moved.get().elapsed() < just_now;
+    let quiet = if is_at_work { bounds.body_timeout.max(GOODBYE) } else { GOODBYE };
     loop {
         tokio::time::sleep(GOODBYE).await;
-        if streams.in_flight.get() == 0 {
+        if streams.in_flight.get() == 0 && wire.moved.get().elapsed() + GOODBYE >= quiet {
             return;
         }
     }
@@ -128,6 +136,17 @@ impl Head {
     }
 }
 
+/// When something of a response was written last.
+pub(super) struct Wire {
+    moved: Cell<Instant>,
+}
+
+impl Wire {
+    pub(super) fn new() -> Self {
+        Self { moved: Cell::new(Instant::now()) }
+    }
+}
+
 /// An HTTP/2 connection whose bytes are followed as they are read; `head` is kept up to date.
 pub(super) fn followed<T: AsyncRead>(stream: T, head: &Rc<Head>) -> InspectReader<T, impl FnMut(&[u8]) + use<T>> {
     let (mut frames, head) = (Frames::default(), Rc::clone(head));
@@ -136,6 +155,16 @@ pub(super) fn followed<T: AsyncRead>(stream: T, head: &Rc<Head>) -> InspectReade
         head.is_open.set(frames.is_open());
         let began = in_head.then(|| head.began.get().unwrap_or_else(Instant::now));
         head.began.set(began);
+    })
+}
+
+/// The same of what is written.
+pub(super) fn timed<T: AsyncWrite>(stream: T, wire: &Rc<Wire>) -> InspectWriter<T, impl FnMut(&[u8]) + use<T>> {
+    let wire = Rc::clone(wire);
+    InspectWriter::new(stream, move |bytes| {
+        if bytes.len() > OF_CONTROL {
+            wire.moved.set(Instant::now());
+        }
     })
 }
 
@@ -183,6 +212,20 @@ mod tests {
         }
     }
 
+    /// How long it takes to give a connection up on which bytes move each second for so long.
+    async fn until_abandoned(streams: &Streams, moving: Duration) -> Duration {
+        let (wire, began) = (Wire::new(), Instant::now());
+        let moves = async {
+            while began.elapsed() < moving {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                wire.moved.set(Instant::now());
+            }
+        };
+        let bounds = bounds();
+        tokio::join!(abandoned(&bounds, streams, &wire), moves);
+        began.elapsed()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_abandoned_when_its_streams_have_ended() {
         let (streams, began) = (Streams::new(), Instant::now());
@@ -191,7 +234,31 @@ mod tests {
             tokio::time::sleep(IDLE).await;
             streams.finish(Instant::now());
         };
-        tokio::join!(abandoned(&streams), ending);
+        tokio::join!(until_abandoned(&streams, Duration::ZERO), ending);
         assert!(began.elapsed() >= IDLE && began.elapsed() <= IDLE + GOODBYE * 2, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_of_a_response_is_taken_at_its_callers_pace() {
+        let streams = Streams::new();
+        streams.begin();
+        streams.finish(Instant::now());
+        let moving = Duration::from_secs(100);
+        let took = until_abandoned(&streams, moving).await;
+        let pause = bounds().body_timeout;
+        assert!(took > moving && took >= moving + pause - GOODBYE * 2 && took <= moving + pause + GOODBYE, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_been_idle_is_abandoned_at_once() {
+        let never = Streams::new();
+        assert_eq!(until_abandoned(&never, Duration::ZERO).await, GOODBYE);
+        let streams = Streams::new();
+        streams.begin();
+        streams.finish(Instant::now());
+        tokio::time::sleep(IDLE).await;
+        let (wire, began) = (Wire { moved: Cell::new(Instant::now().checked_sub(IDLE).unwrap()) }, Instant::now());
+        abandoned(&bounds(), &streams, &wire).await;
+        assert_eq!(began.elapsed(), GOODBYE);
     }
 }

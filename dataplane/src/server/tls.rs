@@ -7,12 +7,11 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::runtime::Runtime;
-use crate::runtime::listener::Listener;
 
-/// A connection, and the listener whose settings it was made with.
+/// A connection, and the names of the certificates of the listener that it was made for.
 pub(super) struct Accepted {
     pub(super) stream: TlsStream<TcpStream>,
-    pub(super) listener: Arc<Listener>,
+    pub(super) certificates: Arc<[String]>,
     pub(super) http2: bool,
 }
 
@@ -22,11 +21,11 @@ pub(super) async fn accept(runtime: &Runtime, port: u16, stream: TcpStream) -> s
     let start = acceptor.await?;
     let name = start.client_hello().server_name().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
     let refused = |why: &str| std::io::Error::other(format!("server name {name:?}: {why}"));
-    let listener = runtime.ports.get(&port).and_then(|port| port.listener(&name)).cloned();
+    let listener = runtime.ports.get(&port).and_then(|port| port.listener(&name));
     let listener = listener.ok_or_else(|| refused("no listener has it"))?;
-    let config = listener.tls.as_ref().and_then(|tls| tls.config.clone());
-    let config = config.ok_or_else(|| refused("its listener has no certificate"))?;
+    let tls = listener.tls.as_ref().and_then(|tls| Some((tls.config.clone()?, Arc::clone(&tls.certificates))));
+    let (config, certificates) = tls.ok_or_else(|| refused("its listener has no certificate"))?;
     let stream = start.into_stream(config).await?;
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    Ok(Accepted { stream, listener, http2 })
+    Ok(Accepted { stream, certificates, http2 })
 }
