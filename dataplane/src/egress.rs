@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::authorities;
 use crate::names::Names;
 pub use address_rules::AddressRules;
 
@@ -115,7 +116,7 @@ impl Egress {
 
     fn tls(&self, authorities: &[Bytes]) -> ClientConfig {
         let roots = if authorities.is_empty() {
-            Arc::clone(self.system_roots.get_or_init(|| Arc::new(system_roots())))
+            Arc::clone(self.system_roots.get_or_init(|| Arc::new(authorities::of_system())))
         } else {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from(der.to_vec())));
@@ -142,12 +143,6 @@ async fn connect_to_first(addresses: &[SocketAddr]) -> std::io::Result<TcpStream
         }
     }
     Err(last)
-}
-
-fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
 }
 
 /// Where a call goes.

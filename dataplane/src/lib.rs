@@ -6,6 +6,7 @@
 // Indexing is an unwrap, and a panic here is a request that fails.
 #![warn(clippy::indexing_slicing)]
 
+mod authorities;
 mod byte_set;
 pub mod clock;
 pub mod credential;

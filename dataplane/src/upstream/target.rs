@@ -10,6 +10,7 @@ use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::{self, backend::Protocol};
 
 use super::places::Places;
+use crate::authorities;
 use crate::runtime::certificate::private_key;
 
 /// Where a Backend states none.
@@ -121,12 +122,12 @@ fn client_config(tls: &v1::BackendTls, parts: &impl Parts) -> Result<ClientConfi
     config.map_err(|error| format!("the client certificate {}: {error}", tls.client_certificate))
 }
 
-fn roots(authorities: &[Bytes]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    if authorities.is_empty() {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+fn roots(named: &[Bytes]) -> Result<RootCertStore, String> {
+    if named.is_empty() {
+        return Ok(authorities::of_system());
     }
-    for der in authorities {
+    let mut roots = RootCertStore::empty();
+    for der in named {
         roots
             .add(CertificateDer::from(der.to_vec()))
             .map_err(|error| format!("tls.validation.caCertificateRefs: {error}"))?;

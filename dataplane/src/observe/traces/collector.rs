@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tower_service::Service;
 
+use crate::authorities;
 use crate::egress::AddressRules;
 use crate::names::Names;
 
@@ -53,7 +54,7 @@ fn channel(endpoint: &str, rules: AddressRules) -> Result<Channel, CollectorFaul
     let connector =
         Connector { host: host.trim_matches(['[', ']']).to_owned(), port, rules, names: Names::of_system() };
     let endpoint = Endpoint::from(uri).timeout(TIMEOUT).connect_timeout(TIMEOUT);
-    let tls = || ClientTlsConfig::new().with_native_roots();
+    let tls = || ClientTlsConfig::new().trust_anchors(authorities::of_system().roots);
     let endpoint = if is_tls { endpoint.tls_config(tls())? } else { endpoint };
     Ok(endpoint.connect_with_connector_lazy(connector))
 }
