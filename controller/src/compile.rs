@@ -117,10 +117,11 @@ impl Compiled {
 
 fn gateways(graph: &Graph, compiled: &mut Compiled) {
     let floors = floor_filters(graph);
+    let api_servers: Vec<_> = graph.api_servers.iter().map(ToString::to_string).collect();
     for (name, gateway) in &graph.gateways {
         let floors = floors.get(name).map(Vec::as_slice).unwrap_or_default();
         let floor_filters = floors.iter().map(|(_, filter)| (*filter).clone()).collect();
-        let mut message = v1::Gateway { floor_filters, ..gateway.message.clone() };
+        let mut message = v1::Gateway { floor_filters, api_servers: api_servers.clone(), ..gateway.message.clone() };
         if message.encoded_len() > room::MAX_MESSAGE_BYTES {
             let problem = too_many_floors();
             message.floor_filters = vec![v1::IpFilter {

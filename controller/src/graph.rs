@@ -32,7 +32,8 @@ pub mod service;
 pub mod subscription;
 pub mod whereabouts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::cluster::{ClusterState, ObjectName};
 use crate::problem::Problem;
@@ -73,6 +74,8 @@ pub struct Graph {
     pub products: BTreeMap<ObjectName, ProductNode>,
     pub subscriptions: BTreeMap<ObjectName, SubscriptionNode>,
     pub approvals: BTreeMap<ObjectName, ApprovalNode>,
+    /// Addresses of the cluster's API server.
+    pub api_servers: BTreeSet<IpAddr>,
 }
 
 impl Graph {
@@ -111,6 +114,7 @@ impl Graph {
             products,
             subscriptions,
             approvals,
+            api_servers: outgoing::api_servers(cluster, environment),
         }
     }
 }

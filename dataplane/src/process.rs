@@ -1,14 +1,14 @@
 //! A data plane in this process: started with settings, fed with updates, drained at its end.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use sallyport_snapshot::v1::{self, Kind};
+use sallyport_snapshot::v1::{self, Kind, resource::Body};
 use sallyport_snapshot::{Difference, Name, Versioned};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -44,6 +44,30 @@ struct State {
     /// What was sent under a name that is none here, until it comes again or goes.
     nameless: Vec<v1::Rejected>,
     bound: BTreeSet<u16>,
+    api_servers: ApiServers,
+}
+
+/// Where each Gateway says that the API server is.
+#[derive(Default)]
+struct ApiServers(BTreeMap<Name, Vec<IpAddr>>);
+
+impl ApiServers {
+    /// All of them, if any Gateway says something new.
+    fn changed_by(&mut self, difference: &Difference) -> Option<BTreeSet<IpAddr>> {
+        let mut is_changed = false;
+        for (name, resource) in &difference.changed {
+            let body = resource.body();
+            let Body::Gateway(gateway) = body.as_ref() else { continue };
+            // What is no address is nobody's.
+            let said = gateway.api_servers.iter().filter_map(|text| text.parse().ok()).collect();
+            self.0.insert(name.clone(), said);
+            is_changed = true;
+        }
+        for name in &difference.removed {
+            is_changed |= self.0.remove(name).is_some();
+        }
+        is_changed.then(|| self.0.values().flatten().copied().collect())
+    }
 }
 
 /// What a data plane is started with besides its settings.
@@ -60,10 +84,13 @@ impl DataPlane {
     /// fetching keys and answering probes.
     pub async fn start(settings: Settings, surroundings: Surroundings) -> std::io::Result<Self> {
         let rules = AddressRules::of(settings.environment).with_api_server(settings.api_server);
-        let means =
-            Means { egress: Egress::new(rules), clock: surroundings.clock.clone(), reports: surroundings.reports };
+        let means = Means {
+            egress: Egress::new(rules.clone()),
+            clock: surroundings.clock.clone(),
+            reports: surroundings.reports,
+        };
         let issuers = Arc::new(Issuers::new(means, Handle::current()));
-        let exporters = Exporters::new(surroundings.traces, rules, Handle::current());
+        let exporters = Exporters::new(surroundings.traces, rules.clone(), Handle::current());
         let metrics = Metrics::new(Arc::clone(&issuers), surroundings.clock.clone());
         let shared = Arc::new(Shared {
             runtime: ArcSwap::from_pointee(Runtime::default()),
@@ -84,8 +111,12 @@ impl DataPlane {
             Some(address) => Some(admin::start(address, Arc::clone(&shared)).await?),
             None => None,
         };
-        let state =
-            Mutex::new(State { store: Store::new(issuers, exporters), nameless: Vec::new(), bound: BTreeSet::new() });
+        let state = Mutex::new(State {
+            store: Store::new(issuers, exporters),
+            nameless: Vec::new(),
+            bound: BTreeSet::new(),
+            api_servers: ApiServers::default(),
+        });
         Ok(Self { settings, shared, workers, state, admin })
     }
 
@@ -98,6 +129,9 @@ impl DataPlane {
     pub fn apply(&self, update: &v1::Update) -> v1::Ack {
         let Reading { difference, refused, nameless } = read(update);
         let mut state = self.state.lock();
+        if let Some(addresses) = state.api_servers.changed_by(&difference) {
+            self.shared.rules.learn_api_servers(addresses);
+        }
         state.nameless.retain(|one| !is_named(update, one.name.as_ref()));
         state.nameless.extend(nameless);
         let runtime = state.store.apply(&difference, refused);

@@ -53,7 +53,7 @@ pub struct Arguments {
     otlp_endpoint: Option<String>,
     /// Address of the API server, to which no service leads
     #[arg(long, env = "KUBERNETES_SERVICE_HOST", hide = true)]
-    api_server: Option<IpAddr>,
+    api_server: Option<String>,
 }
 
 /// Serves until the process is told to stop; what is under way is finished then.
@@ -94,6 +94,14 @@ fn log() {
     let _kept = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
+/// Some clusters have a name there; the controller says the addresses.
+fn api_server(host: &str) -> Option<IpAddr> {
+    let address = host.trim_matches(['[', ']']).parse();
+    address
+        .inspect_err(|_| tracing::info!(host, "the address of the API server is taken from the controller alone"))
+        .ok()
+}
+
 fn whereabouts(arguments: &Arguments) -> anyhow::Result<Whereabouts> {
     let uri = &arguments.controller;
     let host = uri.host().filter(|_| uri.scheme_str() == Some("https"));
@@ -117,7 +125,7 @@ async fn start(
         binding: Binding { ip: arguments.bind, port_offset: arguments.port_offset, keeps_high_ports: true },
         admin: Some(arguments.admin),
         environment: Environment::Cluster,
-        api_server: arguments.api_server,
+        api_server: arguments.api_server.as_deref().and_then(api_server),
     };
     let access_log = AccessLog::to(std::io::stdout())?.by_default(arguments.access_log);
     let traces = match &arguments.otlp_endpoint {

@@ -146,7 +146,7 @@ where
         terms: Terms,
         leave: Option<&Leave>,
     ) -> Result<Exchange<B>, UpstreamFailure> {
-        let allowed = Allowed { rules: self.rules, leave };
+        let allowed = Allowed { rules: &self.rules, leave };
         self.turn.set(self.turn.get().wrapping_add(1));
         let mut places = target.places.order(self.turn.get());
         let mut attempt = places.next().map(|place| Attempt::at(place, terms));

@@ -21,11 +21,7 @@ pub struct AddressRules {
 
 impl AddressRules {
     pub fn of(cluster: &ClusterState, environment: Environment) -> Self {
-        let api_server = match environment {
-            Environment::Cluster => api_server(cluster),
-            Environment::Standalone => BTreeSet::new(),
-        };
-        Self { environment, api_server }
+        Self { environment, api_server: api_servers(cluster, environment) }
     }
 
     /// Why `address` is not called, in whatever spelling it comes; `None` if it may be.
@@ -45,8 +41,11 @@ impl AddressRules {
     }
 }
 
-/// `default/kubernetes` leads there.
-fn api_server(cluster: &ClusterState) -> BTreeSet<IpAddr> {
+/// Where the API server of the cluster is: `default/kubernetes` leads there.
+pub fn api_servers(cluster: &ClusterState, environment: Environment) -> BTreeSet<IpAddr> {
+    if environment == Environment::Standalone {
+        return BTreeSet::new();
+    }
     let name = ObjectName::new("default", "kubernetes");
     let service = match cluster.services.get(&name) {
         Some(Stored::Decoded(service)) => service.spec.as_ref(),

@@ -104,6 +104,7 @@ pub fn settle(
             access_log: observing::access_log(own.access_log.as_ref(), of_class.access_log.as_ref()),
             telemetry: observing::telemetry(own.telemetry.as_ref(), of_class.telemetry.as_ref()),
             egress: egress.message(),
+            api_servers: vec![],
         },
         egress,
         ignored,

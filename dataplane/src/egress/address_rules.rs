@@ -1,7 +1,10 @@
 //! Which addresses a tenant's configuration may make us call.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use smallvec::{SmallVec, smallvec};
 
 use crate::settings::Environment;
@@ -11,17 +14,20 @@ const PLATFORM_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr:
 /// The first 32 bits of where clouds do so in IPv6: AWS, Google Cloud, Oracle Cloud, Scaleway.
 const PLATFORM_V6: [[u16; 2]; 4] = [[0xfd00, 0xec2], [0xfd20, 0xce], [0xfd00, 0xc1], [0xfd00, 0x42]];
 
-/// Decides by the address, after the name has been resolved, in whatever spelling it came.
-#[derive(Clone, Copy, Debug)]
+/// Decides by the address, after the name has been resolved, in whatever spelling it came. Clones share what they know of the API server.
+#[derive(Clone, Debug)]
 pub struct AddressRules {
     environment: Environment,
+    /// Where the process was told that it is.
     api_server: Option<IpAddr>,
+    /// Where the controller says that it is.
+    api_servers: Arc<ArcSwap<BTreeSet<IpAddr>>>,
 }
 
 impl AddressRules {
     /// The rules where the process runs.
     pub fn of(environment: Environment) -> Self {
-        Self { environment, api_server: None }
+        Self { environment, api_server: None, api_servers: Arc::default() }
     }
 
     /// The same, and the API server of the cluster is not called either.
@@ -30,10 +36,16 @@ impl AddressRules {
         Self { api_server: address.map(|address| address.to_canonical()), ..self }
     }
 
+    /// From now on these are addresses of the API server too.
+    pub fn learn_api_servers(&self, addresses: impl IntoIterator<Item = IpAddr>) {
+        let addresses = addresses.into_iter().map(|address| address.to_canonical()).collect();
+        self.api_servers.store(Arc::new(addresses));
+    }
+
     /// Whether `address` may be called at all. Link-local addresses, the clouds' metadata among them, never.
-    pub fn permit(self, address: IpAddr) -> bool {
+    pub fn permit(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        if Some(address) == self.api_server {
+        if self.is_api_server(address) {
             return false;
         }
         match address {
@@ -43,16 +55,20 @@ impl AddressRules {
         }
     }
 
+    fn is_api_server(&self, address: IpAddr) -> bool {
+        Some(address) == self.api_server || self.api_servers.load().contains(&address)
+    }
+
     /// Whether `address` may be called without TLS.
-    pub fn permit_plaintext(self, address: IpAddr) -> bool {
+    pub fn permit_plaintext(&self, address: IpAddr) -> bool {
         self.environment == Environment::Standalone && address.to_canonical().is_loopback()
     }
 
     /// A translator leads to the IPv4 address in an IPv6 address, if the network has one. Its loopback is nobody's.
-    fn permit_embedded(self, address: Ipv6Addr) -> bool {
+    fn permit_embedded(&self, address: Ipv6Addr) -> bool {
         embedded(address)
             .into_iter()
-            .all(|inner| permit_v4(inner) && !inner.is_loopback() && Some(IpAddr::V4(inner)) != self.api_server)
+            .all(|inner| permit_v4(inner) && !inner.is_loopback() && !self.is_api_server(IpAddr::V4(inner)))
     }
 }
 
@@ -175,9 +191,15 @@ mod tests {
         ] {
             let address = address.parse().unwrap();
             assert!(rules.permit(address), "{address} is like any other where nobody says what it is");
-            assert!(!rules.with_api_server(Some(server)).permit(address), "{address}");
+            assert!(!rules.clone().with_api_server(Some(server)).permit(address), "{address}");
+            let learns = AddressRules::of(Environment::Cluster);
+            let earlier = learns.clone();
+            learns.learn_api_servers([server, "192.0.2.10".parse().unwrap()]);
+            assert!(!earlier.permit(address) && !earlier.permit("192.0.2.10".parse().unwrap()), "{address}");
+            learns.learn_api_servers([]);
+            assert!(earlier.permit(address), "{address}");
         }
-        let mapped = rules.with_api_server(Some("::ffff:10.96.0.1".parse().unwrap()));
+        let mapped = rules.clone().with_api_server(Some("::ffff:10.96.0.1".parse().unwrap()));
         assert!(!mapped.permit(server) && mapped.permit("10.96.0.2".parse().unwrap()));
         let v6: IpAddr = "fd12::1".parse().unwrap();
         assert!(!rules.with_api_server(Some(v6)).permit(v6));

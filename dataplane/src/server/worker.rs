@@ -199,7 +199,7 @@ fn take(worker: &Rc<Worker>, port: u16, (stream, peer): (TcpStream, SocketAddr))
 impl Worker {
     fn new(shared: Arc<Shared>) -> Self {
         let mut random: SmallRng = rand::make_rng();
-        let upstreams = Upstreams::new(shared.rules, shared.descriptors, random.random());
+        let upstreams = Upstreams::new(shared.rules.clone(), shared.descriptors, random.random());
         Self {
             shared,
             upstreams,

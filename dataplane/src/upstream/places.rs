@@ -144,7 +144,7 @@ impl Place {
 /// What one request may be sent to.
 #[derive(Clone, Copy)]
 pub(super) struct Allowed<'a> {
-    pub(super) rules: AddressRules,
+    pub(super) rules: &'a AddressRules,
     pub(super) leave: Option<&'a Leave>,
 }
 

@@ -124,22 +124,29 @@ async fn mutual_tls_and_a_login() {
 }
 
 /// It is in the namespace `default`, where the Kubernetes API is a Service.
+/// Where the chart is installed.
+const HOME: &str = "sallyport-system";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn getting_started() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster/getting-started/main.yaml");
     kubectl(&["apply", "-f", file]).await;
     for object in ["apipolicy/start", "backend/start", "subscription/start", "gatewayparameters/start"] {
-        kubectl(&["wait", "--for=condition=Ready", object, "--timeout=60s"]).await;
+        kubectl(&["wait", "-n", HOME, "--for=condition=Ready", object, "--timeout=60s"]).await;
     }
-    kubectl(&["wait", "--for=condition=Programmed", "gateway/start", "--timeout=60s"]).await;
-    let address = kubectl(&["get", "gateway/start", "-o", "jsonpath={.status.addresses[0].value}"]).await;
+    kubectl(&["wait", "-n", HOME, "--for=condition=Programmed", "gateway/start", "--timeout=60s"]).await;
+    let address = kubectl(&["get", "-n", HOME, "gateway/start", "-o", "jsonpath={.status.addresses[0].value}"]).await;
     let world = World::with("getting-started", &[""; 0]).await;
     for entry in ["primary", "secondary"] {
-        let key = made_key("default", "start", entry).await;
-        let answer = world.verdict(&address, "/version", &[("sallyport-key", &key)], "200").await;
-        assert!(answer.body["gitVersion"].is_string(), "{}", answer.body);
+        let key = made_key(HOME, "start", entry).await;
+        let answer = world.verdict(&address, "/metrics", &[("sallyport-key", &key)], "200").await;
+        assert!(
+            answer.body.as_str().is_some_and(|text| text.contains("sallyport_controller_leader")),
+            "{}",
+            answer.body
+        );
     }
-    assert_eq!(world.ask(&address, "/version", &[]).await.verdict(), "401 credential-missing");
+    assert_eq!(world.ask(&address, "/metrics", &[]).await.verdict(), "401 credential-missing");
     assert_eq!(world.ask(&address, "/api", &[]).await.verdict(), "404 no-route");
     kubectl(&["delete", "-f", file]).await;
 }

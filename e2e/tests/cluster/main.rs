@@ -4,6 +4,7 @@
 
 mod canary;
 mod cli;
+mod egress;
 mod examples;
 mod figures;
 mod held_back;

@@ -58,7 +58,7 @@ impl Exporters {
             ("", None) => return Ok(Arc::new(Traces::off())),
             // Whoever started the process has chosen where that is.
             ("", Some(endpoint)) => Traces::exporter(endpoint)?,
-            (endpoint, _) => collector::exporter(endpoint, self.rules)?,
+            (endpoint, _) => collector::exporter(endpoint, self.rules.clone())?,
         };
         let traces = Arc::new(Traces::exporting(exporter, share, attributes));
         let mut made = self.made.lock();

@@ -36,7 +36,7 @@ impl World {
     fn new() -> Self {
         let (reports, receiver) = mpsc::unbounded_channel();
         let rules = AddressRules::of(Environment::Standalone);
-        let (egress, exporters) = (Egress::new(rules), Exporters::new(Traces::off(), rules, Handle::current()));
+        let (egress, exporters) = (Egress::new(rules.clone()), Exporters::new(Traces::off(), rules, Handle::current()));
         let issuers = Issuers::new(Means { egress, clock: Clock::default(), reports }, Handle::current());
         Self { store: Store::new(Arc::new(issuers), exporters), _reports: receiver }
     }

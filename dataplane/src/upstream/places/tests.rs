@@ -165,7 +165,7 @@ fn plain_http_takes_leave_and_so_does_an_address_that_is_refused() {
         (host("a.example"), &[], &["a.example"], false),
     ] {
         let leave = leave(allow, plaintext);
-        let found = place.address(Allowed { rules, leave: leave.as_ref() });
+        let found = place.address(Allowed { rules: &rules, leave: leave.as_ref() });
         let is_refused = matches!(&found, Some(Err(failure)) if failure.is_refusal());
         assert_eq!(is_refused, refused, "{place:?} {allow:?} {plaintext:?}: {found:?}");
     }
@@ -174,7 +174,7 @@ fn plain_http_takes_leave_and_so_does_an_address_that_is_refused() {
 #[tokio::test]
 async fn a_name_that_may_be_spoken_to_opens_no_address() {
     let leave = leave(&["127.0.0.9"], &["localhost"]);
-    let allowed = Allowed { rules: AddressRules::of(Environment::Cluster), leave: leave.as_ref() };
+    let allowed = Allowed { rules: &AddressRules::of(Environment::Cluster), leave: leave.as_ref() };
     let place = Place::PlainHost("localhost".into(), 80);
     assert!(place.address(allowed).is_none(), "it has to be looked up");
     let found = place.resolve(&Names::of_system(), allowed).await;

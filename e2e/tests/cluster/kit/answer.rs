@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Answer {
     pub status: StatusCode,
+    /// A text where it is no JSON.
     pub body: Value,
 }
 
@@ -55,7 +56,8 @@ pub async fn ask(caller: &Caller, url: &str, headers: &[(&str, &str)]) -> Result
         let response = caller.request(request).await.map_err(|error| format!("{error:?}"))?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
-        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
+        let text = || Value::from(String::from_utf8_lossy(&body).into_owned());
+        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_else(|_| text()) })
     };
     tokio::time::timeout(PATIENCE, answer).await.map_err(|_| format!("{url} does not answer"))?
 }
