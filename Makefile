@@ -135,10 +135,11 @@ $(CARGO_FUZZ):
 
 ENDURE := soak_with_a_change_every_second an_outage_of_the_issuer full_size::a_configuration_of_full_size
 
-endure: ## the long runs, ENDURE_MINUTES (10) each: soak with a change a second, an issuer's outage, a configuration of full size
+endure: cluster-tools $(TOOLS) ## the long runs, ENDURE_MINUTES (10) each: soak with a change a second, outages of an issuer and of the API server, full size; ENDURE_ROUNDS (6) of each change that no request notices
 	for run in $(ENDURE); do \
 		cargo test --release --locked -p sallyport --features endure --test gateway -- --exact "endure::$$run" --nocapture; \
 	done
+	PATH="$(TOOLS)/bin:$$PATH" e2e/endure
 
 CLUSTER := dev
 

@@ -1,9 +1,10 @@
 //! What the tests are written in: a namespace with manifests in it, conditions to wait for, requests and their answers, callers that go on
-//! calling, and what befalls a cluster.
+//! calling, what befalls a cluster, and how long it does.
 
 pub mod answer;
 pub mod authority;
 pub mod besieged;
+pub mod endurance;
 pub mod fate;
 pub mod identity_provider;
 pub mod manifest;

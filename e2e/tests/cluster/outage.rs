@@ -7,19 +7,37 @@ use tokio::time::{Instant, sleep};
 
 use crate::held_back::{PROGRAM, with_one_held_back};
 use crate::kit::besieged::Besieged;
+use crate::kit::endurance::{outage, record, rounds};
 use crate::kit::fate::{CONTROLLER, controller_replicas, kubectl, leader, now, roll, rolled_out, signal};
 use crate::kit::manifest::{BY_KEY, changed, policy, subscription};
 use crate::kit::traffic::{Traffic, customers, none_is_lost};
+use crate::lossless::REQUESTS;
 
 /// Longer than a lease lasts.
 const LEASE_IS_OVER: Duration = Duration::from_secs(25);
-/// Longer than every time-out of the controller and of data planes but that of what they hold.
-const OUTAGE: Duration = Duration::from_secs(90);
 
 /// An API with strangers and customers around it.
 struct Busy {
     api: Besieged,
     customers: Traffic,
+}
+
+/// How many requests there were of each, all of which ended as they should.
+struct Ended {
+    admitted: u64,
+    refused: u64,
+}
+
+impl Ended {
+    fn record(&self, what: &str, text: &str) {
+        let Self { admitted, refused } = self;
+        record(
+            what,
+            &format!(
+                "{text}: of {admitted} requests of customers none was lost, of {refused} of strangers none came in."
+            ),
+        );
+    }
 }
 
 impl Busy {
@@ -32,10 +50,11 @@ impl Busy {
     }
 
     /// No customer has lost a request, and no stranger came in.
-    async fn ends_well(self) {
+    async fn ends_well(self) -> Ended {
         self.customers.more(100).await;
-        none_is_lost(&self.customers.stop().await);
-        self.api.none_came_in().await;
+        let admitted = none_is_lost(&self.customers.stop().await);
+        let refused = self.api.none_came_in().await.values().sum();
+        Ended { admitted, refused }
     }
 }
 
@@ -51,10 +70,12 @@ async fn led_by_another_than(gone: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_are_rolled() {
     let busy = Busy::with("rolled").await;
-    roll(CONTROLLER.0, CONTROLLER.1).await;
-    busy.api.takes_a_change(1).await;
-    busy.customers.made(10_000).await;
-    busy.ends_well().await;
+    for round in 1..=rounds() {
+        roll(CONTROLLER.0, CONTROLLER.1).await;
+        busy.api.takes_a_change(round).await;
+        busy.customers.made(REQUESTS * u64::from(round)).await;
+    }
+    busy.ends_well().await.record("Outage: controllers are rolled", &format!("{} times", rounds()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,18 +181,22 @@ async fn the_api_server_does_not_answer() {
     let Busy { api, customers } = Busy::with("api-server").await;
     let replicas = api.world.places("public").replicas().await.unwrap();
     signal("STOP", "kube-apiserver", None).await;
-    let began = Instant::now();
-    sleep(OUTAGE / 2).await;
-    none_is_lost(&customers.stop().await);
+    let (began, length) = (Instant::now(), outage());
+    sleep(length / 2).await;
+    let admitted = none_is_lost(&customers.stop().await);
     // Nobody can vouch for the token that it shows when it comes back: it is told nothing, and serves nothing.
     signal("KILL", PROGRAM, Some(&replicas[0].pod)).await;
-    sleep(OUTAGE.saturating_sub(began.elapsed())).await;
+    sleep(length.saturating_sub(began.elapsed())).await;
     api.strangers.go_on().await;
     signal("CONT", "kube-apiserver", None).await;
+    let is_over = Instant::now();
     api.world.replicas("public", 2).await;
     api.takes_a_change(1).await;
     api.serves().await;
-    api.none_came_in().await;
+    let recovered_s = is_over.elapsed().as_secs();
+    let refused = api.none_came_in().await.values().sum();
+    let text = format!("For {} s, and {recovered_s} s until all was as before", length.as_secs());
+    Ended { admitted, refused }.record("Outage: the API server does not answer", &text);
 }
 
 /// What a newer release has stored, this one cannot read: it closes what it speaks of, says so, and goes on with all else.
