@@ -22,7 +22,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run check quick test lint unit e2e structure references generate identity-provider bench instructions fuzz endure \
+.PHONY: help run check quick test lint unit e2e structure references generate identity-provider cert-manager bench instructions fuzz endure \
 	cluster-tools cluster-up cluster-down cluster-test conformance chart figures
 
 help: ## lists the verbs
@@ -153,8 +153,19 @@ cluster-up: cluster-tools ## starts a test cluster named CLUSTER (dev), prints h
 cluster-down: ## ends it and removes all that it left
 	e2e/cluster/down $(CLUSTER)
 
-e2e: cluster-tools $(TOOLS) $(IDENTITY_PROVIDER) ## the main job in a real cluster; with KUBECONFIG, in that one
-	PATH="$(TOOLS)/bin:$$PATH" e2e/run
+# A module of its own, as below.
+CERT_MANAGER = $(CACHE)/cert-manager-$(shell cat e2e/cert-manager/go.* e2e/cert-manager/main.go | sha256sum | cut -c1-16)
+
+e2e: cluster-tools $(TOOLS) $(IDENTITY_PROVIDER) $(CERT_MANAGER) ## the main job in a real cluster; with KUBECONFIG, in that one
+	PATH="$(CERT_MANAGER):$(TOOLS)/bin:$$PATH" e2e/run
+
+cert-manager: $(CERT_MANAGER) ## builds cert-manager's controllers, which a test runs
+	@echo $(CERT_MANAGER)
+
+$(CERT_MANAGER):
+	mkdir -p $@.new
+	CGO_ENABLED=0 GOFLAGS=-trimpath go -C e2e/cert-manager build -ldflags '-s -w' -o $@.new/ .
+	mv $@.new $@
 
 conformance: cluster-tools ## the official suite of Gateway API, unmodified, with each feature that our GatewayClass says is supported
 	e2e/conformance/run

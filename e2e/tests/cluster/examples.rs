@@ -11,7 +11,7 @@ use crate::kit::manifest::SERVICE;
 use crate::kit::world::World;
 
 /// The manifests of an example.
-fn example(name: &str) -> String {
+pub fn example(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     std::fs::read_to_string(root.join(format!("examples/cluster/{name}/main.yaml"))).unwrap()
 }
@@ -26,7 +26,7 @@ fn with_issuer(world: &World, name: &str) -> String {
 }
 
 /// The echo service by another name.
-fn service(name: &str) -> String {
+pub fn service(name: &str) -> String {
     SERVICE.replace("name: echo}", &format!("name: {name}}}")).replace("app: echo", &format!("app: {name}"))
 }
 
@@ -53,7 +53,7 @@ fn service_over_tls(name: &str) -> String {
 }
 
 /// One of the two keys that the controller has made for a Subscription.
-async fn made_key(namespace: &str, subscription: &str, entry: &str) -> String {
+pub async fn made_key(namespace: &str, subscription: &str, entry: &str) -> String {
     let get = |what: &str, path: &str| {
         let (what, path) = (what.to_owned(), format!("go-template={{{{{path}}}}}"));
         async move { kubectl(&["get", &what, "-n", namespace, "-o", &path]).await }

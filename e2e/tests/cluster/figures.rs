@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::kit::answer::{Caller, ask, caller};
+use crate::kit::answer::{ask, caller};
 use crate::kit::besieged::serves;
 use crate::kit::fate::{CONTROLLER, kubectl};
 use crate::kit::manifest::{BY_KEY, key, policy, protected, replicas, route, subscription};
+use crate::kit::trust::Caller;
 use crate::kit::world::World;
 
 const CHANGES: usize = 100;

@@ -10,4 +10,5 @@ pub mod identity_provider;
 pub mod manifest;
 pub mod places;
 pub mod traffic;
+pub mod trust;
 pub mod world;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 mod canary;
+mod cert_manager;
 mod cli;
 mod egress;
 mod examples;

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+
+use super::trust::{Caller, Trust};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,15 +32,9 @@ impl Answer {
     }
 }
 
-pub type Caller = Client<HttpConnector, Empty<Bytes>>;
-
+/// One over plain text.
 pub fn caller() -> Caller {
-    Client::builder(TokioExecutor::new()).build_http()
-}
-
-/// One that makes a new connection for each request.
-pub fn caller_without_pool() -> Caller {
-    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
+    Trust::nobody().caller()
 }
 
 /// Asks once; an error is what nobody should have met.

@@ -54,13 +54,17 @@ pub async fn leader() -> String {
 
 /// Scales the controller, and waits until it is so.
 pub async fn controller_replicas(replicas: u32) {
-    let (namespace, name) = CONTROLLER;
+    scale(CONTROLLER, replicas).await;
+}
+
+/// Scales a Deployment whose pods have its name in `app.kubernetes.io/name`, and waits until it is so.
+pub async fn scale((namespace, name): (&str, &str), replicas: u32) {
     let deployment = format!("deployment/{name}");
     kubectl(&["scale", "-n", namespace, &deployment, &format!("--replicas={replicas}")]).await;
     rolled_out(namespace, name).await;
     if replicas == 0 {
-        let label = "app.kubernetes.io/name=sallyport-controller";
-        kubectl(&["wait", "-n", namespace, "--for=delete", "pod", "-l", label, "--timeout=60s"]).await;
+        let label = format!("app.kubernetes.io/name={name}");
+        kubectl(&["wait", "-n", namespace, "--for=delete", "pod", "-l", &label, "--timeout=60s"]).await;
     }
 }
 

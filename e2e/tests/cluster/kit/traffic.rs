@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::answer::{ask, caller, caller_without_pool};
+use super::answer::ask;
+use super::trust::{Caller, Trust};
 use super::world::World;
 
 /// Between two requests of one caller: the machine has other work.
@@ -31,13 +32,19 @@ pub struct Traffic {
 
 impl Traffic {
     /// Calls what is named at the time, in turns; nobody calls while nothing is.
-    pub fn steady(callers: usize, urls: &watch::Receiver<Vec<String>>, headers: &[(&str, &str)]) -> Self {
+    pub fn steady(
+        callers: usize,
+        trust: &Trust,
+        urls: &watch::Receiver<Vec<String>>,
+        headers: &[(&str, &str)],
+    ) -> Self {
         let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (going_on, _) = watch::channel(true);
         let answers = Arc::new(AtomicU64::new(0));
         let mut set = JoinSet::new();
         for number in 0..callers {
-            let call = Call { urls: urls.clone(), headers: headers.clone(), answers: Arc::clone(&answers) };
+            let caller = if number.is_multiple_of(2) { trust.caller() } else { trust.caller_without_pool() };
+            let call = Call { caller, urls: urls.clone(), headers: headers.clone(), answers: Arc::clone(&answers) };
             set.spawn(call.go_on(number, going_on.subscribe()));
         }
         Self { callers: set, going_on, answers }
@@ -68,6 +75,7 @@ impl Traffic {
 }
 
 struct Call {
+    caller: Caller,
     urls: watch::Receiver<Vec<String>>,
     headers: Vec<(String, String)>,
     answers: Arc<AtomicU64>,
@@ -76,7 +84,6 @@ struct Call {
 impl Call {
     async fn go_on(self, number: usize, going_on: watch::Receiver<bool>) -> Tally {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let caller = if number.is_multiple_of(2) { caller() } else { caller_without_pool() };
         let (mut tally, mut turn) = (Tally::new(), number);
         while *going_on.borrow() {
             sleep(PAUSE).await;
@@ -86,7 +93,7 @@ impl Call {
                 let Some(url) = urls.get(turn % urls.len().max(1)) else { continue };
                 url.clone()
             };
-            let verdict = match ask(&caller, &url, &headers).await {
+            let verdict = match ask(&self.caller, &url, &headers).await {
                 Ok(answer) => answer.verdict(),
                 Err(error) => format!("broken {error}"),
             };
@@ -99,8 +106,17 @@ impl Call {
 
 /// Callers with a credential, at the address of the Gateway.
 pub fn customers(address: &str, path: &str, headers: &[(&str, &str)]) -> Traffic {
-    let (_, urls) = watch::channel(vec![format!("http://{address}{path}")]);
-    Traffic::steady(8, &urls, headers)
+    called(&Trust::nobody(), format!("http://{address}{path}"), headers)
+}
+
+/// The same over TLS.
+pub fn secured_customers(trust: &Trust, address: &str, path: &str, headers: &[(&str, &str)]) -> Traffic {
+    called(trust, format!("https://{address}{path}"), headers)
+}
+
+fn called(trust: &Trust, url: String, headers: &[(&str, &str)]) -> Traffic {
+    let (_, urls) = watch::channel(vec![url]);
+    Traffic::steady(8, trust, &urls, headers)
 }
 
 /// No request was lost: each was admitted and answered. How many there were.
@@ -127,7 +143,7 @@ impl Strangers {
                 sleep(BETWEEN_LOOKS).await;
             }
         });
-        Self { traffic: Traffic::steady(4, &urls, &[]), looking }
+        Self { traffic: Traffic::steady(4, &Trust::nobody(), &urls, &[]), looking }
     }
 
     /// Waits until they have asked some more.

@@ -9,8 +9,9 @@ use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::answer::{Answer, Caller, ask, caller};
+use super::answer::{Answer, ask, caller};
 use super::places::Places;
+use super::trust::Caller;
 
 /// Longer than anything takes that happens at all.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -127,6 +128,24 @@ impl World {
         .await
     }
 
+    /// Waits until a listener of the Gateway `public` has this condition, such as `Programmed=True`, with this in its reason or message.
+    pub async fn listener_says(&self, listener: &str, condition: &str, text: &str) {
+        until(&format!("{condition} of {listener} with '{text}'"), async || {
+            let gateway = self.get("Gateway", "public").await?;
+            let mut all = gateway["status"]["listeners"].as_array().into_iter().flatten();
+            let status = &all.find(|one| one["name"] == listener)?["conditions"];
+            let told = |one: &Value| {
+                ["type", "status", "reason", "message"].map(|part| one[part].as_str().unwrap_or_default().to_owned())
+            };
+            let mut told = conditions(status).map(told);
+            told.any(|[kind, status, reason, message]| {
+                format!("{kind}={status}") == condition && format!("{reason}: {message}").contains(text)
+            })
+            .then_some(())
+        })
+        .await;
+    }
+
     pub async fn ready(&self, kind: &str, name: &str) {
         self.condition(kind, name, "Ready", true).await;
     }
@@ -163,7 +182,7 @@ fn conditions(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// What `look` finds, once it finds it.
-async fn until<T>(text: &str, look: impl AsyncFn() -> Option<T>) -> T {
+pub async fn until<T>(text: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         if let Some(found) = look().await {
