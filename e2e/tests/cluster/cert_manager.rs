@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::examples::{example, made_key, service};
 use crate::kit::answer::ask;
-use crate::kit::fate::{kubectl, now, scale};
+use crate::kit::fate::{kubectl, now, roll, scale};
 use crate::kit::traffic::{Traffic, none_is_lost, secured_customers};
 use crate::kit::trust::Trust;
 use crate::kit::world::{World, until};
+use crate::lossless::DATA_PLANE;
 
 const HOST: &str = "shop.example.com";
 /// Of the listener's Secret, and so of its Certificate.
@@ -237,6 +238,10 @@ async fn a_secret_that_goes_closes_its_listener_and_no_other_until_it_is_back() 
     // What was in use before it went is not taken up again.
     shop.store(&[("tls.crt", "nonsense"), ("tls.key", "nonsense")]).await;
     shop.world.listener_says("https", "ResolvedRefs=False", "tls.crt holds no certificate in PEM").await;
+    shop.is_closed().await;
+    // A replica that has started since never had one to keep, and is ready for all else.
+    roll(&shop.world.namespace, DATA_PLANE).await;
+    shop.world.replicas("public", 2).await;
     shop.is_closed().await;
     scale(CERT_MANAGER, 1).await;
     shop.shows_another_than(&before).await;
