@@ -1,5 +1,7 @@
 //! What the documents say of files is true: links lead somewhere, and so do the paths in ARCHITECTURE.md.
 
+mod metrics;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -72,7 +72,7 @@ metrics! {
     ], Some("http.server.request.duration"),
         "Time from the head of a request to the end of its response";
     CLIENT_DURATION = Histogram, "http_client_request_duration_seconds", "s", [CLASS], Some("http.client.request.duration"),
-        "Time from when a service is asked, connecting included, to the head of its response; those that give none are counted by reason in sallyport_decisions";
+        "Time from when a service is asked, connecting included, to the head of its response; those that give none are counted by reason in sallyport_decisions_total";
     ACTIVE = Gauge, "http_server_active_requests", "{request}", [], Some("http.server.active_requests"),
         "Requests under way";
     DECISIONS = Counter, "sallyport_decisions", "{request}", [("reason", "`forwarded`, or a [reason](reasons.md)")], None,
