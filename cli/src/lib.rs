@@ -58,7 +58,7 @@ enum Verb {
     /// Keys of Subscriptions
     #[command(subcommand)]
     Keys(cluster::keys::Verb),
-    /// Prints the CustomResourceDefinitions, to be piped into `kubectl apply -f -`
+    /// Prints the CustomResourceDefinitions, to be piped into `kubectl apply --server-side -f -`
     Crds,
     /// Prints the manual page, or writes one for each verb
     Man {
@@ -85,6 +85,11 @@ enum Output {
 /// The command line as it is described, for completions and the reference page.
 pub fn command() -> clap::Command {
     Arguments::command()
+}
+
+/// The command line of the controller, for the reference page.
+pub fn controller_command() -> clap::Command {
+    sallyport_controller::program::Arguments::command()
 }
 
 /// Metrics of the controller, for the reference page.

@@ -13,7 +13,7 @@ use sallyport_controller::cluster::{ObjectKind, ObjectName};
 use serde_json::Value;
 
 use crate::cluster::connect::{Access, Cluster, MANAGER};
-use crate::cluster::object::full_name;
+use crate::cluster::object::{full_name, qualified};
 use crate::exit::Outcome;
 use crate::print;
 use approval::{Asked, Subject};
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     subscription: String,
     #[command(flatten)]
     access: Access,
-    /// Why, for people: shown to the consumer
+    /// Why, for people: shown to the consumer; default: nothing, whatever the word before said
     #[arg(long)]
     reason: Option<String>,
     /// The keys open nothing from then on (RFC 3339), or `never`; default: as the approval before said
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     /// The Product, NAMESPACE/NAME; default: the one that the Subscription names
     #[arg(long)]
     product: Option<String>,
-    /// The Subscription's metadata.uid; with this and --product it need not be read
+    /// The Subscription's metadata.uid, only with --product; then it need not be read
     #[arg(long, requires = "product")]
     uid: Option<String>,
 }
@@ -83,11 +83,6 @@ async fn subject(cluster: &Cluster, arguments: &Arguments) -> anyhow::Result<Sub
         bail!("there is no Subscription {name}; `sallyport status -A` shows those that there are")
     };
     approval::subject(&found, product)
-}
-
-fn qualified(text: &str, namespace: &str) -> ObjectName {
-    let (namespace, name) = text.split_once('/').unwrap_or((namespace, text));
-    ObjectName::new(namespace, name)
 }
 
 /// Fields that somebody else has applied to the same object are not taken from them.

@@ -36,7 +36,7 @@ pub(crate) struct InCluster {
     /// Does it in a cluster, in a namespace of its own, instead of on loopback
     #[arg(long)]
     pub(crate) cluster: bool,
-    /// Removes what a demo in a cluster has left
+    /// Removes what a demo in a cluster has left; with --cluster only
     #[arg(long, requires = "cluster")]
     clean: bool,
     /// The GatewayClass

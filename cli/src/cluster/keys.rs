@@ -11,11 +11,11 @@ use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sallyport_api::rotation::KeyName;
-use sallyport_controller::cluster::ObjectKind;
+use sallyport_controller::cluster::{ObjectKind, ObjectName};
 use serde_json::Value;
 
 use crate::cluster::connect::{Access, Cluster};
-use crate::cluster::object::text;
+use crate::cluster::object::{qualified, text};
 use crate::cluster::status::Output;
 use crate::cluster::table::counted;
 use crate::cluster::wait;
@@ -47,7 +47,7 @@ pub(crate) struct List {
 
 #[derive(clap::Args)]
 pub(crate) struct Show {
-    /// The Subscription
+    /// The Subscription: NAMESPACE/NAME, or NAME in the namespace that is meant
     subscription: String,
     #[command(flatten)]
     access: Access,
@@ -61,7 +61,7 @@ pub(crate) struct Show {
 
 #[derive(clap::Args)]
 pub(crate) struct Rotate {
-    /// The Subscription
+    /// The Subscription: NAMESPACE/NAME, or NAME in the namespace that is meant
     subscription: String,
     /// The key that is made anew
     key: Which,
@@ -116,7 +116,7 @@ async fn list(arguments: List) -> anyhow::Result<Outcome> {
 
 async fn show(arguments: Show) -> anyhow::Result<Outcome> {
     let cluster = arguments.access.connect().await?;
-    let subscription = subscription(&cluster, &arguments.subscription).await?;
+    let subscription = subscription(&cluster, &qualified(&arguments.subscription, &cluster.namespace)).await?;
     let row = Row::of(&subscription);
     match (arguments.reveal, arguments.output) {
         (Some(which), _) => print::line(&key(&cluster, &row, which.name()).await?),
@@ -126,12 +126,11 @@ async fn show(arguments: Show) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
-/// The Subscription of that name in the namespace that is meant.
-async fn subscription(cluster: &Cluster, name: &str) -> anyhow::Result<Value> {
-    let namespace = &cluster.namespace;
-    let found = cluster.get(ObjectKind::Subscription, namespace, name).await?;
+/// The Subscription of that name.
+async fn subscription(cluster: &Cluster, name: &ObjectName) -> anyhow::Result<Value> {
+    let found = cluster.get(ObjectKind::Subscription, &name.namespace, &name.name).await?;
     found.with_context(|| {
-        format!("there is no Subscription {namespace}/{name}; `sallyport keys list -A` shows those that there are")
+        format!("there is no Subscription {name}; `sallyport keys list -A` shows those that there are")
     })
 }
 

@@ -1,6 +1,7 @@
 //! Objects as they come from an API server, read leniently: whoever asks where things stand is told of odd ones as well.
 
 use sallyport_api::CONTROLLER_NAME;
+use sallyport_controller::cluster::ObjectName;
 use serde_json::Value;
 
 /// A text of the object; empty where there is none.
@@ -20,6 +21,12 @@ pub(crate) fn name(object: &Value) -> &str {
 pub(crate) fn full_name(object: &Value) -> String {
     let (namespace, name) = (namespace(object), name(object));
     if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
+}
+
+/// What somebody means by NAMESPACE/NAME, or by NAME in `namespace`.
+pub(crate) fn qualified(text: &str, namespace: &str) -> ObjectName {
+    let (namespace, name) = text.split_once('/').unwrap_or((namespace, text));
+    ObjectName::new(namespace, name)
 }
 
 pub(crate) fn generation(object: &Value) -> Option<i64> {

@@ -44,6 +44,7 @@ async fn a_key_is_printed_only_where_it_is_asked_for() {
         &["keys", "list", "-A", "-o", "wide"],
         &["keys", "list", "-o", "json"],
         &["keys", "show", "mobile"],
+        &["keys", "show", "shop/mobile", "-n", "other"],
         &["keys", "show", "mobile", "-o", "wide"],
         &["keys", "show", "mobile", "-o", "json"],
     ] {
@@ -63,7 +64,9 @@ async fn a_key_that_is_not_there_is_told_where_to_look() {
         (&["keys", "show", "mobile", "--reveal", "secondary"][..], "no entry secondary"),
         (&["keys", "show", "nobody"], "keys list -A"),
         (&["keys", "show", "mobile", "-n", "other"], "no Subscription other/mobile"),
+        (&["keys", "show", "other/mobile"], "no Subscription other/mobile"),
         (&["keys", "rotate", "nobody", "primary"], "no Subscription shop/nobody"),
+        (&["keys", "rotate", "other/mobile", "primary"], "no Subscription other/mobile"),
     ] {
         let ran = sallyport(&api, arguments).await;
         assert_eq!((ran.code, &*ran.said), (Some(2), ""));
@@ -99,7 +102,10 @@ async fn a_new_key_is_asked_for_once_and_waited_for() {
         });
         text
     };
-    let (ran, text) = tokio::join!(sallyport(&api, &["keys", "rotate", "mobile", "secondary", "--wait"]), controller);
+    let (ran, text) = tokio::join!(
+        sallyport(&api, &["keys", "rotate", "shop/mobile", "secondary", "--wait", "-n", "other"]),
+        controller
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.aside);
     assert!(
         ran.said.contains("secondary of Subscription shop/mobile was made anew at 2026-11-26T09:00:00Z"),

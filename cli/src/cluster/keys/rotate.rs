@@ -4,14 +4,14 @@ use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use sallyport_api::rotation::{KeyName, ROTATE_ANNOTATION, RotationRequest};
-use sallyport_controller::cluster::ObjectKind;
+use sallyport_controller::cluster::{ObjectKind, ObjectName};
 use sallyport_dataplane::clock::Clock;
 use serde_json::{Value, json};
 
 use super::row::{Origin, Row};
 use super::{Rotate, subscription};
 use crate::cluster::connect::{Cluster, MANAGER};
-use crate::cluster::object::{condition, text};
+use crate::cluster::object::{condition, qualified, text};
 use crate::cluster::wait::{Look, until};
 use crate::exit::Outcome;
 use crate::print;
@@ -21,17 +21,16 @@ const ATTEMPTS: usize = 5;
 
 pub(super) async fn rotate(arguments: Rotate) -> anyhow::Result<Outcome> {
     let cluster = arguments.access.connect().await?;
-    let (name, key) = (&arguments.subscription, arguments.key.name());
-    let request = ask(&cluster, name, key).await?;
-    let place = format!("{}/{name}", cluster.namespace);
+    let (name, key) = (qualified(&arguments.subscription, &cluster.namespace), arguments.key.name());
+    let request = ask(&cluster, &name, key).await?;
     if !arguments.wait {
-        print::line(&format!("{key} of Subscription {place} is made anew; `--wait` would have waited for it"));
+        print::line(&format!("{key} of Subscription {name} is made anew; `--wait` would have waited for it"));
         return Ok(Outcome::Fine);
     }
-    let look = async || Ok(look(&subscription(&cluster, name).await?, &request));
+    let look = async || Ok(look(&subscription(&cluster, &name).await?, &request));
     match until(arguments.timeout, look).await? {
         Ok(made) => {
-            print::line(&format!("{key} of Subscription {place} was made anew at {made}, and is in force"));
+            print::line(&format!("{key} of Subscription {name} was made anew at {made}, and is in force"));
             Ok(Outcome::Fine)
         }
         Err(awaited) => {
@@ -42,19 +41,19 @@ pub(super) async fn rotate(arguments: Rotate) -> anyhow::Result<Outcome> {
 }
 
 /// Writes the request to the Subscription as it was judged, and to no later form of it.
-async fn ask(cluster: &Cluster, name: &str, key: KeyName) -> anyhow::Result<RotationRequest> {
+async fn ask(cluster: &Cluster, name: &ObjectName, key: KeyName) -> anyhow::Result<RotationRequest> {
     for _ in 0..ATTEMPTS {
         let found = subscription(cluster, name).await?;
         let request = request(&found, key, Clock::default().now().0)?;
-        let api = cluster.api(ObjectKind::Subscription, Some(&cluster.namespace));
+        let api = cluster.api(ObjectKind::Subscription, Some(&name.namespace));
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        match api.patch(name, &parameters, &Patch::Merge(patch(&found, &request))).await {
+        match api.patch(&name.name, &parameters, &Patch::Merge(patch(&found, &request))).await {
             Ok(_) => return Ok(request),
             Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(cluster.explained(&error, &format!("Subscription {}/{name}", cluster.namespace))),
+            Err(error) => return Err(cluster.explained(&error, &format!("Subscription {name}"))),
         }
     }
-    Err(anyhow!("Subscription {}/{name} changes all the time; try again", cluster.namespace))
+    Err(anyhow!("Subscription {name} changes all the time; try again"))
 }
 
 /// The request, if it can be carried out.
