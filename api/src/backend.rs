@@ -100,8 +100,8 @@ pub struct ServiceEndpoint {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressEndpoint {
-    /// IPv4 or IPv6. Link-local, metadata and multicast addresses are refused, loopback as well in a cluster, unless `egress` of the
-    /// class's GatewayParameters opens them.
+    /// IPv4 or IPv6. Link-local and metadata addresses, in a cluster also loopback and the API server, are refused unless `egress` of
+    /// the class's GatewayParameters opens them; addresses of no single host (multicast, for instance) always.
     #[schemars(length(min = 2, max = 45))]
     pub ip: String,
     /// TCP port.

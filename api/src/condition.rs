@@ -72,7 +72,7 @@ words! {
         ResolvedRefs = "ResolvedRefs",
         /// Every ready data plane has acknowledged what the object says at this generation.
         Programmed = "Programmed",
-        /// Another policy on the same target won a section.
+        /// Something else of the same kind holds in its stead: an older policy, a listener before it, a stricter word.
         Conflicted = "Conflicted",
         /// The credential that a service is shown can be had.
         CredentialReady = "CredentialReady",
@@ -182,7 +182,7 @@ reasons! {
         /// In the pods of the Gateway another of its ports has the place of this one.
         PortUnavailable = "PortUnavailable" in [Accepted], "Give the listener another port.";
         /// A kind of route is not supported by the listener.
-        InvalidRouteKinds = "InvalidRouteKinds" in [ResolvedRefs], "List HTTPRoute or GRPCRoute only.";
+        InvalidRouteKinds = "InvalidRouteKinds" in [ResolvedRefs], "List HTTPRoute, GRPCRoute, or Ingress of group networking.k8s.io.";
         /// No listener is in a state to serve.
         ListenersNotValid = "ListenersNotValid" in [Accepted], "See the conditions of the listeners.";
         /// A parameters reference leads nowhere or to something invalid.

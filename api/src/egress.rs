@@ -1,9 +1,9 @@
-//! What of a `GatewayParameters` says where data planes may call beyond what all may.
+//! What of a `GatewayParameters` says where Backends may lead beyond what all may.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where data planes may call beyond what all may: only a class can open something, and a Gateway of it can close it again.
+/// Where Backends may lead beyond what all may: only a class can open something, and a Gateway of it can close it again.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Egress {

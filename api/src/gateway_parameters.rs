@@ -44,8 +44,8 @@ pub struct GatewayParametersSpec {
     /// within the class's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<TrustedProxies>,
-    /// Where data planes may call beyond what all may. Only a class can open something: what a Gateway's opens beyond that is ignored and
-    /// reported.
+    /// Where Backends may lead beyond what all may; keys of issuers and collectors of spans never do. Only a class can open something:
+    /// what a Gateway's opens beyond that is ignored and reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<Egress>,
     /// Bounds of a data plane. A Gateway's beat the class's, field by field.

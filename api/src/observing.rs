@@ -26,12 +26,12 @@ pub struct AccessLogSettings {
 pub struct TelemetrySettings {
     /// The OpenTelemetry collector that spans are sent to by OTLP over gRPC: `http://` or `https://`, a host and a port, without user,
     /// path or query. Over https its certificate has to be one that the system trusts. Loopback is refused in a cluster, and so are
-    /// metadata addresses and the API server. Default: where the data plane was started to send to, if it was.
+    /// metadata addresses and the API server. Default: none in a cluster; from files, where the process was started to send to, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 512))]
     pub otlp_endpoint: Option<String>,
     /// How many of a hundred requests are recorded, 0 to 100, by 0.0001, by the number of their trace. Of requests that come with a
-    /// `traceparent` its flag says it. Default: as `OTEL_TRACES_SAMPLER` says; without it all.
+    /// `traceparent` its flag says it. Default: all; from files as `OTEL_TRACES_SAMPLER` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 100.0))]
     pub sample_percent: Option<f64>,

@@ -1,7 +1,11 @@
 //! The schemas by which an API server would judge these kinds: structure, defaults, and CEL rules.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use crate::{ApiPolicy, Backend, GatewayParameters, Product, Subscription, SubscriptionApproval};
@@ -9,12 +13,12 @@ use crate::{ApiPolicy, Backend, GatewayParameters, Product, Subscription, Subscr
 /// The CRDs of our own kinds, as they are installed.
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
     let crds = [
-        ApiPolicy::crd(),
-        Backend::crd(),
-        GatewayParameters::crd(),
-        Product::crd(),
-        Subscription::crd(),
-        SubscriptionApproval::crd(),
+        definition::<ApiPolicy>(),
+        definition::<Backend>(),
+        definition::<GatewayParameters>(),
+        definition::<Product>(),
+        definition::<Subscription>(),
+        definition::<SubscriptionApproval>(),
     ];
     crds.into_iter().map(with_unseen_status).map(with_own_text).collect()
 }
@@ -22,6 +26,35 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
 /// `openAPIV3Schema` of a kind of ours or of Gateway API; `None` for any other.
 pub fn open_api_schema(kind: &str) -> Option<Value> {
     gateway_api_schema(kind).or_else(|| own_schema(kind))
+}
+
+/// Of an optional enum kube keeps the text of the type, and loses that of the field, where defaults and rules are told: it is put back.
+fn definition<K: CustomResourceExt + JsonSchema>() -> CustomResourceDefinition {
+    let mut crd = K::crd();
+    let plain = SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
+    let told = plain.into_generator().into_root_schema_for::<K>().to_value();
+    for version in &mut crd.spec.versions {
+        if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            tell(schema, &told);
+        }
+    }
+    crd
+}
+
+/// Gives each field below `schema` the text that it has in `told`.
+fn tell(schema: &mut JSONSchemaProps, told: &Value) {
+    // What is optional is an alternative there: itself, or nothing.
+    let told = told["anyOf"].get(0).unwrap_or(told);
+    for (name, field) in schema.properties.iter_mut().flatten() {
+        let told = &told["properties"][name];
+        if let Some(text) = told["description"].as_str() {
+            field.description = Some(text.to_owned());
+        }
+        tell(field, told);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(entry)) = &mut schema.items {
+        tell(entry, &told["items"]);
+    }
 }
 
 /// Nothing counts as current before the controller has seen it: kstatus would call an object without status current.
@@ -119,6 +152,24 @@ mod tests {
         for crd in custom_resource_definitions() {
             let schema = own_schema(&crd.spec.names.kind).unwrap();
             assert_eq!(schema["properties"]["status"]["default"]["observedGeneration"], -1, "{}", crd.spec.names.kind);
+        }
+    }
+
+    #[test]
+    fn an_optional_choice_says_what_it_is_where_it_is_left_out() {
+        for (kind, path, says) in [
+            ("GatewayParameters", "unprotectedRoutes", "Default: Deny"),
+            ("GatewayParameters", "trustedProxies.proxyProtocol", "Only a class can say Required"),
+            ("GatewayParameters", "service.type", "Default: LoadBalancer"),
+            ("GatewayParameters", "service.externalTrafficPolicy", "Local (default)"),
+            ("GatewayParameters", "deployment.pod.tolerations[].operator", "Equal (default)"),
+            ("Product", "approval", "Default: `Automatic`"),
+        ] {
+            let schema = own_schema(kind).unwrap();
+            let pointer = path.replace("[]", "/items").replace('.', "/properties/");
+            let field = schema.pointer(&format!("/properties/spec/properties/{pointer}")).unwrap();
+            let text = field["description"].as_str().unwrap();
+            assert!(text.contains(says), "{kind} {path}: {text}");
         }
     }
 

@@ -210,10 +210,10 @@ reasons! {
     KeyOutOfScope => FORBIDDEN, "key-out-of-scope", "Subscription key not for this API",
         "The subscription does not include this API.",
         "Add the API to the Product or the Subscription whose name the log holds.";
-    /// Suspended, cancelled, expired or not begun: answered alike.
+    /// Not approved, suspended, rejected, cancelled, expired or not begun: answered alike.
     SubscriptionInactive => FORBIDDEN, "subscription-inactive", "Subscription not active",
         "The subscription is not active.",
-        "The log names the Subscription; see its `state`, `notBefore` and `expires`.";
+        "The log names the Subscription; see its condition `Approved`, and its `state`, `notBefore` and `expires`.";
     /// What admitted the request ended before it was answered: its credential, its subscription, its policy or its route.
     PermitEnded => FORBIDDEN, "permit-ended", "Permission ended",
         "What this request was admitted by ended before it was answered.",
