@@ -14,7 +14,7 @@ const BASES: [&str; 8] =
 /// As long as ARCHITECTURE.md may get.
 const MAX_LINES: usize = 250;
 
-/// Pages at the root and below docs/.
+/// Pages at the root and below docs/, and that of the chart.
 fn pages() -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![root().join("docs")]);
     let markdown = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
@@ -25,6 +25,7 @@ fn pages() -> Vec<PathBuf> {
         open.extend(folders);
         found.extend(files.into_iter().filter(markdown));
     }
+    found.push(root().join("charts/sallyport/README.md"));
     found.sort();
     found
 }

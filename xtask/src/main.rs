@@ -5,6 +5,8 @@ mod arrows;
 mod documents;
 mod gateway_api;
 mod generate;
+#[cfg(test)]
+mod roles;
 
 use clap::{Parser, Subcommand};
 

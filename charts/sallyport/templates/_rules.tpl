@@ -117,3 +117,25 @@
   resources: [events]
   verbs: [create, patch]
 {{- end -}}
+
+
+{{/* What people may do with our kinds in a namespace: who may view it, */}}
+{{- define "sallyport.viewRules" -}}
+- apiGroups: [sallyport.dev]
+  resources: [apipolicies, backends, gatewayparameters, products, subscriptions, subscriptionapprovals]
+  verbs: [get, list, watch]
+{{- end -}}
+
+{{/* who may change what runs in it, */}}
+{{- define "sallyport.editRules" -}}
+- apiGroups: [sallyport.dev]
+  resources: [apipolicies, backends, gatewayparameters, subscriptions]
+  verbs: [create, update, patch, delete, deletecollection]
+{{- end -}}
+
+{{/* and who owns it: what is offered to others, and to whom. Nobody is given keys: they are Secrets. */}}
+{{- define "sallyport.adminRules" -}}
+- apiGroups: [sallyport.dev]
+  resources: [products, subscriptionapprovals]
+  verbs: [create, update, patch, delete, deletecollection]
+{{- end -}}

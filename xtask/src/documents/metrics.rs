@@ -28,7 +28,7 @@ fn named(text: &str) -> BTreeSet<&str> {
 fn texts() -> Vec<PathBuf> {
     let chart = root().join("charts/sallyport");
     let templates = fs::read_dir(chart.join("templates")).unwrap().map(|entry| entry.unwrap().path());
-    let values = ["alerts.yaml", "README.md", "values.yaml", "values.schema.json"].map(|name| chart.join(name));
+    let values = ["alerts.yaml", "values.yaml", "values.schema.json"].map(|name| chart.join(name));
     pages().into_iter().chain(templates).chain(values).collect()
 }
 
