@@ -31,7 +31,7 @@ help: ## lists the verbs
 run: ## a protected API on loopback: makes requests, prints what came and lines to paste
 	cargo run --locked -p sallyport -- demo
 
-images: ## images of both programs as archives in target/images, called as the chart calls them; needs Go; 20 minutes, with IMAGES_PROFILE=dev 5
+images: ## images of both programs as archives in target/images, called as the chart calls them; needs Go; IMAGES_PROFILE=dev builds faster what runs slower
 	IMAGES_PROFILE=$${IMAGES_PROFILE:-release} IMAGES_INTO=$${CARGO_TARGET_DIR:-target}/images e2e/images -
 
 check: lint quick ## the fast part of `make test`, for the inner loop
