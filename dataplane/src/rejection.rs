@@ -246,7 +246,7 @@ reasons! {
     /// More work than the gateway takes at once.
     Overloaded => SERVICE_UNAVAILABLE, "overloaded", "Overloaded",
         "The gateway has too much to do. Try again.",
-        "Add workers or processes, or raise `bounds.maxRequestsInFlight` or `bounds.maxConnections`.";
+        "Add replicas, or cores for each (from files `--workers`), or raise `bounds.maxRequestsInFlight` or `bounds.maxConnections`.";
     /// No endpoint of the service is ready.
     NoEndpoint => SERVICE_UNAVAILABLE, "no-endpoint", "Service not available",
         "The service has no endpoint that is ready.",
