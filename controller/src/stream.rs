@@ -12,7 +12,7 @@ mod connection;
 pub mod gatekeeper;
 mod service;
 mod standings;
-mod strangers;
+pub(crate) mod strangers;
 mod term;
 mod updates;
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::kit::caller::{HOST, get, hear, send};
 use crate::kit::gateway::Gateway;
@@ -64,7 +65,7 @@ async fn connections_above_the_bound_are_shed_and_probes_answer() {
     let mut shed = 0;
     for stream in &mut held {
         let mut bytes = [0; 64];
-        if let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut bytes)).await {
+        if let Ok(Ok(count)) = timeout(Duration::from_millis(20), stream.read(&mut bytes)).await {
             shed += usize::from(bytes[..count].starts_with(b"HTTP/1.1 503"));
         }
     }
@@ -74,6 +75,19 @@ async fn connections_above_the_bound_are_shed_and_probes_answer() {
     drop(held);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(send(gateway.http(), get("/orders", &[])).await.status, 200, "room again");
+}
+
+/// A probe that waits for those that say nothing would take the data plane for dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_connections_to_the_admin_port_keeps_no_probe_out() {
+    let gateway = Gateway::empty().await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(gateway.admin()).await.unwrap());
+    }
+    let probe = send(gateway.admin(), get("/livez", &[]));
+    let answer = timeout(Duration::from_secs(1), probe).await.expect("it waits for nobody");
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,15 +9,23 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use crate::brain::HEARTBEAT;
 use crate::metrics::Metrics;
+use crate::stream::strangers::Strangers;
 
-/// Connections at a time: probes and a collector of metrics need few.
+/// Connections at a time: probes and a collector of metrics need few. Of more the oldest ends, so that nobody keeps probes out by holding
+/// what he does not use.
 const MAX_CONNECTIONS: usize = 64;
+/// Of one address.
+const MAX_PER_ADDRESS: usize = 16;
+/// For the one request of a connection, from its beginning to the end of the response.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// A pause after accepting has failed: what is missing, descriptors as a rule, is not there a moment later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time for a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -82,28 +90,44 @@ impl Health {
 
 /// Answers probes and questions for metrics.
 pub(super) async fn serve(listener: TcpListener, health: Health) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let strangers = Strangers::within(MAX_CONNECTIONS, MAX_PER_ADDRESS);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the admin port could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (place, _) = strangers.enter(peer.ip());
         let health = health.clone();
         tokio::spawn(async move {
-            let service = service_fn(|request: Request<Incoming>| {
-                let (status, text) = health.answer(request.method(), request.uri().path());
-                let mut response = Response::new(Full::new(Bytes::from(text)));
-                *response.status_mut() = status;
-                async move { Ok::<_, std::convert::Infallible>(response) }
-            });
-            let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).keep_alive(false);
-            let _ended = server.serve_connection(TokioIo::new(stream), service).await;
-            drop(place);
+            tokio::select! {
+                _ended = timeout(CONNECTION_TIMEOUT, answer_one(stream, &health)) => {}
+                () = place.evicted() => {}
+            }
         });
     }
 }
 
+async fn answer_one(stream: TcpStream, health: &Health) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let (status, text) = health.answer(request.method(), request.uri().path());
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        async move { Ok::<_, std::convert::Infallible>(response) }
+    });
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).keep_alive(false);
+    // The caller may have gone, or have sent what is no HTTP.
+    let _ended = server.serve_connection(TokioIo::new(stream), service).await;
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
     use crate::fleet::Fleet;
 
@@ -122,6 +146,26 @@ mod tests {
         assert_eq!(alive(), StatusCode::SERVICE_UNAVAILABLE);
         health.alive().send_replace(Instant::now());
         assert_eq!(alive(), StatusCode::OK, "it only took long");
+    }
+
+    #[tokio::test]
+    async fn who_holds_connections_keeps_no_probe_out() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _serving = tokio::spawn(serve(listener, health()));
+        let mut silent = Vec::new();
+        for _ in 0..300 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let probe = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let answer = timeout(Duration::from_secs(1), probe).await.expect("it waits for nobody");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Cheap to clone: each clone has the same places.
 #[derive(Clone)]
-pub(super) struct Strangers {
+pub(crate) struct Strangers {
     max: usize,
     max_per_address: usize,
     /// In the order in which they came.
@@ -23,12 +23,12 @@ struct Places {
 }
 
 impl Strangers {
-    pub(super) fn within(max: usize, max_per_address: usize) -> Self {
+    pub(crate) fn within(max: usize, max_per_address: usize) -> Self {
         Self { max, max_per_address, places: Arc::default() }
     }
 
     /// A place for a connection from `address`, and whether another has been evicted for it.
-    pub(super) fn enter(&self, address: IpAddr) -> (Stranger, bool) {
+    pub(crate) fn enter(&self, address: IpAddr) -> (Stranger, bool) {
         let address = address.to_canonical();
         let evicted = CancellationToken::new();
         let mut places = self.places.lock();
@@ -50,7 +50,7 @@ impl Strangers {
 }
 
 /// A place, until it is known who it is, or it is dropped.
-pub(super) struct Stranger {
+pub(crate) struct Stranger {
     strangers: Strangers,
     number: u64,
     evicted: CancellationToken,
@@ -58,7 +58,7 @@ pub(super) struct Stranger {
 
 impl Stranger {
     /// Ends when another has taken the place.
-    pub(super) async fn evicted(&self) {
+    pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
 

@@ -1,5 +1,6 @@
 //! Probes and metrics, on a port of their own: they answer also when workers have too much to do.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,11 +14,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::worker::Shared;
 
-/// Connections at a time: every probe and scraper of a node has one, and one to spare.
+/// Connections at a time: every probe and scraper of a node has one, and one to spare. Of more the oldest ends, so that nobody keeps probes
+/// out by holding what he does not use.
 const MAX_CONNECTIONS: usize = 64;
 /// Until the head of the request has come: probes are near.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,18 +39,18 @@ pub async fn start(address: SocketAddr, shared: Arc<Shared>) -> std::io::Result<
 
 /// Never ends: an error says something of one connection, or of this moment.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut served = VecDeque::<AbortHandle>::new();
     loop {
-        // Who has no room waits in the kernel's queue, for a moment: no connection lasts.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
+                served.retain(|one| !one.is_finished());
+                if served.len() >= MAX_CONNECTIONS {
+                    served.pop_front().inspect(AbortHandle::abort);
+                }
                 let shared = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    // Whoever is not done by then is not waited for.
-                    let _ended = tokio::time::timeout(CONNECTION_TIMEOUT, serve(stream, &shared)).await;
-                    drop(permit);
-                });
+                // Whoever is not done by then is not waited for.
+                let serving = async move { timeout(CONNECTION_TIMEOUT, serve(stream, &shared)).await };
+                served.push_back(tokio::spawn(serving).abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection to the admin port could not be accepted");
