@@ -4,12 +4,15 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The name of a Secret or ConfigMap: a DNS subdomain (RFC 1123).
+pub(crate) const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
 /// A Secret of the same namespace.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretReference {
     /// Name of a Secret in the same namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
 }
 
@@ -18,7 +21,7 @@ pub struct SecretReference {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyReference {
     /// Name of a Secret in the same namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Which entry of its `data`.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
@@ -30,7 +33,7 @@ pub struct SecretKeyReference {
 #[serde(rename_all = "camelCase")]
 pub struct EntryReference {
     /// Name of the object, in the same namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Which entry of its `data`.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
@@ -44,7 +47,7 @@ pub struct CaCertificateReference {
     /// ConfigMap or Secret.
     pub kind: CaCertificateKind,
     /// Name of the object; its entry `ca.crt` holds one or more certificates in PEM.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Another namespace than that of the referring object only with a ReferenceGrant there (GEP-709).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +72,7 @@ pub struct CertificateReference {
     #[serde(default)]
     pub kind: CertificateKind,
     /// Name of a Secret with `tls.crt` and `tls.key` in PEM.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
 }
 
@@ -93,7 +96,7 @@ pub struct RouteReference {
     /// HTTPRoute, GRPCRoute or Ingress.
     pub kind: RouteKind,
     /// Name of the route, in the same namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
 }
 

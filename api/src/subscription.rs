@@ -139,7 +139,7 @@ pub struct SubscriptionKeys {
     /// the Subscription. One that is there already is taken as it is, with at least one of the entries, of at least 32 characters, and is
     /// never written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = crate::reference::NAME_PATTERN))]
     pub secret_name: Option<String>,
     /// Digests only, for those who keep keys elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]

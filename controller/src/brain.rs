@@ -50,6 +50,8 @@ const LONGEST_BATCH: Duration = Duration::from_millis(50);
 const MAX_WAITING: usize = 10_000;
 /// How long Secrets that are named for the first time are waited for: an object that now names another one that is there has it.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The same of a controller that has just started: data planes serve with what it does not know yet.
+const LONGEST_FIRST_WAIT: Duration = Duration::from_secs(60);
 /// Answers of data planes come one after the other: statuses are planned once for those that come within this time.
 const BETWEEN_PLANS: Duration = Duration::from_millis(20);
 
@@ -223,20 +225,16 @@ impl Brain {
 
     /// Builds everything anew, unless something is still to come that it would lack.
     fn rebuild(&mut self) {
-        let is_waited_enough = self.patience.is_some_and(|until| until <= Instant::now());
-        let may_go_on = is_waited_enough && self.lacks_only_named();
-        if !self.world.is_complete() && !may_go_on {
+        self.lose_patience();
+        if !self.world.is_complete() {
             return;
         }
         let began = Instant::now();
         let built = at_length(|| Built::of(&self.world.state));
         self.metrics.built(&self.world.state, began.elapsed());
-        let is_new = self.watches.follow(&built.asked, &mut self.world);
-        if is_new && self.patience.is_none() {
-            self.patience = Some(Instant::now() + LONGEST_WAIT);
-            return;
-        }
-        if !self.world.is_complete() && !is_waited_enough {
+        if self.watches.follow(&built.asked, &mut self.world) {
+            let patience = if self.built.is_some() { LONGEST_WAIT } else { LONGEST_FIRST_WAIT };
+            self.patience = Some(Instant::now() + patience);
             return;
         }
         self.patience = None;
@@ -278,6 +276,19 @@ impl Brain {
     fn follow_peers(&mut self) {
         let leads = *self.leads.borrow();
         self.peers.follow(leads.then_some(&self.world.state), &self.fleet);
+    }
+
+    /// Of what somebody has named and the API server tells nothing of in time it is said so, and nobody else waits any longer.
+    fn lose_patience(&mut self) {
+        if self.patience.is_none_or(|until| until > Instant::now()) {
+            return;
+        }
+        self.patience = None;
+        if self.lacks_only_named() {
+            self.world.give_up();
+        } else {
+            self.patience = Some(Instant::now() + LONGEST_WAIT);
+        }
     }
 
     fn lacks_only_named(&self) -> bool {

@@ -69,13 +69,28 @@ pub struct FieldProblem {
     pub message: String,
 }
 
+/// Why nothing is known of an object that is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// The controller lacks the right.
+    Forbidden,
+    /// The API server does not answer.
+    Silent,
+}
+
 /// Secrets and ConfigMaps that somebody refers to: of these kinds no others need be known.
 #[derive(Default)]
 pub struct Asked(Mutex<BTreeSet<(ObjectKind, ObjectName)>>);
 
 impl Asked {
     /// Remembers that the object has been looked for.
+    ///
+    /// An object has the name of a DNS subdomain (RFC 1123): of another name there is none, and the API server takes the question for a
+    /// mistake.
     pub fn note(&self, kind: ObjectKind, name: &ObjectName) {
+        if !is_subdomain(&name.name) {
+            return;
+        }
         self.0.lock().insert((kind, name.clone()));
     }
 
@@ -83,6 +98,16 @@ impl Asked {
     pub fn take(&self) -> BTreeSet<(ObjectKind, ObjectName)> {
         std::mem::take(&mut self.0.lock())
     }
+}
+
+fn is_subdomain(name: &str) -> bool {
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        let ends = [label.bytes().next(), label.bytes().next_back()];
+        ends.into_iter().all(|end| end.is_some_and(is_alphanumeric))
+            && label.bytes().all(|byte| is_alphanumeric(byte) || byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// What a copy has been asked for is its own business.
@@ -175,7 +200,7 @@ macro_rules! kinds {
             /// Where all of this has been looked for.
             pub reach: Reach,
             /// Objects of which the API server tells nothing: they may be there.
-            pub withheld: BTreeSet<(ObjectKind, ObjectName)>,
+            pub withheld: BTreeMap<(ObjectKind, ObjectName), Withheld>,
         }
 
         impl ClusterState {
@@ -267,4 +292,21 @@ impl Undecodable {
 /// Creation in milliseconds since 1970 UTC. An object without counts as older than all others.
 pub fn created_ms<K: ResourceExt>(object: &K) -> i64 {
     object.creation_timestamp().map_or(0, |time| time.0.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_there_is_asked_for() {
+        let asked = Asked::default();
+        for name in ["", "a,b", "a=b", "a\\", "A", "a_b", "-a", "a-", "a..b", ".a", "a/b", &"a".repeat(254)] {
+            asked.note(ObjectKind::Secret, &ObjectName::new("shop", name));
+        }
+        assert!(asked.take().is_empty());
+        let there = ["a", "a-b.c-1", "0", &"a".repeat(253)];
+        there.iter().for_each(|name| asked.note(ObjectKind::Secret, &ObjectName::new("shop", *name)));
+        assert_eq!(asked.take().len(), there.len());
+    }
 }

@@ -10,7 +10,7 @@ use sallyport_snapshot::v1;
 
 use super::grant::{End, permits};
 use super::reach;
-use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored};
+use crate::cluster::{ClusterState, ObjectKind, ObjectName, Stored, Withheld};
 use crate::problem::Problem;
 
 /// The entry of an object that holds authorities.
@@ -42,13 +42,16 @@ pub fn secret<'a>(cluster: &'a ClusterState, name: &ObjectName, field: &str) -> 
 
 /// Refuses an object that is not known because the API server does not tell of it.
 pub fn withheld(cluster: &ClusterState, kind: ObjectKind, name: &ObjectName, field: &str) -> Result<(), Problem> {
-    if !cluster.withheld.contains(&(kind, name.clone())) {
-        return Ok(());
-    }
-    let message = format!(
-        "the controller may not list and watch {} {name}; bind it a Role there that allows it, as the chart does",
-        kind.as_str()
-    );
+    let kind_and_name = format!("{} {name}", kind.as_str());
+    let message = match cluster.withheld.get(&(kind, name.clone())) {
+        None => return Ok(()),
+        Some(Withheld::Forbidden) => format!(
+            "the controller may not list and watch {kind_and_name}; bind it a Role there that allows it, as the chart does"
+        ),
+        Some(Withheld::Silent) => {
+            format!("the API server has told nothing of {kind_and_name} yet; it is asked again until it does")
+        }
+    };
     Err(Problem::new(field, Reason::SecretWithheld, message))
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Change, Refusal, Seen, Source, status_text};
 use crate::cluster::reach::Reach;
-use crate::cluster::{ClusterState, ObjectKind, ObjectName};
+use crate::cluster::{ClusterState, ObjectKind, ObjectName, Withheld};
 use crate::write::FIELD_MANAGER;
 
 /// What a writer has to know of an object besides its content.
@@ -141,9 +141,19 @@ impl World {
         if let Some(object) = source.asked_for()
             && self.awaited.remove(&source)
         {
-            self.state.withheld.insert(object);
+            self.state.withheld.insert(object, Withheld::Forbidden);
         }
         self.refused.insert(source, refusal);
+    }
+
+    /// Nothing is told of single objects that somebody names, and nobody waits for them any longer. Once they are told, they are there.
+    pub fn give_up(&mut self) {
+        let silent: Vec<_> = self.awaited.iter().filter(|source| source.asked_for().is_some()).cloned().collect();
+        for source in silent {
+            self.awaited.remove(&source);
+            let object = source.asked_for();
+            self.state.withheld.extend(object.map(|object| (object, Withheld::Silent)));
+        }
     }
 
     fn is_told(&mut self, source: &Source) {

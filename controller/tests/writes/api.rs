@@ -47,7 +47,7 @@ struct Store {
     /// Collections whose lists are not answered.
     held_back: BTreeSet<String>,
     /// What nobody may list or watch.
-    forbidden: BTreeSet<Read>,
+    forbidden: BTreeMap<Read, u16>,
     /// How often all watches of a collection have been ended.
     ended: BTreeMap<String, u64>,
     /// What was listed or watched.
@@ -156,12 +156,21 @@ impl Api {
 
     /// The same to whoever asks for this one object by its name.
     pub fn forbid_one(&self, collection: &str, namespace: &str, name: &str) {
-        self.store.lock().forbidden.insert(Read::new(collection, namespace, name));
+        self.fail_one(collection, namespace, name, 403);
+    }
+
+    /// Answers so whoever asks for this one object by its name.
+    pub fn fail_one(&self, collection: &str, namespace: &str, name: &str, code: u16) {
+        self.store.lock().forbidden.insert(Read::new(collection, namespace, name), code);
     }
 
     pub fn permit(&self, collection: &str, namespace: &str) {
-        let forbidden = Read::new(collection, namespace, "");
-        assert!(self.store.lock().forbidden.remove(&forbidden), "{collection} is not forbidden");
+        self.permit_one(collection, namespace, "");
+    }
+
+    pub fn permit_one(&self, collection: &str, namespace: &str, name: &str) {
+        let forbidden = Read::new(collection, namespace, name);
+        assert!(self.store.lock().forbidden.remove(&forbidden).is_some(), "{collection} is not forbidden");
     }
 
     /// Ends all watches of a collection that are open.

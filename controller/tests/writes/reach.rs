@@ -125,3 +125,37 @@ async fn a_secret_that_may_not_be_read_is_said_and_holds_nobody_else_up() {
         assert!(!written(&api, 1).await.is_empty(), "a change after it is seen");
     }
 }
+
+/// Whatever an object names: a list of one Secret that does not come is no reason to tell nobody anything any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_one_secret_that_fails_holds_nobody_else_up() {
+    let api = with(&[NAMESPACE, CLASS, GATEWAY, BACKEND, LOGIN, ROUTE, POLICY]).await;
+    let controller = Controller::start(&api, "controller-1");
+    controller.ready().await;
+    written(&api, 10).await;
+    let backend = ours("backends", "shop/orders");
+    for (name, code) in [("other", 500), ("another", 429)] {
+        api.fail_one(SECRETS, "shop", name, code);
+        api.edit(&backend, |backend| backend["spec"]["credential"]["basic"]["secretRef"]["name"] = name.into());
+        until_ready_says(&api, &backend, name).await;
+        api.edit(&route("shop/orders"), |route| route["spec"]["hostnames"] = vec![format!("{code}.example")].into());
+        assert!(!written(&api, 1).await.is_empty(), "a change after it is seen");
+    }
+    api.edit(&backend, |backend| backend["spec"]["credential"]["basic"]["secretRef"]["name"] = "other".into());
+    until_ready_says(&api, &backend, "has told nothing of Secret shop/other yet").await;
+    api.put(&LOGIN.replace("name: login", "name: other"));
+    api.permit_one(SECRETS, "shop", "other");
+    until_ready_says(&api, &backend, "").await;
+}
+
+async fn until_ready_says(api: &Api, place: &Place, text: &str) {
+    let began = tokio::time::Instant::now();
+    loop {
+        let (reason, message) = ready_of(api, place);
+        if message.contains(text) && (text.is_empty() == (reason == "Ready" || reason == "Pending")) {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(40), "{reason}: {message}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}

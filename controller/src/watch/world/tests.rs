@@ -125,7 +125,7 @@ fn a_refused_object_that_somebody_names_is_not_waited_for_and_may_be_there() {
     let mut world = World::awaiting([]);
     world.await_also(named("a"));
     world.take(refused(&named("a")));
-    let is_withheld = |world: &World| world.state.withheld.contains(&(ObjectKind::Secret, name("a")));
+    let is_withheld = |world: &World| world.state.withheld.contains_key(&(ObjectKind::Secret, name("a")));
     assert!(world.is_complete() && is_withheld(&world) && world.refused().count() == 1);
     world.take(Change::Listed(named("a"), vec![seen("a", "1")]));
     assert!(!is_withheld(&world) && world.refused().count() == 0);

@@ -78,8 +78,9 @@ impl Api {
         let Some(asked) = Asked::of(request.uri().path()) else { return whole(404, &status(404)) };
         let query = Query::of(&request);
         self.use_read(request.method(), &asked, &query);
-        if request.method() == Method::GET && asked.place.name.is_empty() && !self.may_read(&asked.place, &query) {
-            return whole(403, &status(403));
+        let is_read = request.method() == Method::GET && asked.place.name.is_empty();
+        if let Some(code) = is_read.then(|| self.refusal_to_read(&asked.place, &query)).flatten() {
+            return whole(code, &status(code));
         }
         match (request.method().clone(), asked.place.name.is_empty()) {
             (Method::GET, true) if query.get("watch") == "true" => self.watch(asked.place, query),
@@ -100,13 +101,13 @@ impl Api {
         }
     }
 
-    /// Whether the collection may be listed and watched; it is noted that somebody wants to.
-    fn may_read(&self, place: &Place, query: &Query) -> bool {
+    /// What is answered in place of a list or watch of the collection; it is noted that somebody wants it.
+    fn refusal_to_read(&self, place: &Place, query: &Query) -> Option<u16> {
         let name = query.get("fieldSelector").strip_prefix("metadata.name=").unwrap_or_default();
         let read = Read::new(&place.collection, &place.namespace, name);
         let mut store = self.store.lock();
         store.read.insert(read.clone());
-        !store.forbidden.contains(&read)
+        store.forbidden.get(&read).copied()
     }
 
     async fn list(&self, place: &Place, query: &Query) -> Answer {
