@@ -130,7 +130,12 @@ impl Cluster {
 
 /// Whoever writes an object writes no control sequences to the terminal of whoever reads of it.
 pub(crate) fn printable(text: &str) -> String {
-    text.replace(|letter: char| letter.is_control(), "\u{fffd}")
+    text.replace(|letter: char| letter.is_control() || is_unseen(letter), "\u{fffd}")
+}
+
+/// What turns the direction of a line, or cannot be seen in it.
+fn is_unseen(letter: char) -> bool {
+    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// An object as a manifest would have it.

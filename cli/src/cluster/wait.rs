@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::connect::printable;
 use crate::print;
 
 /// Between two looks at the cluster.
@@ -27,7 +28,7 @@ pub(crate) async fn until<T>(
             Look::Done(found) => return Ok(Ok(found)),
             Look::Awaits(what) if began.elapsed() >= timeout => return Ok(Err(what)),
             Look::Awaits(what) if what != said => {
-                print::aside(&format!("awaited: {what}"));
+                print::aside(&printable(&format!("awaited: {what}")));
                 said = what;
             }
             Look::Awaits(_) => {}

@@ -99,6 +99,8 @@ async fn a_new_key_is_asked_for_once_and_waited_for() {
         api.edit(&place(), |subscription| {
             subscription["status"]["keys"]["rotated"] = json!(text);
             subscription["status"]["keys"]["secondaryMade"] = json!("2026-11-26T09:00:00Z");
+            subscription["status"]["conditions"] =
+                json!([{ "type": "Programmed", "status": "True", "reason": "Programmed", "message": "" }]);
         });
         text
     };

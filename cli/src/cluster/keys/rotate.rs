@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::row::{Origin, Row};
 use super::{Rotate, subscription};
-use crate::cluster::connect::{Cluster, MANAGER};
+use crate::cluster::connect::{Cluster, MANAGER, printable};
 use crate::cluster::object::{condition, qualified, text};
 use crate::cluster::wait::{Look, until};
 use crate::exit::Outcome;
@@ -29,7 +29,11 @@ pub(super) async fn rotate(arguments: Rotate) -> anyhow::Result<Outcome> {
     }
     let look = async || Ok(look(&subscription(&cluster, &name).await?, &request));
     match until(arguments.timeout, look).await? {
-        Ok(made) => {
+        Ok(Err(why)) => {
+            print::line(&printable(&format!("{key} of Subscription {name} was made anew, and is not in force: {why}")));
+            Ok(Outcome::Findings)
+        }
+        Ok(Ok(made)) => {
             print::line(&format!("{key} of Subscription {name} was made anew at {made}, and is in force"));
             Ok(Outcome::Fine)
         }
@@ -86,18 +90,21 @@ fn patch(subscription: &Value, request: &RotationRequest) -> Value {
     json!({ "metadata": { "uid": uid, "resourceVersion": version, "annotations": annotations } })
 }
 
-/// When the key was made, once data planes know it as well.
-pub(super) fn look(subscription: &Value, request: &RotationRequest) -> Look<String> {
+/// When the key was made, once data planes know it as well; or why waiting does not bring it into force.
+pub(super) fn look(subscription: &Value, request: &RotationRequest) -> Look<Result<String, String>> {
     let row = Row::of(subscription);
     if row.rotated.as_ref() != Some(&request.text) {
         return Look::Awaits(format!("the controller makes {} of {row} anew", request.key));
     }
-    let programmed = condition(subscription, "Programmed");
-    match programmed.filter(|one| one["reason"] == "Pending") {
-        Some(pending) => Look::Awaits(format!("data planes take up the new key: {}", text(pending, "/message"))),
-        None => {
+    match condition(subscription, "Programmed") {
+        Some(programmed) if programmed["status"] == "True" => {
             let made = if request.key == KeyName::Primary { row.primary_made } else { row.secondary_made };
-            Look::Done(made.unwrap_or_default())
+            Look::Done(Ok(made.unwrap_or_default()))
         }
+        Some(pending) if pending["reason"] == "Pending" => {
+            Look::Awaits(format!("data planes take up the new key: {}", text(pending, "/message")))
+        }
+        Some(other) => Look::Done(Err(text(other, "/message").to_owned())),
+        None => Look::Awaits("the controller says whether data planes have the new key".to_owned()),
     }
 }

@@ -54,9 +54,12 @@ fn a_new_key_is_there_once_it_is_made_and_data_planes_know_it() {
     let request = request.unwrap();
     let with = |rotated: &str, reason: &str| {
         let mut status = of_controller("Active", Some(rotated));
-        status["conditions"] = json!([{ "type": "Programmed", "reason": reason, "message": "by 1 of 2" }]);
+        let is_true = if reason == "Programmed" { "True" } else { "False" };
+        status["conditions"] =
+            json!([{ "type": "Programmed", "status": is_true, "reason": reason, "message": "by 1 of 2" }]);
         match rotate::look(&subscription(in_secret(), status, None), &request) {
-            Look::Done(made) => made,
+            Look::Done(Ok(made)) => made,
+            Look::Done(Err(why)) => format!("not in force: {why}"),
             Look::Awaits(what) => format!("awaits {what}"),
         }
     };
@@ -66,8 +69,11 @@ fn a_new_key_is_there_once_it_is_made_and_data_planes_know_it() {
     );
     assert_eq!(with(&request.text, "Pending"), "awaits data planes take up the new key: by 1 of 2");
     assert_eq!(with(&request.text, "Programmed"), "2026-11-01T00:00:00Z");
-    // What is in force nowhere never will be by waiting.
-    assert_eq!(with(&request.text, "NotInForce"), "2026-11-01T00:00:00Z");
+    // Waiting brings neither into force.
+    assert_eq!(with(&request.text, "NotInForce"), "not in force: by 1 of 2");
+    assert_eq!(with(&request.text, "Rejected"), "not in force: by 1 of 2");
+    let unsaid = subscription(in_secret(), of_controller("Active", Some(&request.text)), None);
+    assert!(matches!(rotate::look(&unsaid, &request), Look::Awaits(_)));
 }
 
 #[test]
