@@ -123,7 +123,7 @@ impl<'a> Approvals<'a> {
         let of_product = named.into_iter().flatten().copied().filter(|(at, approval)| {
             at.namespace == product.namespace
                 && approval.spec.product_ref.name == product.name
-                && is_that_one(environment, &approval.spec.subscription_ref.uid, subject.uid)
+                && (is_refused(approval) || is_that_one(environment, &approval.spec.subscription_ref.uid, subject.uid))
         });
         of_product.collect()
     }
@@ -139,7 +139,8 @@ impl<'a> Approvals<'a> {
             let is_meant = may_be(&spec["productRef"]["name"], &product.name)
                 && may_be(&about["namespace"], &name.namespace)
                 && may_be(&about["name"], &name.name)
-                && about["uid"].as_str().is_none_or(|stated| is_that_one(environment, stated, uid));
+                && (spec["decision"] != "Approved"
+                    || about["uid"].as_str().is_none_or(|stated| is_that_one(environment, stated, uid)));
             is_meant.then(|| (*at).clone())
         });
         meant.collect()
@@ -152,6 +153,11 @@ impl Word {
         let (approvals, message) = (Vec::new(), String::new());
         Self { standing: Standing::Taken, reason: Reason::ApprovalNotRequired, message, approvals, expires_s: None }
     }
+}
+
+/// What is refused stays so under its name: who makes a Subscription anew has another uid, and is the same consumer.
+fn is_refused(approval: &SubscriptionApproval) -> bool {
+    approval.spec.decision != Decision::Approved
 }
 
 /// Whether the uid is that of the object. Files, where objects have none as a rule, are all of one author.
