@@ -1,4 +1,5 @@
-//! Names that Kubernetes takes: `<gateway>-<class>` (GEP-1762), and where that is none for a Service, one that is as good.
+//! Names that Kubernetes takes: `<gateway>-<class>` (GEP-1762), and where that is none for a Service, or may be another Gateway's, one that is
+//! as good.
 
 use std::fmt::Write as _;
 
@@ -15,11 +16,13 @@ const DIGITS: usize = 8;
 pub(super) fn of_objects(gateway: &ObjectName, class: &str) -> String {
     let whole = format!("{}-{class}", gateway.name);
     let begins_well = whole.starts_with(|letter: char| letter.is_ascii_lowercase());
-    if begins_well && !whole.contains('.') && whole.len() <= MAX_LENGTH {
+    // Of `a-b` and `c` is made what is made of `a` and `b-c`: where the class has no hyphen, it is what stands behind the last one.
+    let is_its_own = !class.contains('-');
+    if is_its_own && begins_well && !whole.contains('.') && whole.len() <= MAX_LENGTH {
         return whole;
     }
     let letter = if begins_well { "" } else { "gateway-" };
-    with_digest(&format!("{letter}{}", whole.replace('.', "-")), &whole)
+    with_digest(&format!("{letter}{}", whole.replace('.', "-")), &format!("{}/{class}", gateway.name))
 }
 
 /// The value of a label that says `name`.
@@ -83,6 +86,8 @@ mod tests {
     fn what_is_changed_stays_apart_from_others() {
         let long = "a".repeat(100);
         assert_ne!(name("a.b", "c"), name("a-b", "c"));
+        assert_ne!(name("public", "internal-sallyport"), name("public-internal", "sallyport"));
+        assert_ne!(name("a.b", "c-d"), name("a.b-c", "d"));
         assert_ne!(name(&format!("{long}1"), "c"), name(&format!("{long}2"), "c"));
         assert_ne!(name("1", "c"), name("gateway-1", "c"));
         assert_ne!(as_label(&format!("{long}1")), as_label(&format!("{long}2")));
