@@ -44,7 +44,7 @@ pub fn all(
 ) -> BTreeMap<ObjectName, BackendNode> {
     let rules = AddressRules::of(cluster, environment);
     let callers = Callers::new(gateways, routes);
-    let node = |name, backend| node(cluster, &Places { rules: &rules, callers: callers.of(name) }, name, backend);
+    let node = |name, backend| node(cluster, &callers.places(name, &rules), name, backend);
     cluster.backends.iter().map(|(name, backend)| (name.clone(), node(name, backend))).collect()
 }
 

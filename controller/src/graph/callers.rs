@@ -1,5 +1,6 @@
 //! Whose data planes call a Backend, and what they may call.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -17,11 +18,15 @@ use crate::problem::Problem;
 /// Gateways, by the Backends that their routes name.
 pub struct Callers<'a> {
     gateways: &'a BTreeMap<ObjectName, GatewayNode>,
+    all: Vec<Opening<'a>>,
     by_backend: BTreeMap<&'a ObjectName, BTreeSet<&'a ObjectName>>,
 }
 
-/// Gateways with what each opens.
-pub type Opening<'a> = Vec<(&'a ObjectName, &'a Egress)>;
+/// A Gateway with what it opens.
+pub type Opening<'a> = (&'a ObjectName, &'a Egress);
+
+/// Gateways that are named where some refuse; whoever corrects these sees the others.
+const MAX_TOLD: usize = 5;
 
 impl<'a> Callers<'a> {
     pub fn new(gateways: &'a BTreeMap<ObjectName, GatewayNode>, routes: &'a BTreeMap<RouteId, RouteNode>) -> Self {
@@ -35,22 +40,25 @@ impl<'a> Callers<'a> {
                 }
             }
         }
-        Self { gateways, by_backend }
+        let all = gateways.iter().map(|(name, node)| (name, &node.egress)).collect();
+        Self { gateways, all, by_backend }
     }
 
-    /// Those that call the Backend called `name`; all of them while none does, since any may come to.
-    pub fn of(&self, name: &ObjectName) -> Opening<'a> {
-        let callers = self.by_backend.get(name).filter(|callers| !callers.is_empty());
-        let is_one = |gateway: &&ObjectName| callers.is_none_or(|callers| callers.contains(gateway));
-        let gateways = self.gateways.iter().filter(|(gateway, _)| is_one(gateway));
-        gateways.map(|(gateway, node)| (gateway, &node.egress)).collect()
+    /// What may be called for the Backend called `name`: by those that call it, or while none does by all of them, since any may come to.
+    pub fn places<'p>(&'p self, name: &ObjectName, rules: &'p AddressRules) -> Places<'p> {
+        let Some(callers) = self.by_backend.get(name).filter(|callers| !callers.is_empty()) else {
+            return Places { rules, callers: Cow::Borrowed(&self.all), is_called: false };
+        };
+        let callers = callers.iter().filter_map(|gateway| Some((*gateway, &self.gateways.get(*gateway)?.egress)));
+        Places { rules, callers: callers.collect(), is_called: true }
     }
 }
 
 /// What may be called for one Backend.
 pub struct Places<'a> {
-    pub rules: &'a AddressRules,
-    pub callers: Opening<'a>,
+    rules: &'a AddressRules,
+    callers: Cow<'a, [Opening<'a>]>,
+    is_called: bool,
 }
 
 impl Places<'_> {
@@ -95,12 +103,23 @@ impl Places<'_> {
         permits: impl Fn(&Egress) -> bool,
     ) -> Result<Option<Problem>, Problem> {
         let refusing = self.callers.iter().filter(|(_, egress)| !permits(egress));
-        let refusing: Vec<_> = refusing.map(|(gateway, _)| gateway.to_string()).collect();
+        let refusing: Vec<_> = refusing.map(|(gateway, _)| *gateway).collect();
         let problem = |message: String| Problem::new(field, Reason::EgressNotAllowed, message);
         if refusing.len() == self.callers.len() {
             return Err(problem(format!("{what}; {cure}")));
         }
-        let told = || problem(format!("{what} by Gateway {}, which refuses it; {cure}", refusing.join(", ")));
+        let told = || problem(format!("{what} by {}; {cure}", self.who_refuses(&refusing)));
         Ok((!refusing.is_empty()).then(told))
+    }
+
+    /// Of a Backend that nobody calls, its owner need not learn which Gateways there are.
+    fn who_refuses(&self, refusing: &[&ObjectName]) -> String {
+        if !self.is_called {
+            return "some Gateways, which refuse it".to_owned();
+        }
+        let named: Vec<_> = refusing.iter().take(MAX_TOLD).map(ToString::to_string).collect();
+        let more = refusing.len().checked_sub(MAX_TOLD).filter(|more| *more > 0);
+        let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+        format!("Gateway {}{more}, which refuses it", named.join(", "))
     }
 }
