@@ -34,6 +34,7 @@ struct World {
     gateway: Gateway,
     service: Service,
     authority: Authority,
+    manifests: String,
 }
 
 /// A route over HTTP and HTTPS, which lets this client address pass, or all of them, under a Floor of the Gateway.
@@ -49,8 +50,9 @@ async fn world(parameters: &str, filter: &str, floor: &str) -> World {
         policy_on("floor", ON_GATEWAY, floor),
         certificate("front", &authority.issue(&[HOST])),
     ];
-    let gateway = Gateway::start(&manifests.concat()).await;
-    World { gateway, service, authority }
+    let manifests = manifests.concat();
+    let gateway = Gateway::start(&manifests).await;
+    World { gateway, service, authority, manifests }
 }
 
 async fn connected(source: Ipv4Addr, gateway: SocketAddr) -> TcpStream {
@@ -169,6 +171,26 @@ async fn where_it_is_off_a_trusted_proxy_is_refused_as_well() {
     assert!(heard.statuses().iter().all(|status| *status == 400) && heard.closed, "{heard:?}");
     assert_eq!(world.raw(PROXY, b"").await.statuses(), [200]);
     assert_eq!(world.service.count(), 1);
+}
+
+/// What stands behind a PROXY header is the client's own word, also for a Gateway that does not listen to the header any more.
+#[tokio::test]
+async fn who_came_by_a_header_does_not_choose_its_address_once_it_is_off() {
+    let mut world = world(REQUIRED, "ipFilter: {allow: [198.51.100.9]}", FLOOR).await;
+    let mut stream = world.begun(PROXY, BARRED.replace("203.0.113.7", "203.0.113.8").as_bytes()).await;
+    let request = format!("GET /orders HTTP/1.1\r\nHost: {HOST}\r\nX-Forwarded-For: 198.51.100.9\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(hear(&mut stream).await.statuses(), [403]);
+    let off = world.manifests.replace("Required", "\"Off\"");
+    world.gateway.write("main.yaml", &off);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(hear(&mut stream).await.statuses(), [403]);
+    assert_eq!(world.raw(PROXY, b"").await.statuses(), [403], "the proxy itself is not the one that is let in");
+    assert_eq!(
+        world.http(b"", &[("x-forwarded-for", "198.51.100.9")]).await,
+        "200",
+        "whom it tells of by the field is"
+    );
 }
 
 /// No address is not the proxy's: a filter that lists the proxy lets nobody pass whom it does not know.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
@@ -88,11 +88,14 @@ impl Origin {
 }
 
 impl Connection {
-    /// Where it comes from for `gateway`: from the peer, or from whom a proxy that it trusts has told of in a PROXY header.
+    /// Where it comes from for `gateway`: from the peer, or from whom a proxy that it trusts has told of in a PROXY header. For a Gateway that
+    /// does not listen to such a header nobody knows: what comes behind it is not the proxy's own word.
     pub(crate) fn origin(&self, gateway: &Gateway) -> &Origin {
+        static NOBODY: LazyLock<Origin> = LazyLock::new(|| Origin::new(None));
         match &self.told {
             Some(told) if gateway.hears(self.peer.ip()) => told,
-            _ => &self.own,
+            Some(_) => &NOBODY,
+            None => &self.own,
         }
     }
 
