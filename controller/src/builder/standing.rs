@@ -1,5 +1,7 @@
 //! What of ours there is in a cluster, and whether it is as it is planned.
 
+use std::collections::BTreeSet;
+
 use futures_util::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
@@ -77,23 +79,63 @@ pub(super) async fn follow(
     };
     let config = watcher::Config::default().labels(&format!("{APP_MANAGED_BY}={MANAGER}"));
     let mut events = watch_all(api, config).default_backoff().boxed();
+    let mut listed = Listed::default();
     while let Some(event) = events.next().await {
-        let (metadata, is_there) = match event {
-            Ok(Event::Apply(object) | Event::InitApply(object)) => (object.metadata, true),
-            Ok(Event::Delete(object)) => (object.metadata, false),
-            Ok(Event::Init | Event::InitDone) => continue,
+        let told: Vec<_> = match event {
+            Ok(Event::Apply(object)) => vec![listed.there(object.metadata)],
+            Ok(Event::Delete(object)) => vec![listed.gone(object.metadata)],
+            Ok(Event::Init) => {
+                listed.begin();
+                continue;
+            }
+            Ok(Event::InitApply(object)) => vec![listed.there(object.metadata)],
+            Ok(Event::InitDone) => listed.missing(),
             Err(error) => {
                 metrics.watch_failed(kind);
                 tracing::debug!(kind, %error, "what runs Gateways cannot be followed");
                 continue;
             }
         };
-        let name =
-            ObjectName::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
-        if teller.send((Place { kind, name }, is_there.then(|| standing(&metadata)))).is_err() {
-            return;
+        for (name, standing) in told {
+            if teller.send((Place { kind, name }, standing)).is_err() {
+                return;
+            }
         }
     }
+}
+
+/// What a watch has told of. After a break it lists what is there, and says nothing of what has gone meanwhile.
+#[derive(Default)]
+struct Listed {
+    known: BTreeSet<ObjectName>,
+    before: BTreeSet<ObjectName>,
+}
+
+impl Listed {
+    fn begin(&mut self) {
+        self.before.append(&mut self.known);
+    }
+
+    fn there(&mut self, metadata: ObjectMeta) -> (ObjectName, Told) {
+        let name = name(&metadata);
+        self.known.insert(name.clone());
+        (name, Some(standing(&metadata)))
+    }
+
+    fn gone(&mut self, metadata: ObjectMeta) -> (ObjectName, Told) {
+        let name = name(&metadata);
+        self.known.remove(&name);
+        (name, None)
+    }
+
+    fn missing(&mut self) -> Vec<(ObjectName, Told)> {
+        let before = std::mem::take(&mut self.before);
+        before.difference(&self.known).map(|name| (name.clone(), None)).collect()
+    }
+}
+
+fn name(metadata: &ObjectMeta) -> ObjectName {
+    ObjectName::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }
 
 fn standing(metadata: &ObjectMeta) -> Standing {
@@ -160,6 +202,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn metadata(name: &str) -> ObjectMeta {
+        ObjectMeta { name: Some(name.to_owned()), namespace: Some("shop".to_owned()), ..ObjectMeta::default() }
+    }
+
+    #[test]
+    fn what_has_gone_while_nobody_watched_is_told() {
+        let mut listed = Listed::default();
+        listed.begin();
+        assert!(listed.there(metadata("a")).1.is_some() && listed.there(metadata("b")).1.is_some());
+        assert!(listed.missing().is_empty(), "before the first list nothing was known");
+        listed.there(metadata("c"));
+        assert!(listed.gone(metadata("c")).1.is_none());
+        listed.begin();
+        listed.there(metadata("b"));
+        listed.begin();
+        listed.there(metadata("b"));
+        let missing: Vec<_> = listed.missing().into_iter().map(|(name, told)| (name.name, told.is_none())).collect();
+        assert_eq!(missing, [("a".to_owned(), true)], "also where the first attempt to list was broken off");
+        assert!(listed.missing().is_empty());
+    }
 
     fn planned() -> Value {
         json!({ "metadata": { "name": "a" }, "spec": { "replicas": 2, "ports": [{ "name": "http", "port": 80 }], "args": ["x", "y"] } })
