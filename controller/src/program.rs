@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tower::timeout::TimeoutLayer;
 
 use crate::access::TokenReviews;
 use crate::brain::{Brain, Peers, Surroundings};
@@ -35,6 +37,11 @@ use health::Health;
 
 /// Another controller takes over this long after the one that writes was last heard of.
 const LEASE_S: u64 = 15;
+/// For the beginning of an answer of the API server, lists of the largest clusters included. One that never comes would hold up whatever is to
+/// be written after it: what lies between may have died without a word.
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+/// The same where the lease is renewed, so that there is time for another attempt.
+const LONGEST_RENEWAL: Duration = Duration::from_secs(3);
 /// The one that writes says so anew this long before that.
 const LEASE_GRACE_S: u64 = 10;
 
@@ -93,9 +100,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let metrics = Metrics::new(fleet.clone());
     let health = Health::new(metrics.clone());
     tokio::spawn(health::serve(listen(arguments.admin).await?, health.clone()));
-    let client = client(&metrics).await?;
+    let client = client(&metrics, LONGEST_ANSWER).await?;
     let opened = opened(&client, &metrics, &arguments).await?;
-    let (leads, releasing) = leads(&client, &metrics, &arguments).await?;
+    let of_lease = self::client(&metrics, LONGEST_RENEWAL).await?;
+    let (leads, releasing) = leads(&of_lease, &metrics, &arguments).await?;
     let (identities, known) = watch::channel(BTreeMap::new());
     let (plans, planned) = watch::channel(Plans::default());
     let (refusing, refusals) = watch::channel(Refusals::new());
@@ -143,12 +151,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The way to the API server, on which requests are counted.
-async fn client(metrics: &Metrics) -> anyhow::Result<Client> {
+/// The way to the API server, on which requests are counted, and fail if they are not answered in time.
+async fn client(metrics: &Metrics, patience: Duration) -> anyhow::Result<Client> {
     let told = "there is no way to the API server; run in a pod, or set KUBECONFIG";
     let config = kube::Config::infer().await.context(told)?;
     let builder = kube::client::ClientBuilder::try_from(config).context(told)?;
-    Ok(builder.with_layer(&Counted(metrics.clone())).build())
+    Ok(builder.with_layer(&TimeoutLayer::new(patience)).with_layer(&Counted(metrics.clone())).build())
 }
 
 fn log() {
