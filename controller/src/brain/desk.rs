@@ -1,6 +1,6 @@
 //! Statuses that are being written: one at a time for each object, some objects at once, and nothing twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +30,15 @@ pub(super) struct Desk {
     writing: JoinSet<(Order, Outcome)>,
     /// Objects that a write is under way for.
     busy: BTreeSet<(ObjectKind, ObjectName)>,
+    /// What was written and changed nothing, with the version of the object: somebody else has an entry there that looks like one of ours, and
+    /// keeps it.
+    vain: BTreeMap<(ObjectKind, ObjectName), (String, Write)>,
 }
 
 impl Desk {
     pub(super) fn new(client: Client, herald: Herald, metrics: Metrics) -> Self {
         let places = Arc::new(Semaphore::new(AT_ONCE));
-        Self { client, herald, metrics, places, writing: JoinSet::new(), busy: BTreeSet::new() }
+        Self { client, herald, metrics, places, writing: JoinSet::new(), busy: BTreeSet::new(), vain: BTreeMap::new() }
     }
 
     /// Writes what of `statuses` is not said yet. An object that is being written about is looked at again once that is done.
@@ -45,10 +48,18 @@ impl Desk {
             let name = object_name(&status.name);
             let Some(head) = world.head(kind, &name) else { continue };
             let before = head.status();
-            if let Some(write) = wire::write(status, &before, now) {
+            if let Some(write) =
+                wire::write(status, &before, now).filter(|write| !self.is_vain(kind, &name, head, write))
+            {
                 self.begin(kind, &name, head, write, news(status, &before));
             }
         }
+    }
+
+    fn is_vain(&self, kind: ObjectKind, name: &ObjectName, head: &Head, write: &Write) -> bool {
+        self.vain
+            .get(&(kind, name.clone()))
+            .is_some_and(|(version, one)| *version == head.resource_version && one == write)
     }
 
     /// Takes back what was said of a Gateway that is not ours any more.
@@ -88,6 +99,12 @@ impl Desk {
         self.metrics.status_written(order.kind, &outcome);
         match outcome {
             Outcome::Written(head) => {
+                let place = (order.kind, order.name.clone());
+                if head.resource_version == order.head.resource_version {
+                    self.vain.insert(place, (head.resource_version.clone(), order.write));
+                } else {
+                    self.vain.remove(&place);
+                }
                 world.written(order.kind, &order.name, head);
                 let subject = Subject { kind: order.kind, name: order.name, uid: order.head.uid };
                 self.herald.tell(subject, order.news);

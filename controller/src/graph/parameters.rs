@@ -121,7 +121,7 @@ fn passed_on(field: &str, problem: &Problem) -> Problem {
 pub struct Reference<'a> {
     group: &'a str,
     kind: &'a str,
-    namespace: Option<&'a str>,
+    pub(super) namespace: Option<&'a str>,
     name: &'a str,
 }
 

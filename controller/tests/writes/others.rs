@@ -77,6 +77,19 @@ async fn entries_of_other_controllers_stay_in_their_places() {
     assert!(entries(&gateway, "conditions").iter().any(|one| one["type"] == theirs["type"]), "{gateway:#}");
 }
 
+/// By server-side apply what another has put there stays: whoever goes on writing against it never ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_another_that_looks_like_ours_is_written_against_once() {
+    let (api, _controller) = with(&[NAMESPACE, CLASS, GATEWAY]).await;
+    written(&api, 7).await;
+    let theirs = json!({ "type": "Ready", "status": "True", "reason": "Yes", "message": "" });
+    api.edit(&gateway("shop/public"), |gateway| {
+        gateway["status"]["conditions"].as_array_mut().unwrap().push(theirs.clone());
+    });
+    let written = written(&api, 1).await;
+    assert!(written.len() <= 2, "{} writes", written.len());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_others_have_all_places_ours_takes_none() {
     let (api, _controller) = with(&[NAMESPACE, CLASS, GATEWAY, ROUTE]).await;
