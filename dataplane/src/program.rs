@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use http::Uri;
@@ -42,6 +43,9 @@ pub struct Arguments {
     /// Where /livez, /readyz and /metrics are answered
     #[arg(long, env = "SALLYPORT_ADMIN", default_value = "0.0.0.0:9090")]
     admin: SocketAddr,
+    /// Seconds that a drain may take at most, whatever the configuration says; what ends the process afterwards is set by this
+    #[arg(long, env = "SALLYPORT_LONGEST_DRAIN_S")]
+    longest_drain: Option<u64>,
     /// Threads that serve requests; default: one for each core that the pod may use
     #[arg(long, env = "SALLYPORT_WORKERS")]
     workers: Option<NonZeroUsize>,
@@ -75,7 +79,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     tracing::info!("draining");
     // What the controller says meanwhile still counts.
-    data_plane.drain(data_plane.drain_timeout()).await;
+    let longest = arguments.longest_drain.map_or(Duration::MAX, Duration::from_secs);
+    data_plane.drain(data_plane.drain_timeout().min(longest)).await;
     following.abort();
     outcome
 }

@@ -60,6 +60,8 @@ fn environment(making: &Making<'_>) -> Vec<EnvVar> {
         ("SALLYPORT_GATEWAY", making.owner.name.to_string()),
         // Said rather than agreed upon: controllers and data planes are of different versions while one is upgraded.
         ("SALLYPORT_PORT_OFFSET", PORT_OFFSET.to_string()),
+        // What the grace of this pod leaves: a longer drainTimeout that comes later is for the pods that take its place.
+        ("SALLYPORT_LONGEST_DRAIN_S", super::drain_s(making).to_string()),
     ];
     let fixed = fixed.map(|(name, value)| EnvVar { value: Some(value), ..named(name) });
     let of_pod = [("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace")];
