@@ -11,6 +11,7 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::cluster::ObjectName;
 use crate::cluster::reach::Reach;
@@ -21,6 +22,8 @@ use standing::{KINDS, Owned, Place, Standing, Told, owned};
 
 /// A pause after something could not be applied.
 const PAUSE: Duration = Duration::from_secs(2);
+/// After each failure the pause is twice as long, up to this: other Gateways wait behind one that is refused.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Somebody who puts a field back all the time is answered no more often.
 const BETWEEN_REPAIRS: Duration = Duration::from_millis(500);
 
@@ -49,6 +52,29 @@ pub struct Builder {
     /// All that runs Gateways, as the API server tells.
     standing: BTreeMap<Place, Standing>,
     told: mpsc::UnboundedReceiver<(Place, Told)>,
+    /// Gateways whose objects could not be applied.
+    failed: BTreeMap<ObjectName, Failed>,
+}
+
+/// What could not be applied, and is not tried again before a time: others wait behind it.
+struct Failed {
+    objects: Arc<Vec<Value>>,
+    why: String,
+    pause: Duration,
+    until: Instant,
+}
+
+impl Failed {
+    fn new(objects: Arc<Vec<Value>>, why: String, before: Option<&Self>) -> Self {
+        let pause = before.filter(|before| before.objects == objects).map_or(PAUSE, |before| before.pause * 2);
+        let pause = pause.min(LONGEST_PAUSE);
+        Self { objects, why, pause, until: Instant::now() + pause }
+    }
+
+    /// Why the objects are not tried now; nothing if they are.
+    fn waits(&self, objects: &Arc<Vec<Value>>) -> Option<&str> {
+        (self.objects == *objects && Instant::now() < self.until).then_some(&self.why)
+    }
 }
 
 struct Applied {
@@ -71,8 +97,8 @@ impl Builder {
                 tokio::spawn(standing::follow(client.clone(), kind, source, metrics.clone(), teller.clone()));
             }
         }
-        let (applied, standing) = (BTreeMap::new(), BTreeMap::new());
-        Self { client, plans, leads, refusals, metrics, applied, standing, told }
+        let (applied, standing, failed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { client, plans, leads, refusals, metrics, applied, standing, told, failed }
     }
 
     pub async fn run(mut self) {
@@ -81,7 +107,10 @@ impl Builder {
             let pause = async { if is_done { std::future::pending().await } else { tokio::time::sleep(PAUSE).await } };
             tokio::select! {
                 changed = self.plans.changed() => if changed.is_err() { return },
-                Ok(()) = self.leads.changed() => self.applied.clear(),
+                Ok(()) = self.leads.changed() => {
+                    self.applied.clear();
+                    self.failed.clear();
+                }
                 Some((place, told)) = self.told.recv() => {
                     if self.take(place, told) {
                         tokio::time::sleep(BETWEEN_REPAIRS).await;
@@ -119,12 +148,22 @@ impl Builder {
         self.applied.retain(|place, _| wanted.contains(place));
         let mut refusals = Refusals::new();
         let mut settled = BTreeSet::new();
+        self.failed.retain(|gateway, _| plans.wanted.contains_key(gateway));
         for (gateway, objects) in &plans.wanted {
+            if let Some(why) = self.failed.get(gateway).and_then(|failed| failed.waits(objects)) {
+                refusals.insert(gateway.clone(), why.to_owned());
+                continue;
+            }
             match self.apply(objects).await {
-                Ok(()) => settled.extend(objects.iter().find_map(owner_of)),
+                Ok(()) => {
+                    self.failed.remove(gateway);
+                    settled.extend(objects.iter().find_map(owner_of));
+                }
                 Err(error) => {
                     tracing::warn!(%gateway, %error, "what runs the Gateway cannot be applied; it is tried again");
-                    refusals.insert(gateway.clone(), error.to_string());
+                    let failed = Failed::new(Arc::clone(objects), error.to_string(), self.failed.get(gateway));
+                    refusals.insert(gateway.clone(), failed.why.clone());
+                    self.failed.insert(gateway.clone(), failed);
                 }
             }
         }

@@ -22,6 +22,8 @@ const AT_ONCE: usize = 8;
 /// A Subscription's Secret is written no more often: by then its watch has told what became of the write before, and an API server that
 /// refuses is not asked all the time.
 const PAUSE: Duration = Duration::from_secs(2);
+/// After each failure the pause is twice as long, up to this: a quota is not raised by asking, and others wait in the same queue.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A write that takes longer has failed: it holds one of the places.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -34,6 +36,8 @@ pub(super) struct Keyring {
     begun: BTreeMap<ObjectName, Begun>,
     /// Why a Secret could not be written, by Subscription.
     unwritten: BTreeMap<ObjectName, String>,
+    /// How long whoever could not be written for waits, where it is longer than [`PAUSE`].
+    pauses: BTreeMap<ObjectName, Duration>,
 }
 
 struct Begun {
@@ -51,6 +55,7 @@ impl Keyring {
             writing: JoinSet::new(),
             begun: BTreeMap::new(),
             unwritten: BTreeMap::new(),
+            pauses: BTreeMap::new(),
         }
     }
 
@@ -64,13 +69,15 @@ impl Keyring {
         let wanted: BTreeMap<_, _> = orders.into_iter().map(|order| (order.owner.clone(), order)).collect();
         self.begun.retain(|owner, begun| !begun.is_done || wanted.contains_key(owner));
         self.unwritten.retain(|owner, _| wanted.contains_key(owner));
+        self.pauses.retain(|owner, _| wanted.contains_key(owner));
         let now = Instant::now();
         let mut again: Option<Instant> = None;
         for (owner, order) in wanted {
+            let pause = self.pauses.get(&owner).copied().unwrap_or(PAUSE);
             match self.begun.get(&owner) {
                 Some(begun) if !begun.is_done => continue,
-                Some(begun) if begun.work == order.work && now < begun.at + PAUSE => {
-                    let at = begun.at + PAUSE;
+                Some(begun) if begun.work == order.work && now < begun.at + pause => {
+                    let at = begun.at + pause;
                     again = Some(again.map_or(at, |before| before.min(at)));
                 }
                 _ => self.begin(order, state, now_s),
@@ -122,8 +129,13 @@ impl Keyring {
             begun.is_done = true;
         }
         match done {
-            Ok(()) => drop(self.unwritten.remove(&owner)),
+            Ok(()) => {
+                self.unwritten.remove(&owner);
+                self.pauses.remove(&owner);
+            }
             Err(error) => {
+                let pause = self.pauses.entry(owner.clone());
+                pause.and_modify(|pause| *pause = LONGEST_PAUSE.min(*pause * 2)).or_insert(PAUSE);
                 tracing::warn!(subscription = %owner, error, "keys cannot be written; it is tried again");
                 self.unwritten.insert(owner, error);
             }
@@ -205,6 +217,11 @@ mod tests {
         keyring.begun.get_mut(&owner).expect("it has begun").at -= PAUSE;
         assert_eq!(keyring.carry_out(vec![order()], &state, 0), None);
         assert_eq!(keyring.writing.len(), 1);
+        let outcome = keyring.settled().await;
+        keyring.file(outcome);
+        keyring.begun.get_mut(&owner).expect("it has begun").at -= PAUSE;
+        assert!(keyring.carry_out(vec![order()], &state, 0).is_some(), "the second time it waits for longer");
+        assert!(keyring.writing.is_empty());
     }
 
     #[tokio::test]
