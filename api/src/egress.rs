@@ -14,7 +14,8 @@ pub struct Egress {
     #[schemars(length(max = 64), inner(length(min = 2, max = 96)))]
     pub allow: Option<Vec<String>>,
     /// Where Backends without `tls` may be called beyond Services: host names as Backends state them, `*.NAME` for one or more labels in
-    /// front of it, addresses, networks (CIDR) and ranges for Backends that state an address. Addresses that are refused stay so. At
+    /// front of it, addresses, networks (CIDR) and ranges for Backends that state an address. Addresses that are refused stay so. Pods and
+    /// Services of other namespaces are opened with a network that holds them, past their ReferenceGrants: keep those out. At
     /// most 64. A Gateway's replaces the class's only with a part of it; an empty list takes all back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 255)))]

@@ -52,7 +52,7 @@ pub struct ProductReference {
     pub name: String,
 }
 
-/// Names one Subscription, and no other of the same name.
+/// Names one Subscription. What approves is about that one alone, by its uid; what suspends or rejects holds for whatever has the name.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionReference {

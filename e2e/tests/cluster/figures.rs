@@ -14,6 +14,8 @@ use crate::kit::manifest::{BY_KEY, key, policy, protected, replicas, route, subs
 use crate::kit::trust::Caller;
 use crate::kit::world::World;
 
+/// Who looks without a pause takes the processor from what is measured.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 const CHANGES: usize = 100;
 const MANY: usize = 1_000;
 /// Written at the same time, as by somebody who applies a folder.
@@ -94,6 +96,7 @@ async fn enforced(caller: &Caller, places: &[String], key: &str, verdict: &str, 
         let url = format!("http://{place}/orders");
         while ask(caller, &url, &[("sallyport-key", key)]).await.unwrap().verdict() != verdict {
             assert!(began.elapsed() < PATIENCE, "{verdict} did not come");
+            sleep(BETWEEN_LOOKS).await;
         }
     }
     began.elapsed().as_secs_f64() * 1e3
@@ -113,6 +116,7 @@ async fn said(world: &World, generation: i64, began: Instant) -> f64 {
             return began.elapsed().as_secs_f64() * 1e3;
         }
         assert!(began.elapsed() < PATIENCE, "Programmed did not come for {generation}: {}", object["status"]);
+        sleep(BETWEEN_LOOKS).await;
     }
 }
 
