@@ -160,9 +160,11 @@ async fn the_demo_protects_an_api_shows_it_and_goes_without_a_trace() {
     }
     // The line that is to be pasted does what is said of it.
     let line = said.lines().find(|line| line.starts_with("curl") && line.contains("Sallyport-Key")).unwrap();
-    let output = Command::new("sh").args(["-c", &format!("{line} --silent --show-error")]).output().await.unwrap();
+    // A moment after the first connection through the address, each one finds its way.
+    let patient = format!("{line} --silent --show-error --retry 5 --retry-connrefused --retry-delay 1");
+    let output = Command::new("sh").args(["-c", &patient]).output().await.unwrap();
     let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(answer.contains("200 OK") && answer.contains("Basic Z2F0ZXdheTpvbmx5LXRoZS1nYXRld2F5LWtub3dz"), "{answer}");
+    assert!(answer.contains("200 OK") && answer.contains("Basic Z2F0ZXdheTpvbmx5LXRoZS1nYXRld2F5LWtub3dz"), "{answer} {output:?}");
     let said = ends(0, &["demo", "--cluster", "--clean", "-n", &namespace]).await;
     assert!(said.contains("is gone"), "{said}");
 }
