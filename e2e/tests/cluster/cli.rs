@@ -164,7 +164,10 @@ async fn the_demo_protects_an_api_shows_it_and_goes_without_a_trace() {
     let patient = format!("{line} --silent --show-error --retry 5 --retry-connrefused --retry-delay 1");
     let output = Command::new("sh").args(["-c", &patient]).output().await.unwrap();
     let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(answer.contains("200 OK") && answer.contains("Basic Z2F0ZXdheTpvbmx5LXRoZS1nYXRld2F5LWtub3dz"), "{answer} {output:?}");
+    assert!(
+        answer.contains("200 OK") && answer.contains("Basic Z2F0ZXdheTpvbmx5LXRoZS1nYXRld2F5LWtub3dz"),
+        "{answer} {output:?}"
+    );
     let said = ends(0, &["demo", "--cluster", "--clean", "-n", &namespace]).await;
     assert!(said.contains("is gone"), "{said}");
 }
