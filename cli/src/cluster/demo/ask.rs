@@ -19,7 +19,9 @@ use crate::exit::Outcome;
 use crate::print;
 
 /// A load balancer that is reached at all is reached sooner.
-const REACH_TIMEOUT: Duration = Duration::from_secs(3);
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two attempts.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
 /// Services take a moment to reach their first pod.
 const PATIENCE: Duration = Duration::from_secs(20);
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(250);
@@ -90,8 +92,8 @@ pub(super) async fn ask(cluster: &Cluster, began: Instant) -> anyhow::Result<Out
 async fn way(address: Option<String>, service: &str) -> Way {
     let through = || Way::Proxy(service.to_owned());
     let Some(address) = address else { return through() };
-    let is_reached = timeout(REACH_TIMEOUT, TcpStream::connect((address.as_str(), 80))).await;
-    if matches!(is_reached, Ok(Ok(_))) { Way::Address(address) } else { through() }
+    let is_reached = timeout(REACH_TIMEOUT, reached(&address)).await.is_ok();
+    if is_reached { Way::Address(address) } else { through() }
 }
 
 /// Asks until the answer is what it should be, or has had the time to become so.
@@ -115,6 +117,13 @@ async fn once(cluster: &Cluster, way: &Way, key: Option<&str>) -> anyhow::Result
         }
     };
     timeout(PATIENCE, asked).await.context("the gateway does not answer")?
+}
+
+/// An address that is told leads somewhere a moment later.
+async fn reached(address: &str) {
+    while TcpStream::connect((address, 80)).await.is_err() {
+        tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+    }
 }
 
 async fn directly(address: &str, key: Option<&str>) -> anyhow::Result<Answer> {
