@@ -122,7 +122,7 @@ async fn once(cluster: &Cluster, way: &Way, key: Option<&str>) -> anyhow::Result
 /// An address that is told leads somewhere a moment later.
 async fn reached(address: &str) {
     while TcpStream::connect((address, 80)).await.is_err() {
-        tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+        sleep(BETWEEN_ATTEMPTS).await;
     }
 }
 
