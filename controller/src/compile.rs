@@ -306,7 +306,9 @@ fn take_part(gateway: &ObjectName, id: &RouteId, effective: Effective, compiled:
 fn policy_resources(name: &ObjectName, policy: &PolicyNode, room: &mut Room, compiled: &mut Compiled) {
     for (key_set, message) in &policy.key_sets {
         let named = Name::new(v1::Kind::KeySet, key_set.as_str());
-        let is_held = compiled.snapshot.find(&named).is_some();
+        // What stands there may be what another policy had no room for.
+        let is_whole = |body: &Body| matches!(body, Body::KeySet(held) if held == message);
+        let is_held = compiled.snapshot.find(&named).is_some_and(|held| is_whole(held.body()));
         let fits = is_held || room.takes(&name.namespace, message.encoded_len());
         if !fits {
             let problem = room.none_left(&name.namespace, "spec.authentication", &format!("ApiPolicy {name}"));

@@ -43,6 +43,7 @@ impl Desk {
 
     /// Writes what of `statuses` is not said yet. An object that is being written about is looked at again once that is done.
     pub(super) fn order(&mut self, statuses: &[ObjectStatus], world: &World, now: &str) {
+        self.vain.retain(|(kind, name), _| world.head(*kind, name).is_some());
         for status in statuses {
             let Some(kind) = ObjectKind::find(&wire::api_version(&status.kind), &status.kind) else { continue };
             let name = object_name(&status.name);

@@ -81,6 +81,20 @@ fn where_there_is_no_room_everything_denies_and_is_told() {
     assert_eq!(compiled.withheld[&orders].len(), 2, "the place, and the keys");
 }
 
+/// The second policy finds what stands in for the keys of the first, and not the keys.
+#[test]
+fn two_policies_with_one_key_set_have_no_more_room_than_one() {
+    let policy = WORLD.rsplit("---").next().unwrap();
+    let second = policy.replacen("metadata: {name: orders,", "metadata: {name: others,", 1);
+    let (graph, cluster) = world(&format!("{WORLD}---{second}"));
+    let compiled = within(&mut Room::of_share(0), &graph, &cluster);
+    let sets =
+        bodies(&compiled).into_iter().filter_map(|body| if let Body::KeySet(set) = body { Some(set) } else { None });
+    let sets: Vec<_> = sets.collect();
+    assert!(sets.len() == 1 && sets[0] == without_keys(&sets[0]), "{sets:?}");
+    assert!(compiled.withheld.contains_key(&ObjectName::new("shop", "others")));
+}
+
 #[test]
 fn with_room_for_all_nothing_is_told() {
     let (graph, cluster) = world(WORLD);
