@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use http::Uri;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
 
 use crate::clock::Clock;
 use crate::follow::{Whereabouts, follow};
@@ -75,7 +74,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        ended = &mut following => Err(anyhow::Error::from_boxed(gone(ended))),
+        // What is in force then is not known: whoever restarts the process gets one where it is.
+        ended = &mut following => Err(anyhow::anyhow!("the controller is no longer followed: {ended:?}")),
     };
     tracing::info!("draining");
     // What the controller says meanwhile still counts.
@@ -83,14 +83,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     data_plane.drain(data_plane.drain_timeout().min(longest)).await;
     following.abort();
     outcome
-}
-
-/// Why nobody follows the controller any more. What is in force then is not known: whoever restarts the process gets one where it is.
-fn gone(ended: Result<(), JoinError>) -> Box<dyn std::error::Error + Send + Sync> {
-    match ended {
-        Ok(()) => "the update stream is no longer followed".into(),
-        Err(error) => error.into(),
-    }
 }
 
 fn log() {

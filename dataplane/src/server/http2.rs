@@ -111,10 +111,10 @@ pub(super) async fn overdue(bounds: &Bounds, streams: &Streams, head: &Head) {
 pub(super) async fn abandoned(bounds: &Bounds, streams: &Streams, wire: &Wire) {
     let just_now = GOODBYE.min(bounds.idle_timeout / 2);
     let is_at_work = streams.in_flight.get() > 0 || streams.any.get() && wire.moved.get().elapsed() < just_now;
-    let quiet = if is_at_work { bounds.body_timeout.max(GOODBYE) } else { GOODBYE };
+    let quiet = if is_at_work { bounds.body_timeout } else { Duration::ZERO };
     loop {
         tokio::time::sleep(GOODBYE).await;
-        if streams.in_flight.get() == 0 && wire.moved.get().elapsed() + GOODBYE >= quiet {
+        if streams.in_flight.get() == 0 && wire.moved.get().elapsed() >= quiet {
             return;
         }
     }
