@@ -17,6 +17,7 @@ use sallyport_api::{ApiPolicy, Backend, GatewayParameters, Product, Subscription
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::manifest::is_dns_name;
 use reach::Reach;
 pub use shared::Shared;
 
@@ -88,7 +89,7 @@ impl Asked {
     /// An object has the name of a DNS subdomain (RFC 1123): of another name there is none, and the API server takes the question for a
     /// mistake.
     pub fn note(&self, kind: ObjectKind, name: &ObjectName) {
-        if !is_subdomain(&name.name) {
+        if !is_dns_name(&name.name, 253) {
             return;
         }
         self.0.lock().insert((kind, name.clone()));
@@ -98,16 +99,6 @@ impl Asked {
     pub fn take(&self) -> BTreeSet<(ObjectKind, ObjectName)> {
         std::mem::take(&mut self.0.lock())
     }
-}
-
-fn is_subdomain(name: &str) -> bool {
-    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_label = |label: &str| {
-        let ends = [label.bytes().next(), label.bytes().next_back()];
-        ends.into_iter().all(|end| end.is_some_and(is_alphanumeric))
-            && label.bytes().all(|byte| is_alphanumeric(byte) || byte == b'-')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// What a copy has been asked for is its own business.

@@ -78,7 +78,7 @@ fn within(room: &mut Room, graph: &Graph, cluster: &ClusterState) -> Compiled {
         policy_resources(name, policy, room, &mut compiled);
     }
     backends(graph, &slices, &guards, room, &mut compiled);
-    services(cluster, &targets, &slices, &guards, &mut compiled);
+    services(cluster, &targets, &slices, &guards, room, &mut compiled);
     for (name, product) in &graph.products {
         compiled.put("Product", name, name.to_string(), Body::Product(product.message.clone()));
     }
@@ -333,12 +333,7 @@ fn backends(graph: &Graph, slices: &Slices<'_>, guards: &Guards<'_>, room: &mut 
         let guarded = guards.of(&BackendTarget::Backend(name.clone()));
         let message = guarded.written_into(backend.message.clone());
         let label = format!("Backend {name}");
-        let (mut message, mut problem) = room::bounded(message, &label);
-        if !room.takes(&name.namespace, message.encoded_len()) {
-            let none_left = room.none_left(&name.namespace, "spec", &label);
-            message = room::denied(message, &label, &none_left);
-            problem = Some(none_left);
-        }
+        let (message, problem) = room.backend(&name.namespace, &label, message);
         if let Some(problem) = problem {
             compiled.excess.add("Backend", name, None, problem);
         }
@@ -362,6 +357,7 @@ fn services(
     targets: &Callers,
     slices: &Slices<'_>,
     guards: &Guards<'_>,
+    room: &mut Room,
     compiled: &mut Compiled,
 ) {
     for (target, routes) in targets {
@@ -378,7 +374,8 @@ fn services(
             protocol: service::protocol(cluster, name, *port).into(),
             ..v1::Backend::default()
         };
-        let (message, problem) = room::bounded(guards.of(target).written_into(message), &format!("Service {name}"));
+        let message = guards.of(target).written_into(message);
+        let (message, problem) = room.backend(&name.namespace, &format!("Service {name}"), message);
         // A Service has no status of ours: its routes are told.
         for (id, problem) in routes.iter().zip(problem.iter().cycle()) {
             compiled.excess.add(id.kind, &id.name, None, problem.clone());

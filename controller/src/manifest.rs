@@ -21,6 +21,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::cluster::{FieldProblem, Object, ObjectKind, ObjectName, Stored, Undecodable};
+pub(crate) use identity::is_dns_name;
 use identity::{Identity, identify};
 use located::{Document, Place, Places, Refusal};
 

@@ -71,6 +71,21 @@ impl Room {
         fits
     }
 
+    /// A Backend for requests that objects of `namespace` lead to, or what denies in its place, and why. `label` names it.
+    pub(super) fn backend(
+        &mut self,
+        namespace: &str,
+        label: &str,
+        backend: v1::Backend,
+    ) -> (v1::Backend, Option<Problem>) {
+        let (backend, problem) = bounded(backend, label);
+        if self.takes(namespace, backend.encoded_len()) {
+            return (backend, problem);
+        }
+        let problem = self.none_left(namespace, "spec", label);
+        (denied(backend, label, &problem), Some(problem))
+    }
+
     /// Why `what` denies.
     pub(super) fn none_left(&self, namespace: &str, field: &str, what: &str) -> Problem {
         let message = format!(
@@ -99,7 +114,7 @@ impl Room {
 }
 
 /// `backend`, or what denies in its place, and why. `label` names it.
-pub(super) fn bounded(backend: v1::Backend, label: &str) -> (v1::Backend, Option<Problem>) {
+fn bounded(backend: v1::Backend, label: &str) -> (v1::Backend, Option<Problem>) {
     let guarded = backend.identity_headers.iter().chain(&backend.key_headers).chain(&backend.key_query_parameters);
     if guarded.map(String::len).sum::<usize>() <= MAX_MESSAGE_BYTES {
         return (backend, None);
@@ -112,7 +127,7 @@ pub(super) fn bounded(backend: v1::Backend, label: &str) -> (v1::Backend, Option
 }
 
 /// What denies in place of `backend`.
-pub(super) fn denied(backend: v1::Backend, label: &str, problem: &Problem) -> v1::Backend {
+fn denied(backend: v1::Backend, label: &str, problem: &Problem) -> v1::Backend {
     v1::Backend { object: backend.object, deny: Some(denial(label, problem)), ..v1::Backend::default() }
 }
 

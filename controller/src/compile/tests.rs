@@ -131,3 +131,17 @@ fn of_a_service_with_too_much_guarded_its_routes_are_told() {
         assert!(told.iter().any(|problem| problem.message.contains("Service shop/app")), "{told:?}");
     }
 }
+
+#[test]
+fn a_service_takes_room_of_its_namespace_as_a_backend_does() {
+    let mut text = WORLD.split("---").take(2).collect::<Vec<_>>().join("---");
+    text +=
+        "---\n{apiVersion: v1, kind: Service, metadata: {name: app, namespace: shop}, spec: {ports: [{port: 80}]}}\n";
+    text += "---\n{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: a, namespace: shop}, spec: {parentRefs: [{name: public}], rules: [{backendRefs: [{name: app, port: 80}]}]}}\n";
+    let (graph, cluster) = world(&text);
+    let compiled = within(&mut Room::of_share(0), &graph, &cluster);
+    let denied = bodies(&compiled).into_iter().filter(|body| matches!(body, Body::Backend(one) if one.deny.is_some()));
+    assert_eq!(denied.count(), 1);
+    let told: Vec<_> = compiled.excess.of("HTTPRoute", &ObjectName::new("shop", "a")).collect();
+    assert!(told.iter().any(|problem| problem.message.contains("Service shop/app answers 500")), "{told:?}");
+}

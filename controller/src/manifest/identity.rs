@@ -126,7 +126,7 @@ fn name(kind: ObjectKind, value: &mut Value) -> ObjectName {
 }
 
 /// RFC 1123, as Kubernetes names are.
-pub(super) fn is_dns_name(name: &str, max: usize) -> bool {
+pub(crate) fn is_dns_name(name: &str, max: usize) -> bool {
     name.len() <= max && name.split('.').all(is_label)
 }
 
