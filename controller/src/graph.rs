@@ -42,6 +42,7 @@ use backend::BackendNode;
 use class::ClassNode;
 use gateway::GatewayNode;
 use ingress::class::IngressClassNode;
+use outgoing::AddressRules;
 use policy::PolicyNode;
 use product::ProductNode;
 use route::{RouteId, RouteNode};
@@ -99,7 +100,8 @@ impl Graph {
         let said = Approvals::new(cluster, environment);
         let subscriptions = subscription::subscriptions(cluster, &said, &products, &gateways, &routes);
         let approvals = approval::all(cluster, &subscriptions);
-        let backends = backend::all(cluster, environment, &gateways, &routes);
+        let rules = AddressRules::of(cluster, environment);
+        let backends = backend::all(cluster, &rules, &gateways, &routes);
         let (classes, parameters) = (class::classes(cluster), class::parameters(cluster));
         Self {
             classes,
@@ -114,7 +116,7 @@ impl Graph {
             products,
             subscriptions,
             approvals,
-            api_servers: outgoing::api_servers(cluster, environment),
+            api_servers: rules.api_servers,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::outgoing::AddressRules;
 use super::parameters::egress::Egress;
 use super::route::{RouteId, RouteNode};
 use super::whereabouts::{self, Whereabouts};
-use super::{Environment, certificate, credential, service};
+use super::{certificate, credential, service};
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::problem::{Problem, denial};
 
@@ -38,13 +38,12 @@ pub struct BackendNode {
 /// All Backends. What cannot be resolved of one denies every request to it.
 pub fn all(
     cluster: &ClusterState,
-    environment: Environment,
+    rules: &AddressRules,
     gateways: &BTreeMap<ObjectName, GatewayNode>,
     routes: &BTreeMap<RouteId, RouteNode>,
 ) -> BTreeMap<ObjectName, BackendNode> {
-    let rules = AddressRules::of(cluster, environment);
     let callers = Callers::new(gateways, routes);
-    let node = |name, backend| node(cluster, &callers.places(name, &rules), name, backend);
+    let node = |name, backend| node(cluster, &callers.places(name, rules), name, backend);
     cluster.backends.iter().map(|(name, backend)| (name.clone(), node(name, backend))).collect()
 }
 

@@ -16,18 +16,19 @@ const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
 /// What the place where the configuration is enforced, and the cluster itself, forbid.
 pub struct AddressRules {
     pub environment: Environment,
-    api_server: BTreeSet<IpAddr>,
+    /// Where the API server of the cluster is.
+    pub api_servers: BTreeSet<IpAddr>,
 }
 
 impl AddressRules {
     pub fn of(cluster: &ClusterState, environment: Environment) -> Self {
-        Self { environment, api_server: api_servers(cluster, environment) }
+        Self { environment, api_servers: api_servers(cluster, environment) }
     }
 
     /// Why `address` is not called, in whatever spelling it comes; `None` if it may be.
     pub fn refusal(&self, address: IpAddr) -> Option<&'static str> {
         match address.to_canonical() {
-            address if self.api_server.contains(&address) => Some("this is the API server"),
+            address if self.api_servers.contains(&address) => Some("this is the API server"),
             address if address.is_loopback() => {
                 (self.environment == Environment::Cluster).then_some("loopback is refused in a cluster")
             }
@@ -41,8 +42,8 @@ impl AddressRules {
     }
 }
 
-/// Where the API server of the cluster is: `default/kubernetes` leads there.
-pub fn api_servers(cluster: &ClusterState, environment: Environment) -> BTreeSet<IpAddr> {
+/// `default/kubernetes` leads there.
+fn api_servers(cluster: &ClusterState, environment: Environment) -> BTreeSet<IpAddr> {
     if environment == Environment::Standalone {
         return BTreeSet::new();
     }
