@@ -173,10 +173,10 @@ impl Brain {
             self.alive.send_replace(Instant::now());
             tokio::select! {
                 change = self.changes.recv() => match change {
-                    Some(change) => {
-                        self.take_batch(change).await;
-                        self.rebuild();
-                    }
+                    Some(change) => match self.take_batch(change).await {
+                        true => self.rebuild(),
+                        false => self.plan_soon(),
+                    },
                     None => return,
                 },
                 () = at(patience) => self.rebuild(),
@@ -206,21 +206,25 @@ impl Brain {
         }
     }
 
-    /// Takes in what comes close together.
-    async fn take_batch(&mut self, first: Change) {
-        let latest = Instant::now() + LONGEST_BATCH;
-        self.changed.get_or_insert_with(Instant::now);
-        self.take(first);
+    /// Takes in what comes close together; whether anything has to be built from it.
+    async fn take_batch(&mut self, first: Change) -> bool {
+        let began = Instant::now();
+        let latest = began + LONGEST_BATCH;
+        let mut matters = self.take(first);
         while let Ok(Some(change)) = timeout_at(latest.min(Instant::now() + QUIET), self.changes.recv()).await {
-            self.take(change);
+            matters |= self.take(change);
+        }
+        if matters {
+            self.changed.get_or_insert(began);
         }
         let refused: Vec<_> = self.world.refused().map(ToString::to_string).collect();
         self.refused.send_if_modified(|before| std::mem::replace(before, refused.clone()) != refused);
+        matters
     }
 
-    fn take(&mut self, change: Change) {
+    fn take(&mut self, change: Change) -> bool {
         self.metrics.changed(change.source().kind());
-        self.world.take(change);
+        self.world.take(change)
     }
 
     /// Builds everything anew, unless something is still to come that it would lack.

@@ -12,6 +12,7 @@ use kube::Client;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher as follow};
+use sallyport_snapshot::Hash;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -106,13 +107,30 @@ fn name(object: &DynamicObject) -> ObjectName {
 fn seen(kind: ObjectKind, mut object: DynamicObject) -> Seen {
     let name = name(&object);
     let status = object.data.as_object_mut().and_then(|data| data.get("status").cloned()).unwrap_or_default();
-    let head = Head::new(&object.metadata, &status);
+    let mut head = Head::new(&object.metadata, &status);
     object.metadata.managed_fields = None;
     let mut value = serde_json::to_value(&object).unwrap_or_default();
     value["apiVersion"] = kind.api_version().into();
     value["kind"] = kind.as_str().into();
+    head.substance = substance(kind, &mut value);
     let object = if WITH_STATUS.contains(&kind) { Object::decode(kind, value, vec![]) } else { served(kind, value) };
     Seen { name, head, object }
+}
+
+/// A digest of what is read of an object: all but its version, and the status, which is ours to write. Of Secrets and ConfigMaps the version
+/// is read as well.
+fn substance(kind: ObjectKind, value: &mut Value) -> Option<Hash> {
+    if [ObjectKind::Secret, ObjectKind::ConfigMap].contains(&kind) {
+        return None;
+    }
+    let version = value["metadata"]["resourceVersion"].take();
+    let status = if WITH_STATUS.contains(&kind) { None } else { value.get_mut("status").map(Value::take) };
+    let digest = serde_json::to_vec(value).ok().map(|bytes| Hash::of_bytes(&bytes));
+    value["metadata"]["resourceVersion"] = version;
+    if let Some(status) = status {
+        value["status"] = status;
+    }
+    digest
 }
 
 /// A status as it stands, for whoever compares.

@@ -1,6 +1,7 @@
 //! Statuses that are being written: one at a time for each object, some objects at once, and nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,28 +34,58 @@ pub(super) struct Desk {
     /// What was written and changed nothing, with the version of the object: somebody else has an entry there that looks like one of ours, and
     /// keeps it.
     vain: BTreeMap<(ObjectKind, ObjectName), (String, Write)>,
+    /// What stands in an object of that version as it is planned: nobody reads thousands of statuses again because one has changed.
+    said: BTreeMap<(ObjectKind, ObjectName), u64>,
+    digests: RandomState,
 }
 
 impl Desk {
     pub(super) fn new(client: Client, herald: Herald, metrics: Metrics) -> Self {
         let places = Arc::new(Semaphore::new(AT_ONCE));
-        Self { client, herald, metrics, places, writing: JoinSet::new(), busy: BTreeSet::new(), vain: BTreeMap::new() }
+        Self {
+            client,
+            herald,
+            metrics,
+            places,
+            writing: JoinSet::new(),
+            busy: BTreeSet::new(),
+            vain: BTreeMap::new(),
+            said: BTreeMap::new(),
+            digests: RandomState::new(),
+        }
     }
 
     /// Writes what of `statuses` is not said yet. An object that is being written about is looked at again once that is done.
     pub(super) fn order(&mut self, statuses: &[ObjectStatus], world: &World, now: &str) {
         self.vain.retain(|(kind, name), _| world.head(*kind, name).is_some());
+        let mut said = BTreeMap::new();
         for status in statuses {
             let Some(kind) = ObjectKind::find(&wire::api_version(&status.kind), &status.kind) else { continue };
-            let name = object_name(&status.name);
-            let Some(head) = world.head(kind, &name) else { continue };
-            let before = head.status();
-            if let Some(write) =
-                wire::write(status, &before, now).filter(|write| !self.is_vain(kind, &name, head, write))
-            {
-                self.begin(kind, &name, head, write, news(status, &before));
+            let place = (kind, object_name(&status.name));
+            let Some(head) = world.head(kind, &place.1) else { continue };
+            let digest =
+                self.digests.hash_one((&head.resource_version, serde_json::to_string(status).unwrap_or_default()));
+            if self.said.get(&place) == Some(&digest) || self.order_one(&place, status, head, now) {
+                said.insert(place, digest);
             }
         }
+        self.said = said;
+    }
+
+    /// Writes a status; whether it stands there already.
+    fn order_one(
+        &mut self,
+        (kind, name): &(ObjectKind, ObjectName),
+        status: &ObjectStatus,
+        head: &Head,
+        now: &str,
+    ) -> bool {
+        let before = head.status();
+        let Some(write) = wire::write(status, &before, now) else { return true };
+        if !self.is_vain(*kind, name, head, &write) {
+            self.begin(*kind, name, head, write, news(status, &before));
+        }
+        false
     }
 
     fn is_vain(&self, kind: ObjectKind, name: &ObjectName, head: &Head, write: &Write) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sallyport_snapshot::Hash;
 use serde_json::Value;
 
 use super::{Change, Refusal, Seen, Source, status_text};
@@ -19,6 +20,8 @@ pub struct Head {
     pub has_our_status: bool,
     /// The status as JSON; empty where there is none.
     status: Box<str>,
+    /// A digest of what is read of it; none where whatever changes may matter.
+    pub substance: Option<Hash>,
 }
 
 /// The state of the cluster, and where it comes from.
@@ -49,6 +52,7 @@ impl Head {
                 entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.subresource.as_deref() == Some("status")
             }),
             status: status_text(status),
+            substance: None,
         }
     }
 
@@ -101,7 +105,7 @@ impl World {
     pub fn written(&mut self, kind: ObjectKind, name: &ObjectName, head: Head) {
         let known = self.heads.get_mut(&(kind, name.clone()));
         if let Some(known) = known.filter(|known| known.uid == head.uid && !known.is_newer_than(&head)) {
-            *known = head;
+            *known = Head { substance: known.substance, ..head };
         }
     }
 
@@ -110,8 +114,8 @@ impl World {
         self.awaited.insert(source);
     }
 
-    /// Takes a change in.
-    pub fn take(&mut self, change: Change) {
+    /// Takes a change in; whether anything that is built from it may be another now. A status of ours that comes back changes nothing.
+    pub fn take(&mut self, change: Change) -> bool {
         match change {
             Change::Listed(source, listed) => {
                 self.awaited.remove(&source);
@@ -119,19 +123,26 @@ impl World {
                 let now: BTreeSet<_> = listed.iter().map(|seen| seen.name.clone()).collect();
                 let before = self.sources.insert(source.clone(), now.clone()).unwrap_or_default();
                 before.difference(&now).for_each(|name| self.forget(source.kind(), name));
-                listed.into_iter().for_each(|seen| self.put(source.kind(), seen));
+                for seen in listed {
+                    self.put(source.kind(), seen);
+                }
+                true
             }
             Change::Applied(source, seen) => {
-                let Some(told) = self.sources.get_mut(&source) else { return };
-                told.insert(seen.name.clone());
-                self.put(source.kind(), *seen);
+                let Some(told) = self.sources.get_mut(&source) else { return false };
+                let is_news = told.insert(seen.name.clone());
+                self.put(source.kind(), *seen) || is_news
             }
             Change::Deleted(source, name) => {
-                let Some(told) = self.sources.get_mut(&source) else { return };
+                let Some(told) = self.sources.get_mut(&source) else { return false };
                 told.remove(&name);
                 self.forget(source.kind(), &name);
+                true
             }
-            Change::Refused(source, refusal) => self.refuse(source, refusal),
+            Change::Refused(source, refusal) => {
+                self.refuse(source, refusal);
+                true
+            }
         }
     }
 
@@ -178,9 +189,12 @@ impl World {
         labelled.into_iter().any(|(_, told)| told.contains(name))
     }
 
-    fn put(&mut self, kind: ObjectKind, seen: Seen) {
-        self.heads.insert((kind, seen.name.clone()), seen.head);
+    /// Whether it is read as something else than before.
+    fn put(&mut self, kind: ObjectKind, seen: Seen) -> bool {
+        let substance = seen.head.substance;
+        let before = self.heads.insert((kind, seen.name.clone()), seen.head);
         self.state.apply(seen.name, seen.object);
+        substance.is_none() || before.is_none_or(|before| before.substance != substance)
     }
 
     /// Takes an object out, unless another watch tells of it too.

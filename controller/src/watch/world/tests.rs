@@ -148,3 +148,42 @@ fn the_api_server_is_waited_for_even_if_it_is_refused() {
     world.take(Change::Listed(api_server, vec![]));
     assert!(world.is_complete());
 }
+
+#[test]
+fn a_status_that_comes_back_changes_nothing_that_is_built() {
+    let policies = || Source::Kind(ObjectKind::ApiPolicy, Place::Everywhere);
+    let policy = |version: &str, mode: &str, label: &str, status: &str| {
+        let value = json!({
+            "apiVersion": "sallyport.dev/v1alpha1", "kind": "ApiPolicy",
+            "metadata": { "name": "a", "namespace": "shop", "uid": "1", "resourceVersion": version, "generation": 1, "labels": { "l": label },
+                "managedFields": [{ "manager": status }] },
+            "spec": { "targetRefs": [{ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "a" }], "mode": mode },
+            "status": { "conditions": [{ "type": "Ready", "message": status }] },
+        });
+        let object = serde_json::from_value::<DynamicObject>(value).unwrap();
+        Change::Applied(policies(), Box::new(super::super::seen(ObjectKind::ApiPolicy, object)))
+    };
+    let mut world = World::awaiting([policies()]);
+    assert!(world.take(Change::Listed(policies(), vec![])));
+    assert!(world.take(policy("1", "Enforce", "x", "")), "it is new");
+    assert!(!world.take(policy("2", "Enforce", "x", "by us")));
+    assert_eq!(
+        world.head(ObjectKind::ApiPolicy, &name("a")).unwrap().resource_version,
+        "2",
+        "it is known all the same"
+    );
+    assert!(world.take(policy("3", "Report", "x", "by us")), "of the same generation, as a newer schema may have it");
+    assert!(world.take(policy("4", "Report", "y", "by us")));
+    assert!(!world.take(policy("5", "Report", "y", "again")));
+    assert!(world.take(Change::Deleted(policies(), name("a"))));
+    assert!(world.take(policy("6", "Report", "y", "again")), "it is there again");
+}
+
+#[test]
+fn of_secrets_each_version_counts() {
+    let mut world = World::awaiting([labelled()]);
+    world.take(Change::Listed(labelled(), vec![]));
+    for version in ["1", "2"] {
+        assert!(world.take(Change::Applied(labelled(), Box::new(seen("a", version)))));
+    }
+}
