@@ -145,29 +145,37 @@ pub fn settle_kinds(routes: &mut BTreeMap<RouteId, RouteNode>) {
     let of_gateway_api = routes.iter().filter(|(id, _)| id.kind != INGRESS);
     let mut order: Vec<_> = of_gateway_api.map(|(id, route)| (route.created_ms, id.name.clone(), id.clone())).collect();
     order.sort();
-    let mut held = BTreeMap::<(ObjectName, String), BTreeSet<(&'static str, String)>>::new();
+    let mut held = BTreeMap::<(ObjectName, String), Held>::new();
     for (_, _, id) in order {
         let Some(route) = routes.get_mut(&id) else { continue };
         for parent in &mut route.parents {
             let gateway = parent.gateway.clone();
             let (kept, lost): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut parent.attachments).into_iter().partition(|attachment| {
-                    let hostnames = if attachment.hostnames.is_empty() {
-                        vec![String::new()]
-                    } else {
-                        attachment.hostnames.clone()
-                    };
                     let held = held.entry((gateway.clone(), attachment.listener.clone())).or_default();
-                    let mut of_other_kind = held.iter().filter(|(kind, _)| *kind != id.kind);
-                    let is_taken = of_other_kind.any(|(_, other)| hostnames.iter().any(|one| overlap(one, other)));
-                    if !is_taken {
-                        held.extend(hostnames.into_iter().map(|hostname| (id.kind, hostname)));
-                    }
-                    !is_taken
+                    held.takes(id.kind, &attachment.hostnames)
                 });
             parent.attachments = kept;
             parent.give_up(lost);
         }
+    }
+}
+
+/// Hostnames of a listener by the kind of route that has them.
+#[derive(Default)]
+struct Held(BTreeMap<&'static str, BTreeSet<String>>);
+
+impl Held {
+    /// Whether no other kind has any of these hostnames, which the kind has then.
+    fn takes(&mut self, kind: &'static str, hostnames: &[String]) -> bool {
+        let every = [String::new()];
+        let hostnames = if hostnames.is_empty() { every.as_slice() } else { hostnames };
+        let mut of_others = self.0.iter().filter(|(other, _)| **other != kind).flat_map(|(_, all)| all);
+        let is_taken = of_others.any(|other| hostnames.iter().any(|one| overlap(one, other)));
+        if !is_taken {
+            self.0.entry(kind).or_default().extend(hostnames.iter().cloned());
+        }
+        !is_taken
     }
 }
 
