@@ -1,4 +1,5 @@
-//! How long graph and snapshot take to be built anew: 1,000 policies, 10,000 routes, 100,000 subscriptions.
+//! How long graph and snapshot take to be built anew: of 1,000 routes with a policy and a subscription each, and of 1,000 policies, 10,000
+//! routes and 100,000 subscriptions.
 
 #![expect(clippy::print_stdout, clippy::disallowed_types, reason = "a measurement prints, and reads the clock")]
 
@@ -10,13 +11,31 @@ use sallyport_controller::graph::{Environment, Graph};
 use sallyport_controller::manifest::{self, SourceFile};
 use sallyport_controller::publish::Replica;
 
-const POLICIES: usize = 1_000;
-const ROUTES: usize = 10_000;
-const SUBSCRIPTIONS: usize = 100_000;
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+#[derive(Clone, Copy)]
+struct Size {
+    routes: usize,
+    policies: usize,
+    subscriptions: usize,
+}
+
+const SIZES: [Size; 2] = [
+    Size { routes: 1_000, policies: 1_000, subscriptions: 1_000 },
+    Size { routes: 10_000, policies: 1_000, subscriptions: 100_000 },
+];
 
 fn main() {
+    for size in SIZES {
+        println!("{} routes, {} policies, {} subscriptions", size.routes, size.policies, size.subscriptions);
+        measure(size);
+    }
+}
+
+fn measure(size: Size) {
     // No file may be as large as all of it.
-    let text = manifests();
+    let text = manifests(size);
     let documents: Vec<_> = text.split("---\n").collect();
     let files = documents.chunks(10_000).enumerate();
     let files: Vec<_> =
@@ -45,29 +64,31 @@ fn main() {
     }
 }
 
-fn manifests() -> String {
+fn manifests(size: Size) -> String {
+    let Size { routes, policies, subscriptions } = size;
+    let share = routes / policies;
     let mut text = String::from(
         "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: sallyport}, spec: {controllerName: sallyport.dev/gateway-controller}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: public, namespace: shop}, spec: {gatewayClassName: sallyport, listeners: [{name: http, port: 80, protocol: HTTP}]}}\n---\n{apiVersion: sallyport.dev/v1alpha1, kind: Backend, metadata: {name: b, namespace: shop}, spec: {endpoints: [{host: {name: b.example.com, port: 443}}], tls: {validation: {hostname: b.example.com, wellKnownCACertificates: System}}}}\n",
     );
-    for number in 0..ROUTES {
+    for number in 0..routes {
         text += &format!(
             "---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: r{number}, namespace: shop}}, spec: {{parentRefs: [{{name: public}}], hostnames: [h{}.example.com], rules: [{{matches: [{{path: {{value: /r{number}}}}}], backendRefs: [{{group: sallyport.dev, kind: Backend, name: b}}]}}]}}}}\n",
             number / 10
         );
     }
-    for number in 0..POLICIES {
-        let targets: Vec<_> = (0..10)
-            .map(|at| format!("{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r{}}}", number * 10 + at))
+    for number in 0..policies {
+        let targets: Vec<_> = (0..share)
+            .map(|at| format!("{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r{}}}", number * share + at))
             .collect();
         text += &format!(
             "---\n{{apiVersion: sallyport.dev/v1alpha1, kind: ApiPolicy, metadata: {{name: p{number}, namespace: shop}}, spec: {{targetRefs: [{}], authentication: [{{name: a, subscriptionKey: {{}}}}]}}}}\n",
             targets.join(", ")
         );
     }
-    for number in 0..SUBSCRIPTIONS {
+    for number in 0..subscriptions {
         text += &format!(
             "---\n{{apiVersion: sallyport.dev/v1alpha1, kind: Subscription, metadata: {{name: s{number}, namespace: shop}}, spec: {{scope: {{apis: [{{kind: HTTPRoute, name: r{}}}]}}, keys: {{sha256: {{primary: \"{number:064x}\"}}}}}}}}\n",
-            number % ROUTES
+            number % routes
         );
     }
     text
