@@ -69,6 +69,11 @@ pub struct ApiPolicySpec {
     #[x_kube(validation = Rule::new("self.size() == 1 || self.all(a, !has(a.public))")
         .message("public makes every other alternative pointless; list it alone"))]
     pub authentication: Option<Vec<Alternative>>,
+    /// What has to hold besides: every rule of every policy in effect, nearer or not. At most 16. Where one does not hold, or cannot be
+    /// told, the answer is 403.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub authorization: Option<Vec<AuthorizationRule>>,
     /// Headers that the service is sent. What is set here is removed from the caller's request first, in every spelling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<RequestHeaders>,
@@ -338,6 +343,28 @@ impl Algorithm {
             Self::EdDSA => "EdDSA",
         }
     }
+}
+
+/// What has to hold of a request, in CEL (the reference of expressions says what they may name).
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthorizationRule {
+    /// Names the rule in logs.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Of which requests `require` is asked: an expression that gives true or false. Default: of all. Where it cannot be told, the
+    /// request is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub when: Option<String>,
+    /// An expression that gives true for requests that may pass. In a Floor `auth` is what the Floor's own `authentication` has found.
+    #[schemars(length(min = 1, max = 4096))]
+    pub require: String,
+    /// What callers are told who are refused, as `detail` of the answer. Visible ASCII and spaces. Default: a sentence that tells
+    /// nothing of the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[\x20-\x7e]*$"))]
+    pub message: Option<String>,
 }
 
 /// Where a subscription key is looked for. It never reaches the service.

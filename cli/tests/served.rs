@@ -61,6 +61,13 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders", 403).with("x-forwarded-for", "203.0.113.66"),
             get("/orders", 403).with("x-forwarded-for", "nonsense"),
         ],
+        "authorization" => vec![
+            get("/orders", 401).has("credential-missing"),
+            get("/orders", 200).with("sallyport-key", KEY),
+            get("/orders", 200).with("sallyport-key", KEY).with("x-region", "eu"),
+            get("/orders", 403).with("sallyport-key", KEY).with("x-region", "mars").has("X-Region is eu or us"),
+            get("/orders/internal/1", 403).with("sallyport-key", KEY).has("authorization-denied"),
+        ],
         "bounds" => {
             vec![get("/orders", 200), get("/orders", 431).with("x-long", &"x".repeat(5000)).has("head-too-large")]
         }

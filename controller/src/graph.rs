@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod approval;
+pub mod authorization;
 pub mod backend;
 pub mod callers;
 pub mod certificate;

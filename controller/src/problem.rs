@@ -47,6 +47,7 @@ pub fn denial(object: &str, problem: &Problem) -> v1::Deny {
         object: object.to_owned(),
         section: problem.field.clone(),
         message: problem.message.clone(),
+        since: 0,
     }
 }
 

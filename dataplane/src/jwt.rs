@@ -93,6 +93,32 @@ pub fn verify_sealed(
     claims::judge(&payload, rules, key, now)
 }
 
+/// Claims of somebody, for tests of what is done with them.
+#[cfg(test)]
+pub(crate) fn claims_of_tests(identity: &str) -> Claims {
+    claims::of_subject(identity, UnixMs(1_800_000_000_000))
+}
+
+/// What a token says, read without looking whether it may be believed: for whoever has had it verified.
+pub struct Content {
+    pub header: serde_json::Map<String, Value>,
+    pub claims: serde_json::Map<String, Value>,
+}
+
+impl Content {
+    /// Reads it; `None` where it is none.
+    pub fn read(token: &str) -> Option<Self> {
+        let parts = Parts::split(token).ok()?;
+        let object = |part| strict_json::object(&decode(part).ok()?);
+        Some(Self { header: object(parts.header)?, claims: object(parts.payload)? })
+    }
+
+    /// All that `scope` and `scp` say.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        claims::scopes(&self.claims)
+    }
+}
+
 /// What is to vouch for a payload: its form is judged, and the signature is not.
 pub struct Seal<'a> {
     signed: &'a str,

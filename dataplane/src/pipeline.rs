@@ -3,6 +3,7 @@
 //! Each step takes what the one before it has proved; any may end in a [`Rejection`], which `respond` alone turns into a response.
 
 pub mod authenticate;
+pub mod authorize;
 pub mod body;
 mod forward;
 pub mod hygiene;
@@ -38,7 +39,7 @@ use crate::runtime::listener::Port;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
-use authenticate::Caller;
+use authenticate::{Caller, Held};
 use body::{Body, Record};
 use incoming::Arrival;
 use permit::Permit;
@@ -110,7 +111,7 @@ async fn handle(
         return Err(deny.rejection());
     }
     let gateway = &listener.gateway.name;
-    let caller = Caller::new(request.headers(), query, address, &found.rule.api, gateway, runtime, worker.shared());
+    let caller = Caller::new(&asked, address, (&found.rule, gateway), runtime, worker.shared());
     if let Some(redirect) = found.rule.redirect() {
         // Nothing is forwarded: addresses are judged, credentials are not asked for.
         permit::admit_to_redirect(&policy, &caller)?;
@@ -150,7 +151,7 @@ fn judge_parameters(listener: &Listener, asked: &Asked<'_>, found: &Found) -> Re
 /// Whether the caller may ask, and what policies in Report mode would have said.
 async fn judge(policy: &Arc<Policy>, caller: &Caller<'_>, record: &mut Record) -> Result<Permit, Rejection> {
     let permit = permit::authorise(policy, caller).await?;
-    rehearse(policy, caller, record).await;
+    rehearse(policy, caller, permit.held(), record).await;
     Ok(permit)
 }
 
@@ -165,9 +166,9 @@ async fn in_time<T>(
 }
 
 /// Evaluates what is only reported, and reports it.
-async fn rehearse(policy: &Policy, caller: &Caller<'_>, record: &mut Record) {
+async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, record: &mut Record) {
     for rehearsal in &policy.rehearsals {
-        if let Err(rejection) = permit::rehearse(rehearsal, caller).await {
+        if let Err(rejection) = permit::rehearse(rehearsal, caller, live).await {
             record.would_refuse(&rehearsal.name, &rejection);
         }
     }

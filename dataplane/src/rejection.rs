@@ -19,7 +19,9 @@ pub struct Rejection {
     /// `WWW-Authenticate`, one value for each scheme that could help.
     pub challenges: Vec<HeaderValue>,
     /// `Retry-After` in seconds.
-    pub retry_after_s: Option<u32>,
+    pub retry_after_s: Option<u16>,
+    /// What the caller is told instead of the table's detail: the words of whoever refuses.
+    pub told: Option<Arc<String>>,
 }
 
 /// The object, section and rule that refused, in the operator's words.
@@ -38,7 +40,7 @@ pub struct Origin {
 impl Rejection {
     /// A refusal that no object of the configuration decided.
     pub fn plain(reason: Reason) -> Self {
-        Self { reason, origin: Origin::default(), challenges: Vec::new(), retry_after_s: None }
+        Self { reason, origin: Origin::default(), challenges: Vec::new(), retry_after_s: None, told: None }
     }
 
     /// A refusal with a word for the operator.
@@ -202,6 +204,10 @@ reasons! {
     ClaimInsufficient => FORBIDDEN, "claim-insufficient", "Claims not sufficient",
         "The access token is valid, but does not allow this.",
         "The log names the claim. Let the issuer give it, or change `claims` of the policy.";
+    /// A rule of `authorization` does not hold, or cannot be told.
+    AuthorizationDenied => FORBIDDEN, "authorization-denied", "Not allowed",
+        "This request is not allowed.",
+        "The log names the policy, the rule, and what could not be told if anything. Change the rule, or give the caller what it asks for.";
     /// The key is nobody's.
     KeyUnknown => UNAUTHORIZED, "key-unknown", "Subscription key not known",
         "The subscription key is not known.",

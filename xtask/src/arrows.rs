@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 /// A crate, and what must not be among all that it depends on, directly or not.
-const FORBIDDEN: [(&str, &[&str]); 4] = [
+const FORBIDDEN: [(&str, &[&str]); 5] = [
     (
         "sallyport-snapshot",
         &[
@@ -21,7 +21,11 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
             "rustls",
         ],
     ),
-    ("sallyport-dataplane", &["sallyport-api", "sallyport-controller", "sallyport", "kube*", "k8s-openapi"]),
+    (
+        "sallyport-expression",
+        &["sallyport-api", "sallyport-controller", "sallyport-dataplane", "kube*", "tokio", "hyper", "rustls"],
+    ),
+    ("sallyport-dataplane", &["cel", "sallyport-api", "sallyport-controller", "sallyport", "kube*", "k8s-openapi"]),
     ("sallyport-controller", &["sallyport-dataplane", "sallyport"]),
     (
         "sallyport-api",

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod conditions;
+mod expressions;
 mod fields;
 mod observing;
 mod reasons;
@@ -33,11 +34,12 @@ pub(crate) fn all() -> anyhow::Result<()> {
 }
 
 /// The reference pages by file name.
-fn pages() -> anyhow::Result<[(&'static str, String); 6]> {
+fn pages() -> anyhow::Result<[(&'static str, String); 7]> {
     Ok([
         ("access-log.md", observing::access_log()),
         ("command-line.md", command_line::page()),
         ("conditions.md", conditions::page()),
+        ("expressions.md", expressions::page()),
         ("fields.md", fields::page()?),
         ("metrics.md", observing::metrics()),
         ("reasons.md", reasons::page()),

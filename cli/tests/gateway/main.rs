@@ -13,6 +13,7 @@ mod attack_http1;
 mod attack_http2;
 mod attack_path;
 mod attack_tls;
+mod authorization;
 mod availability;
 mod bounds;
 mod changes;

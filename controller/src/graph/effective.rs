@@ -213,6 +213,9 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     message.authentication = authentication(&defaults, conflicts);
     let is_unprotected = message.authentication.is_none() && message.floors.is_empty() && message.deny.is_none();
     settle_unprotected(&mut message, place);
+    // They add up: a nearer rule takes none away that stands further off.
+    let rules = enforced.iter().filter_map(|one| one.policy.sections.authorization.clone());
+    message.authorizations = rules.filter(|one| !one.rules.is_empty()).collect();
     message.request_headers = request_headers(&defaults, &floors, conflicts);
     message.streams = streams(&defaults, &floors, conflicts);
     message.rehearsals = reports.iter().map(|one| rehearsal(one)).collect();
@@ -220,9 +223,23 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     let credential = nearest(&routes, "credential", conflicts, |one| one.policy.sections.credential.as_ref())
         .map(|(one, _)| one.name.clone());
     let participants = reaching.iter().map(|one| one.name.clone()).collect();
+    if !message.authorizations.is_empty() && message.deny.is_none() {
+        message.deny = message.authorizations.first().map(for_older);
+    }
     let by = closed.map(|(id, _)| format!("|by {id}")).unwrap_or_default();
     let name = shortened(name_of(&reaching, place) + &by);
     Effective { name, message, is_unprotected, credential, participants, excess: None }
+}
+
+/// A data plane that does not know rules would let pass whom they keep out (ADR 10).
+fn for_older(authorization: &v1::Authorization) -> v1::Deny {
+    v1::Deny {
+        reason: v1::deny::Reason::Older.into(),
+        object: authorization.object.clone(),
+        section: "spec.authorization".into(),
+        message: "this data plane is older than the policy's authorization; bring it up to date".into(),
+        since: 1,
+    }
 }
 
 /// Where too much comes together. Each place has a copy of its own, and each data plane all of them.
@@ -254,6 +271,7 @@ fn bytes(policy: &PolicyNode) -> usize {
     let sections = &policy.sections;
     sections.authentication.as_ref().map_or(0, Message::encoded_len)
         + sections.ip_filter.as_ref().map_or(0, Message::encoded_len)
+        + sections.authorization.as_ref().map_or(0, Message::encoded_len)
         + sections.request_headers.as_ref().map_or(0, Message::encoded_len)
 }
 
@@ -300,6 +318,7 @@ fn denial_of(one: &Reaching<'_>) -> Option<v1::Deny> {
             object: format!("ApiPolicy {}", one.name),
             section: "spec.targetRefs".into(),
             message: "the policy names a section that its target does not have; correct sectionName".into(),
+            since: 0,
         });
     }
     one.policy.sections.deny.clone()
@@ -374,6 +393,7 @@ fn settle_unprotected(message: &mut v1::Policy, place: Place<'_>) {
             message:
                 "no policy says who may call the route; attach an ApiPolicy with authentication to it or to its Gateway"
                     .into(),
+            since: 0,
         });
     }
 }
@@ -422,6 +442,7 @@ fn rehearsal(one: &Reaching<'_>) -> v1::Rehearsal {
         deny: denial_of(one),
         ip_filters: sections.ip_filter.iter().cloned().collect(),
         authentication: Some(sections.authentication.clone().unwrap_or_else(unstated)),
+        authorizations: sections.authorization.iter().cloned().collect(),
         ..v1::Policy::default()
     };
     v1::Rehearsal { object: format!("ApiPolicy {}", one.name), policy: Some(policy) }

@@ -12,7 +12,7 @@ use super::address::{AddressRange, complaint};
 use super::gateway::GatewayNode;
 use super::guarded::{Guarded, KEY_HEADER};
 use super::route::{RouteId, RouteNode};
-use super::{Environment, credential, key_source};
+use super::{Environment, authorization, credential, key_source};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
 use crate::problem::{Problem, cut, denial};
 
@@ -64,6 +64,7 @@ pub struct Sections {
     pub ip_filter: Option<v1::IpFilter>,
     pub authentication: Option<v1::Authentication>,
     pub is_public: bool,
+    pub authorization: Option<v1::Authorization>,
     pub request_headers: Option<v1::HeaderEdit>,
     pub streams: Option<v1::Streams>,
     pub credential: Option<v1::Credential>,
@@ -166,8 +167,11 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
             alternatives: alternatives.iter().enumerate().map(|(at, one)| parse.one(at, one)).collect(),
         }
     });
+    let is_floor = spec.enforcement == Enforcement::Floor;
+    let author = authorization::Author { label: &label, is_floor, authenticates: authentication.is_some() };
     let sections = Sections {
         deny: None,
+        authorization: spec.authorization.as_ref().map(|rules| authorization::message(author, rules, &mut problems)),
         ip_filter: spec.ip_filter.as_ref().map(|filter| ip_filter(&label, filter, &mut problems)),
         is_public: spec.authentication.iter().flatten().any(|one| one.public.is_some()),
         authentication,
@@ -190,7 +194,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
     PolicyNode {
         created_ms: created_ms(policy),
         generation: policy.metadata.generation,
-        is_floor: spec.enforcement == Enforcement::Floor,
+        is_floor,
         is_report,
         targets: Targets::Named(spec.target_refs.iter().map(target).collect()),
         guarded: if is_report { Guarded::by(&sections).keys_only() } else { Guarded::by(&sections) },

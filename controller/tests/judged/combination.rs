@@ -127,6 +127,27 @@ fn ip_filter(#[case] policies: &[Given], #[case] allowed: &[&str], #[case] count
     assert_eq!(policy.ip_filters.len(), count, "all must pass");
 }
 
+const RULE_A: &str = "authorization: [{name: a, require: 'true'}]";
+const RULE_B: &str = "authorization: [{name: b, require: 'true'}]";
+
+#[rstest]
+#[case::all_levels(&[("p", 0, "gateway", RULE_A), ("q", 1, "listener", RULE_B), ("r", 2, "route", RULE_A), ("t", 3, "rule", RULE_B)], &["t b", "r a", "q b", "p a"])]
+#[case::both_on_one_target(&[("p", 0, "route", RULE_A), ("q", 1, "route", RULE_B)], &["p a", "q b"])]
+#[case::empty_switches_nothing_off(&[("p", 0, "gateway", RULE_A), ("q", 1, "route", "authorization: []")], &["p a"])]
+#[case::floors_too(&[("p", 0, "gateway", "enforcement: Floor, authorization: [{name: f, require: 'true'}]"), ("q", 1, "route", RULE_A)], &["q a", "p f"])]
+#[case::a_report_not(&[("p", 0, "route", "mode: Report, authorization: [{name: a, require: 'true'}]")], &[])]
+fn authorization(#[case] policies: &[Given], #[case] rules: &[&str]) {
+    let own: Given = ("z", 9, "route", KEY_A);
+    let policy = effective(&world(&[policies, &[own]].concat()));
+    let written = |one: &v1::Authorization| -> Vec<String> {
+        let of = one.object.trim_start_matches("ApiPolicy shop/").to_owned();
+        one.rules.iter().map(|rule| format!("{of} {}", rule.name)).collect()
+    };
+    assert_eq!(policy.authorizations.iter().flat_map(written).collect::<Vec<_>>(), rules);
+    let of_older = policy.deny.map(|deny| deny.reason());
+    assert_eq!(of_older, (!rules.is_empty()).then_some(v1::deny::Reason::Older), "who knows no rules lets nobody in");
+}
+
 #[rstest]
 #[case::nearest(&[("p", 0, "gateway", "requestHeaders: {set: [{name: X-A, value: far}], remove: [X-B]}"), ("q", 1, "route", "requestHeaders: {set: [{name: X-C, value: near}]}")], &[("x-c", "near")], &[])]
 #[case::empty_switches_off(&[("p", 0, "gateway", "requestHeaders: {set: [{name: X-A, value: far}]}"), ("q", 1, "route", "requestHeaders: {}")], &[], &[])]

@@ -108,14 +108,18 @@ fn judge_scopes(members: &Map<String, Value>, rules: &Rules) -> Result<(), Token
     if rules.scopes.is_empty() {
         return Ok(());
     }
-    let scope = members.get("scope").and_then(Value::as_str).unwrap_or_default();
-    let scp = texts(members.get("scp")).unwrap_or_default();
-    let held =
-        |wanted: &str| scope.split(' ').chain(scp.iter().flat_map(|text| text.split(' '))).any(|one| one == wanted);
+    let held = |wanted: &str| scopes(members).any(|one| one == wanted);
     match rules.scopes.iter().find(|wanted| !held(wanted)) {
         None => Ok(()),
         Some(missing) => Err(TokenFault::InsufficientScope { missing: missing.clone() }),
     }
+}
+
+/// Each scope in `scope` and `scp`; none of a claim that has another form.
+pub(super) fn scopes(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let scope = members.get("scope").and_then(Value::as_str);
+    let scp = texts(members.get("scp")).unwrap_or_default();
+    scope.into_iter().chain(scp).flat_map(|text| text.split(' ')).filter(|one| !one.is_empty())
 }
 
 /// A claim that is there and neither a text nor a list of texts meets no rule, not even one that only excludes.

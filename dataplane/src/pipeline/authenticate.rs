@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::clock::UnixMs;
@@ -14,19 +15,25 @@ use crate::path::Query;
 use crate::pipeline::permit::earliest;
 use crate::pipeline::tokens::{KeysInReach, Patience, Tokens};
 use crate::rejection::{Origin, Reason, Rejection};
+use crate::route::{Asked, Rule};
 use crate::runtime::Runtime;
-use crate::runtime::keys::{Api, Digest, Door, Keys, Subscription};
+use crate::runtime::keys::{Digest, Door, Keys, Subscription};
 use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces};
 use crate::server::worker::Shared;
 
 /// All that a policy may know of a request.
 #[derive(Clone, Copy)]
 pub struct Caller<'a> {
+    pub method: &'a Method,
+    pub host: &'a str,
+    pub path: &'a str,
     pub headers: &'a HeaderMap,
     pub query: Query<'a>,
     /// `None`: it could not be read, which no `ipFilter` admits.
     pub address: Option<IpAddr>,
     pub door: Door<'a>,
+    /// Name of the route's rule.
+    pub rule: &'a str,
     pub keys: &'a Keys,
     pub tokens: &'a Tokens,
     pub key_sets: &'a Map<Arc<str>, Arc<IssuerKeys>>,
@@ -37,22 +44,25 @@ pub struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    /// A caller at the door of `api` behind `gateway`.
+    /// A caller who asks for what `rule` serves behind `gateway`.
     pub fn new(
-        headers: &'a HeaderMap,
-        query: Query<'a>,
+        asked: &Asked<'a>,
         address: Option<IpAddr>,
-        api: &'a Api,
-        gateway: &'a str,
+        (rule, gateway): (&'a Rule, &'a str),
         runtime: &'a Runtime,
         shared: &'a Shared,
     ) -> Self {
-        let door = Door { api, gateway, products: &runtime.products };
+        let door = Door { api: &rule.api, gateway, products: &runtime.products };
+        let Asked { host, path, method, headers, query } = *asked;
         Self {
+            method,
+            host,
+            path,
             headers,
             query,
             address,
             door,
+            rule: &rule.name,
             keys: &runtime.keys,
             tokens: &shared.tokens,
             key_sets: &runtime.key_sets,
@@ -178,7 +188,7 @@ impl Failure {
 }
 
 /// When a caller may ask again while an issuer is away: about two of the attempts that are made to reach it.
-const RETRY_AFTER_S: u32 = 10;
+const RETRY_AFTER_S: u16 = 10;
 
 /// An empty list admits nobody: it is stated, and offers no way in.
 fn nobody_admitted(authentication: &Authentication) -> Rejection {
@@ -247,7 +257,7 @@ fn judge(fault: &TokenFault) -> (Progress, Reason) {
 }
 
 /// The token after the scheme `Bearer`, in any case (RFC 9110, 11.1), and one or more spaces.
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
     let token = std::str::from_utf8(rest).ok()?.trim_start_matches(' ');

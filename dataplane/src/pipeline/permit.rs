@@ -9,6 +9,7 @@ use crate::clock::UnixMs;
 use crate::credential::CallersToken;
 use crate::jwt::{Claims, PublicHalf};
 use crate::pipeline::authenticate::{self, Caller, Held};
+use crate::pipeline::authorize::{self, Findings};
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
 use crate::runtime::keys::{Digest, Subscription};
@@ -18,8 +19,7 @@ use crate::runtime::policy::{Demand, Policy};
 /// A request that every level of its policy admits.
 pub struct Permit {
     grounds: Grounds,
-    alternative: Arc<str>,
-    claims: Option<Arc<Claims>>,
+    held: Held,
     callers_token: CallersToken,
 }
 
@@ -41,13 +41,16 @@ pub struct Grounds {
 pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Permit, Rejection> {
     admit_address(policy, caller)?;
     let held = authenticate::hold(&policy.authentication, caller).await?;
-    let mut expires = held.expires(caller.now);
-    let Held { alternative, claims, key, subscription } = held;
-    let mut token_validated = claims.is_some();
-    let mut subscriptions: SmallVec<_> = subscription.into_iter().collect();
-    let mut keys: SmallVec<_> = key.into_iter().collect();
+    let mut floors = SmallVec::<[(Arc<str>, Held); 1]>::new();
     for floor in &policy.floors {
-        let below = authenticate::hold(floor, caller).await?;
+        floors.push((Arc::clone(&floor.object), authenticate::hold(floor, caller).await?));
+    }
+    authorize::judge(policy, caller, &Findings { near: &held, floors: &floors })?;
+    let mut expires = held.expires(caller.now);
+    let mut token_validated = held.claims.is_some();
+    let mut subscriptions: SmallVec<_> = held.subscription.clone().into_iter().collect();
+    let mut keys: SmallVec<_> = held.key.clone().into_iter().collect();
+    for (_, below) in floors {
         expires = earliest(expires, below.expires(caller.now));
         token_validated |= below.claims.is_some();
         subscriptions.extend(below.subscription);
@@ -55,17 +58,21 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     }
     let callers_token = callers_token(policy, token_validated);
     let grounds = Grounds { policy: Arc::clone(policy), address: caller.address, subscriptions, keys, expires };
-    Ok(Permit { grounds, alternative, claims, callers_token })
+    Ok(Permit { grounds, held, callers_token })
 }
 
 /// What a policy that is only reported would have said. Gives no permit, and waits for no keys: the live request is not its to delay.
-pub async fn rehearse(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
+///
+/// Where it does not say who may call, its rules know of the caller what is known in earnest.
+pub async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held) -> Result<(), Rejection> {
     let caller = &Caller { patience: Patience::AsksOnly, ..*caller };
     admit_address(policy, caller)?;
+    let mut own = SmallVec::<[(Arc<str>, Held); 1]>::new();
     for authentication in policy.authentications().filter(|one| one.is_stated()) {
-        authenticate::hold(authentication, caller).await?;
+        own.push((Arc::clone(&authentication.object), authenticate::hold(authentication, caller).await?));
     }
-    Ok(())
+    let near = own.first().map_or(live, |(_, held)| held);
+    authorize::judge(policy, caller, &Findings { near, floors: &own })
 }
 
 /// Who may ask anything of a Gateway: whoever the address filters of its Floors let pass. Judged before the route is matched, so that
@@ -100,7 +107,7 @@ impl Permit {
 
     /// Name of the alternative that held at the nearest level.
     pub fn alternative(&self) -> &Arc<str> {
-        &self.alternative
+        &self.held.alternative
     }
 
     /// Headers in which the policy reads keys: they never travel.
@@ -120,7 +127,12 @@ impl Permit {
 
     /// The claims of the token that held, if one did.
     pub fn claims(&self) -> Option<&Arc<Claims>> {
-        self.claims.as_ref()
+        self.held.claims.as_ref()
+    }
+
+    /// What was found at the nearest level.
+    pub fn held(&self) -> &Held {
+        &self.held
     }
 
     /// The subscription that held: the nearest level's, or that of the first floor that has one.

@@ -77,7 +77,7 @@ fn problem(rejection: &Rejection, instance: &str) -> Response<Body> {
         r#type: format!("{TYPE_BASE}{}", meaning.code),
         title: meaning.title,
         status: meaning.status.as_u16(),
-        detail: meaning.detail,
+        detail: rejection.told.as_ref().map_or(meaning.detail, |told| told.as_str()),
         reason: meaning.code,
         instance,
     };

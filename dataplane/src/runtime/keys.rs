@@ -136,6 +136,14 @@ impl Subscription {
         self.digests.contains(digest)
     }
 
+    /// The Product that it is for, if it is for one.
+    pub fn product(&self) -> Option<&str> {
+        match &self.scope {
+            Scope::Product(name) => Some(name),
+            Scope::Apis(_) | Scope::AllApisOf(_) => None,
+        }
+    }
+
     /// The moment from which it is no longer active by date.
     pub fn expires(&self) -> Option<UnixMs> {
         self.expires

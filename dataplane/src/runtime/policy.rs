@@ -1,16 +1,19 @@
 //! The executable form of a `Policy` resource: everything that can fail to parse has been parsed.
 
+pub mod authorization;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use prost::Message as _;
-use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::{self, deny};
+use sallyport_snapshot::{EDITION, Hash};
 
 use crate::ip_set::IpSet;
 use crate::jwt::Rules;
 use crate::rejection::{Origin, Reason, Rejection};
+use authorization::Authorization;
 
 /// What asks for a subscription key.
 pub const KEY_CHALLENGE: &str = r#"Sallyport-Key realm="sallyport""#;
@@ -33,6 +36,8 @@ pub struct Policy {
     pub authentication: Authentication,
     /// Each has to hold as well.
     pub floors: Vec<Authentication>,
+    /// Each rule of each has to hold, once it is known who calls.
+    pub authorizations: Vec<Authorization>,
     /// Set on, or removed from, the request to the service.
     pub request_headers: HeaderEdit,
     /// Whether a stream ends with the credential that admitted it.
@@ -110,7 +115,7 @@ impl Denial {
     pub fn new(deny: &v1::Deny) -> Self {
         let reason = match deny.reason() {
             deny::Reason::Unprotected => Reason::Unprotected,
-            deny::Reason::Configuration | deny::Reason::Unspecified => Reason::Configuration,
+            deny::Reason::Configuration | deny::Reason::Unspecified | deny::Reason::Older => Reason::Configuration,
         };
         let origin = Origin {
             object: deny.object.as_str().into(),
@@ -155,7 +160,8 @@ impl Policy {
     /// What is in force of the resource.
     fn parse(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> Result<Self, String> {
         let edit = policy.request_headers.as_ref().map(HeaderEdit::build).transpose()?;
-        let deny = match (&policy.deny, &policy.authentication) {
+        let deny = policy.deny.as_ref().filter(|deny| !is_for_older(deny));
+        let deny = match (deny, &policy.authentication) {
             (Some(deny), _) => Some(Denial::new(deny)),
             (None, Some(_)) => None,
             (None, None) => return Err(format!("policy {name} neither denies nor authenticates")),
@@ -169,6 +175,7 @@ impl Policy {
             ip_filters: policy.ip_filters.iter().map(IpFilter::build).collect::<Result<_, _>>()?,
             authentication: policy.authentication.as_ref().map(Authentication::build).transpose()?.unwrap_or_default(),
             floors: policy.floors.iter().map(Authentication::build).collect::<Result<_, _>>()?,
+            authorizations: policy.authorizations.iter().map(Authorization::build).collect::<Result<_, _>>()?,
             request_headers: edit.unwrap_or_default(),
             end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
             rehearsals: Vec::new(),
@@ -186,6 +193,7 @@ impl Policy {
             ip_filters: Vec::new(),
             authentication: Authentication::default(),
             floors: Vec::new(),
+            authorizations: Vec::new(),
             request_headers: HeaderEdit::default(),
             end_on_expiry: true,
             rehearsals: Vec::new(),
@@ -216,9 +224,14 @@ impl Policy {
     }
 }
 
+/// Whether it is meant for a data plane that does not know what this one knows.
+fn is_for_older(deny: &v1::Deny) -> bool {
+    deny.reason() == deny::Reason::Older && deny.since <= EDITION
+}
+
 fn asked(policy: &v1::Policy) -> Hash {
-    let v1::Policy { authentication, floors, .. } = policy.clone();
-    Hash::of_bytes(&v1::Policy { authentication, floors, ..v1::Policy::default() }.encode_to_vec())
+    let v1::Policy { authentication, floors, authorizations, .. } = policy.clone();
+    Hash::of_bytes(&v1::Policy { authentication, floors, authorizations, ..v1::Policy::default() }.encode_to_vec())
 }
 
 impl IpFilter {
@@ -373,6 +386,23 @@ mod tests {
 
     fn filter() -> v1::IpFilter {
         v1::IpFilter { object: "ApiPolicy shop/next".into(), allow: vec!["nowhere".into()], ..v1::IpFilter::default() }
+    }
+
+    #[test]
+    fn what_is_denied_to_older_data_planes_is_not_denied_here_and_what_a_newer_one_knows_is() {
+        for (reason, since, denied) in [
+            (deny::Reason::Older, 0, false),
+            (deny::Reason::Older, EDITION, false),
+            (deny::Reason::Older, EDITION + 1, true),
+            (deny::Reason::Configuration, 0, true),
+            (deny::Reason::Unspecified, EDITION, true),
+        ] {
+            let deny = Some(v1::Deny { reason: reason.into(), since, ..v1::Deny::default() });
+            let (policy, problem) = built(&v1::Policy { deny, ..open() });
+            assert_eq!((policy.deny.is_some(), problem), (denied, None), "{reason:?} {since}");
+        }
+        let unknown = Some(v1::Deny { reason: 4711, ..v1::Deny::default() });
+        assert!(built(&v1::Policy { deny: unknown, ..open() }).0.deny.is_some());
     }
 
     #[test]

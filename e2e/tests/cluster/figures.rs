@@ -140,7 +140,9 @@ async fn changes(world: &World, key: &str) -> String {
         }
     }
     let [answered, enforced, said] = [answered_ms, enforced_ms, said_ms].map(|times| Times::of(times).told());
-    format!("The API server answers after {answered}; enforced by both after {enforced}; said by the status after {said}.")
+    format!(
+        "The API server answers after {answered}; enforced by both after {enforced}; said by the status after {said}."
+    )
 }
 
 /// So many more routes, each with a subscription of its own.

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
 use crate::issuer::{Issuers, Means};
 use crate::pipeline::permit;
+use crate::runtime::keys::Api;
 use crate::runtime::policy::Policy;
 use crate::settings::Environment;
 
@@ -58,10 +59,14 @@ impl World {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())]);
         let api = Api { kind: "HTTPRoute".into(), namespace: "shop".into(), name: "orders".into() };
         let caller = Caller {
+            method: &Method::GET,
+            host: "api.example.com",
+            path: "/orders",
             headers: &headers,
             query: Query(None),
             address: None,
             door: Door { api: &api, gateway: "shop/public", products: &products },
+            rule: "0",
             keys: &self.keys,
             tokens: &self.tokens,
             key_sets: &key_sets,
@@ -148,7 +153,8 @@ async fn a_rehearsal_waits_for_no_keys() {
     let world = World::new().with_keys(source);
     let policy = by_token();
     let bearer = format!("Bearer {TOKEN}");
-    let rehearsed = world.now(&bearer, TOKEN_TIME, async |caller| permit::rehearse(&policy, caller).await);
+    let rehearsed =
+        world.now(&bearer, TOKEN_TIME, async |caller| permit::rehearse(&policy, caller, &Held::default()).await);
     let refused = rehearsed.expect("it is judged by the keys that are there").unwrap_err();
     assert_eq!(refused.reason, Reason::IssuerUnreached);
 }
