@@ -132,8 +132,8 @@ pub fn combine<'a>(
     let sign = sign(function);
     let range = || Fault::Range(sign);
     Ok(match (one, other) {
-        (V::Int(one), V::Int(other)) => V::Int(whole(function, one, other).ok_or_else(range)?),
-        (V::Uint(one), V::Uint(other)) => V::Uint(natural(function, one, other).ok_or_else(range)?),
+        (V::Int(one), V::Int(other)) => V::Int(checked(function, WHOLE, one, other).ok_or_else(range)?),
+        (V::Uint(one), V::Uint(other)) => V::Uint(checked(function, NATURAL, one, other).ok_or_else(range)?),
         (V::Double(one), V::Double(other)) => V::Double(match function {
             Function::Add => one + other,
             Function::Subtract => one - other,
@@ -157,23 +157,26 @@ fn sign(function: Function) -> &'static str {
     }
 }
 
-fn whole(function: Function, one: i64, other: i64) -> Option<i64> {
-    match function {
-        Function::Add => one.checked_add(other),
-        Function::Subtract => one.checked_sub(other),
-        Function::Multiply => one.checked_mul(other),
-        Function::Divide => one.checked_div(other),
-        _ => one.checked_rem(other),
-    }
-}
+/// What each function does with two numbers of a type: `+`, `-`, `*`, `/`, `%`.
+type Arithmetic<T> = [fn(T, T) -> Option<T>; 5];
 
-fn natural(function: Function, one: u64, other: u64) -> Option<u64> {
+const WHOLE: Arithmetic<i64> =
+    [i64::checked_add, i64::checked_sub, i64::checked_mul, i64::checked_div, i64::checked_rem];
+const NATURAL: Arithmetic<u64> =
+    [u64::checked_add, u64::checked_sub, u64::checked_mul, u64::checked_div, u64::checked_rem];
+
+fn checked<T>(
+    function: Function,
+    [add, subtract, multiply, divide, modulo]: Arithmetic<T>,
+    one: T,
+    other: T,
+) -> Option<T> {
     match function {
-        Function::Add => one.checked_add(other),
-        Function::Subtract => one.checked_sub(other),
-        Function::Multiply => one.checked_mul(other),
-        Function::Divide => one.checked_div(other),
-        _ => one.checked_rem(other),
+        Function::Add => add(one, other),
+        Function::Subtract => subtract(one, other),
+        Function::Multiply => multiply(one, other),
+        Function::Divide => divide(one, other),
+        _ => modulo(one, other),
     }
 }
 
