@@ -57,8 +57,10 @@ async fn begin() -> Life {
     let mut plane = Plane::connect(&api, &controller, "shop/public", "pod-1").await;
     let update = plane.update().await;
     plane.acknowledge(&update);
+    // Told apart: what is heard of it and what is seen of it may come in either order.
+    story.chapter("a data plane has it in force", &api).await;
     api.put(ENDPOINTS);
-    story.chapter("a data plane has it in force, and is ready", &api).await;
+    story.chapter("the data plane is ready", &api).await;
     Life { api, controller, plane, story }
 }
 
