@@ -96,8 +96,8 @@ $(IDENTITY_PROVIDER):
 	mv $@.new $@
 
 bench: $(ENVOY) ## cost of a request beside nginx, HAProxy and Envoy; needs Debian's nginx-light, haproxy and wrk; 15 minutes, with BENCH=--quick 3
-	cargo build --release --locked -p sallyport -p sallyport-bench
-	$${CARGO_TARGET_DIR:-target}/release/sallyport-bench --sallyport $${CARGO_TARGET_DIR:-target}/release/sallyport \
+	cargo build --workspace --locked --bin sallyport-bench
+	programs="$$(e2e/static release sallyport)" && $${CARGO_TARGET_DIR:-target}/debug/sallyport-bench --sallyport "$$programs/sallyport" \
 		--envoy "$$(find $(ENVOY) -path '*_bin/envoy' -type f)" $(BENCH)
 
 GUNGRAUN_VERSION := 0.20.0
