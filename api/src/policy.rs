@@ -174,7 +174,7 @@ pub struct Alternative {
     /// Names the alternative in logs.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// A JSON Web Token in `Authorization: Bearer`.
+    /// A JSON Web Token, in `Authorization: Bearer` if `from` names no other place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
     /// The key of a Subscription that includes the route.
@@ -213,6 +213,12 @@ pub struct Jwt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub claims: Vec<ClaimRule>,
+    /// Where the token is looked for. Default: `Authorization` after the scheme `Bearer` (RFC 6750, 2.1). A token in more than one of these
+    /// places is ambiguous, and refused. The service is sent it where its credential says so, and nothing unverified out of any of them. At
+    /// most 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub from: Vec<TokenPlace>,
     /// Where the keys are, if not by discovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
@@ -226,10 +232,73 @@ pub struct Jwt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 9))]
     pub algorithms: Vec<Algorithm>,
+    /// Types of token that are taken, as the header `typ` names them, in any case of letters, with or without `application/` (RFC 7515,
+    /// 4.1.9). Default: `JWT`, `at+jwt` and tokens that name none; beside a list, one that names none is refused. `at+jwt` keeps ID tokens
+    /// out where the issuer sets it (RFC 9068, 4). At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9!#$&^_.+/-]+$")))]
+    #[x_kube(validation = Rule::new("self.all(t, !(t.lowerAscii() in ['dpop+jwt','application/dpop+jwt','logout+jwt','application/logout+jwt','secevent+jwt','application/secevent+jwt','token-introspection+jwt','application/token-introspection+jwt']))")
+        .message("proofs, logout tokens, security events and introspection responses say nothing about who may call; name a type of access tokens"))]
+    pub types: Vec<String>,
     /// By how much clocks may differ. Default 60s, at most 300s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) <= duration('300s')").message("at most 300s"))]
     pub clock_skew: Option<Duration>,
+    /// The longest time from the claim `iat` to `exp`; with it, a token without `iat` is refused. At least 1s. Default: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("at least 1s"))]
+    pub max_lifetime: Option<Duration>,
+}
+
+/// Exactly one place in a request where a token stands.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.header), has(self.queryParameter), has(self.cookie)].filter(x, x).size() == 1")
+    .message("state exactly one of header, queryParameter, cookie"))]
+pub struct TokenPlace {
+    /// A header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<TokenHeader>,
+    /// A parameter of the query. Addresses are written down in many places: only for callers that can send nothing else (RFC 9700, 4.3.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_parameter: Option<TokenParameter>,
+    /// A cookie. Browsers send cookies along with requests of other sites: protect what changes something against those (RFC 6265, 8.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<TokenCookie>,
+}
+
+/// A header with a token.
+#[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(self.name.lowerAscii() in ['cookie','host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','proxy-connection','proxy-authorization','proxy-authenticate'])")
+    .message("Host, Connection, Proxy and framing headers hold no token; name another, and a cookie by cookie"))]
+pub struct TokenHeader {
+    /// Name of the header.
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$"))]
+    pub name: String,
+    /// The scheme in front of the token, in any case of letters (RFC 9110, 11.1). Default: `Bearer` in `Authorization`, none in others,
+    /// whose whole value is the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$"))]
+    pub scheme: Option<String>,
+}
+
+/// A parameter of the query with a token.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenParameter {
+    /// Name of the parameter, decoded, e.g. `access_token` (RFC 6750, 2.3).
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+}
+
+/// A cookie with a token.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenCookie {
+    /// Name of the cookie, exactly (RFC 6265, 4.1.1).
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$"))]
+    pub name: String,
 }
 
 /// Says that the audience is not checked.

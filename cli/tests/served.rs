@@ -52,6 +52,21 @@ impl Asked {
     }
 }
 
+/// Rules, in every spelling of what they are about.
+fn of_rules() -> Vec<Asked> {
+    vec![
+        get("/orders", 401).has("credential-missing"),
+        get("/orders", 200).with("sallyport-key", KEY),
+        get("/orders", 200).with("sallyport-key", KEY).with("x-region", "eu"),
+        get("/orders", 403).with("sallyport-key", KEY).with("x-region", "mars").has("X-Region is eu or us"),
+        get("/orders", 403).with("sallyport-key", KEY).with("x_region", "mars"),
+        get("/orders/internal/1", 403).with("sallyport-key", KEY).has("authorization-denied"),
+        get("/orders/;x/internal/1", 403).with("sallyport-key", KEY),
+        get("/orders/%3Bx/internal/1", 403).with("sallyport-key", KEY),
+        get("/orders/internal;x/1", 403).with("sallyport-key", KEY),
+    ]
+}
+
 fn requests(example: &str) -> Vec<Asked> {
     match example {
         "addresses" => vec![
@@ -61,13 +76,7 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders", 403).with("x-forwarded-for", "203.0.113.66"),
             get("/orders", 403).with("x-forwarded-for", "nonsense"),
         ],
-        "authorization" => vec![
-            get("/orders", 401).has("credential-missing"),
-            get("/orders", 200).with("sallyport-key", KEY),
-            get("/orders", 200).with("sallyport-key", KEY).with("x-region", "eu"),
-            get("/orders", 403).with("sallyport-key", KEY).with("x-region", "mars").has("X-Region is eu or us"),
-            get("/orders/internal/1", 403).with("sallyport-key", KEY).has("authorization-denied"),
-        ],
+        "authorization" => of_rules(),
         "bounds" => {
             vec![get("/orders", 200), get("/orders", 431).with("x-long", &"x".repeat(5000)).has("head-too-large")]
         }

@@ -31,6 +31,7 @@ pub mod rule;
 pub mod selector;
 pub mod service;
 pub mod subscription;
+pub mod token;
 pub mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -51,6 +51,18 @@ pub fn denial(object: &str, problem: &Problem) -> v1::Deny {
     }
 }
 
+/// What denies at data planes alone that are older than `edition` of the contract: they would pass `field` of `object` over, and let in
+/// whom it keeps out (ADR 10).
+pub fn denial_by_older(object: &str, field: &str, edition: u32) -> v1::Deny {
+    v1::Deny {
+        reason: v1::deny::Reason::Older.into(),
+        object: object.to_owned(),
+        section: field.to_owned(),
+        message: format!("this data plane is older than {field}; bring it up to date"),
+        since: edition,
+    }
+}
+
 /// Of a value as somebody wrote it, no more characters than this are repeated.
 pub const MAX_SHOWN: usize = 60;
 

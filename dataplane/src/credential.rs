@@ -131,21 +131,24 @@ pub enum Channel {
     ClientCertificate,
 }
 
+/// Whether the service is to see the caller's own token, if it may be seen: without a stated credential unless a client certificate speaks for
+/// the gateway.
+pub fn lets_tokens_pass(credential: Option<&Credential>, channel: Channel) -> bool {
+    match credential {
+        Some(Credential::PassThrough) => true,
+        None => channel == Channel::Anonymous,
+        Some(_) => false,
+    }
+}
+
 /// Puts `credential` into the headers, in place of the caller's. What belongs into the query is returned.
-///
-/// Without a stated credential the caller's token goes on, unless a client certificate speaks for the gateway.
 pub fn present<'a>(
     credential: Option<&'a Credential>,
     token: CallersToken,
     channel: Channel,
     headers: &mut HeaderMap,
 ) -> Result<Option<&'a Arc<QueryParameter>>, &'a Denial> {
-    let passes = match credential {
-        Some(Credential::PassThrough) => token != CallersToken::Unvalidated,
-        None => token != CallersToken::Unvalidated && channel == Channel::Anonymous,
-        Some(_) => false,
-    };
-    if !passes {
+    if token == CallersToken::Unvalidated || !lets_tokens_pass(credential, channel) {
         headers.remove(header::AUTHORIZATION);
     }
     match credential {

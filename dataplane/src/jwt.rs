@@ -41,7 +41,7 @@ pub enum TokenFault {
     Algorithm,
     #[error("the token has a critical or unencoded header, which is not understood here")]
     Critical,
-    #[error("the token is of another type than an access token")]
+    #[error("the token is of another type than the policy takes")]
     Type,
     #[error("the token is of another issuer")]
     Issuer,
@@ -57,6 +57,8 @@ pub enum TokenFault {
     Expired,
     #[error("the token is not valid yet")]
     NotYetValid,
+    #[error("the token lasts longer than the policy allows, or has no iat to tell it by")]
+    Lifetime,
     #[error("the token is for another audience")]
     Audience,
     #[error("the claim {0} has a form that is not allowed")]
@@ -182,7 +184,7 @@ fn judge_header<'a>(
     }
     let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::parse);
     let algorithm = algorithm.filter(|algorithm| rules.algorithms.contains(algorithm)).ok_or(TokenFault::Algorithm)?;
-    judge_type(header.get("typ"))?;
+    judge_type(header.get("typ"), &rules.types)?;
     let key_id = match header.get("kid") {
         None => None,
         Some(Value::String(id)) if id.len() <= MAX_KEY_ID_BYTES && !id.chars().any(char::is_control) => {
@@ -193,14 +195,17 @@ fn judge_header<'a>(
     Ok((algorithm, key_id))
 }
 
-/// Absent, `JWT` or `at+jwt`, with or without `application/` (RFC 7515, 4.1.9; RFC 9068, 2.1).
-fn judge_type(kind: Option<&Value>) -> Result<(), TokenFault> {
-    let Some(kind) = kind else { return Ok(()) };
-    let kind = kind.as_str().ok_or(TokenFault::Type)?.to_ascii_lowercase();
-    match kind.strip_prefix("application/").unwrap_or(&kind) {
-        "jwt" | "at+jwt" => Ok(()),
-        _ => Err(TokenFault::Type),
-    }
+/// What the policy lists; if it lists none, absent, `JWT` or `at+jwt` (RFC 7515, 4.1.9; RFC 9068, 2.1).
+fn judge_type(kind: Option<&Value>, types: &[String]) -> Result<(), TokenFault> {
+    let is_taken = match kind {
+        None => types.is_empty(),
+        Some(kind) => {
+            let kind = kind.as_str().ok_or(TokenFault::Type)?.to_ascii_lowercase();
+            let kind = kind.strip_prefix("application/").unwrap_or(&kind);
+            if types.is_empty() { matches!(kind, "jwt" | "at+jwt") } else { types.iter().any(|one| one == kind) }
+        }
+    };
+    if is_taken { Ok(()) } else { Err(TokenFault::Type) }
 }
 
 #[cfg(test)]

@@ -69,6 +69,11 @@ pub fn without_parameters(path: &str) -> Option<String> {
     Some(format!("/{}", kept.join("/")))
 }
 
+/// A canonical path as it is meant: without escapes, among which no slash, control or escape is hidden.
+pub fn as_meant(path: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(path).decode_utf8_lossy()
+}
+
 /// Characters that stand for themselves: unreserved, sub-delims, `:`, `@` and `/` (RFC 3986, 3.3).
 const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

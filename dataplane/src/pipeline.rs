@@ -14,6 +14,7 @@ pub mod permit;
 mod reflection;
 mod respond;
 mod stream;
+pub mod token_places;
 pub mod tokens;
 pub mod turns;
 mod watch;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming as IncomingBody;
 use hyper::upgrade::OnUpgrade;
+use sallyport_expression::Steps;
 use tokio::time::Instant;
 
 use crate::gate::carries_requests;
@@ -39,7 +41,7 @@ use crate::runtime::listener::Port;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
-use authenticate::{Caller, Held};
+use authenticate::{Caller, Held, Hop};
 use body::{Body, Record};
 use incoming::Arrival;
 use permit::Permit;
@@ -111,7 +113,8 @@ async fn handle(
         return Err(deny.rejection());
     }
     let gateway = &listener.gateway.name;
-    let caller = Caller::new(&asked, address, (&found.rule, gateway), runtime, worker.shared());
+    let hop = Hop { upgrade: upgrade.as_ref().map(|upgrade| &upgrade.to), peer: forward::peer(connection, listener) };
+    let caller = Caller { hop, ..Caller::new(&asked, address, (&found.rule, gateway), runtime, worker.shared()) };
     if let Some(redirect) = found.rule.redirect() {
         // Nothing is forwarded: addresses are judged, credentials are not asked for.
         permit::admit_to_redirect(&policy, &caller)?;
@@ -167,8 +170,9 @@ async fn in_time<T>(
 
 /// Evaluates what is only reported, and reports it.
 async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, record: &mut Record) {
+    let mut steps = Steps::default();
     for rehearsal in &policy.rehearsals {
-        if let Err(rejection) = permit::rehearse(rehearsal, caller, live).await {
+        if let Err(rejection) = permit::rehearse(rehearsal, caller, live, &mut steps).await {
             record.would_refuse(&rehearsal.name, &rejection);
         }
     }

@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::declared::Field;
+use crate::functions::Function;
+use crate::pattern::Budget;
 use crate::program::{FoldSteps, Program, Step};
 use crate::tree::{Constant, Fold, MAX_DEPTH, MAX_NODES, Node, Tree};
-use crate::types::Type;
+use crate::typing::Type;
 
 /// What is wrong with an expression, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +31,10 @@ impl fmt::Display for Complaint {
 
 impl std::error::Error for Complaint {}
 
-/// Makes a program of `tree`, which has to give a value of one of the types `wanted`.
-pub fn check(tree: &Tree, wanted: &[Type]) -> Result<Program, Complaint> {
+/// Makes a program of `tree`, which has to give a value of one of the types `wanted`, with patterns for which there is room in `budget`.
+pub fn check(tree: &Tree, wanted: &[Type], budget: &mut Budget) -> Result<Program, Complaint> {
     judge_size(tree)?;
-    let mut checker = Checker::default();
+    let mut checker = Checker { locals: Vec::new(), reads: BTreeSet::new(), budget };
     let (root, gives) = checker.step(tree)?;
     if !wanted.iter().any(|one| one.may_be(&gives)) {
         let names: Vec<_> = wanted.iter().map(ToString::to_string).collect();
@@ -62,16 +64,16 @@ pub(super) fn complain(tree: &Tree, message: impl Into<String>) -> Complaint {
 }
 
 /// What is known on the way.
-#[derive(Default)]
-struct Checker {
+struct Checker<'b> {
     /// Variables of macros, the innermost last.
     locals: Vec<(String, Type)>,
     reads: BTreeSet<Field>,
+    budget: &'b mut Budget,
 }
 
 type Checked = Result<(Step, Type), Complaint>;
 
-impl Checker {
+impl Checker<'_> {
     fn step(&mut self, tree: &Tree) -> Checked {
         match &tree.node {
             Node::Constant(constant) => Ok((Step::Constant(constant.clone()), type_of(constant))),
@@ -122,13 +124,38 @@ impl Checker {
         let depth = self.locals.len();
         self.locals.extend([(fold.item.clone(), item), (fold.sum.clone(), sum.clone())]);
         let goes_on = self.of_type(&fold.goes_on, &Type::Bool)?;
-        let (step, next) = self.step(&fold.step)?;
+        let (step, next) = self.next_sum(&fold.step, depth + 1)?;
         let sum = sum.or(&next);
         self.locals.truncate(depth + 1);
         self.locals.push((fold.sum.clone(), sum));
         let (result, gives) = self.step(&fold.result)?;
         self.locals.truncate(depth);
         Ok((Step::Fold(Box::new(FoldSteps { range, depth, first, goes_on, step, result })), gives))
+    }
+
+    /// What becomes of a fold's sum, the local of number `sum`: where a macro adds to it, it grows where it lies.
+    fn next_sum(&mut self, tree: &Tree, sum: usize) -> Checked {
+        let Node::Call { function, is_method: false, arguments } = &tree.node else { return self.step(tree) };
+        match (function.as_str(), arguments.as_slice()) {
+            ("_?_:_", [condition, one, other]) => {
+                let condition = self.of_type(condition, &Type::Bool)?;
+                let ((one, gives), (other, gives_other)) = (self.next_sum(one, sum)?, self.step(other)?);
+                Ok((Step::Conditional(Box::new([condition, one, other])), gives.or(&gives_other)))
+            }
+            ("_+_", [to, Tree { node: Node::List(_), .. }]) => match self.step(tree)? {
+                (Step::Call(Function::Add, added), gives) if self.is_local(to, sum) => {
+                    let items = added.into_vec().into_iter().nth(1);
+                    let Some(Step::List(items)) = items else { return self.step(tree) };
+                    Ok((Step::Gather { sum, items }, gives))
+                }
+                checked => Ok(checked),
+            },
+            _ => self.step(tree),
+        }
+    }
+
+    fn is_local(&self, tree: &Tree, at: usize) -> bool {
+        matches!(&tree.node, Node::Name(name) if self.locals.iter().rposition(|(local, _)| local == name) == Some(at))
     }
 
     /// A step that has to give `wanted`.

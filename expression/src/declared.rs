@@ -1,6 +1,6 @@
 //! What expressions may name. One table: checking, evaluating and the reference read it.
 
-use crate::types::Type;
+use crate::typing::Type;
 
 /// Something with fields. There is one of each in a request, so that its name says which is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,28 +92,53 @@ macro_rules! fields {
 }
 
 fields! {
-    RequestMethod: Request."method", Type::Text, always, "The method, e.g. `GET`.";
-    RequestPath: Request."path", Type::Text, always, "The path without the query, as it is sent to the service before the route rewrites it.";
-    RequestHost: Request."host", Type::Text, always, "The host in lower case, without the port.";
-    RequestTime: Request."time", Type::Timestamp, always, "When the request came.";
-    RequestHeaders: Request."headers", Type::table(Type::list(Type::Text)), always, "The headers by their names in lower case, each line a value. A value that is no UTF-8 is left out.";
-    RequestQuery: Request."query", Type::table(Type::list(Type::Text)), always, "The query parameters by their names, decoded. One that is no UTF-8 is left out.";
-    ClientAddress: Client."address", Type::Text, sometimes, "The client's address; absent where it cannot be read.";
-    AuthAlternative: Auth."alternative", Type::Text, always, "The name of the alternative that held.";
-    AuthIdentity: Auth."identity", Type::Text, sometimes, "Who calls: unique across issuers and kinds. Absent where the alternative asks for nothing.";
-    AuthJwt: Auth."jwt", Type::Object(Object::Token), sometimes, "The token, where the alternative asks for one.";
-    AuthSubscription: Auth."subscription", Type::Object(Object::Subscription), sometimes, "The subscription, where the alternative asks for its key.";
-    TokenIssuer: Token."issuer", Type::Text, always, "The claim `iss`.";
-    TokenSubject: Token."subject", Type::Text, sometimes, "The claim `sub`.";
-    TokenScopes: Token."scopes", Type::list(Type::Text), always, "What `scope` and `scp` say, split at spaces.";
-    TokenClaims: Token."claims", Type::table(Type::Dyn), always, "All claims by their names, as JSON has them: numbers are of type `double`.";
-    TokenHeader: Token."header", Type::table(Type::Dyn), always, "The token's header (RFC 7515, 4).";
-    SubscriptionId: Subscription."id", Type::Text, always, "Namespace and name of the Subscription: `acme/orders`.";
-    SubscriptionProduct: Subscription."product", Type::Text, sometimes, "Namespace and name of its Product.";
-    RouteKind: Route."kind", Type::Text, always, "`HTTPRoute`, `GRPCRoute` or `Ingress`.";
-    RouteNamespace: Route."namespace", Type::Text, always, "The route's namespace.";
-    RouteName: Route."name", Type::Text, always, "The route's name.";
-    RouteRule: Route."rule", Type::Text, sometimes, "The name of the route's rule; absent where it has none.";
+    RequestMethod: Request."method", Type::Text, always,
+        "The method, e.g. `GET`.";
+    RequestPath: Request."path", Type::Text, always,
+        "The path without the query, decoded, before the route rewrites it. Where it has parameters (`/a;b=1/c`), the rules of a policy that ask for it \
+         have to hold for the path without them as well, as some services read it.";
+    RequestHost: Request."host", Type::Text, always,
+        "The host in lower case, without the port.";
+    RequestTime: Request."time", Type::Timestamp, always,
+        "When the request came.";
+    RequestHeaders: Request."headers", Type::table(Type::list(Type::Text)), always,
+        "The headers that may reach the service, by their names in lower case, with dashes for underscores; each line a value. Not among them: `host`, \
+         headers of one connection but `upgrade`, those in which the policy reads credentials, those that reach no service, and those in which proxies tell \
+         of the client, unless the caller is a trusted proxy. To ask for one that is no UTF-8 is a fault.";
+    RequestQuery: Request."query", Type::table(Type::list(Type::Text)), always,
+        "The query parameters by their names, decoded, without those in which the policy reads credentials. To ask for one that is no UTF-8 is a fault.";
+    ClientAddress: Client."address", Type::Text, sometimes,
+        "The client's address; absent where it cannot be read.";
+    AuthAlternative: Auth."alternative", Type::Text, always,
+        "The name of the alternative that held.";
+    AuthIdentity: Auth."identity", Type::Text, sometimes,
+        "Who calls: unique across issuers and kinds. Absent where the alternative asks for nothing.";
+    AuthJwt: Auth."jwt", Type::Object(Object::Token), sometimes,
+        "The token, where the alternative asks for one.";
+    AuthSubscription: Auth."subscription", Type::Object(Object::Subscription), sometimes,
+        "The subscription, where the alternative asks for its key.";
+    TokenIssuer: Token."issuer", Type::Text, always,
+        "The claim `iss`.";
+    TokenSubject: Token."subject", Type::Text, sometimes,
+        "The claim `sub`.";
+    TokenScopes: Token."scopes", Type::list(Type::Text), always,
+        "What `scope` and `scp` say, split at spaces.";
+    TokenClaims: Token."claims", Type::table(Type::Dyn), always,
+        "All claims by their names, as JSON has them: numbers are of type `double`, whole ones beyond 2^53 `int` or `uint`.";
+    TokenHeader: Token."header", Type::table(Type::Dyn), always,
+        "The token's header (RFC 7515, 4).";
+    SubscriptionId: Subscription."id", Type::Text, always,
+        "Namespace and name of the Subscription: `acme/orders`.";
+    SubscriptionProduct: Subscription."product", Type::Text, sometimes,
+        "Namespace and name of its Product.";
+    RouteKind: Route."kind", Type::Text, always,
+        "`HTTPRoute`, `GRPCRoute` or `Ingress`.";
+    RouteNamespace: Route."namespace", Type::Text, always,
+        "The route's namespace.";
+    RouteName: Route."name", Type::Text, always,
+        "The route's name.";
+    RouteRule: Route."rule", Type::Text, always,
+        "The name of the route's rule; of one without a name its place, counted from 0.";
 }
 
 impl Field {

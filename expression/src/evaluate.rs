@@ -9,8 +9,8 @@ use crate::program::{FoldSteps, Program, Step};
 use crate::value::{List, Map, Value};
 use crate::{operators, texts, times};
 
-/// Steps that all expressions of a request may take together: some hundred microseconds. Each part of an expression is one, and so is each item that is compared
-/// or copied, and each [`BYTES_A_STEP`] bytes of text.
+/// Steps that all expressions of a request may take together, which is a millisecond or so. Each part of an expression is one, and so is
+/// each item that is compared or copied, and each [`BYTES_A_STEP`] bytes that are read or made.
 pub const MAX_STEPS: u32 = 20_000;
 /// Bytes that are read or copied in one step.
 pub const BYTES_A_STEP: usize = 64;
@@ -43,11 +43,17 @@ impl Default for Steps {
 }
 
 impl Steps {
+    /// How many are left.
+    #[cfg(test)]
+    pub(crate) fn left(&self) -> u32 {
+        self.0
+    }
+
     /// Takes so many away.
     pub(crate) fn spend(&mut self, steps: usize) -> Result<(), Fault> {
-        let steps = u32::try_from(steps).map_err(|_| Fault::Exhausted)?;
-        self.0 = self.0.checked_sub(steps).ok_or(Fault::Exhausted)?;
-        Ok(())
+        let left = u32::try_from(steps).ok().and_then(|steps| self.0.checked_sub(steps));
+        self.0 = left.unwrap_or_default();
+        left.map(drop).ok_or(Fault::Exhausted)
     }
 
     /// Takes away what so many bytes cost.
@@ -66,20 +72,18 @@ struct Evaluation<'a, 's> {
 }
 
 impl<'a> Evaluation<'a, '_> {
-    /// What a value costs that is copied with what it holds is spent wherever one comes about.
     fn step(&mut self, step: &'a Step) -> Evaluated<'a> {
         self.steps.spend(1)?;
-        let value = self.done(step)?;
-        self.steps.spend_bytes(value.owned_bytes())?;
-        Ok(value)
+        self.done(step)
     }
 
     fn done(&mut self, step: &'a Step) -> Evaluated<'a> {
         match step {
             Step::Constant(constant) => Ok(Value::constant(constant)),
-            Step::Field(field) => self.environment.read(*field).ok_or_else(|| Fault::Missing(field.path().into())),
-            Step::HasField(field) => Ok(Value::Bool(self.has(*field))),
-            Step::OptionalField(field) => Ok(Value::optional(self.environment.read(*field))),
+            Step::Field(field) => self.field(*field)?.ok_or_else(|| Fault::Missing(field.path().into())),
+            // An object is there if its field is: what stands for it is asked for by that field alone.
+            Step::HasField(field) => Ok(Value::Bool(self.field(*field)?.is_some())),
+            Step::OptionalField(field) => Ok(Value::optional(self.field(*field)?)),
             Step::Local(at) => self.locals.get(*at).cloned().unwrap_or_else(|| Err(missing("a variable"))),
             Step::Entry(from, name) => {
                 let from = self.step(from)?;
@@ -107,11 +111,13 @@ impl<'a> Evaluation<'a, '_> {
             Step::Matches(text, pattern) => match self.step(text)? {
                 Value::Text(text) => {
                     // A pattern is matched in time that is linear in the text and in its own size.
-                    self.steps.spend(text.len().div_ceil(BYTES_A_STEP / 8))?;
+                    self.steps.spend_bytes(text.len().saturating_mul(pattern.weight()))?;
                     Ok(Value::Bool(pattern.is_match(&text)))
                 }
                 _ => Err(Fault::NoOverload("matches")),
             },
+            Step::OrElse { optional, other, is_value } => self.or_else((optional, other), *is_value),
+            Step::Gather { sum, items } => self.gather(*sum, items),
             Step::Call(function, arguments) => self.call(*function, arguments),
             Step::List(items) => {
                 let items: Result<Vec<_>, _> = items.iter().map(|item| self.step(item)).collect();
@@ -122,9 +128,13 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
-    /// An object is there if its field is: what stands for it is asked for by that field alone.
-    fn has(&self, field: Field) -> bool {
-        self.environment.read(field).is_some()
+    /// What the request holds there; a list is made for whoever asks.
+    fn field(&mut self, field: Field) -> Result<Option<Value<'a>>, Fault> {
+        let held = self.environment.read(field);
+        if let Some(Value::List(list)) = &held {
+            self.steps.spend(list.len())?;
+        }
+        Ok(held)
     }
 
     /// `&&` and `||`: what either side says by itself counts, also where the other has failed.
@@ -142,9 +152,6 @@ impl<'a> Evaluation<'a, '_> {
     }
 
     fn call(&mut self, function: Function, arguments: &'a [Step]) -> Evaluated<'a> {
-        if let (Function::Add, [Step::Local(at), Step::List(items)]) = (function, arguments) {
-            return self.append(*at, items);
-        }
         let mut given = [Value::Null, Value::Null, Value::Null];
         for (place, argument) in given.iter_mut().zip(arguments) {
             *place = self.step(argument)?;
@@ -174,7 +181,7 @@ impl<'a> Evaluation<'a, '_> {
             F::In => operators::is_in(&one, &other, steps).map(Value::Bool),
             F::Index => operators::index(&one, &other, steps)?.ok_or_else(|| missing("what [] asks for")),
             F::OptionalIndex => Ok(Value::optional(operators::index(&one, &other, steps)?)),
-            F::Size => operators::size(&one),
+            F::Size => operators::size(&one, steps),
             F::Contains | F::StartsWith | F::EndsWith | F::IndexOf => texts::search(function, &one, &other, steps),
             F::LowerAscii | F::UpperAscii | F::Trim => texts::altered(function, one, steps),
             F::Split => texts::split(one, &other, steps),
@@ -185,27 +192,35 @@ impl<'a> Evaluation<'a, '_> {
             F::ToBool | F::ToBytes | F::ToDouble | F::ToInt | F::ToText | F::ToUint => {
                 texts::convert(function, one, steps)
             }
-            F::ToDuration | F::ToTimestamp => times::convert(function, one),
+            F::ToDuration | F::ToTimestamp => times::convert(function, one, steps),
             F::Part(part) => times::part(part, &one),
             F::OptionalOf => Ok(Value::optional(Some(one))),
             F::OptionalNone => Ok(Value::optional(None)),
             F::HasValue => Ok(Value::Bool(held(one, "hasValue")?.is_some())),
+            // They are steps of their own.
+            F::Or | F::OrValue => Err(Fault::NoOverload("or")),
             F::Value => held(one, "value")?.ok_or_else(|| missing("the value of what is optional")),
-            F::OrValue => Ok(held(one, "orValue")?.unwrap_or(other)),
-            F::Or => match held(one, "or")? {
-                Some(value) => Ok(Value::optional(Some(value))),
-                None => Ok(other),
-            },
+        }
+    }
+
+    /// `or` and `orValue`: the other is asked for only where the first is not there.
+    fn or_else(&mut self, (optional, other): (&'a Step, &'a Step), is_value: bool) -> Evaluated<'a> {
+        match held(self.step(optional)?, if is_value { "orValue" } else { "or" })? {
+            Some(value) if is_value => Ok(value),
+            Some(value) => Ok(Value::optional(Some(value))),
+            None => self.step(other),
         }
     }
 
     /// What a macro gathers is appended to where it lies: nobody else looks at it while it grows.
-    fn append(&mut self, at: usize, items: &'a [Step]) -> Evaluated<'a> {
-        let taken = self.locals.get_mut(at).map(|local| std::mem::replace(local, Err(missing("a variable"))));
-        let gathered = taken.unwrap_or_else(|| Err(missing("a variable")))?;
+    fn gather(&mut self, sum: usize, items: &'a [Step]) -> Evaluated<'a> {
         let more: Vec<_> = items.iter().map(|item| self.step(item)).collect::<Result<_, _>>()?;
-        match gathered {
+        let taken = self.locals.get_mut(sum).map(|local| std::mem::replace(local, Err(missing("a sum"))));
+        match taken.unwrap_or_else(|| Err(missing("a sum")))? {
             Value::List(List::Made(mut all)) => {
+                if Rc::get_mut(&mut all).is_none() {
+                    self.steps.spend(all.len())?;
+                }
                 Rc::make_mut(&mut all).extend(more);
                 Ok(Value::List(List::Made(all)))
             }
@@ -219,7 +234,7 @@ impl<'a> Evaluation<'a, '_> {
             let (key, value) = (self.step(key)?, self.step(value)?);
             for (other, _) in &made {
                 if operators::equal(other, &key, self.steps)? {
-                    return Err(Fault::Malformed("a map with the same key twice"));
+                    return Err(Fault::TwiceInMap);
                 }
             }
             made.push((key, value));
@@ -230,7 +245,7 @@ impl<'a> Evaluation<'a, '_> {
     fn fold(&mut self, fold: &'a FoldSteps) -> Evaluated<'a> {
         let range = match self.step(&fold.range)? {
             Value::List(list) => list,
-            Value::Map(map) => List::Made(Rc::new(map.keys())),
+            Value::Map(map) => List::Made(Rc::new(map.keys(self.steps)?)),
             _ => return Err(Fault::NoOverload("a macro")),
         };
         let sum = self.step(&fold.first);
@@ -243,7 +258,6 @@ impl<'a> Evaluation<'a, '_> {
 
     fn go_over(&mut self, fold: &'a FoldSteps, range: &List<'a>) -> Evaluated<'a> {
         for item in range.items() {
-            self.steps.spend_bytes(item.owned_bytes())?;
             self.set(fold.depth, Ok(item));
             if !as_bool(self.step(&fold.goes_on), "a macro")? {
                 break;
@@ -260,10 +274,7 @@ impl<'a> Evaluation<'a, '_> {
     /// What stands under a name, in something optional as well.
     fn entry(&mut self, from: &Value<'a>, name: &str) -> Result<Option<Value<'a>>, Fault> {
         match from {
-            Value::Map(map) => {
-                self.steps.spend_bytes(map.bytes_read())?;
-                Ok(map.named(name))
-            }
+            Value::Map(map) => map.named(name, self.steps),
             Value::Optional(None) => Ok(None),
             Value::Optional(Some(held)) => self.entry(held, name),
             _ => Err(Fault::NoOverload(".")),

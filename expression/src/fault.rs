@@ -14,8 +14,14 @@ pub enum Fault {
     NoOverload(&'static str),
     /// A number beyond its bounds, or a division by nothing.
     Range(&'static str),
+    /// A place in a text that it does not have.
+    NoPlace(&'static str),
     /// A text that is no such thing.
     Malformed(&'static str),
+    /// A map whose keys are not told apart.
+    TwiceInMap,
+    /// What a caller has sent under this name is no UTF-8.
+    NoText(Cow<'static, str>),
 }
 
 impl fmt::Display for Fault {
@@ -25,7 +31,10 @@ impl fmt::Display for Fault {
             Self::Missing(what) => write!(f, "{what} is not there"),
             Self::NoOverload(function) => write!(f, "{function} cannot be applied to such values"),
             Self::Range(function) => write!(f, "{function} goes beyond what a number can hold"),
+            Self::NoPlace(function) => write!(f, "{function} goes beyond the text"),
             Self::Malformed(function) => write!(f, "{function} cannot read the text"),
+            Self::TwiceInMap => f.write_str("a map has the same key twice"),
+            Self::NoText(what) => write!(f, "{what} is no UTF-8"),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The functions and operators that there are, with what they take and give (CEL language definition, "List of Standard Definitions", and the
 //! strings extension as far as it is here).
 
-use crate::types::Type;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::typing::Type;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +114,32 @@ pub fn shown(name: &str) -> &str {
     }
 }
 
+/// All ways to call each function, made once.
+static OVERLOADS: LazyLock<HashMap<&'static str, Ways>> = LazyLock::new(|| {
+    let mut by_name = HashMap::<_, Ways>::new();
+    for one in all() {
+        let ways = by_name.entry(one.name).or_default();
+        match one.manner {
+            Manner::Global => ways.global.push(one),
+            Manner::Method => ways.method.push(one),
+        }
+    }
+    by_name
+});
+
+#[derive(Default)]
+struct Ways {
+    global: Vec<Overload>,
+    method: Vec<Overload>,
+}
+
 /// All ways to call the function of this name.
-pub fn overloads(name: &str, manner: Manner) -> Vec<Overload> {
-    all().filter(|one| one.name == name && one.manner == manner).collect()
+pub fn overloads(name: &str, manner: Manner) -> &'static [Overload] {
+    let ways = OVERLOADS.get(name).map(|ways| match manner {
+        Manner::Global => ways.global.as_slice(),
+        Manner::Method => ways.method.as_slice(),
+    });
+    ways.unwrap_or_default()
 }
 
 /// Each function with all ways to call it, as people write them, for the reference.

@@ -15,11 +15,12 @@ mod functions;
 mod operators;
 #[cfg(feature = "parse")]
 pub mod parse;
+pub mod pattern;
 mod program;
 mod texts;
 mod times;
 pub mod tree;
-pub mod types;
+pub mod typing;
 pub mod value;
 pub mod wire;
 
@@ -27,6 +28,7 @@ pub use check::{Complaint, check};
 pub use evaluate::{Environment, MAX_STEPS, Steps};
 pub use fault::Fault;
 pub use functions::signatures;
+pub use pattern::Budget;
 pub use program::Program;
 
 #[cfg(test)]

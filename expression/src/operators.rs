@@ -1,13 +1,12 @@
 //! Operators over values of any type.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::rc::Rc;
 
 use crate::evaluate::Steps;
 use crate::fault::Fault;
 use crate::functions::Function;
-use crate::value::{List, Map, Value};
+use crate::value::{Bytes, List, Map, Value};
 
 /// Whether they are the same: what is of different types is not, but for numbers, which are compared as numbers.
 pub fn equal(one: &Value<'_>, other: &Value<'_>, steps: &mut Steps) -> Result<bool, Fault> {
@@ -17,11 +16,11 @@ pub fn equal(one: &Value<'_>, other: &Value<'_>, steps: &mut Steps) -> Result<bo
         (Value::Bool(one), Value::Bool(other)) => one == other,
         (Value::Text(one), Value::Text(other)) => {
             steps.spend_bytes(one.len().min(other.len()))?;
-            one == other
+            **one == **other
         }
         (Value::Bytes(one), Value::Bytes(other)) => {
             steps.spend_bytes(one.len().min(other.len()))?;
-            one == other
+            **one == **other
         }
         (Value::Timestamp(one), Value::Timestamp(other)) => one == other,
         (Value::Duration(one), Value::Duration(other)) => one == other,
@@ -38,7 +37,6 @@ fn equal_lists(one: &List<'_>, other: &List<'_>, steps: &mut Steps) -> Result<bo
         return Ok(false);
     }
     for (one, other) in one.items().zip(other.items()) {
-        steps.spend_bytes(one.owned_bytes() + other.owned_bytes())?;
         if !equal(&one, &other, steps)? {
             return Ok(false);
         }
@@ -47,9 +45,8 @@ fn equal_lists(one: &List<'_>, other: &List<'_>, steps: &mut Steps) -> Result<bo
 }
 
 fn equal_maps(one: &Map<'_>, other: &Map<'_>, steps: &mut Steps) -> Result<bool, Fault> {
-    let keys = one.keys();
-    steps.spend(keys.len())?;
-    if keys.len() != other.len() {
+    let keys = one.keys(steps)?;
+    if keys.len() != other.len(steps)? {
         return Ok(false);
     }
     for key in keys {
@@ -108,11 +105,11 @@ pub fn compare<'a>(
         (Value::Bool(one), Value::Bool(other)) => Some(one.cmp(other)),
         (Value::Text(one), Value::Text(other)) => {
             steps.spend_bytes(one.len().min(other.len()))?;
-            Some(one.cmp(other))
+            Some((**one).cmp(&**other))
         }
         (Value::Bytes(one), Value::Bytes(other)) => {
             steps.spend_bytes(one.len().min(other.len()))?;
-            Some(one.cmp(other))
+            Some((**one).cmp(&**other))
         }
         (Value::Timestamp(one), Value::Timestamp(other)) => Some(one.cmp(other)),
         (Value::Duration(one), Value::Duration(other)) => Some(one.cmp(other)),
@@ -186,11 +183,11 @@ fn added<'a>(one: Value<'a>, other: Value<'a>, steps: &mut Steps) -> Result<Valu
     Ok(match (one, other) {
         (V::Text(one), V::Text(other)) => {
             steps.spend_bytes(one.len() + other.len())?;
-            V::Text(Cow::Owned([one, other].concat()))
+            V::text([&*one, &*other].concat())
         }
         (V::Bytes(one), V::Bytes(other)) => {
             steps.spend_bytes(one.len() + other.len())?;
-            V::Bytes(Cow::Owned([one, other].concat()))
+            V::Bytes(Bytes::Made([&*one, &*other].concat().into()))
         }
         (V::List(one), V::List(other)) => {
             steps.spend(one.len() + other.len())?;
@@ -229,7 +226,6 @@ pub fn is_in(one: &Value<'_>, all: &Value<'_>, steps: &mut Steps) -> Result<bool
     match all {
         Value::List(list) => {
             for item in list.items() {
-                steps.spend_bytes(item.owned_bytes())?;
                 if equal(one, &item, steps)? {
                     return Ok(true);
                 }
@@ -266,8 +262,7 @@ fn place(at: &Value<'_>) -> Result<Option<usize>, Fault> {
 
 fn find<'a>(map: &Map<'a>, key: &Value<'_>, steps: &mut Steps) -> Result<Option<Value<'a>>, Fault> {
     if let Value::Text(name) = key {
-        steps.spend_bytes(name.len() + map.bytes_read())?;
-        return Ok(map.named(name));
+        return map.named(name, steps);
     }
     let Map::Made(entries) = map else { return Ok(None) };
     steps.spend(entries.len())?;
@@ -280,12 +275,15 @@ fn find<'a>(map: &Map<'a>, key: &Value<'_>, steps: &mut Steps) -> Result<Option<
 }
 
 /// Characters of a text, bytes, items, or keys.
-pub fn size<'a>(of: &Value<'_>) -> Result<Value<'a>, Fault> {
+pub fn size<'a>(of: &Value<'_>, steps: &mut Steps) -> Result<Value<'a>, Fault> {
     let size = match of {
-        Value::Text(text) => text.chars().count(),
+        Value::Text(text) => {
+            steps.spend_bytes(text.len())?;
+            text.chars().count()
+        }
         Value::Bytes(bytes) => bytes.len(),
         Value::List(list) => list.len(),
-        Value::Map(map) => map.len(),
+        Value::Map(map) => map.len(steps)?,
         _ => return Err(Fault::NoOverload("size")),
     };
     i64::try_from(size).map(Value::Int).map_err(|_| Fault::Range("size"))

@@ -1,5 +1,7 @@
 //! From text. What CEL knows and is not offered is refused here, by its name.
 
+use std::thread;
+
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo};
 use cel::parser::Parser;
 
@@ -8,6 +10,9 @@ use crate::tree::{Constant, Fold, MAX_DEPTH, Node, Tree};
 
 /// Characters that an expression may have, as in the CRDs.
 pub const MAX_CHARACTERS: usize = 4_096;
+/// The parser bounds how deep brackets lie within each other, and recurses for each link of a chain as well: `a.a.a`, `1 + 1 + 1`. This is room
+/// for as many as a text can have, of which only what is used is ever had.
+const STACK_BYTES: usize = 256 << 20;
 /// What is understood of a text that is none is not worth more.
 const MAX_RECOVERIES: u32 = 10;
 
@@ -17,11 +22,20 @@ const MAX_RECOVERIES: u32 = 10;
 ///
 /// Where it is none, or says what is not offered.
 pub fn parse(text: &str) -> Result<Tree, Complaint> {
-    let complain = |at, message: String| Complaint { at, message };
     if text.chars().count() > MAX_CHARACTERS {
         let message = format!("it has more than {MAX_CHARACTERS} characters; say it shorter, or in several rules");
-        return Err(complain(0, message));
+        return Err(Complaint { at: 0, message });
     }
+    let unread =
+        || Err(Complaint { at: 0, message: "it cannot be read; say it shorter, or in several rules".to_owned() });
+    thread::scope(|scope| {
+        let reader = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || read(text));
+        reader.map_or_else(|_| unread(), |reader| reader.join().unwrap_or_else(|_| unread()))
+    })
+}
+
+fn read(text: &str) -> Result<Tree, Complaint> {
+    let complain = |at, message: String| Complaint { at, message };
     let depth = u16::try_from(MAX_DEPTH).unwrap_or(u16::MAX);
     let parser = Parser::new()
         .max_recursion_depth(depth)

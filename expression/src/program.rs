@@ -1,11 +1,12 @@
 //! A checked expression, ready to be evaluated.
 
-use regex::Regex;
+use std::sync::Arc;
 
 use crate::declared::Field;
 use crate::functions::Function;
+use crate::pattern::Pattern;
 use crate::tree::Constant;
-use crate::types::Type;
+use crate::typing::Type;
 
 /// An expression that has been judged.
 #[derive(Debug)]
@@ -47,7 +48,18 @@ pub(crate) enum Step {
     /// Whether it is true, or has failed: CEL's own word for when a macro goes on.
     NotFalse(Box<Step>),
     Conditional(Box<[Step; 3]>),
-    Matches(Box<Step>, Box<Regex>),
+    Matches(Box<Step>, Arc<Pattern>),
+    /// `or` of something optional, or `orValue`.
+    OrElse {
+        optional: Box<Step>,
+        other: Box<Step>,
+        is_value: bool,
+    },
+    /// What a macro adds to its sum, which is the local of this number.
+    Gather {
+        sum: usize,
+        items: Box<[Step]>,
+    },
     Call(Function, Box<[Step]>),
     List(Box<[Step]>),
     Map(Box<[(Step, Step)]>),

@@ -1,12 +1,10 @@
 //! Functions of texts, and conversions to and from them.
 
-use std::borrow::Cow;
-
 use crate::duration;
 use crate::evaluate::{BYTES_A_STEP, Steps};
 use crate::fault::Fault;
 use crate::functions::Function;
-use crate::value::Value;
+use crate::value::{Bytes, Text, Value};
 
 fn text<'v>(value: &'v Value<'_>, function: &'static str) -> Result<&'v str, Fault> {
     match value {
@@ -41,14 +39,14 @@ pub fn search<'a>(
 }
 
 pub fn altered<'a>(function: Function, one: Value<'a>, steps: &mut Steps) -> Result<Value<'a>, Fault> {
-    let Value::Text(text) = one else { return Err(Fault::NoOverload("lowerAscii, upperAscii, trim")) };
+    let Value::Text(text) = one else { return Err(Fault::NoOverload("this function of texts")) };
     steps.spend_bytes(text.len())?;
     Ok(Value::Text(match function {
         Function::LowerAscii if text.bytes().any(|byte| byte.is_ascii_uppercase()) => text.to_ascii_lowercase().into(),
         Function::UpperAscii if text.bytes().any(|byte| byte.is_ascii_lowercase()) => text.to_ascii_uppercase().into(),
         Function::Trim => match text {
-            Cow::Borrowed(text) => text.trim().into(),
-            Cow::Owned(text) => text.trim().to_owned().into(),
+            Text::Borrowed(text) => text.trim().into(),
+            Text::Made(text) => text.trim().to_owned().into(),
         },
         _ => text,
     }))
@@ -58,12 +56,12 @@ pub fn altered<'a>(function: Function, one: Value<'a>, steps: &mut Steps) -> Res
 pub fn split<'a>(one: Value<'a>, separator: &Value<'_>, steps: &mut Steps) -> Result<Value<'a>, Fault> {
     let separator = text(separator, "split")?;
     let Value::Text(whole) = one else { return Err(Fault::NoOverload("split")) };
+    steps.spend_bytes(whole.len() + separator.len())?;
     let count = if separator.is_empty() { whole.chars().count() } else { whole.matches(separator).count() };
     steps.spend(count)?;
-    steps.spend_bytes(whole.len())?;
     Ok(Value::list(match whole {
-        Cow::Borrowed(whole) => pieces(whole, separator).into_iter().map(Value::text).collect(),
-        Cow::Owned(whole) => pieces(&whole, separator).into_iter().map(|piece| Value::text(piece.to_owned())).collect(),
+        Text::Borrowed(whole) => pieces(whole, separator).into_iter().map(Value::text).collect(),
+        Text::Made(whole) => pieces(&whole, separator).into_iter().map(|piece| Value::text(piece.to_owned())).collect(),
     }))
 }
 
@@ -91,9 +89,10 @@ pub fn join<'a>(list: &Value<'_>, separator: Option<&Value<'_>>, steps: &mut Ste
 
 pub fn replace<'a>(one: &Value<'_>, from: &Value<'_>, to: &Value<'_>, steps: &mut Steps) -> Result<Value<'a>, Fault> {
     let [one, from, to] = [text(one, "replace")?, text(from, "replace")?, text(to, "replace")?];
+    steps.spend_bytes(one.len() + from.len())?;
     let times = one.matches(from).count();
     steps.spend(times)?;
-    steps.spend_bytes(one.len() + times.saturating_mul(to.len()))?;
+    steps.spend_bytes(times.saturating_mul(to.len()))?;
     Ok(Value::text(one.replace(from, to)))
 }
 
@@ -108,21 +107,24 @@ pub fn substring<'a>(
     steps.spend_bytes(whole.len())?;
     let count = whole.chars().count();
     let place = |at: &Value<'_>| match at {
-        Value::Int(at) => usize::try_from(*at).ok().filter(|at| *at <= count).ok_or(Fault::Range("substring")),
+        Value::Int(at) => usize::try_from(*at).ok().filter(|at| *at <= count).ok_or(Fault::NoPlace("substring")),
         _ => Err(Fault::NoOverload("substring")),
     };
     let (first, end) = (place(first)?, end.map_or(Ok(count), place)?);
-    let length = end.checked_sub(first).ok_or(Fault::Range("substring"))?;
+    let length = end.checked_sub(first).ok_or(Fault::NoPlace("substring"))?;
     Ok(Value::text(whole.chars().skip(first).take(length).collect::<String>()))
 }
 
 /// `bool`, `bytes`, `double`, `int`, `string`, `uint`.
 pub fn convert<'a>(function: Function, one: Value<'a>, steps: &mut Steps) -> Result<Value<'a>, Fault> {
+    if let Value::Text(text) = &one {
+        steps.spend_bytes(text.len())?;
+    }
     match function {
         Function::ToBool => to_bool(&one),
         Function::ToBytes => match one {
-            Value::Text(Cow::Borrowed(text)) => Ok(Value::Bytes(text.as_bytes().into())),
-            Value::Text(Cow::Owned(text)) => Ok(Value::Bytes(text.into_bytes().into())),
+            Value::Text(Text::Borrowed(text)) => Ok(Value::Bytes(Bytes::Borrowed(text.as_bytes()))),
+            Value::Text(Text::Made(text)) => Ok(Value::Bytes(Bytes::Made(text.into()))),
             Value::Bytes(_) => Ok(one),
             _ => Err(Fault::NoOverload("bytes")),
         },
@@ -152,7 +154,11 @@ fn to_double<'a>(one: &Value<'a>) -> Result<Value<'a>, Fault> {
         Value::Double(one) => Ok(Value::Double(*one)),
         Value::Int(one) => Ok(Value::Double(*one as f64)),
         Value::Uint(one) => Ok(Value::Double(*one as f64)),
-        Value::Text(text) => text.parse().map(Value::Double).map_err(|_| Fault::Malformed("double")),
+        // What is no number by its own word is greater and smaller than nothing: a rule would pass it over.
+        Value::Text(text) => match text.parse::<f64>() {
+            Ok(number) if !number.is_nan() => Ok(Value::Double(number)),
+            _ => Err(Fault::Malformed("double")),
+        },
         _ => Err(Fault::NoOverload("double")),
     }
 }
@@ -191,7 +197,7 @@ fn to_text<'a>(one: Value<'a>, steps: &mut Steps) -> Result<Value<'a>, Fault> {
         Value::Double(one) => one.to_string(),
         Value::Bytes(bytes) => {
             steps.spend_bytes(bytes.len())?;
-            String::from_utf8(bytes.into_owned()).map_err(|_| Fault::Malformed("string"))?
+            std::str::from_utf8(&bytes).map_err(|_| Fault::Malformed("string"))?.to_owned()
         }
         Value::Timestamp(moment) => moment.to_string(),
         Value::Duration(length) => duration::text(length),

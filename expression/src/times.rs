@@ -4,12 +4,16 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::duration;
+use crate::evaluate::Steps;
 use crate::fault::Fault;
 use crate::functions::{Function, Part};
 use crate::value::Value;
 
 /// `duration`, `timestamp`.
-pub fn convert(function: Function, one: Value<'_>) -> Result<Value<'_>, Fault> {
+pub fn convert<'a>(function: Function, one: Value<'a>, steps: &mut Steps) -> Result<Value<'a>, Fault> {
+    if let Value::Text(text) = &one {
+        steps.spend_bytes(text.len())?;
+    }
     match (function, one) {
         (Function::ToDuration, Value::Text(text)) => {
             duration::parse(&text).map(Value::Duration).ok_or(Fault::Malformed("duration"))
@@ -27,7 +31,7 @@ pub fn convert(function: Function, one: Value<'_>) -> Result<Value<'_>, Fault> {
     }
 }
 
-/// Of a moment in UTC; of a duration as a whole.
+/// Of a moment in UTC; of a duration as a whole, but for milliseconds, which are those beyond its seconds.
 pub fn part<'a>(part: Part, of: &Value<'_>) -> Result<Value<'a>, Fault> {
     let number = match of {
         Value::Timestamp(moment) => of_moment(part, *moment),

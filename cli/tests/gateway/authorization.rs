@@ -1,5 +1,6 @@
 //! What has to hold besides: rules in CEL, at every level.
 
+use http::HeaderValue;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -89,6 +90,29 @@ async fn callers_are_told_what_the_rule_says_to_them_and_the_log_which_it_was() 
 async fn who_is_not_known_is_asked_for_a_credential_first() {
     let shop = Shop::start(RULES, |_| String::new()).await;
     assert_eq!(send(shop.gateway.http(), get("/orders/1", &[])).await.verdict(), "401 credential-missing");
+}
+
+#[tokio::test]
+async fn what_is_no_text_and_what_a_connection_is_to_become_pass_no_rule() {
+    let rules = "authorization:\n- {name: region, when: '\"x-region\" in request.headers', require: 'false'}\n- {name: sockets, when: '\"upgrade\" in request.headers', require: 'false'}\n";
+    let shop = Shop::start(rules, |_| String::new()).await;
+    assert_eq!(shop.asked(json!({}), &[]).await.verdict(), "200");
+    assert_eq!(shop.service.take().len(), 1);
+    let bearer = format!("Bearer {}", shop.issuer.token("orders-api"));
+    let sent = async |name: &'static str, value: &[u8]| {
+        let mut request = get("/orders/1", &[("authorization", &bearer)]);
+        if name == "upgrade" {
+            request.headers_mut().insert("connection", HeaderValue::from_static("upgrade"));
+        }
+        request.headers_mut().insert(name, HeaderValue::from_bytes(value).unwrap());
+        send(shop.gateway.http(), request).await.verdict()
+    };
+    for (name, value) in
+        [("x-region", &b"mars"[..]), ("x-region", b"mars\xff"), ("x_region", b"\xff"), ("upgrade", b"websocket")]
+    {
+        assert_eq!(sent(name, value).await, "403 authorization-denied", "{name}");
+    }
+    assert_eq!(shop.service.count(), 0);
 }
 
 /// On the whole Gateway of all routes.

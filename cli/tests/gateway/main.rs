@@ -53,4 +53,5 @@ mod streams;
 mod streams_end;
 mod subscriptions;
 mod telemetry;
+mod token_places;
 mod wire_forms;

@@ -2,12 +2,13 @@
 
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::AuthorizationRule;
+use sallyport_expression::Budget;
 use sallyport_expression::declared::{Field, Object};
-use sallyport_expression::parse::{line_and_column, parse};
-use sallyport_expression::types::Type;
-use sallyport_expression::{check, wire};
+use sallyport_expression::parse::line_and_column;
+use sallyport_expression::typing::Type;
 use sallyport_snapshot::v1;
 
+use super::expression;
 use crate::problem::{Problem, denial};
 
 /// Whose expressions they are.
@@ -23,8 +24,9 @@ pub struct Author<'a> {
 
 /// The section as data planes are told it.
 pub fn message(author: Author<'_>, rules: &[AuthorizationRule], problems: &mut Vec<Problem>) -> v1::Authorization {
+    let mut budget = Budget::default();
     let rule = |(at, stated): (usize, &AuthorizationRule)| {
-        let made = rule(author, stated, &format!("spec.authorization[{at}]"));
+        let made = rule(author, stated, &format!("spec.authorization[{at}]"), &mut budget);
         made.unwrap_or_else(|problem| {
             let unavailable = Some(denial(author.label, &problem));
             problems.push(problem);
@@ -35,29 +37,34 @@ pub fn message(author: Author<'_>, rules: &[AuthorizationRule], problems: &mut V
     v1::Authorization { object: author.label.to_owned(), rules, is_floor: author.is_floor }
 }
 
-fn rule(author: Author<'_>, stated: &AuthorizationRule, field: &str) -> Result<v1::AuthorizationRule, Problem> {
-    let when = stated.when.as_deref().map(|text| condition(author, text, &format!("{field}.when"))).transpose()?;
+fn rule(
+    author: Author<'_>,
+    stated: &AuthorizationRule,
+    field: &str,
+    budget: &mut Budget,
+) -> Result<v1::AuthorizationRule, Problem> {
+    let mut condition = |text: &str, name: &str| condition(author, text, &format!("{field}.{name}"), budget);
+    let when = stated.when.as_deref().map(|text| condition(text, "when")).transpose()?;
     Ok(v1::AuthorizationRule {
         name: stated.name.clone(),
         unavailable: None,
         when,
-        require: Some(condition(author, &stated.require, &format!("{field}.require"))?),
+        require: Some(condition(&stated.require, "require")?),
         message: stated.message.clone().unwrap_or_default(),
     })
 }
 
 /// An expression that gives true or false.
-fn condition(author: Author<'_>, text: &str, field: &str) -> Result<v1::Expression, Problem> {
-    let judged = parse(text).and_then(|tree| check(&tree, &[Type::Bool]).map(|program| (tree, program)));
-    let (tree, program) = judged.map_err(|complaint| {
+fn condition(author: Author<'_>, text: &str, field: &str, budget: &mut Budget) -> Result<v1::Expression, Problem> {
+    let expression = expression::typed(text, &[Type::Bool], budget).map_err(|complaint| {
         let (line, column) = line_and_column(text, complaint.at);
         Problem::new(field, Reason::Invalid, format!("line {line}, column {column}: {complaint}"))
     })?;
-    if author.is_floor && !author.authenticates && program.reads().iter().any(|field| is_of_caller(*field)) {
+    if author.is_floor && !author.authenticates && expression.reads.iter().any(|field| is_of_caller(*field)) {
         let message = "a Floor knows of the caller what its own authentication finds, and it states none; state authentication in it, or leave auth out";
         return Err(Problem::new(field, Reason::Invalid, message));
     }
-    Ok(wire::to_wire(&tree))
+    Ok(expression.message)
 }
 
 fn is_of_caller(field: Field) -> bool {
@@ -103,6 +110,28 @@ mod tests {
             let rule = &told.rules[0];
             assert!(rule.unavailable.is_some() && rule.require.is_none() && rule.when.is_none());
         }
+    }
+
+    /// Each rule by itself is taken, and all of them together are not.
+    #[test]
+    fn patterns_of_a_policy_have_a_bound_together() {
+        let rule = |at: usize| AuthorizationRule {
+            name: format!("r{at}"),
+            when: None,
+            require: format!("request.path.matches('{at}(abcdefghijklmnopqrstuvwxyz0123456789a{{700}})')"),
+            message: None,
+        };
+        let rules: Vec<_> = (0..64).map(rule).collect();
+        let mut problems = Vec::new();
+        let told = message(NEAR, &rules, &mut problems);
+        let taken = told.rules.iter().take_while(|rule| rule.unavailable.is_none()).count();
+        assert!((8..60).contains(&taken), "{taken}");
+        let first = &problems[0];
+        assert_eq!(first.field, format!("spec.authorization[{taken}].require"));
+        assert!(first.message.contains("line 1, column 22: the pattern cannot be used"), "{}", first.message);
+        assert!(first.message.contains("too much memory together"), "{}", first.message);
+        let alone: Vec<_> = (0..64).map(|at| message(NEAR, &[rule(at)], &mut vec![])).collect();
+        assert!(alone.iter().all(|told| told.rules[0].unavailable.is_none()));
     }
 
     #[test]

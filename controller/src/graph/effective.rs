@@ -14,7 +14,7 @@ use sallyport_snapshot::{Hash, v1};
 use super::policy::{PolicyNode, Targets, kind_name};
 use super::route::{NamedGateway, RouteId, RouteNode};
 use crate::cluster::ObjectName;
-use crate::problem::{Problem, denial};
+use crate::problem::{Problem, denial, denial_by_older};
 
 /// Policies that meet at one place: a dozen is much for anybody who has to understand what they say together.
 const MAX_POLICIES: usize = 64;
@@ -224,22 +224,12 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
         .map(|(one, _)| one.name.clone());
     let participants = reaching.iter().map(|one| one.name.clone()).collect();
     if !message.authorizations.is_empty() && message.deny.is_none() {
-        message.deny = message.authorizations.first().map(for_older);
+        let first = message.authorizations.first();
+        message.deny = first.map(|first| denial_by_older(&first.object, "spec.authorization", 1));
     }
     let by = closed.map(|(id, _)| format!("|by {id}")).unwrap_or_default();
     let name = shortened(name_of(&reaching, place) + &by);
     Effective { name, message, is_unprotected, credential, participants, excess: None }
-}
-
-/// A data plane that does not know rules would let pass whom they keep out (ADR 10).
-fn for_older(authorization: &v1::Authorization) -> v1::Deny {
-    v1::Deny {
-        reason: v1::deny::Reason::Older.into(),
-        object: authorization.object.clone(),
-        section: "spec.authorization".into(),
-        message: "this data plane is older than the policy's authorization; bring it up to date".into(),
-        since: 1,
-    }
 }
 
 /// Where too much comes together. Each place has a copy of its own, and each data plane all of them.

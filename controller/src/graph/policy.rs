@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sallyport_api::ApiPolicy;
 use sallyport_api::condition::Reason;
-use sallyport_api::policy::{Algorithm, Alternative, Enforcement, IpFilter, Jwt, Mode, TargetKind, TargetReference};
+use sallyport_api::policy::{Alternative, Enforcement, IpFilter, Jwt, Mode, TargetKind, TargetReference};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
@@ -12,12 +12,10 @@ use super::address::{AddressRange, complaint};
 use super::gateway::GatewayNode;
 use super::guarded::{Guarded, KEY_HEADER};
 use super::route::{RouteId, RouteNode};
-use super::{Environment, authorization, credential, key_source};
+use super::{Environment, authorization, credential, key_source, token};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
 use crate::problem::{Problem, cut, denial};
 
-/// Where a policy does not say.
-const CLOCK_SKEW_S: u32 = 60;
 /// Of what is wrong with a policy, whoever is refused by it is told no more in the log.
 const MAX_TOLD: usize = 5;
 /// No field of ours has a longer path.
@@ -295,8 +293,14 @@ impl Alternatives<'_> {
             ..v1::Alternative::default()
         };
         if let Some(jwt) = &alternative.jwt {
-            match self.jwt(jwt, &format!("spec.authentication[{at}].jwt")) {
-                Ok(jwt) => message.jwt = Some(jwt),
+            let field = format!("spec.authentication[{at}].jwt");
+            // Also where the rest is broken: what may stand there is not forwarded.
+            message.token_places = token::places(jwt);
+            match self.jwt(jwt, &field) {
+                Ok(jwt) => {
+                    message.jwt = Some(jwt);
+                    message.unavailable = token::denial_by_older(self.label, &message, &field);
+                }
                 Err(problem) => {
                     message.unavailable = Some(denial(self.label, &problem));
                     self.problems.push(problem);
@@ -313,28 +317,9 @@ impl Alternatives<'_> {
     }
 
     fn jwt(&mut self, jwt: &Jwt, field: &str) -> Result<v1::Jwt, Problem> {
-        let skew = jwt.clock_skew.as_ref().map(|skew| {
-            skew.parse().map_err(|error| Problem::new(format!("{field}.clockSkew"), Reason::Invalid, error.to_string()))
-        });
-        let skew = skew.transpose()?.map_or(CLOCK_SKEW_S, |skew| u32::try_from(skew.as_secs()).unwrap_or(u32::MAX));
         let (key_set, set) = key_source::key_set(self.cluster, self.environment, self.name, jwt, field)?;
-        self.key_sets.insert(key_set.clone(), set);
-        let algorithms = if jwt.algorithms.is_empty() { Algorithm::ALL.to_vec() } else { jwt.algorithms.clone() };
-        let claim = |rule: &sallyport_api::policy::ClaimRule| v1::ClaimRule {
-            name: rule.name.clone(),
-            any_of: rule.any_of.clone(),
-            all_of: rule.all_of.clone(),
-            none_of: rule.none_of.clone(),
-        };
-        Ok(v1::Jwt {
-            issuer: jwt.issuer.clone(),
-            audiences: jwt.audiences.clone(),
-            audience_unchecked: jwt.audience_check.is_some(),
-            scopes: jwt.scopes.clone(),
-            claims: jwt.claims.iter().map(claim).collect(),
-            algorithms: algorithms.into_iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
-            clock_skew_s: skew,
-            key_set,
-        })
+        let rules = token::rules(jwt, key_set.clone(), field)?;
+        self.key_sets.insert(key_set, set);
+        Ok(rules)
     }
 }

@@ -77,12 +77,19 @@ fn judge_dates(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Resu
         return Err(TokenFault::Expired);
     }
     let latest = UnixMs(now.0.saturating_add(rules.clock_skew_ms));
-    for name in ["nbf", "iat"] {
-        if date(members, name)?.is_some_and(|date| date > latest) {
-            return Err(TokenFault::NotYetValid);
-        }
+    let (begins, issued) = (date(members, "nbf")?, date(members, "iat")?);
+    if [begins, issued].into_iter().flatten().any(|date| date > latest) {
+        return Err(TokenFault::NotYetValid);
     }
-    Ok((expires, admitted_until))
+    match rules.max_lifetime_ms {
+        Some(most) if !lasts_at_most(most, issued, expires) => Err(TokenFault::Lifetime),
+        _ => Ok((expires, admitted_until)),
+    }
+}
+
+/// How long a token lasts that does not say when it was issued, nobody can tell.
+fn lasts_at_most(most_ms: i64, issued: Option<UnixMs>, expires: UnixMs) -> bool {
+    issued.is_some_and(|issued| expires.0.saturating_sub(issued.0) <= most_ms)
 }
 
 /// A NumericDate (RFC 7519, 2): seconds, with or without a fraction.

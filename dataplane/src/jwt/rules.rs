@@ -17,7 +17,10 @@ pub struct Rules {
     pub(super) scopes: Vec<String>,
     pub(super) claims: Vec<v1::ClaimRule>,
     pub(super) algorithms: Vec<Algorithm>,
+    /// In lower case, without `application/`. Empty: `jwt`, `at+jwt` and none.
+    pub(super) types: Vec<String>,
     pub(super) clock_skew_ms: i64,
+    pub(super) max_lifetime_ms: Option<i64>,
     fingerprint: Hash,
 }
 
@@ -59,7 +62,9 @@ impl Rules {
             scopes: jwt.scopes.clone(),
             claims: jwt.claims.clone(),
             algorithms,
+            types: jwt.types.clone(),
             clock_skew_ms: i64::from(jwt.clock_skew_s) * 1000,
+            max_lifetime_ms: jwt.max_lifetime_ms.map(|most| i64::try_from(most).unwrap_or(i64::MAX)),
             fingerprint: Hash::of_bytes(&jwt.encode_to_vec()),
         })
     }

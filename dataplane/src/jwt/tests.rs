@@ -365,6 +365,59 @@ fn claim_rules_exclude_and_require() {
 }
 
 #[test]
+fn only_types_that_the_policy_lists_are_taken() {
+    let world = World::new();
+    let listed = Rules::build(&v1::Jwt { types: vec!["at+jwt".into(), "example".into()], ..jwt() }).unwrap();
+    for (typ, taken) in [
+        (r#","typ":"at+jwt""#, true),
+        (r#","typ":"application/AT+JWT""#, true),
+        (r#","typ":"Example""#, true),
+        ("", false),
+        (r#","typ":"JWT""#, false),
+        (r#","typ":"""#, false),
+        (r#","typ":null"#, false),
+        (r#","typ":["at+jwt"]"#, false),
+        (r#","typ":"at+jwt ""#, false),
+        (r#","typ":"application/application/at+jwt""#, false),
+        (r#","typ":"text/at+jwt""#, false),
+        (r#","typ":"dpop+jwt""#, false),
+    ] {
+        let token = world.sign(&format!(r#"{{"alg":"RS256","kid":"r"{typ}}}"#), &claims().to_string());
+        let verdict = verify(&token, &listed, Some(&world.keys), UnixMs::from_seconds(NOW_S));
+        assert_eq!(verdict.err(), (!taken).then_some(TokenFault::Type), "{typ}");
+    }
+}
+
+#[test]
+fn no_token_lasts_longer_than_the_policy_allows() {
+    let world = World::new();
+    let bounded = Rules::build(&v1::Jwt { max_lifetime_ms: Some(600_000), ..jwt() }).unwrap();
+    for (iat, exp, fault) in [
+        (json!(NOW_S - 300), NOW_S + 300, None),
+        (json!(NOW_S + 30), NOW_S + 630, None),
+        (json!(NOW_S - 300), NOW_S + 301, Some(TokenFault::Lifetime)),
+        (json!(1_799_999_699.5), NOW_S + 300, Some(TokenFault::Lifetime)),
+        (json!(0), NOW_S + 300, Some(TokenFault::Lifetime)),
+        (json!(NOW_S - 10), 253_402_300_799, Some(TokenFault::Lifetime)),
+        (Value::Null, NOW_S + 300, Some(TokenFault::ClaimForm("iat"))),
+        (json!("1800000000"), NOW_S + 300, Some(TokenFault::ClaimForm("iat"))),
+        (json!(NOW_S + 100), NOW_S + 300, Some(TokenFault::NotYetValid)),
+    ] {
+        let mut stated = claims();
+        (stated["iat"], stated["exp"]) = (iat.clone(), json!(exp));
+        let token = world.sign(r#"{"alg":"RS256","kid":"r"}"#, &stated.to_string());
+        let verdict = verify(&token, &bounded, Some(&world.keys), UnixMs::from_seconds(NOW_S));
+        assert_eq!(verdict.err(), fault, "{iat} to {exp}");
+    }
+    let mut undated = claims();
+    undated.as_object_mut().unwrap().remove("iat");
+    let token = world.sign(r#"{"alg":"RS256","kid":"r"}"#, &undated.to_string());
+    let verdict = verify(&token, &bounded, Some(&world.keys), UnixMs::from_seconds(NOW_S));
+    assert_eq!(verdict.err(), Some(TokenFault::Lifetime));
+    assert!(judge(&world, &token).is_ok(), "without a bound nobody asks");
+}
+
+#[test]
 fn rules_without_a_word_about_the_audience_are_refused() {
     assert!(Rules::build(&v1::Jwt { audiences: vec![], ..jwt() }).is_err());
     assert!(Rules::build(&v1::Jwt { audience_unchecked: true, ..jwt() }).is_err());

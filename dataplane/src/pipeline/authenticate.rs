@@ -1,23 +1,27 @@
 //! Who is calling: alternatives in their order, each with all that it lists.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::Method;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 
 use crate::clock::UnixMs;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{Claims, PublicHalf, TokenFault};
 use crate::map::Map;
 use crate::path::Query;
+use crate::pipeline::hygiene::Peer;
 use crate::pipeline::permit::earliest;
+use crate::pipeline::token_places;
 use crate::pipeline::tokens::{KeysInReach, Patience, Tokens};
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::route::{Asked, Rule};
 use crate::runtime::Runtime;
 use crate::runtime::keys::{Digest, Door, Keys, Subscription};
+use crate::runtime::policy::token_place::TokenPlace;
 use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces};
 use crate::server::worker::Shared;
 
@@ -32,6 +36,7 @@ pub struct Caller<'a> {
     /// `None`: it could not be read, which no `ipFilter` admits.
     pub address: Option<IpAddr>,
     pub door: Door<'a>,
+    pub hop: Hop<'a>,
     /// Name of the route's rule.
     pub rule: &'a str,
     pub keys: &'a Keys,
@@ -41,6 +46,21 @@ pub struct Caller<'a> {
     pub unusable_key_sets: &'a Map<Arc<str>, String>,
     pub patience: Patience,
     pub now: UnixMs,
+}
+
+/// What of the connection has to do with what the service is told.
+#[derive(Clone, Copy)]
+pub struct Hop<'a> {
+    /// What the connection is to become: taken out of the headers, and sent to the service in them.
+    pub upgrade: Option<&'a HeaderValue>,
+    pub peer: Peer,
+}
+
+/// Of a stranger who wants nothing but an answer.
+impl Default for Hop<'_> {
+    fn default() -> Self {
+        Self { upgrade: None, peer: Peer::Stranger }
+    }
 }
 
 impl<'a> Caller<'a> {
@@ -62,6 +82,7 @@ impl<'a> Caller<'a> {
             query,
             address,
             door,
+            hop: Hop::default(),
             rule: &rule.name,
             keys: &runtime.keys,
             tokens: &shared.tokens,
@@ -78,6 +99,8 @@ impl<'a> Caller<'a> {
 pub struct Held {
     pub alternative: Arc<str>,
     pub claims: Option<Arc<Claims>>,
+    /// Where the token with the claims stands.
+    pub place: Option<Arc<TokenPlace>>,
     /// The key that vouches for the claims, and the set that it is of.
     pub key: Option<(Arc<str>, PublicHalf)>,
     pub subscription: Option<(Arc<Subscription>, Digest)>,
@@ -208,7 +231,8 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
         Demand::Unavailable(denial) => return Err(Failure::denied(denial)),
         Demand::Credentials { jwt, key } => {
             if let Some(jwt) = jwt {
-                let claims = hold_token(alternative, jwt, caller).await?;
+                let (claims, place) = hold_token(alternative, jwt, caller).await?;
+                held.place = Some(place);
                 held.key = Some((Arc::clone(&jwt.key_set), claims.key()));
                 held.claims = Some(claims);
             }
@@ -224,24 +248,52 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
     Ok(held)
 }
 
-async fn hold_token(alternative: &Alternative, jwt: &Jwt, caller: &Caller<'_>) -> Result<Arc<Claims>, Failure> {
+async fn hold_token(
+    alternative: &Alternative,
+    jwt: &Jwt,
+    caller: &Caller<'_>,
+) -> Result<(Arc<Claims>, Arc<TokenPlace>), Failure> {
     let Some(keys) = caller.key_sets.get(&jwt.key_set) else {
         let why = caller.unusable_key_sets.get(&jwt.key_set).map_or("it is not there", String::as_str);
         let message = format!("key set {} cannot be used: {why}", jwt.key_set);
         return Err(Failure::new(alternative, Progress::Unjudged, Reason::Configuration, message));
     };
-    let Some(token) = bearer_token(caller.headers) else {
+    let (token, place) = token_sent(alternative, caller)?;
+    let reach = KeysInReach { keys, patience: caller.patience };
+    match caller.tokens.verify(&token, jwt, reach, caller.now).await {
+        Ok(claims) => Ok((claims, Arc::clone(place))),
+        Err(fault) => {
+            let (progress, reason) = judge(&fault);
+            let mut failure = Failure::new(alternative, progress, reason, fault.to_string());
+            if reason == Reason::ScopeInsufficient {
+                failure.rejection.challenges.push(jwt.insufficient_scope.clone());
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// The one token in all places that the alternative names (RFC 6750, 2: never two).
+fn token_sent<'a>(
+    alternative: &'a Alternative,
+    caller: &'a Caller<'_>,
+) -> Result<(Cow<'a, str>, &'a Arc<TokenPlace>), Failure> {
+    let places = alternative.token_places.iter();
+    let read = |place: &'a Arc<TokenPlace>| token_places::read(place, caller.headers, caller.query);
+    let mut sent = places.flat_map(|place| read(place).into_iter().map(move |token| (token, place)));
+    let Some(first) = sent.next() else {
         return Err(Failure::new(alternative, Progress::Absent, Reason::CredentialMissing, "no bearer token was sent"));
     };
-    let verified = caller.tokens.verify(token, jwt, KeysInReach { keys, patience: caller.patience }, caller.now).await;
-    verified.map_err(|fault| {
-        let (progress, reason) = judge(&fault);
-        let mut failure = Failure::new(alternative, progress, reason, fault.to_string());
-        if reason == Reason::ScopeInsufficient {
-            failure.rejection.challenges.push(jwt.insufficient_scope.clone());
-        }
+    if sent.next().is_some() {
+        let message = "a token stands in more than one place";
+        let mut failure = Failure::new(alternative, Progress::Unjudged, Reason::CredentialAmbiguous, message);
         failure
-    })
+            .rejection
+            .challenges
+            .push(HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_request""#));
+        return Err(failure);
+    }
+    Ok(first)
 }
 
 /// What a fault of a token means for the caller, and how far the token came.
@@ -255,16 +307,6 @@ fn judge(fault: &TokenFault) -> (Progress, Reason) {
         _ => (Progress::Invalid, Reason::TokenInvalid),
     }
 }
-
-/// The token after the scheme `Bearer`, in any case (RFC 9110, 11.1), and one or more spaces.
-pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
-    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
-    let token = std::str::from_utf8(rest).ok()?.trim_start_matches(' ');
-    (scheme.eq_ignore_ascii_case(SCHEME) && rest.first() == Some(&b' ') && !token.is_empty()).then_some(token)
-}
-
-const SCHEME: &[u8] = b"Bearer";
 
 fn hold_key(
     alternative: &Alternative,
@@ -293,9 +335,9 @@ fn hold_key(
 }
 
 /// Every key in every place that the alternative names.
-fn keys_sent<'a>(places: &'a KeyPlaces, caller: &'a Caller<'_>) -> impl Iterator<Item = std::borrow::Cow<'a, [u8]>> {
+fn keys_sent<'a>(places: &'a KeyPlaces, caller: &'a Caller<'_>) -> impl Iterator<Item = Cow<'a, [u8]>> {
     let headers = places.headers.iter().flat_map(|name| caller.headers.get_all(name));
-    let headers = headers.map(|value| std::borrow::Cow::Borrowed(value.as_bytes()));
+    let headers = headers.map(|value| Cow::Borrowed(value.as_bytes()));
     let wanted = |name: &[u8]| places.query_parameters.iter().any(|wanted| wanted.as_bytes() == name);
     // Most policies name no parameter: their queries are not even looked at.
     let query = (!places.query_parameters.is_empty()).then(|| caller.query.decoded());

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use sallyport_expression::value::Value;
 use sallyport_expression::{Fault, Program, Steps};
 
+use crate::path;
 use crate::pipeline::authenticate::{Caller, Held};
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::policy::Policy;
 use crate::runtime::policy::authorization::{Authorization, Rule};
-use known::Known;
+use known::{Known, Seen, Tokens};
 
 /// What was found at each level: the nearest one's, then that of each floor that says who may call, with the object that says it.
 pub struct Findings<'a> {
@@ -19,19 +20,36 @@ pub struct Findings<'a> {
     pub floors: &'a [(Arc<str>, Held)],
 }
 
-/// Judges each rule of `policy`.
-pub fn judge(policy: &Policy, caller: &Caller<'_>, findings: &Findings<'_>) -> Result<(), Rejection> {
+/// Judges each rule of `policy`, in steps that are left of `steps`.
+///
+/// Services differ in whether `/admin;x` is `/admin`: where a rule asks for the path, all hold for both.
+pub fn judge(
+    policy: &Policy,
+    caller: &Caller<'_>,
+    findings: &Findings<'_>,
+    steps: &mut Steps,
+) -> Result<(), Rejection> {
     if policy.authorizations.is_empty() {
         return Ok(());
     }
-    let near = Known::new(caller, Some(findings.near));
-    let mut steps = Steps::default();
-    for authorization in &policy.authorizations {
+    let asks_for_path = policy.authorizations.iter().any(|one| one.asks_for_path);
+    let plain = asks_for_path.then(|| path::without_parameters(caller.path)).flatten();
+    let tokens = Tokens::default();
+    for path in std::iter::once(caller.path).chain(plain.as_deref()) {
+        let path = path::as_meant(path);
+        all_levels_hold(&Seen { policy, caller, path: &path, tokens: &tokens }, findings, steps)?;
+    }
+    Ok(())
+}
+
+fn all_levels_hold(seen: &Seen<'_>, findings: &Findings<'_>, steps: &mut Steps) -> Result<(), Rejection> {
+    let near = Known::new(seen, Some(findings.near));
+    for authorization in &seen.policy.authorizations {
         if authorization.is_floor {
-            let known = Known::new(caller, findings.of_floor(&authorization.object));
-            all_hold(authorization, &known, &mut steps)?;
+            let known = Known::new(seen, findings.of_floor(&authorization.object));
+            all_hold(authorization, &known, steps)?;
         } else {
-            all_hold(authorization, &near, &mut steps)?;
+            all_hold(authorization, &near, steps)?;
         }
     }
     Ok(())

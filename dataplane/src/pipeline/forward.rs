@@ -10,6 +10,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::Upgrade;
@@ -21,6 +22,7 @@ use super::isolation;
 use super::permit::Permit;
 use super::reflection;
 use super::stream::Standing;
+use super::token_places::{self, Onward};
 use super::watch::{Fallen, Watch};
 use crate::credential::{self, Credential, QueryParameter};
 use crate::egress::leave::Leave;
@@ -66,6 +68,10 @@ pub(super) async fn forward(
     let credential = credential.as_deref();
     let (mut head, body) = request.into_parts();
     strip(&mut head.headers, &backend, &permit, credential.and_then(|credential| credential.own_header()));
+    let onward = onward(credential, &backend);
+    for (place, onward) in permit.token_places(onward) {
+        token_places::clean(&mut head.headers, place, onward);
+    }
     // What filters, the policy and the credential say comes after it: it would take away what it does not know.
     tell_origin(&mut head.headers, &arrival, connection, &listener);
     let changes = Changes { filters: [&found.rule.filters, &*filters], matched: found.matched };
@@ -77,13 +83,16 @@ pub(super) async fn forward(
     record.hand_trace_on(&mut head.headers);
     hygiene::join_cookies(&mut head.headers);
     head.headers.insert(header::HOST, rewritten.host);
-    head.uri = target_uri(&head.uri, &rewritten.path, arrival.query.as_deref(), &backend, shown.map(AsRef::as_ref))?;
+    let query = kept_query(&arrival, &backend, &permit, onward, shown.map(|shown| &*shown.name));
+    head.uri = target_uri(&head.uri, &rewritten.path, query.as_deref(), shown.map(AsRef::as_ref))?;
     as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let leave = listener.gateway.leave.clone();
+    let policy = Arc::clone(permit.policy());
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
     let own = credential.and_then(|credential| credential.own_header()).cloned();
-    let (body, upload) = RequestBody::of_caller(body, Guard { backend: Arc::clone(&backend), own }, &standing, record);
+    let guard = Guard { backend: Arc::clone(&backend), policy, own };
+    let (body, upload) = RequestBody::of_caller(body, guard, &standing, record);
     let mut watch = standing.watched();
     let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
     let terms = terms(&found, target, record, purpose);
@@ -218,10 +227,9 @@ fn edit(headers: &mut HeaderMap, permit: &Permit) {
 
 /// `X-Forwarded-*`, of which only trusted proxies' words are kept.
 fn tell_origin(headers: &mut HeaderMap, arrival: &Arrival, connection: &Connection, listener: &Listener) {
-    let proxies = &listener.gateway.trusted_proxies;
-    let origin = connection.origin(&listener.gateway);
-    let believed = !proxies.is_empty() && origin.address.is_some_and(|address| proxies.contains(address));
-    hygiene::remove_origin(headers, if believed { Peer::TrustedProxy } else { Peer::Stranger });
+    let (origin, peer) = (connection.origin(&listener.gateway), peer(connection, listener));
+    let believed = peer == Peer::TrustedProxy;
+    hygiene::remove_origin(headers, peer);
     let hops = if believed { hops(headers, origin) } else { None };
     headers.insert(FORWARDED_FOR, hops.unwrap_or_else(|| origin.value.clone()));
     if !believed || !headers.contains_key(FORWARDED_PROTO) {
@@ -232,6 +240,14 @@ fn tell_origin(headers: &mut HeaderMap, arrival: &Arrival, connection: &Connecti
     }
 }
 
+/// Whether what the peer says of where a request came from counts.
+pub(super) fn peer(connection: &Connection, listener: &Listener) -> Peer {
+    let proxies = &listener.gateway.trusted_proxies;
+    let is_trusted = |address| proxies.contains(address);
+    let believed = !proxies.is_empty() && connection.origin(&listener.gateway).address.is_some_and(is_trusted);
+    if believed { Peer::TrustedProxy } else { Peer::Stranger }
+}
+
 /// What a trusted proxy said, and the proxy itself.
 fn hops(headers: &HeaderMap, origin: &Origin) -> Option<HeaderValue> {
     let lines: Vec<_> = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok()).collect();
@@ -239,25 +255,35 @@ fn hops(headers: &HeaderMap, origin: &Origin) -> Option<HeaderValue> {
     (!lines.is_empty()).then(|| HeaderValue::try_from(format!("{}, {peer}", lines.join(", "))).ok())?
 }
 
-/// Path and query as they are sent: keys taken out, the gateway's own parameter put in.
-fn target_uri(
-    sent: &Uri,
-    path: &str,
-    query: Option<&str>,
+/// What becomes of tokens that have been verified.
+fn onward(credential: Option<&Credential>, backend: &Backend) -> Onward {
+    if credential::lets_tokens_pass(credential, backend.channel) { Onward::Kept } else { Onward::TakenOut }
+}
+
+/// The query without keys, tokens that must not travel, and the place of the gateway's own parameter, called `own`.
+fn kept_query<'a>(
+    arrival: &'a Arrival,
     backend: &Backend,
-    shown: Option<&QueryParameter>,
-) -> Result<Uri, Rejection> {
-    let unwanted = |name: &[u8]| {
-        let is = |other: &Arc<str>| other.as_bytes() == name;
-        backend.key_parameters.iter().any(is) || shown.is_some_and(|shown| is(&shown.name))
-    };
-    let kept = Query(query).without(unwanted);
+    permit: &Permit,
+    verified: Onward,
+    own: Option<&str>,
+) -> Option<Cow<'a, str>> {
+    let tokens = permit.token_places(verified).filter(|(_, onward)| *onward == Onward::TakenOut);
+    let tokens: SmallVec<[&str; 2]> = tokens.filter_map(|(place, _)| place.query_parameter()).collect();
+    let keys = || backend.key_parameters.iter().map(|name| &**name);
+    let is_unwanted =
+        |name: &[u8]| keys().chain(tokens.iter().copied()).chain(own).any(|unwanted| unwanted.as_bytes() == name);
+    Query(arrival.query.as_deref()).without(is_unwanted)
+}
+
+/// Path and query as they are sent, the gateway's own parameter put in.
+fn target_uri(sent: &Uri, path: &str, query: Option<&str>, shown: Option<&QueryParameter>) -> Result<Uri, Rejection> {
     let shown = shown.map(|shown| shown.pair.as_str());
     // As a rule everything stays as it came.
-    if sent.authority().is_none() && sent.path() == path && sent.query() == kept.as_deref() && shown.is_none() {
+    if sent.authority().is_none() && sent.path() == path && sent.query() == query && shown.is_none() {
         return Ok(sent.clone());
     }
-    let target = match (kept.as_deref(), shown) {
+    let target = match (query, shown) {
         (None, None) => path.to_owned(),
         (Some(query), None) | (None, Some(query)) => format!("{path}?{query}"),
         (Some(query), Some(shown)) => format!("{path}?{query}&{shown}"),

@@ -64,7 +64,7 @@ static NEVER_FORWARDED_FAMILIES: [&str; 7] = [
 ];
 
 /// Whether the field called `name` reaches no service, in any spelling that a service may read.
-fn is_never_forwarded(name: &str) -> bool {
+pub(super) fn is_never_forwarded(name: &str) -> bool {
     // Asked for each field of each request: most are told by their first letter.
     matches!(name.as_bytes().first(), Some(b'c' | b's' | b'x'))
         && (NEVER_FORWARDED.iter().any(|field| same_variable(name, field))
@@ -85,13 +85,13 @@ static ORIGIN: [&str; 9] = [
 ];
 
 /// Whether the field called `name` tells where a request came from, in any spelling that a service may read.
-fn tells_origin(name: &str) -> bool {
+pub(super) fn tells_origin(name: &str) -> bool {
     matches!(name.as_bytes().first(), Some(b'c' | b'f' | b't' | b'x'))
         && (begins_with(name, "x-forwarded-") || ORIGIN.iter().any(|field| same_variable(name, field)))
 }
 
 /// Whether the peer's word about where a request came from counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     Stranger,
     TrustedProxy,
@@ -200,7 +200,7 @@ pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Ite
 }
 
 /// Equal once dash and underscore are the same; header names are lower case already.
-fn same_variable(one: &str, other: &str) -> bool {
+pub(super) fn same_variable(one: &str, other: &str) -> bool {
     // Most names differ in length.
     one.len() == other.len() && begins_with(one, other)
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use sallyport_expression::Steps;
 use smallvec::SmallVec;
 
 use crate::clock::UnixMs;
@@ -10,17 +11,20 @@ use crate::credential::CallersToken;
 use crate::jwt::{Claims, PublicHalf};
 use crate::pipeline::authenticate::{self, Caller, Held};
 use crate::pipeline::authorize::{self, Findings};
+use crate::pipeline::token_places::Onward;
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
 use crate::runtime::keys::{Digest, Subscription};
 use crate::runtime::listener::Gateway;
-use crate::runtime::policy::{Demand, Policy};
+use crate::runtime::policy::token_place::TokenPlace;
+use crate::runtime::policy::{Alternative, Demand, Policy};
 
 /// A request that every level of its policy admits.
 pub struct Permit {
     grounds: Grounds,
     held: Held,
-    callers_token: CallersToken,
+    /// Where the tokens stand that held: the nearest level's, then the floors'.
+    verified: SmallVec<[Arc<TokenPlace>; 1]>,
 }
 
 /// What has to go on holding while a permitted request lasts. It permits nothing by itself.
@@ -45,26 +49,26 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     for floor in &policy.floors {
         floors.push((Arc::clone(&floor.object), authenticate::hold(floor, caller).await?));
     }
-    authorize::judge(policy, caller, &Findings { near: &held, floors: &floors })?;
+    authorize::judge(policy, caller, &Findings { near: &held, floors: &floors }, &mut Steps::default())?;
     let mut expires = held.expires(caller.now);
-    let mut token_validated = held.claims.is_some();
+    let mut verified: SmallVec<_> = held.place.clone().into_iter().collect();
     let mut subscriptions: SmallVec<_> = held.subscription.clone().into_iter().collect();
     let mut keys: SmallVec<_> = held.key.clone().into_iter().collect();
     for (_, below) in floors {
         expires = earliest(expires, below.expires(caller.now));
-        token_validated |= below.claims.is_some();
+        verified.extend(below.place);
         subscriptions.extend(below.subscription);
         keys.extend(below.key);
     }
-    let callers_token = callers_token(policy, token_validated);
     let grounds = Grounds { policy: Arc::clone(policy), address: caller.address, subscriptions, keys, expires };
-    Ok(Permit { grounds, held, callers_token })
+    Ok(Permit { grounds, held, verified })
 }
 
 /// What a policy that is only reported would have said. Gives no permit, and waits for no keys: the live request is not its to delay.
 ///
-/// Where it does not say who may call, its rules know of the caller what is known in earnest.
-pub async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held) -> Result<(), Rejection> {
+/// Where it does not say who may call, its rules know of the caller what is known in earnest. All that is only reported of a request has
+/// `steps` together.
+pub async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, steps: &mut Steps) -> Result<(), Rejection> {
     let caller = &Caller { patience: Patience::AsksOnly, ..*caller };
     admit_address(policy, caller)?;
     let mut own = SmallVec::<[(Arc<str>, Held); 1]>::new();
@@ -72,7 +76,7 @@ pub async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held) -> Resu
         own.push((Arc::clone(&authentication.object), authenticate::hold(authentication, caller).await?));
     }
     let near = own.first().map_or(live, |(_, held)| held);
-    authorize::judge(policy, caller, &Findings { near, floors: &own })
+    authorize::judge(policy, caller, &Findings { near, floors: &own }, steps)
 }
 
 /// Who may ask anything of a Gateway: whoever the address filters of its Floors let pass. Judged before the route is matched, so that
@@ -112,17 +116,32 @@ impl Permit {
 
     /// Headers in which the policy reads keys: they never travel.
     pub fn key_headers(&self) -> impl Iterator<Item = &http::HeaderName> + Clone {
-        self.grounds.policy.authentications().flat_map(|one| &one.alternatives).flat_map(|alternative| {
-            match &alternative.demand {
-                Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
-                _ => &[],
-            }
+        self.grounds.policy.alternatives().flat_map(|alternative| match &alternative.demand {
+            Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
+            _ => &[],
         })
     }
 
     /// What may become of the caller's `Authorization`.
     pub fn callers_token(&self) -> CallersToken {
-        self.callers_token
+        let reads = |alternative: &Alternative| match &alternative.demand {
+            // What cannot be told may have read it.
+            Demand::Unavailable(_) => true,
+            _ => alternative.token_places.iter().any(|place| place.is_authorization()),
+        };
+        match self.policy().alternatives().any(reads) {
+            _ if self.verified.iter().any(|place| place.is_authorization()) => CallersToken::Validated,
+            true => CallersToken::Unvalidated,
+            false => CallersToken::Unread,
+        }
+    }
+
+    /// Other places in which tokens are read, and what becomes of what stands there if `verified` tokens travel.
+    pub fn token_places(&self, verified: Onward) -> impl Iterator<Item = (&TokenPlace, Onward)> {
+        self.policy().token_places.iter().map(move |place| {
+            let is_verified = self.verified.iter().any(|one| one.is_within(place));
+            (&**place, if is_verified { verified } else { Onward::TakenOut })
+        })
     }
 
     /// The claims of the token that held, if one did.
@@ -159,18 +178,4 @@ impl Grounds {
 /// The earlier of two ends, where `None` is no end.
 pub fn earliest(one: Option<UnixMs>, other: Option<UnixMs>) -> Option<UnixMs> {
     one.into_iter().chain(other).min()
-}
-
-fn callers_token(policy: &Policy, validated: bool) -> CallersToken {
-    let reads_token = |demand: &Demand| match demand {
-        Demand::Credentials { jwt, .. } => jwt.is_some(),
-        // What cannot be told may have read it.
-        Demand::Unavailable(_) => true,
-        Demand::Public => false,
-    };
-    match policy.demands().any(reads_token) {
-        _ if validated => CallersToken::Validated,
-        true => CallersToken::Unvalidated,
-        false => CallersToken::Unread,
-    }
 }

@@ -1,4 +1,4 @@
-//! In which query parameters callers of a Gateway show subscription keys: by the namespace whose routes read them there, so that what
+//! In which query parameters callers of a Gateway show subscription keys and tokens: by the namespace whose routes read them there, so that what
 //! the author of one names changes nothing for routes of others.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ pub struct Shown {
 
 #[derive(Default)]
 struct Gathered<'a> {
-    names: BTreeSet<&'a Arc<str>>,
+    names: BTreeSet<&'a str>,
     hosts: BTreeSet<Box<str>>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn gathered<'a>(
     let mut parameters = Map::<Arc<str>, Map<Arc<str>, Shown>>::default();
     for ((gateway, namespace), Gathered { names, hosts }) in gathered {
         if !names.is_empty() {
-            let shown = Shown { names: names.into_iter().map(Arc::clone).collect(), hosts };
+            let shown = Shown { names: names.into_iter().map(Into::into).collect(), hosts };
             parameters.entry(Arc::clone(gateway)).or_default().insert(namespace.into(), shown);
         }
     }

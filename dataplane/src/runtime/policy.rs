@@ -1,6 +1,7 @@
 //! The executable form of a `Policy` resource: everything that can fail to parse has been parsed.
 
 pub mod authorization;
+pub mod token_place;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::ip_set::IpSet;
 use crate::jwt::Rules;
 use crate::rejection::{Origin, Reason, Rejection};
 use authorization::Authorization;
+use token_place::TokenPlace;
 
 /// What asks for a subscription key.
 pub const KEY_CHALLENGE: &str = r#"Sallyport-Key realm="sallyport""#;
@@ -38,6 +40,8 @@ pub struct Policy {
     pub floors: Vec<Authentication>,
     /// Each rule of each has to hold, once it is known who calls.
     pub authorizations: Vec<Authorization>,
+    /// Where any alternative in force reads a token, `Authorization` left out: each place once.
+    pub token_places: Vec<Arc<TokenPlace>>,
     /// Set on, or removed from, the request to the service.
     pub request_headers: HeaderEdit,
     /// Whether a stream ends with the credential that admitted it.
@@ -74,6 +78,8 @@ pub struct Authentication {
 pub struct Alternative {
     pub origin: Origin,
     pub name: Arc<str>,
+    /// Where its token is read, also if it never holds.
+    pub token_places: Vec<Arc<TokenPlace>>,
     pub demand: Demand,
 }
 
@@ -83,7 +89,7 @@ pub enum Demand {
     Public,
     /// All that is present has to hold; at least one of the two is.
     Credentials {
-        jwt: Option<Jwt>,
+        jwt: Option<Box<Jwt>>,
         key: Option<KeyPlaces>,
     },
 }
@@ -160,12 +166,13 @@ impl Policy {
     /// What is in force of the resource.
     fn parse(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> Result<Self, String> {
         let edit = policy.request_headers.as_ref().map(HeaderEdit::build).transpose()?;
-        let deny = policy.deny.as_ref().filter(|deny| !is_for_older(deny));
-        let deny = match (deny, &policy.authentication) {
+        let deny = match (in_force(policy.deny.as_ref()), &policy.authentication) {
             (Some(deny), _) => Some(Denial::new(deny)),
             (None, Some(_)) => None,
             (None, None) => return Err(format!("policy {name} neither denies nor authenticates")),
         };
+        let authentication = policy.authentication.as_ref().map(Authentication::build).transpose()?.unwrap_or_default();
+        let floors = policy.floors.iter().map(Authentication::build).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             name: Arc::clone(name),
             hash,
@@ -173,8 +180,9 @@ impl Policy {
             objects: policy.objects.join(", ").into(),
             deny,
             ip_filters: policy.ip_filters.iter().map(IpFilter::build).collect::<Result<_, _>>()?,
-            authentication: policy.authentication.as_ref().map(Authentication::build).transpose()?.unwrap_or_default(),
-            floors: policy.floors.iter().map(Authentication::build).collect::<Result<_, _>>()?,
+            token_places: token_places(std::iter::once(&authentication).chain(&floors)),
+            authentication,
+            floors,
             authorizations: policy.authorizations.iter().map(Authorization::build).collect::<Result<_, _>>()?,
             request_headers: edit.unwrap_or_default(),
             end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
@@ -194,6 +202,7 @@ impl Policy {
             authentication: Authentication::default(),
             floors: Vec::new(),
             authorizations: Vec::new(),
+            token_places: Vec::new(),
             request_headers: HeaderEdit::default(),
             end_on_expiry: true,
             rehearsals: Vec::new(),
@@ -205,32 +214,51 @@ impl Policy {
         std::iter::once(&self.authentication).chain(&self.floors)
     }
 
-    /// Query parameters in which keys are read.
-    pub fn key_parameters(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.demands().flat_map(|demand| match demand {
+    /// Query parameters in which keys and tokens are read.
+    pub fn key_parameters(&self) -> impl Iterator<Item = &str> {
+        let keys = self.alternatives().flat_map(|alternative| match &alternative.demand {
             Demand::Credentials { key: Some(places), .. } => places.query_parameters.as_slice(),
             _ => &[],
+        });
+        let tokens = self.token_places.iter().filter_map(|place| place.query_parameter());
+        keys.map(|name| &**name).chain(tokens)
+    }
+
+    /// Headers in which keys and tokens are read.
+    pub fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.alternatives().flat_map(|alternative| {
+            let keys = match &alternative.demand {
+                Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
+                _ => &[],
+            };
+            keys.iter().chain(alternative.token_places.iter().filter_map(|place| place.header()))
         })
     }
 
     /// The same, and those in which a key is read only to report what would come of it.
-    pub fn shown_key_parameters(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub fn shown_key_parameters(&self) -> impl Iterator<Item = &str> {
         self.key_parameters().chain(self.rehearsals.iter().flat_map(Self::key_parameters))
     }
 
-    /// Every credential that any alternative in force reads.
-    pub fn demands(&self) -> impl Iterator<Item = &Demand> {
-        self.authentications().flat_map(|one| &one.alternatives).map(|alternative| &alternative.demand)
+    /// Every alternative in force.
+    pub fn alternatives(&self) -> impl Iterator<Item = &Alternative> + Clone {
+        self.authentications().flat_map(|one| &one.alternatives)
     }
 }
 
-/// Whether it is meant for a data plane that does not know what this one knows.
-fn is_for_older(deny: &v1::Deny) -> bool {
-    deny.reason() == deny::Reason::Older && deny.since <= EDITION
+/// Absent if it is meant for data planes that do not know what this one knows.
+fn in_force(deny: Option<&v1::Deny>) -> Option<&v1::Deny> {
+    deny.filter(|deny| deny.reason() != deny::Reason::Older || deny.since > EDITION)
 }
 
+/// What is only said of it, and where it stands in a text, asks for nothing.
 fn asked(policy: &v1::Policy) -> Hash {
-    let v1::Policy { authentication, floors, authorizations, .. } = policy.clone();
+    let v1::Policy { authentication, floors, mut authorizations, .. } = policy.clone();
+    for rule in authorizations.iter_mut().flat_map(|one| &mut one.rules) {
+        rule.message.clear();
+        let nodes = [&mut rule.when, &mut rule.require].into_iter().flatten().flat_map(|one| &mut one.nodes);
+        nodes.for_each(|node| node.at = 0);
+    }
     Hash::of_bytes(&v1::Policy { authentication, floors, authorizations, ..v1::Policy::default() }.encode_to_vec())
 }
 
@@ -286,21 +314,23 @@ impl Alternative {
             rule: Arc::clone(&name),
             message: String::new(),
         };
-        let demand = Demand::build(alternative).map_err(|error| format!("{object} authentication[{name}]: {error}"))?;
-        Ok(Self { origin, name, demand })
+        let told = |error| format!("{object} authentication[{name}]: {error}");
+        let demand = Demand::build(alternative).map_err(told)?;
+        let token_places = TokenPlace::all(alternative).map_err(told)?;
+        Ok(Self { origin, name: Arc::clone(&name), token_places, demand })
     }
 }
 
 impl Demand {
     fn build(alternative: &v1::Alternative) -> Result<Self, String> {
         let v1::Alternative { unavailable, public, jwt, subscription_key, .. } = alternative;
-        match (unavailable, public, jwt, subscription_key) {
+        match (in_force(unavailable.as_ref()), public, jwt, subscription_key) {
             (Some(deny), ..) => Ok(Self::Unavailable(Denial::new(deny))),
             (None, true, None, None) => Ok(Self::Public),
             (None, false, None, None) => Err("asks for nothing and is not public".to_owned()),
             (None, true, ..) => Err("is public and asks for a credential".to_owned()),
             (None, false, jwt, key) => Ok(Self::Credentials {
-                jwt: jwt.as_ref().map(Jwt::build).transpose()?,
+                jwt: jwt.as_ref().map(Jwt::build).transpose()?.map(Box::new),
                 key: key.as_ref().map(KeyPlaces::build).transpose()?,
             }),
         }
@@ -342,6 +372,17 @@ impl HeaderEdit {
             remove: edit.remove.iter().map(name).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// Where tokens are read besides `Authorization`.
+fn token_places<'a>(authentications: impl Iterator<Item = &'a Authentication>) -> Vec<Arc<TokenPlace>> {
+    let mut places = Vec::<Arc<TokenPlace>>::new();
+    for place in authentications.flat_map(|one| &one.alternatives).flat_map(|one| &one.token_places) {
+        if !place.is_authorization() && !places.iter().any(|known| known.is_within(place)) {
+            places.push(Arc::clone(place));
+        }
+    }
+    places
 }
 
 /// A policy that is only reported. What does not parse of it denies nothing but the rehearsal, which then tells so.
@@ -403,6 +444,29 @@ mod tests {
         }
         let unknown = Some(v1::Deny { reason: 4711, ..v1::Deny::default() });
         assert!(built(&v1::Policy { deny: unknown, ..open() }).0.deny.is_some());
+    }
+
+    #[test]
+    fn an_alternative_that_a_newer_data_plane_knows_holds_nobody_here() {
+        let denied = |since| {
+            let deny = Some(v1::Deny { reason: deny::Reason::Older.into(), since, ..v1::Deny::default() });
+            let asked = v1::Alternative { unavailable: deny, public: true, ..v1::Alternative::default() };
+            matches!(Demand::build(&asked), Ok(Demand::Unavailable(_)))
+        };
+        assert_eq!([0, EDITION, EDITION + 1, u32::MAX].map(denied), [false, false, true, true]);
+    }
+
+    #[test]
+    fn what_is_only_said_of_a_rule_ends_no_stream() {
+        let asked = |message: &str, at: u32, holds: bool| {
+            let node = v1::ExpressionNode { at, node: Some(v1::expression_node::Node::Bool(holds)) };
+            let require = Some(v1::Expression { nodes: vec![node] });
+            let rule = v1::AuthorizationRule { message: message.into(), require, ..v1::AuthorizationRule::default() };
+            let authorization = v1::Authorization { rules: vec![rule], ..v1::Authorization::default() };
+            built(&v1::Policy { authorizations: vec![authorization], ..open() }).0.asked
+        };
+        assert_eq!(asked("", 0, true), asked("ask us", 4, true));
+        assert_ne!(asked("", 0, true), asked("", 0, false));
     }
 
     #[test]

@@ -1,18 +1,13 @@
 //! Functions and operators.
 
-use regex::RegexBuilder;
-
 use super::path::{End, Path};
 use super::{Checked, Checker, complain, signature};
-use crate::functions::{Manner, overloads, shown};
+use crate::functions::{Function, Manner, overloads, shown};
 use crate::program::Step;
 use crate::tree::{Constant, Node, Tree};
-use crate::types::Type;
+use crate::typing::Type;
 
-/// Bytes that a pattern's program may take, and what is remembered while it is matched: hundreds of characters, and few repetitions of classes.
-const MAX_PATTERN_BYTES: usize = 1 << 16;
-
-impl Checker {
+impl Checker<'_> {
     pub(super) fn call(&mut self, tree: &Tree, function: &str, is_method: bool, arguments: &[Tree]) -> Checked {
         match (function, arguments) {
             ("_&&_", [one, other]) => {
@@ -58,10 +53,10 @@ impl Checker {
         let Node::Constant(Constant::Text(stated)) = &pattern.node else {
             return Err(complain(pattern, "the pattern has to be a string literal"));
         };
-        let built = RegexBuilder::new(stated).size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES).build();
-        let pattern = built.map_err(|error| complain(pattern, format!("the pattern cannot be used: {error}")))?;
+        let built = self.budget.pattern(stated);
+        let pattern = built.map_err(|why| complain(pattern, format!("the pattern cannot be used: {why}")))?;
         let text = self.of_type(text, &Type::Text)?;
-        Ok((Step::Matches(Box::new(text), Box::new(pattern)), Type::Bool))
+        Ok((Step::Matches(Box::new(text), pattern), Type::Bool))
     }
 
     fn overloaded(&mut self, tree: &Tree, function: &str, is_method: bool, arguments: &[Tree]) -> Checked {
@@ -86,6 +81,18 @@ impl Checker {
             return Err(complain(tree, message));
         };
         let gives = fitting.fold(gives, |gives, (_, other)| gives.or(&other));
-        Ok((Step::Call(function_done, steps.into()), gives))
+        Ok((made(function_done, steps), gives))
+    }
+}
+
+/// What is asked for only where it is needed has a step of its own.
+fn made(function: Function, steps: Vec<Step>) -> Step {
+    match (function, <[Step; 2]>::try_from(steps)) {
+        (Function::Or | Function::OrValue, Ok([optional, other])) => {
+            let (optional, other) = (Box::new(optional), Box::new(other));
+            Step::OrElse { optional, other, is_value: function == Function::OrValue }
+        }
+        (_, Ok(steps)) => Step::Call(function, steps.into()),
+        (_, Err(steps)) => Step::Call(function, steps.into()),
     }
 }

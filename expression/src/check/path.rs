@@ -4,7 +4,7 @@ use super::{Checked, Checker, Complaint, complain};
 use crate::declared::{Field, Object, ROOTS};
 use crate::program::Step;
 use crate::tree::{Constant, Node, Tree};
-use crate::types::Type;
+use crate::typing::Type;
 
 /// What a name of several parts leads to.
 pub(super) struct Path {
@@ -19,7 +19,7 @@ pub(super) enum End {
     Field(Field),
 }
 
-impl Checker {
+impl Checker<'_> {
     pub(super) fn name(&mut self, tree: &Tree, name: &str) -> Checked {
         if let Some(at) = self.locals.iter().rposition(|(local, _)| local == name) {
             let of = self.locals.get(at).map_or(Type::Dyn, |(_, of)| of.clone());

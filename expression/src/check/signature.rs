@@ -1,7 +1,7 @@
 //! Which ways to call a function fit what it is called with.
 
 use crate::functions::Overload;
-use crate::types::Type;
+use crate::typing::Type;
 
 /// What stands for each `Any` of a signature.
 #[derive(Default)]

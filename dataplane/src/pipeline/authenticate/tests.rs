@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http::header;
+use sallyport_expression::Steps;
 use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::key_set::Source;
 use sallyport_snapshot::v1::{self};
@@ -66,6 +68,7 @@ impl World {
             query: Query(None),
             address: None,
             door: Door { api: &api, gateway: "shop/public", products: &products },
+            hop: Hop::default(),
             rule: "0",
             keys: &self.keys,
             tokens: &self.tokens,
@@ -153,8 +156,9 @@ async fn a_rehearsal_waits_for_no_keys() {
     let world = World::new().with_keys(source);
     let policy = by_token();
     let bearer = format!("Bearer {TOKEN}");
-    let rehearsed =
-        world.now(&bearer, TOKEN_TIME, async |caller| permit::rehearse(&policy, caller, &Held::default()).await);
+    let rehearsed = world.now(&bearer, TOKEN_TIME, async |caller| {
+        permit::rehearse(&policy, caller, &Held::default(), &mut Steps::default()).await
+    });
     let refused = rehearsed.expect("it is judged by the keys that are there").unwrap_err();
     assert_eq!(refused.reason, Reason::IssuerUnreached);
 }

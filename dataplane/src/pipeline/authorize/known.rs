@@ -1,39 +1,75 @@
-//! A request, as expressions see it. What costs something is read when it is asked for.
+//! A request, as expressions see it: as the service may read it. What costs something is read when it is asked for.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
+mod headers;
+mod parameters;
 
-use http::HeaderMap;
-use http::header::HeaderName;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sallyport_expression::Environment;
 use sallyport_expression::declared::Field;
-use sallyport_expression::value::{Map, Table, Value};
+use sallyport_expression::value::{Map, Value};
 
 use crate::jwt::Content;
-use crate::path::Query;
-use crate::pipeline::authenticate::{Caller, Held, bearer_token};
+use crate::pipeline::authenticate::{Caller, Held};
+use crate::pipeline::token_places;
+use crate::runtime::policy::Policy;
+use crate::runtime::policy::token_place::TokenPlace;
+use headers::Headers;
+use parameters::Parameters;
+
+/// What all expressions of a request share.
+pub(super) struct Seen<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) caller: &'a Caller<'a>,
+    /// Decoded: services do not tell apart what differs only in escapes.
+    pub(super) path: &'a str,
+    pub(super) tokens: &'a Tokens,
+}
+
+/// Tokens that expressions have asked for, each read once.
+#[derive(Default)]
+pub(super) struct Tokens(RefCell<Vec<(Arc<TokenPlace>, Token)>>);
+
+/// What a token says; nothing where it cannot be read again.
+type Token = Rc<Option<Content>>;
+
+impl Tokens {
+    fn of(&self, place: &Arc<TokenPlace>, caller: &Caller<'_>) -> Token {
+        let mut read = self.0.borrow_mut();
+        if let Some((_, token)) = read.iter().find(|(known, _)| known == place) {
+            return Rc::clone(token);
+        }
+        let sent = token_places::read(place, caller.headers, caller.query);
+        let token = Rc::new(sent.first().and_then(|token| Content::read(token)));
+        read.push((Arc::clone(place), Rc::clone(&token)));
+        token
+    }
+}
 
 /// A caller, and what was found out about it.
 pub(super) struct Known<'a> {
-    caller: &'a Caller<'a>,
+    seen: &'a Seen<'a>,
     held: Option<&'a Held>,
     headers: Headers<'a>,
     query: Parameters<'a>,
-    token: OnceCell<Option<Content>>,
+    token: OnceCell<Token>,
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(caller: &'a Caller<'a>, held: Option<&'a Held>) -> Self {
-        let (headers, query) = (Headers(caller.headers), Parameters(caller.query));
-        Self { caller, held, headers, query, token: OnceCell::new() }
+    pub(super) fn new(seen: &'a Seen<'a>, held: Option<&'a Held>) -> Self {
+        let Seen { policy, caller, .. } = *seen;
+        let (headers, query) = (Headers { policy, caller }, Parameters { policy, query: caller.query });
+        Self { seen, held, headers, query, token: OnceCell::new() }
     }
 
     /// What the token says, if it has been validated.
     fn token(&self) -> Option<&Content> {
-        self.held?.claims.as_ref()?;
-        let read = || bearer_token(self.caller.headers).and_then(Content::read);
-        self.token.get_or_init(read).as_ref()
+        let place = self.held?.place.as_ref()?;
+        let read = || self.seen.tokens.of(place, self.seen.caller);
+        Option::as_ref(self.token.get_or_init(read))
     }
 
     fn identity(&self) -> Option<Value<'_>> {
@@ -48,12 +84,12 @@ impl<'a> Known<'a> {
 
 impl Environment for Known<'_> {
     fn read(&self, field: Field) -> Option<Value<'_>> {
-        let Caller { method, host, path, address, door, now, rule, .. } = self.caller;
+        let Caller { method, host, address, door, now, rule, .. } = self.seen.caller;
         let subscription = || self.held?.subscription.as_ref().map(|(subscription, _)| subscription);
         let claim = |name| self.token()?.claims.get(name)?.as_str().map(Value::text);
         match field {
             Field::RequestMethod => Some(Value::text(method.as_str())),
-            Field::RequestPath => Some(Value::text(*path)),
+            Field::RequestPath => Some(Value::text(self.seen.path)),
             Field::RequestHost => Some(Value::text(*host)),
             Field::RequestTime => Timestamp::from_millisecond(now.0).ok().map(Value::Timestamp),
             Field::RequestHeaders => Some(Value::Map(Map::Table(&self.headers))),
@@ -75,49 +111,5 @@ impl Environment for Known<'_> {
             Field::RouteName => Some(Value::text(&*door.api.name)),
             Field::RouteRule => Some(Value::text(*rule)),
         }
-    }
-}
-
-struct Headers<'a>(&'a HeaderMap);
-
-impl Table for Headers<'_> {
-    fn find(&self, name: &str) -> Vec<Cow<'_, str>> {
-        let lines = self.0.get_all(name).into_iter();
-        lines.filter_map(|line| std::str::from_utf8(line.as_bytes()).ok()).map(Cow::Borrowed).collect()
-    }
-
-    fn names(&self) -> Vec<Cow<'_, str>> {
-        self.0.keys().map(HeaderName::as_str).map(Cow::Borrowed).collect()
-    }
-
-    fn bytes_read(&self) -> usize {
-        0
-    }
-}
-
-struct Parameters<'a>(Query<'a>);
-
-impl Table for Parameters<'_> {
-    fn find(&self, name: &str) -> Vec<Cow<'_, str>> {
-        let values = self.0.decoded().filter(|(own, _)| **own == *name.as_bytes());
-        values.filter_map(|(_, value)| text(value)).collect()
-    }
-
-    fn names(&self) -> Vec<Cow<'_, str>> {
-        let mut names: Vec<_> = self.0.decoded().filter_map(|(name, _)| text(name)).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-
-    fn bytes_read(&self) -> usize {
-        self.0.0.map_or(0, str::len)
-    }
-}
-
-fn text(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
-    match bytes {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
-        Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
     }
 }

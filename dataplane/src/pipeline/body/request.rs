@@ -20,6 +20,7 @@ use crate::pipeline::isolation;
 use crate::pipeline::stream::Standing;
 use crate::pipeline::watch::Watch;
 use crate::runtime::backend::Backend;
+use crate::runtime::policy::Policy;
 use crate::server::pace::upload::{LeastRate, Progress, Upload};
 use crate::server::worker::Worker;
 use crate::upstream::target::Target;
@@ -48,6 +49,8 @@ pub struct Sent {
 /// What a trailer section must not say: the same as the header section.
 pub struct Guard {
     pub(in crate::pipeline) backend: Arc<Backend>,
+    /// What admitted the request, and reads tokens in headers.
+    pub(in crate::pipeline) policy: Arc<Policy>,
     /// The header of the gateway's own credential.
     pub(in crate::pipeline) own: Option<HeaderName>,
 }
@@ -55,7 +58,8 @@ pub struct Guard {
 impl Guard {
     fn clean<T>(&self, frame: &mut Frame<T>) {
         if let Some(trailers) = frame.trailers_mut() {
-            hygiene::clean_trailers(trailers, self.backend.guarded.iter().chain(&self.own));
+            let tokens = self.policy.token_places.iter().filter_map(|place| place.header());
+            hygiene::clean_trailers(trailers, self.backend.guarded.iter().chain(&self.own).chain(tokens));
         }
     }
 }

@@ -1,0 +1,201 @@
+//! What a policy asks of a token, as data planes judge it.
+
+use std::time::Duration;
+
+use sallyport_api::condition::Reason;
+use sallyport_api::duration::Duration as Written;
+use sallyport_api::policy::{Algorithm, ClaimRule, Jwt, TokenPlace};
+use sallyport_snapshot::v1::{self, token_place::Place};
+
+use crate::problem::{self, Problem};
+
+/// By how much clocks may differ if nobody says.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// What tells a type's long name from its short one (RFC 7515, 4.1.9).
+const LONG: &str = "application/";
+/// Where tokens stand if nobody says (RFC 6750, 2.1).
+const HEADER: &str = "authorization";
+const SCHEME: &str = "Bearer";
+/// The edition of the contract that brought `types`, `max_lifetime_ms` and `token_places`.
+const EDITION: u32 = 2;
+
+/// The rules of `jwt`, whose keys are in the set called `key_set`.
+pub fn rules(jwt: &Jwt, key_set: String, field: &str) -> Result<v1::Jwt, Problem> {
+    let clock_skew = length(jwt.clock_skew.as_ref(), field, "clockSkew")?.unwrap_or(CLOCK_SKEW);
+    let max_lifetime = length(jwt.max_lifetime.as_ref(), field, "maxLifetime")?;
+    judge_places(jwt, field)?;
+    let algorithms = if jwt.algorithms.is_empty() { Algorithm::ALL.to_vec() } else { jwt.algorithms.clone() };
+    Ok(v1::Jwt {
+        issuer: jwt.issuer.clone(),
+        audiences: jwt.audiences.clone(),
+        audience_unchecked: jwt.audience_check.is_some(),
+        scopes: jwt.scopes.clone(),
+        claims: jwt.claims.iter().map(claim).collect(),
+        algorithms: algorithms.into_iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
+        clock_skew_s: u32::try_from(clock_skew.as_secs()).unwrap_or(u32::MAX),
+        key_set,
+        types: jwt.types.iter().map(|kind| short(kind)).collect(),
+        max_lifetime_ms: max_lifetime.map(|most| u64::try_from(most.as_millis()).unwrap_or(u64::MAX)),
+    })
+}
+
+/// Where the token of `jwt` is looked for. Empty: where older data planes look as well.
+pub fn places(jwt: &Jwt) -> Vec<v1::TokenPlace> {
+    let places: Vec<_> = jwt.from.iter().filter_map(place).map(|place| v1::TokenPlace { place: Some(place) }).collect();
+    let usual = v1::TokenHeader { name: HEADER.into(), scheme: SCHEME.into() };
+    if places == [v1::TokenPlace { place: Some(Place::Header(usual)) }] { Vec::new() } else { places }
+}
+
+/// A token that two entries find is always ambiguous.
+fn judge_places(jwt: &Jwt, field: &str) -> Result<(), Problem> {
+    let places: Vec<_> = jwt.from.iter().map(place).collect();
+    for (at, one) in places.iter().enumerate() {
+        let message = match one {
+            None => "this names no place, or several; state exactly one of header, queryParameter, cookie",
+            Some(one) if places.iter().take(at).flatten().any(|other| finds_same(one, other)) => {
+                "an entry before this one finds the same token; state the place once, or a scheme in both"
+            }
+            Some(_) => continue,
+        };
+        return Err(Problem::new(format!("{field}.from[{at}]"), Reason::Invalid, message));
+    }
+    Ok(())
+}
+
+fn place(stated: &TokenPlace) -> Option<Place> {
+    match stated {
+        TokenPlace { header: Some(header), query_parameter: None, cookie: None } => {
+            let name = header.name.to_ascii_lowercase();
+            let usual = if name == HEADER { SCHEME } else { "" };
+            Some(Place::Header(v1::TokenHeader { name, scheme: header.scheme.clone().unwrap_or_else(|| usual.into()) }))
+        }
+        TokenPlace { header: None, query_parameter: Some(one), cookie: None } => {
+            Some(Place::QueryParameter(one.name.clone()))
+        }
+        TokenPlace { header: None, query_parameter: None, cookie: Some(one) } => Some(Place::Cookie(one.name.clone())),
+        _ => None,
+    }
+}
+
+fn finds_same(one: &Place, other: &Place) -> bool {
+    match (one, other) {
+        (Place::Header(one), Place::Header(other)) => {
+            let whole = one.scheme.is_empty() || other.scheme.is_empty();
+            one.name == other.name && (whole || one.scheme.eq_ignore_ascii_case(&other.scheme))
+        }
+        _ => one == other,
+    }
+}
+
+/// What keeps data planes from passing over what they do not know of `alternative`.
+pub fn denial_by_older(object: &str, alternative: &v1::Alternative, field: &str) -> Option<v1::Deny> {
+    let jwt = alternative.jwt.as_ref()?;
+    let unknown = [
+        ("types", !jwt.types.is_empty()),
+        ("maxLifetime", jwt.max_lifetime_ms.is_some()),
+        ("from", !alternative.token_places.is_empty()),
+    ];
+    let (first, _) = unknown.into_iter().find(|(_, stated)| *stated)?;
+    Some(problem::denial_by_older(object, &format!("{field}.{first}"), EDITION))
+}
+
+fn length(stated: Option<&Written>, field: &str, name: &str) -> Result<Option<Duration>, Problem> {
+    let parsed = stated.map(|length| length.parse()).transpose();
+    parsed.map_err(|error| Problem::new(format!("{field}.{name}"), Reason::Invalid, error.to_string()))
+}
+
+fn claim(rule: &ClaimRule) -> v1::ClaimRule {
+    v1::ClaimRule {
+        name: rule.name.clone(),
+        any_of: rule.any_of.clone(),
+        all_of: rule.all_of.clone(),
+        none_of: rule.none_of.clone(),
+    }
+}
+
+/// One spelling for each type.
+fn short(kind: &str) -> String {
+    let kind = kind.to_ascii_lowercase();
+    kind.strip_prefix(LONG).unwrap_or(&kind).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn jwt(more: Value) -> Jwt {
+        let mut stated = json!({ "issuer": "https://login.example.com", "audiences": ["orders"] });
+        stated.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        serde_json::from_value(stated).unwrap()
+    }
+
+    fn judged(more: Value) -> Result<v1::Jwt, Problem> {
+        rules(&jwt(more), "set".into(), "spec.authentication[0].jwt")
+    }
+
+    #[test]
+    fn types_have_one_spelling() {
+        let found = judged(json!({ "types": ["AT+JWT", "application/at+jwt", "Application/Example"] }));
+        assert_eq!(found.unwrap().types, ["at+jwt", "at+jwt", "example"]);
+    }
+
+    #[test]
+    fn only_what_older_data_planes_would_pass_over_is_denied_there() {
+        for (more, denied) in [
+            (json!({}), None),
+            (json!({ "clockSkew": "10s" }), None),
+            (json!({ "from": [{ "header": { "name": "Authorization" } }] }), None),
+            (json!({ "types": ["at+jwt"] }), Some("spec.authentication[0].jwt.types")),
+            (json!({ "maxLifetime": "1h" }), Some("spec.authentication[0].jwt.maxLifetime")),
+            (json!({ "from": [{ "cookie": { "name": "a" } }] }), Some("spec.authentication[0].jwt.from")),
+        ] {
+            let (jwt, token_places) = (Some(judged(more.clone()).unwrap()), places(&jwt(more.clone())));
+            let alternative = v1::Alternative { jwt, token_places, ..v1::Alternative::default() };
+            let deny = denial_by_older("ApiPolicy shop/orders", &alternative, "spec.authentication[0].jwt");
+            assert_eq!(deny.as_ref().map(|deny| &*deny.section), denied, "{more}");
+            assert!(deny.is_none_or(|deny| deny.since == EDITION && deny.reason() == v1::deny::Reason::Older));
+        }
+    }
+
+    #[test]
+    fn a_header_has_its_own_scheme_unless_one_is_stated() {
+        let header = |stated| match place(&serde_json::from_value(json!({ "header": stated })).unwrap()) {
+            Some(Place::Header(header)) => format!("{} {}", header.name, header.scheme),
+            _ => String::new(),
+        };
+        assert_eq!(header(json!({ "name": "Authorization" })), "authorization Bearer");
+        assert_eq!(header(json!({ "name": "X-Token" })), "x-token ");
+        assert_eq!(header(json!({ "name": "X-Token", "scheme": "Token" })), "x-token Token");
+    }
+
+    #[test]
+    fn no_two_entries_find_the_same_token() {
+        let header = |name: &str, scheme: Option<&str>| json!({ "header": { "name": name, "scheme": scheme } });
+        let (cookie, parameter) = (json!({ "cookie": { "name": "t" } }), json!({ "queryParameter": { "name": "t" } }));
+        for (one, other, is_taken) in [
+            (header("X-Token", None), header("X-Other", None), true),
+            (header("Authorization", None), header("authorization", Some("Token")), true),
+            (cookie.clone(), parameter.clone(), true),
+            (header("X-Token", None), header("x-token", None), false),
+            (header("X-Token", Some("Token")), header("X-Token", None), false),
+            (header("Authorization", None), header("Authorization", Some("BEARER")), false),
+            (cookie.clone(), cookie, false),
+            (parameter.clone(), parameter, false),
+        ] {
+            let problem = judged(json!({ "from": [one, other] })).err();
+            let field = problem.map(|problem| problem.field);
+            assert_eq!(field, (!is_taken).then(|| "spec.authentication[0].jwt.from[1]".to_owned()), "{one} {other}");
+        }
+        assert!(judged(json!({ "from": [{}] })).is_err());
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_read_is_told_with_its_field() {
+        for name in ["clockSkew", "maxLifetime"] {
+            let problem = judged(json!({ name: "an hour" })).unwrap_err();
+            assert_eq!(problem.field, format!("spec.authentication[0].jwt.{name}"));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Where in a request a caller's token stands.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderName};
+use sallyport_snapshot::v1::{self, token_place::Place};
+
+/// The scheme of bearer tokens (RFC 6750, 2.1).
+const BEARER: &str = "Bearer";
+
+/// One place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// After a scheme, or as the whole value.
+    Header {
+        name: HeaderName,
+        scheme: Option<Box<str>>,
+    },
+    QueryParameter(Box<str>),
+    Cookie(Box<str>),
+}
+
+impl TokenPlace {
+    /// Where a token stands if nobody says.
+    pub fn authorization() -> Self {
+        Self::Header { name: header::AUTHORIZATION, scheme: Some(BEARER.into()) }
+    }
+
+    /// All places that an alternative names, or the usual one.
+    pub(super) fn all(alternative: &v1::Alternative) -> Result<Vec<Arc<Self>>, String> {
+        let named = alternative.token_places.iter();
+        let mut places: Vec<_> = named.map(|place| Self::build(place).map(Arc::new)).collect::<Result<_, _>>()?;
+        if places.is_empty() && alternative.jwt.is_some() {
+            places.push(Arc::new(Self::authorization()));
+        }
+        Ok(places)
+    }
+
+    fn build(place: &v1::TokenPlace) -> Result<Self, String> {
+        match &place.place {
+            None => Err("jwt.from: a place of a kind that is not known here".to_owned()),
+            Some(Place::QueryParameter(name)) => Ok(Self::QueryParameter(name.as_str().into())),
+            Some(Place::Cookie(name)) => Ok(Self::Cookie(name.as_str().into())),
+            Some(Place::Header(header)) => {
+                let name =
+                    HeaderName::try_from(&header.name).map_err(|_| format!("jwt.from: header {:?}", header.name))?;
+                let scheme = (!header.scheme.is_empty()).then(|| header.scheme.as_str().into());
+                Ok(Self::Header { name, scheme })
+            }
+        }
+    }
+
+    /// The header that it is in, or after whose scheme.
+    pub fn header(&self) -> Option<&HeaderName> {
+        match self {
+            Self::Header { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The parameter of the query that it is in.
+    pub fn query_parameter(&self) -> Option<&str> {
+        match self {
+            Self::QueryParameter(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether it is in `Authorization`, with which the gateway's own credential has to do.
+    pub fn is_authorization(&self) -> bool {
+        self.header() == Some(&header::AUTHORIZATION)
+    }
+
+    /// Whether what stands in one stands in the other, after whatever scheme.
+    pub fn is_within(&self, other: &Self) -> bool {
+        match (self.header(), other.header()) {
+            (Some(one), Some(other)) => one == other,
+            _ => self == other,
+        }
+    }
+}
