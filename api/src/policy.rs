@@ -77,6 +77,9 @@ pub struct ApiPolicySpec {
     /// Headers that the service is sent. What is set here is removed from the caller's request first, in every spelling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<RequestHeaders>,
+    /// Headers that callers are sent with the service's answer. Refusals of the gateway itself are as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_headers: Option<ResponseHeaders>,
     /// What the service is shown; beats the Backend's. A secret goes only to backends of the policy's own namespace: others are shown
     /// their Backend's credential, and where that has none, requests to them are refused. `none` holds for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,7 +265,7 @@ pub struct TokenPlace {
     /// A parameter of the query. Addresses are written down in many places: only for callers that can send nothing else (RFC 9700, 4.3.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_parameter: Option<TokenParameter>,
-    /// A cookie. Browsers send cookies along with requests of other sites: protect what changes something against those (RFC 6265, 8.2).
+    /// A cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<TokenCookie>,
 }
@@ -299,6 +302,20 @@ pub struct TokenCookie {
     /// Name of the cookie, exactly (RFC 6265, 4.1.1).
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$"))]
     pub name: String,
+    /// Whether requests are refused (403) that another site has made a browser send: it sends its cookies along with them. Default: `Check`.
+    #[serde(default)]
+    pub csrf: Csrf,
+}
+
+/// What becomes of requests that another site has made a browser send (cross-site request forgery).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum Csrf {
+    /// Refused, by what the browser says in `Sec-Fetch-Site`, or else in `Origin`; but for `GET`, `HEAD` and `OPTIONS`, which change nothing
+    /// and whose answer the other site does not see. Upgrades are judged always.
+    #[default]
+    Check,
+    /// Taken as all others: for cookies that browsers keep from other sites (`SameSite=Strict`), or services that look themselves.
+    Off,
 }
 
 /// Says that the audience is not checked.
@@ -454,7 +471,7 @@ pub struct SubscriptionKey {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestHeaders {
-    /// Set to these values; the caller's are removed, in every spelling (case, underscore for dash). At most 16.
+    /// Set to these values; the caller's are removed, in every spelling (case, underscore for dash), also where there is no value. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.all(h, !(h.name.lowerAscii() in ['host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','proxy-connection','proxy-authorization','proxy-authenticate']))")
@@ -468,16 +485,44 @@ pub struct RequestHeaders {
     pub remove: Vec<String>,
 }
 
-/// A header with a fixed value.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+/// Changes to the headers that callers are sent.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+pub struct ResponseHeaders {
+    /// Set to these values in place of the service's. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.all(h, !(h.name.lowerAscii() in ['connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','proxy-connection','proxy-authenticate']))")
+        .message("Connection, Proxy and framing headers are the gateway's own; leave them out"))]
+    #[x_kube(validation = Rule::new("self.all(h, self.exists_one(other, other.name.lowerAscii() == h.name.lowerAscii()))")
+        .message("two entries name one header, whatever the case of its letters; state it once"))]
+    pub set: Vec<SetHeader>,
+    /// Removed from the service's answer, e.g. `Server`. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$")))]
+    #[x_kube(validation = Rule::new("self.all(h, !(h.lowerAscii() in ['connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','proxy-connection','proxy-authenticate']))")
+        .message("Connection, Proxy and framing headers are the gateway's own; leave them out"))]
+    pub remove: Vec<String>,
+}
+
+/// A header with a value that is fixed, or computed.
+#[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.value) != has(self.expression)").message("state exactly one of value, expression"))]
 pub struct SetHeader {
     /// Name of the header.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$"))]
     pub name: String,
     /// The value, literally: visible ASCII, spaces and tabs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096), regex(pattern = r"^[\t\x20-\x7e]*$"))]
-    pub value: String,
+    pub value: Option<String>,
+    /// An expression in CEL that gives the value, as string or optional string (the reference of expressions says what it may name). Where
+    /// it cannot be told, gives none, or gives what no header can hold (control characters, spaces at an end), there is no such header. In a
+    /// Floor `auth` is what the Floor's own `authentication` has found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub expression: Option<String>,
 }
 
 /// How long-lived requests end: WebSockets, server-sent events, gRPC streams.

@@ -94,7 +94,9 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/elsewhere", 404).has("no-route"),
         ],
         "headers" => vec![
-            get("/orders", 200).has("x-edge: public"),
+            get("/orders", 200).has("x-edge: public").has("x-region: eu").has("cache-control: no-store"),
+            get("/orders", 200).with("x-wanted", "US").with("x_region", "mine").has("x-region: us").lacks("mine"),
+            get("/orders", 200).with("x-user", "mine").with("x_user", "mine").lacks("mine"),
             get("/orders", 200).with("x-edge", "mine").with("x_edge", "mine").with("x-debug", "mine").lacks("mine"),
         ],
         "ingress" => vec![

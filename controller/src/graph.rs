@@ -17,6 +17,7 @@ pub mod form;
 pub mod gateway;
 pub mod grant;
 pub mod guarded;
+pub mod headers;
 pub mod infrastructure;
 pub mod ingress;
 pub mod key_source;

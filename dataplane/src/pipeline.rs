@@ -10,6 +10,7 @@ pub mod hygiene;
 mod incoming;
 mod isolation;
 pub(crate) mod looks;
+mod other_site;
 pub mod permit;
 mod reflection;
 mod respond;
@@ -113,7 +114,11 @@ async fn handle(
         return Err(deny.rejection());
     }
     let gateway = &listener.gateway.name;
-    let hop = Hop { upgrade: upgrade.as_ref().map(|upgrade| &upgrade.to), peer: forward::peer(connection, listener) };
+    let hop = Hop {
+        upgrade: upgrade.as_ref().map(|upgrade| &upgrade.to),
+        authority: Some(&arrival.destination.authority),
+        peer: forward::peer(connection, listener),
+    };
     let caller = Caller { hop, ..Caller::new(&asked, address, (&found.rule, gateway), runtime, worker.shared()) };
     if let Some(redirect) = found.rule.redirect() {
         // Nothing is forwarded: addresses are judged, credentials are not asked for.

@@ -208,6 +208,10 @@ reasons! {
     AuthorizationDenied => FORBIDDEN, "authorization-denied", "Not allowed",
         "This request is not allowed.",
         "The log names the policy, the rule, and what could not be told if anything. Change the rule, or give the caller what it asks for.";
+    /// Another site has made a browser send the request, with a token in a cookie.
+    CrossSite => FORBIDDEN, "cross-site", "Request of another site",
+        "Requests that another site makes are not allowed.",
+        "The log names the policy. If the site is to be let in, have it send the token in a header; or set `csrf: Off` where the cookie is `SameSite=Strict`.";
     /// The key is nobody's.
     KeyUnknown => UNAUTHORIZED, "key-unknown", "Subscription key not known",
         "The subscription key is not known.",

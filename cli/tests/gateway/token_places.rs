@@ -201,3 +201,43 @@ async fn types_and_lifetimes_are_bounded(
     let answer = shop.asked("/orders", &[("authorization", &format!("Bearer {token}"))]).await;
     assert_eq!(answer.verdict(), expected);
 }
+
+/// A browser sends its cookies along with what another site asks of it.
+#[rstest]
+#[case::by_the_site_itself("POST", &[("sec-fetch-site", "same-origin")], "200")]
+#[case::by_the_person("POST", &[("sec-fetch-site", "none"), ("origin", "https://evil.example")], "200")]
+#[case::by_a_program("POST", &[], "200")]
+#[case::by_an_older_browser_of_the_site("POST", &[("origin", "http://api.example.com")], "200")]
+#[case::what_changes_nothing("GET", &[("sec-fetch-site", "cross-site")], "200")]
+#[case::by_another_site("POST", &[("sec-fetch-site", "cross-site")], "403 cross-site")]
+#[case::by_a_neighbour("DELETE", &[("sec-fetch-site", "same-site")], "403 cross-site")]
+#[case::by_an_older_browser("PUT", &[("origin", "https://evil.example")], "403 cross-site")]
+#[case::of_no_origin("POST", &[("origin", "null")], "403 cross-site")]
+#[case::of_two_minds("POST", &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], "403 cross-site")]
+#[case::a_websocket("GET", &[("sec-fetch-site", "cross-site"), ("connection", "upgrade"), ("upgrade", "websocket")], "403 cross-site")]
+#[tokio::test]
+async fn what_another_site_asks_of_a_browser_is_not_done(
+    #[case] method: &str,
+    #[case] headers: &[(&str, &str)],
+    #[case] expected: &str,
+) {
+    let checked = Shop::start("from: [{cookie: {name: session}}, {header: {name: X-Token}}]", "", "").await;
+    let unchecked = Shop::start("from: [{cookie: {name: session, csrf: Off}}]", "", "").await;
+    let asked = async |shop: &Shop, name: &str, value: String| {
+        let headers = [headers, &[(name, value.as_str())]].concat();
+        let mut request = get("/orders", &headers);
+        *request.method_mut() = method.parse().unwrap();
+        send(shop.gateway.http(), request).await.verdict()
+    };
+    assert_eq!(asked(&checked, "cookie", format!("session={}", checked.issuer.token("orders-api"))).await, expected);
+    assert_eq!(checked.service.count(), usize::from(expected == "200"));
+    if headers.iter().all(|(name, _)| *name != "upgrade") {
+        assert_eq!(
+            asked(&checked, "x-token", checked.issuer.token("orders-api")).await,
+            "200",
+            "no browser sends it by itself"
+        );
+        let token = format!("session={}", unchecked.issuer.token("orders-api"));
+        assert_eq!(asked(&unchecked, "cookie", token).await, "200");
+    }
+}

@@ -43,7 +43,8 @@ fn rule(
     field: &str,
     budget: &mut Budget,
 ) -> Result<v1::AuthorizationRule, Problem> {
-    let mut condition = |text: &str, name: &str| condition(author, text, &format!("{field}.{name}"), budget);
+    let mut condition =
+        |text: &str, name: &str| expression(author, text, &[Type::Bool], &format!("{field}.{name}"), budget);
     let when = stated.when.as_deref().map(|text| condition(text, "when")).transpose()?;
     Ok(v1::AuthorizationRule {
         name: stated.name.clone(),
@@ -54,9 +55,15 @@ fn rule(
     })
 }
 
-/// An expression that gives true or false.
-fn condition(author: Author<'_>, text: &str, field: &str, budget: &mut Budget) -> Result<v1::Expression, Problem> {
-    let expression = expression::typed(text, &[Type::Bool], budget).map_err(|complaint| {
+/// An expression that gives a value of one of the types `wanted`.
+pub fn expression(
+    author: Author<'_>,
+    text: &str,
+    wanted: &[Type],
+    field: &str,
+    budget: &mut Budget,
+) -> Result<v1::Expression, Problem> {
+    let expression = expression::typed(text, wanted, budget).map_err(|complaint| {
         let (line, column) = line_and_column(text, complaint.at);
         Problem::new(field, Reason::Invalid, format!("line {line}, column {column}: {complaint}"))
     })?;

@@ -11,7 +11,8 @@ use sallyport_api::condition::Reason;
 use sallyport_api::policy::TargetKind;
 use sallyport_snapshot::{Hash, v1};
 
-use super::policy::{PolicyNode, Targets, kind_name};
+use super::headers::{HeaderChanges, Told};
+use super::policy::{PolicyNode, Sections, Targets, kind_name};
 use super::route::{NamedGateway, RouteId, RouteNode};
 use crate::cluster::ObjectName;
 use crate::problem::{Problem, denial, denial_by_older};
@@ -216,20 +217,31 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     // They add up: a nearer rule takes none away that stands further off.
     let rules = enforced.iter().filter_map(|one| one.policy.sections.authorization.clone());
     message.authorizations = rules.filter(|one| !one.rules.is_empty()).collect();
-    message.request_headers = request_headers(&defaults, &floors, conflicts);
+    let told = headers(&defaults, &floors, conflicts, "requestHeaders", |stated| stated.request_headers.as_ref());
+    (message.request_headers, message.computed_request_headers) = (told.edit, told.computed);
+    let told = headers(&defaults, &floors, conflicts, "responseHeaders", |stated| stated.response_headers.as_ref());
+    (message.response_headers, message.computed_response_headers) = (told.edit, told.computed);
     message.streams = streams(&defaults, &floors, conflicts);
     message.rehearsals = reports.iter().map(|one| rehearsal(one)).collect();
     let routes: Vec<_> = defaults.iter().copied().filter(|one| one.level >= Level::Route).collect();
     let credential = nearest(&routes, "credential", conflicts, |one| one.policy.sections.credential.as_ref())
         .map(|(one, _)| one.name.clone());
     let participants = reaching.iter().map(|one| one.name.clone()).collect();
-    if !message.authorizations.is_empty() && message.deny.is_none() {
-        let first = message.authorizations.first();
-        message.deny = first.map(|first| denial_by_older(&first.object, "spec.authorization", 1));
+    if message.deny.is_none() {
+        message.deny = by_older(&message);
     }
     let by = closed.map(|(id, _)| format!("|by {id}")).unwrap_or_default();
     let name = shortened(name_of(&reaching, place) + &by);
     Effective { name, message, is_unprotected, credential, participants, excess: None }
+}
+
+/// What keeps data planes from passing over what they do not know: all of what is there, by the newest edition of it.
+fn by_older(message: &v1::Policy) -> Option<v1::Deny> {
+    let computed = message.computed_request_headers.iter().map(|one| (one, "spec.requestHeaders"));
+    let computed = computed.chain(message.computed_response_headers.iter().map(|one| (one, "spec.responseHeaders")));
+    let computed = computed.map(|(one, field)| denial_by_older(&one.object, field, 2)).next();
+    let rules = message.authorizations.first();
+    computed.or_else(|| rules.map(|first| denial_by_older(&first.object, "spec.authorization", 1)))
 }
 
 /// Where too much comes together. Each place has a copy of its own, and each data plane all of them.
@@ -262,7 +274,8 @@ fn bytes(policy: &PolicyNode) -> usize {
     sections.authentication.as_ref().map_or(0, Message::encoded_len)
         + sections.ip_filter.as_ref().map_or(0, Message::encoded_len)
         + sections.authorization.as_ref().map_or(0, Message::encoded_len)
-        + sections.request_headers.as_ref().map_or(0, Message::encoded_len)
+        + sections.request_headers.as_ref().map_or(0, HeaderChanges::bytes)
+        + sections.response_headers.as_ref().map_or(0, HeaderChanges::bytes)
 }
 
 /// Names of many policies are long, and stand once for each rule and listener: beyond that a digest says the same.
@@ -389,37 +402,36 @@ fn settle_unprotected(message: &mut v1::Policy, place: Place<'_>) {
 }
 
 /// By header: nearer levels, then older policies, then floors, which are applied last and so have the last word.
-fn request_headers(
+fn headers(
     defaults: &[&Reaching<'_>],
     floors: &[&Reaching<'_>],
     conflicts: &mut Vec<Conflict>,
-) -> Option<v1::HeaderEdit> {
-    let level = defaults.iter().find(|one| one.policy.sections.request_headers.is_some()).map(|one| one.level);
-    let own = defaults.iter().filter(|one| Some(one.level) == level);
-    let mut set = BTreeMap::<String, (&Reaching<'_>, v1::Header)>::new();
-    let mut remove = Vec::new();
-    for one in own {
-        let edit = one.policy.sections.request_headers.clone().unwrap_or_default();
-        remove.extend(edit.remove);
-        for header in edit.set {
-            match set.get(&header.name) {
-                Some((winner, _)) => conflicts.push(conflict(winner, one, "requestHeaders")),
-                None => drop(set.insert(header.name.clone(), (one, header))),
+    section: &'static str,
+    state: fn(&Sections) -> Option<&HeaderChanges>,
+) -> Told {
+    let stated = |one: &&Reaching<'_>| state(&one.policy.sections).is_some();
+    let level = defaults.iter().find(|one| stated(one)).map(|one| one.level);
+    let mut changes = HeaderChanges::default();
+    let mut by = BTreeMap::<String, &Reaching<'_>>::new();
+    for one in defaults.iter().filter(|one| Some(one.level) == level) {
+        let own = state(&one.policy.sections).cloned().unwrap_or_default();
+        changes.remove.extend(own.remove);
+        for (name, set) in own.set {
+            match by.get(&name) {
+                Some(winner) => conflicts.push(conflict(winner, one, section)),
+                None => {
+                    by.insert(name.clone(), one);
+                    changes.set.insert(name, set);
+                }
             }
         }
     }
-    for one in floors {
-        let edit = one.policy.sections.request_headers.clone().unwrap_or_default();
-        for name in &edit.remove {
-            set.remove(name);
-        }
-        remove.extend(edit.remove);
-        set.extend(edit.set.into_iter().map(|header| (header.name.clone(), (*one, header))));
+    for own in floors.iter().filter_map(|one| state(&one.policy.sections)) {
+        own.remove.iter().for_each(|name| drop(changes.set.remove(name)));
+        changes.remove.extend(own.remove.iter().cloned());
+        changes.set.extend(own.set.clone());
     }
-    remove.sort();
-    remove.dedup();
-    let edit = v1::HeaderEdit { set: set.into_values().map(|(_, header)| header).collect(), add: vec![], remove };
-    (!edit.set.is_empty() || !edit.remove.is_empty()).then_some(edit)
+    changes.told()
 }
 
 /// A policy by itself, for what it would refuse.

@@ -24,8 +24,8 @@ impl Guarded {
     /// What these sections set and read.
     pub fn by(sections: &Sections) -> Self {
         let mut guarded = Self::default();
-        let set = sections.request_headers.iter().flat_map(|edit| &edit.set);
-        guarded.identity.extend(set.map(|header| header.name.clone()));
+        let set = sections.request_headers.iter().flat_map(|changes| changes.set.keys());
+        guarded.identity.extend(set.cloned());
         let alternatives = sections.authentication.iter().flat_map(|one| &one.alternatives);
         for key in alternatives.filter_map(|alternative| alternative.subscription_key.as_ref()) {
             guarded.key_headers.extend(key.headers.iter().cloned());
@@ -85,9 +85,10 @@ impl Guarded {
     }
 }
 
-/// Whatever has a name and a value looks like a header, also where the field around it is misspelt.
+/// Whatever has a name and a value, or an expression, looks like a header, also where the field around it is misspelt.
 fn headers(value: &Value, names: &mut Vec<String>) {
-    if let (Some(name), Some(_)) = (value["name"].as_str(), value["value"].as_str()) {
+    let says_what = [&value["value"], &value["expression"]].into_iter().any(Value::is_string);
+    if let Some(name) = value["name"].as_str().filter(|_| says_what) {
         names.push(name.to_owned());
     }
     match value {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::address::{AddressRange, complaint};
 use super::gateway::GatewayNode;
 use super::guarded::{Guarded, KEY_HEADER};
+use super::headers::{self, HeaderChanges};
 use super::route::{RouteId, RouteNode};
 use super::{Environment, authorization, credential, key_source, token};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
@@ -63,7 +64,8 @@ pub struct Sections {
     pub authentication: Option<v1::Authentication>,
     pub is_public: bool,
     pub authorization: Option<v1::Authorization>,
-    pub request_headers: Option<v1::HeaderEdit>,
+    pub request_headers: Option<HeaderChanges>,
+    pub response_headers: Option<HeaderChanges>,
     pub streams: Option<v1::Streams>,
     pub credential: Option<v1::Credential>,
 }
@@ -167,21 +169,26 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
     });
     let is_floor = spec.enforcement == Enforcement::Floor;
     let author = authorization::Author { label: &label, is_floor, authenticates: authentication.is_some() };
+    let request_headers = spec.request_headers.as_ref().map(|stated| headers::of_request(author, stated)).transpose();
+    let response_headers =
+        spec.response_headers.as_ref().map(|stated| headers::of_response(author, stated)).transpose();
+    let mut deny = None;
+    // A service takes what is not there for what nobody has set: headers that cannot be told close the policy.
+    let [request_headers, response_headers] = [request_headers, response_headers].map(|changes| {
+        changes.unwrap_or_else(|problem| {
+            deny.get_or_insert_with(|| denial(&label, &problem));
+            problems.push(problem);
+            None
+        })
+    });
     let sections = Sections {
-        deny: None,
+        deny,
         authorization: spec.authorization.as_ref().map(|rules| authorization::message(author, rules, &mut problems)),
         ip_filter: spec.ip_filter.as_ref().map(|filter| ip_filter(&label, filter, &mut problems)),
         is_public: spec.authentication.iter().flatten().any(|one| one.public.is_some()),
         authentication,
-        request_headers: spec.request_headers.as_ref().map(|edit| v1::HeaderEdit {
-            set: edit
-                .set
-                .iter()
-                .map(|header| v1::Header { name: header.name.to_ascii_lowercase(), value: header.value.clone() })
-                .collect(),
-            add: vec![],
-            remove: edit.remove.iter().map(|name| name.to_ascii_lowercase()).collect(),
-        }),
+        request_headers,
+        response_headers,
         streams: spec.streams.map(|streams| v1::Streams { end_on_expiry: streams.end_on_expiry }),
         credential: spec
             .credential

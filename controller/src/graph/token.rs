@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration as Written;
-use sallyport_api::policy::{Algorithm, ClaimRule, Jwt, TokenPlace};
+use sallyport_api::policy::{Algorithm, ClaimRule, Csrf, Jwt, TokenPlace};
 use sallyport_snapshot::v1::{self, token_place::Place};
 
 use crate::problem::{self, Problem};
@@ -41,9 +41,14 @@ pub fn rules(jwt: &Jwt, key_set: String, field: &str) -> Result<v1::Jwt, Problem
 
 /// Where the token of `jwt` is looked for. Empty: where older data planes look as well.
 pub fn places(jwt: &Jwt) -> Vec<v1::TokenPlace> {
-    let places: Vec<_> = jwt.from.iter().filter_map(place).map(|place| v1::TokenPlace { place: Some(place) }).collect();
-    let usual = v1::TokenHeader { name: HEADER.into(), scheme: SCHEME.into() };
-    if places == [v1::TokenPlace { place: Some(Place::Header(usual)) }] { Vec::new() } else { places }
+    let told = |stated: &TokenPlace| {
+        let from_other_sites = stated.cookie.as_ref().is_some_and(|cookie| cookie.csrf == Csrf::Off);
+        place(stated).map(|place| v1::TokenPlace { place: Some(place), from_other_sites })
+    };
+    let places: Vec<_> = jwt.from.iter().filter_map(told).collect();
+    let usual = Place::Header(v1::TokenHeader { name: HEADER.into(), scheme: SCHEME.into() });
+    let is_usual = places.iter().all(|one| one.place.as_ref() == Some(&usual));
+    if is_usual { Vec::new() } else { places }
 }
 
 /// A token that two entries find is always ambiguous.
@@ -168,6 +173,13 @@ mod tests {
         assert_eq!(header(json!({ "name": "Authorization" })), "authorization Bearer");
         assert_eq!(header(json!({ "name": "X-Token" })), "x-token ");
         assert_eq!(header(json!({ "name": "X-Token", "scheme": "Token" })), "x-token Token");
+    }
+
+    #[test]
+    fn a_cookie_is_taken_from_other_sites_only_where_that_is_said() {
+        let told = |cookie| places(&jwt(json!({ "from": [{ "cookie": cookie }] })))[0].from_other_sites;
+        assert!(!told(json!({ "name": "a" })) && !told(json!({ "name": "a", "csrf": "Check" })));
+        assert!(told(json!({ "name": "a", "csrf": "Off" })));
     }
 
     #[test]

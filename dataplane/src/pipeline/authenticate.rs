@@ -14,6 +14,7 @@ use crate::jwt::{Claims, PublicHalf, TokenFault};
 use crate::map::Map;
 use crate::path::Query;
 use crate::pipeline::hygiene::Peer;
+use crate::pipeline::other_site;
 use crate::pipeline::permit::earliest;
 use crate::pipeline::token_places;
 use crate::pipeline::tokens::{KeysInReach, Patience, Tokens};
@@ -53,13 +54,15 @@ pub struct Caller<'a> {
 pub struct Hop<'a> {
     /// What the connection is to become: taken out of the headers, and sent to the service in them.
     pub upgrade: Option<&'a HeaderValue>,
+    /// Host and port, as they were asked for.
+    pub authority: Option<&'a HeaderValue>,
     pub peer: Peer,
 }
 
 /// Of a stranger who wants nothing but an answer.
 impl Default for Hop<'_> {
     fn default() -> Self {
-        Self { upgrade: None, peer: Peer::Stranger }
+        Self { upgrade: None, authority: None, peer: Peer::Stranger }
     }
 }
 
@@ -259,6 +262,10 @@ async fn hold_token(
         return Err(Failure::new(alternative, Progress::Unjudged, Reason::Configuration, message));
     };
     let (token, place) = token_sent(alternative, caller)?;
+    if place.is_forgeable() && other_site::has_sent(caller) {
+        let message = "another site has made a browser send the request with the cookie that the token stands in";
+        return Err(Failure::new(alternative, Progress::Unjudged, Reason::CrossSite, message));
+    }
     let reach = KeysInReach { keys, patience: caller.patience };
     match caller.tokens.verify(&token, jwt, reach, caller.now).await {
         Ok(claims) => Ok((claims, Arc::clone(place))),

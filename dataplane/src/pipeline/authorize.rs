@@ -1,17 +1,19 @@
-//! What has to hold besides, once it is known who calls: rules in CEL, of every level.
+//! What expressions say once it is known who calls: rules of every level that have to hold besides, and headers.
 
 mod known;
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use sallyport_expression::value::Value;
 use sallyport_expression::{Fault, Program, Steps};
 
 use crate::path;
 use crate::pipeline::authenticate::{Caller, Held};
 use crate::rejection::{Reason, Rejection};
-use crate::runtime::policy::Policy;
 use crate::runtime::policy::authorization::{Authorization, Rule};
+use crate::runtime::policy::computed::ComputedHeader;
+use crate::runtime::policy::{Computed, Policy};
 use known::{Known, Seen, Tokens};
 
 /// What was found at each level: the nearest one's, then that of each floor that says who may call, with the object that says it.
@@ -20,39 +22,76 @@ pub struct Findings<'a> {
     pub floors: &'a [(Arc<str>, Held)],
 }
 
-/// Judges each rule of `policy`, in steps that are left of `steps`.
-///
-/// Services differ in whether `/admin;x` is `/admin`: where a rule asks for the path, all hold for both.
-pub fn judge(
-    policy: &Policy,
-    caller: &Caller<'_>,
-    findings: &Findings<'_>,
-    steps: &mut Steps,
-) -> Result<(), Rejection> {
-    if policy.authorizations.is_empty() {
-        return Ok(());
-    }
-    let asks_for_path = policy.authorizations.iter().any(|one| one.asks_for_path);
-    let plain = asks_for_path.then(|| path::without_parameters(caller.path)).flatten();
-    let tokens = Tokens::default();
-    for path in std::iter::once(caller.path).chain(plain.as_deref()) {
-        let path = path::as_meant(path);
-        all_levels_hold(&Seen { policy, caller, path: &path, tokens: &tokens }, findings, steps)?;
-    }
-    Ok(())
+/// The expressions of a policy, over one caller.
+pub struct Expressions<'a> {
+    policy: &'a Policy,
+    caller: &'a Caller<'a>,
+    findings: &'a Findings<'a>,
+    tokens: Tokens,
 }
 
-fn all_levels_hold(seen: &Seen<'_>, findings: &Findings<'_>, steps: &mut Steps) -> Result<(), Rejection> {
-    let near = Known::new(seen, Some(findings.near));
-    for authorization in &seen.policy.authorizations {
-        if authorization.is_floor {
-            let known = Known::new(seen, findings.of_floor(&authorization.object));
-            all_hold(authorization, &known, steps)?;
-        } else {
-            all_hold(authorization, &near, steps)?;
-        }
+impl<'a> Expressions<'a> {
+    /// Over a caller of whom this was found.
+    pub fn new(policy: &'a Policy, caller: &'a Caller<'a>, findings: &'a Findings<'a>) -> Self {
+        Self { policy, caller, findings, tokens: Tokens::default() }
     }
-    Ok(())
+
+    /// Judges each rule, in steps that are left of `steps`.
+    ///
+    /// Services differ in whether `/admin;x` is `/admin`: where a rule asks for the path, all hold for both.
+    pub fn judge(&self, steps: &mut Steps) -> Result<(), Rejection> {
+        if self.policy.authorizations.is_empty() {
+            return Ok(());
+        }
+        let asks_for_path = self.policy.authorizations.iter().any(|one| one.asks_for_path);
+        let plain = asks_for_path.then(|| path::without_parameters(self.caller.path)).flatten();
+        for path in std::iter::once(self.caller.path).chain(plain.as_deref()) {
+            self.all_levels_hold(&self.seen(&path::as_meant(path)), steps)?;
+        }
+        Ok(())
+    }
+
+    /// What headers are set to. One whose value cannot be told, or can stand in no header, is left out.
+    pub fn headers(&self, computed: &[ComputedHeader], steps: &mut Steps) -> Computed {
+        if computed.is_empty() {
+            return Computed::default();
+        }
+        let path = path::as_meant(self.caller.path);
+        let seen = self.seen(&path);
+        let near = Known::new(&seen, Some(self.findings.near));
+        let value = |header: &ComputedHeader| {
+            let floor = header.is_floor.then(|| Known::new(&seen, self.findings.of_floor(&header.object)));
+            let value = header.value.evaluate(floor.as_ref().unwrap_or(&near), steps).ok()?;
+            Some((header.name.clone(), header_value(&value)?))
+        };
+        computed.iter().filter_map(value).collect()
+    }
+
+    fn seen<'s>(&'s self, path: &'s str) -> Seen<'s> {
+        Seen { policy: self.policy, caller: self.caller, path, tokens: &self.tokens }
+    }
+
+    fn all_levels_hold(&self, seen: &Seen<'_>, steps: &mut Steps) -> Result<(), Rejection> {
+        let near = Known::new(seen, Some(self.findings.near));
+        for authorization in &self.policy.authorizations {
+            if authorization.is_floor {
+                let known = Known::new(seen, self.findings.of_floor(&authorization.object));
+                all_hold(authorization, &known, steps)?;
+            } else {
+                all_hold(authorization, &near, steps)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text that a header can hold as it is: whoever reads ` root` reads `root`.
+fn header_value(value: &Value<'_>) -> Option<HeaderValue> {
+    match value {
+        Value::Text(text) if text.trim().len() == text.len() => HeaderValue::from_bytes(text.as_bytes()).ok(),
+        Value::Optional(Some(held)) => header_value(held),
+        _ => None,
+    }
 }
 
 impl Findings<'_> {

@@ -59,7 +59,7 @@ pub(super) async fn forward(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
     admitted: Admitted,
-    permit: Permit,
+    mut permit: Permit,
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
     let Admitted { request, arrival, upgrade, found, listener, runtime } = admitted;
@@ -76,7 +76,9 @@ pub(super) async fn forward(
     tell_origin(&mut head.headers, &arrival, connection, &listener);
     let changes = Changes { filters: [&found.rule.filters, &*filters], matched: found.matched };
     let rewritten = changes.request(&arrival, &mut head.headers);
-    edit(&mut head.headers, &permit);
+    let computed = permit.take_computed();
+    let policy = Arc::clone(permit.policy());
+    policy.request_headers.apply(&mut head.headers, computed.request);
     let shown = credential::present(credential, permit.callers_token(), backend.channel, &mut head.headers);
     let shown = shown.map_err(|denial| denial.rejection())?;
     worker.shared().mark.put(&mut head.headers);
@@ -88,10 +90,9 @@ pub(super) async fn forward(
     as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let leave = listener.gateway.leave.clone();
-    let policy = Arc::clone(permit.policy());
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
     let own = credential.and_then(|credential| credential.own_header()).cloned();
-    let guard = Guard { backend: Arc::clone(&backend), policy, own };
+    let guard = Guard { backend: Arc::clone(&backend), policy: Arc::clone(&policy), own };
     let (body, upload) = RequestBody::of_caller(body, guard, &standing, record);
     let mut watch = standing.watched();
     let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
@@ -120,6 +121,7 @@ pub(super) async fn forward(
         let unasked = || Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked");
         let upgrade = upgrade.filter(|upgrade| takes_up(response.headers(), upgrade)).ok_or_else(unasked)?;
         changes.response(response.headers_mut());
+        policy.response_headers.apply(response.headers_mut(), computed.response);
         let (response, tunnel) = tunnel(worker, connection, upgrade, response, watch);
         tokio::task::spawn_local(isolation::run(Rc::clone(worker), record.number(), tunnel));
         return Ok(response);
@@ -127,6 +129,7 @@ pub(super) async fn forward(
     let (mut response, body) = split(response);
     hygiene::remove_hop_by_hop(response.headers_mut());
     changes.response(response.headers_mut());
+    policy.response_headers.apply(response.headers_mut(), computed.response);
     watch.until(until);
     Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch).without(shown)))
 }
@@ -210,19 +213,8 @@ fn terms(found: &Found, target: &Target, record: &Record, purpose: Purpose) -> T
 
 /// Takes out every key, every identity that only the gateway may state, and the place of its own credential.
 fn strip(headers: &mut HeaderMap, backend: &Backend, permit: &Permit, own: Option<&HeaderName>) {
-    let set = permit.policy().request_headers.set.iter().map(|(name, _)| name);
+    let set = permit.policy().request_headers.names();
     hygiene::remove_claims(headers, backend.guarded.iter().chain(set).chain(permit.key_headers()).chain(own));
-}
-
-/// The policy's own changes come after the route's.
-fn edit(headers: &mut HeaderMap, permit: &Permit) {
-    let edit = &permit.policy().request_headers;
-    for name in &edit.remove {
-        headers.remove(name);
-    }
-    for (name, value) in &edit.set {
-        headers.insert(name, value.clone());
-    }
 }
 
 /// `X-Forwarded-*`, of which only trusted proxies' words are kept.

@@ -10,14 +10,14 @@ use crate::clock::UnixMs;
 use crate::credential::CallersToken;
 use crate::jwt::{Claims, PublicHalf};
 use crate::pipeline::authenticate::{self, Caller, Held};
-use crate::pipeline::authorize::{self, Findings};
+use crate::pipeline::authorize::{Expressions, Findings};
 use crate::pipeline::token_places::Onward;
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
 use crate::runtime::keys::{Digest, Subscription};
 use crate::runtime::listener::Gateway;
 use crate::runtime::policy::token_place::TokenPlace;
-use crate::runtime::policy::{Alternative, Demand, Policy};
+use crate::runtime::policy::{Alternative, Computed, Demand, Policy};
 
 /// A request that every level of its policy admits.
 pub struct Permit {
@@ -25,6 +25,14 @@ pub struct Permit {
     held: Held,
     /// Where the tokens stand that held: the nearest level's, then the floors'.
     verified: SmallVec<[Arc<TokenPlace>; 1]>,
+    computed: ComputedHeaders,
+}
+
+/// What the policy's expressions have given for headers.
+#[derive(Default)]
+pub struct ComputedHeaders {
+    pub request: Computed,
+    pub response: Computed,
 }
 
 /// What has to go on holding while a permitted request lasts. It permits nothing by itself.
@@ -49,7 +57,11 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     for floor in &policy.floors {
         floors.push((Arc::clone(&floor.object), authenticate::hold(floor, caller).await?));
     }
-    authorize::judge(policy, caller, &Findings { near: &held, floors: &floors }, &mut Steps::default())?;
+    let (findings, mut steps) = (Findings { near: &held, floors: &floors }, Steps::default());
+    let expressions = Expressions::new(policy, caller, &findings);
+    expressions.judge(&mut steps)?;
+    let request = expressions.headers(&policy.request_headers.computed, &mut steps);
+    let response = expressions.headers(&policy.response_headers.computed, &mut steps);
     let mut expires = held.expires(caller.now);
     let mut verified: SmallVec<_> = held.place.clone().into_iter().collect();
     let mut subscriptions: SmallVec<_> = held.subscription.clone().into_iter().collect();
@@ -61,7 +73,7 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
         keys.extend(below.key);
     }
     let grounds = Grounds { policy: Arc::clone(policy), address: caller.address, subscriptions, keys, expires };
-    Ok(Permit { grounds, held, verified })
+    Ok(Permit { grounds, held, verified, computed: ComputedHeaders { request, response } })
 }
 
 /// What a policy that is only reported would have said. Gives no permit, and waits for no keys: the live request is not its to delay.
@@ -76,7 +88,7 @@ pub async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, steps: 
         own.push((Arc::clone(&authentication.object), authenticate::hold(authentication, caller).await?));
     }
     let near = own.first().map_or(live, |(_, held)| held);
-    authorize::judge(policy, caller, &Findings { near, floors: &own }, steps)
+    Expressions::new(policy, caller, &Findings { near, floors: &own }).judge(steps)
 }
 
 /// Who may ask anything of a Gateway: whoever the address filters of its Floors let pass. Judged before the route is matched, so that
@@ -157,6 +169,11 @@ impl Permit {
     /// The subscription that held: the nearest level's, or that of the first floor that has one.
     pub fn subscription(&self) -> Option<&Arc<Subscription>> {
         self.grounds.subscriptions.first().map(|(subscription, _)| subscription)
+    }
+
+    /// What was computed for headers; it is there once.
+    pub fn take_computed(&mut self) -> ComputedHeaders {
+        std::mem::take(&mut self.computed)
     }
 
     /// Uses the permit up; what it stands on goes on being looked at.

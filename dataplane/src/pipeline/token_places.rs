@@ -21,7 +21,7 @@ pub(super) fn read<'a>(place: &'a TokenPlace, headers: &'a HeaderMap, query: Que
             let found = query.decoded().filter(|(name, _)| **name == *wanted.as_bytes());
             found.filter_map(|(_, value)| text(value)).filter(|token| !token.is_empty()).collect()
         }
-        TokenPlace::Cookie(wanted) => {
+        TokenPlace::Cookie { name: wanted, .. } => {
             let found = cookies(headers).filter(|(name, _)| *name == wanted.as_bytes());
             let tokens = found.filter_map(|(_, value)| std::str::from_utf8(value).ok());
             tokens.filter(|token| !token.is_empty()).map(Cow::Borrowed).collect()
@@ -83,7 +83,7 @@ pub(super) fn clean(headers: &mut HeaderMap, place: &TokenPlace, onward: Onward)
                 headers.remove(name);
             }
         }
-        TokenPlace::Cookie(own) => clean_cookies(headers, own.as_bytes(), onward),
+        TokenPlace::Cookie { name: own, .. } => clean_cookies(headers, own.as_bytes(), onward),
         // It is left out when the target is written.
         TokenPlace::QueryParameter(_) => {}
     }
@@ -143,6 +143,10 @@ mod tests {
         TokenPlace::Header { name: HeaderName::from_static(name), scheme: scheme.map(Into::into) }
     }
 
+    fn cookie(name: &str) -> TokenPlace {
+        TokenPlace::Cookie { name: name.into(), from_other_sites: false }
+    }
+
     fn found(place: &TokenPlace, lines: &[(&str, &str)], query: &str) -> Vec<String> {
         read(place, &headers(lines), Query(Some(query))).into_iter().map(Cow::into_owned).collect()
     }
@@ -189,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_read_by_its_exact_name() {
-        let place = TokenPlace::Cookie("session".into());
+        let place = cookie("session");
         for (line, tokens) in [
             ("session=a.b.c", &["a.b.c"][..]),
             ("a=1;session=a.b.c;b=2", &["a.b.c"]),
@@ -232,14 +236,14 @@ mod tests {
         ] {
             for (onward, left) in [(Onward::TakenOut, taken_out), (Onward::Kept, kept)] {
                 let mut found = headers(&[("cookie", line)]);
-                clean(&mut found, &TokenPlace::Cookie("session".into()), onward);
+                clean(&mut found, &cookie("session"), onward);
                 let value = found.get("cookie").map_or("", |value| value.to_str().unwrap());
                 assert_eq!(value, left, "{line} {onward:?}");
             }
         }
         for spelling in ["my.id", "my_id", "my id", "my+id", "my[id", "my%2eid"] {
             let mut found = headers(&[("cookie", &format!("{spelling}=x"))]);
-            clean(&mut found, &TokenPlace::Cookie("my.id".into()), Onward::TakenOut);
+            clean(&mut found, &cookie("my.id"), Onward::TakenOut);
             assert!(found.is_empty(), "{spelling}");
         }
     }

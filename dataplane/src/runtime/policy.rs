@@ -1,20 +1,23 @@
 //! The executable form of a `Policy` resource: everything that can fail to parse has been parsed.
 
 pub mod authorization;
+pub mod computed;
 pub mod token_place;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message as _;
 use sallyport_snapshot::v1::{self, deny};
 use sallyport_snapshot::{EDITION, Hash};
+use smallvec::SmallVec;
 
 use crate::ip_set::IpSet;
 use crate::jwt::Rules;
 use crate::rejection::{Origin, Reason, Rejection};
 use authorization::Authorization;
+use computed::ComputedHeader;
 use token_place::TokenPlace;
 
 /// What asks for a subscription key.
@@ -43,7 +46,9 @@ pub struct Policy {
     /// Where any alternative in force reads a token, `Authorization` left out: each place once.
     pub token_places: Vec<Arc<TokenPlace>>,
     /// Set on, or removed from, the request to the service.
-    pub request_headers: HeaderEdit,
+    pub request_headers: HeaderChanges,
+    /// The same of the service's answer.
+    pub response_headers: HeaderChanges,
     /// Whether a stream ends with the credential that admitted it.
     pub end_on_expiry: bool,
     /// Policies that are evaluated beside this one and only reported.
@@ -111,8 +116,9 @@ pub struct KeyPlaces {
 
 /// Prepared header changes.
 #[derive(Default)]
-pub struct HeaderEdit {
+pub struct HeaderChanges {
     pub set: Vec<(HeaderName, HeaderValue)>,
+    pub computed: Vec<ComputedHeader>,
     pub remove: Vec<HeaderName>,
 }
 
@@ -165,7 +171,8 @@ impl Policy {
 
     /// What is in force of the resource.
     fn parse(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> Result<Self, String> {
-        let edit = policy.request_headers.as_ref().map(HeaderEdit::build).transpose()?;
+        let request = (policy.request_headers.as_ref(), policy.computed_request_headers.as_slice());
+        let response = (policy.response_headers.as_ref(), policy.computed_response_headers.as_slice());
         let deny = match (in_force(policy.deny.as_ref()), &policy.authentication) {
             (Some(deny), _) => Some(Denial::new(deny)),
             (None, Some(_)) => None,
@@ -184,7 +191,8 @@ impl Policy {
             authentication,
             floors,
             authorizations: policy.authorizations.iter().map(Authorization::build).collect::<Result<_, _>>()?,
-            request_headers: edit.unwrap_or_default(),
+            request_headers: HeaderChanges::build(request, "requestHeaders")?,
+            response_headers: HeaderChanges::build(response, "responseHeaders")?,
             end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
             rehearsals: Vec::new(),
         })
@@ -203,7 +211,8 @@ impl Policy {
             floors: Vec::new(),
             authorizations: Vec::new(),
             token_places: Vec::new(),
-            request_headers: HeaderEdit::default(),
+            request_headers: HeaderChanges::default(),
+            response_headers: HeaderChanges::default(),
             end_on_expiry: true,
             rehearsals: Vec::new(),
         }
@@ -360,19 +369,44 @@ impl KeyPlaces {
     }
 }
 
-impl HeaderEdit {
-    fn build(edit: &v1::HeaderEdit) -> Result<Self, String> {
-        let name = |name: &String| HeaderName::try_from(name).map_err(|_| format!("requestHeaders: name {name:?}"));
+impl HeaderChanges {
+    fn build(
+        (edit, computed): (Option<&v1::HeaderEdit>, &[v1::ComputedHeader]),
+        section: &'static str,
+    ) -> Result<Self, String> {
+        let name = |name: &String| HeaderName::try_from(name).map_err(|_| format!("{section}: name {name:?}"));
         let set = |header: &v1::Header| {
             let value = HeaderValue::from_str(&header.value);
-            Ok((name(&header.name)?, value.map_err(|_| format!("requestHeaders.set[{}]: value", header.name))?))
+            Ok((name(&header.name)?, value.map_err(|_| format!("{section}.set[{}]: value", header.name))?))
         };
         Ok(Self {
-            set: edit.set.iter().map(set).collect::<Result<_, String>>()?,
-            remove: edit.remove.iter().map(name).collect::<Result<_, _>>()?,
+            set: edit.into_iter().flat_map(|edit| &edit.set).map(set).collect::<Result<_, String>>()?,
+            computed: ComputedHeader::all(computed, section)?,
+            remove: edit.into_iter().flat_map(|edit| &edit.remove).map(name).collect::<Result<_, _>>()?,
         })
     }
+
+    /// All that are set, whatever comes of it.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> + Clone {
+        self.set.iter().map(|(name, _)| name).chain(self.computed.iter().map(|header| &header.name))
+    }
+
+    /// Changes `headers`, with what was computed.
+    pub fn apply(&self, headers: &mut HeaderMap, computed: Computed) {
+        for name in self.remove.iter().chain(self.computed.iter().map(|header| &header.name)) {
+            headers.remove(name);
+        }
+        for (name, value) in &self.set {
+            headers.insert(name.clone(), value.clone());
+        }
+        for (name, value) in computed {
+            headers.insert(name, value);
+        }
+    }
 }
+
+/// Headers that expressions have given values.
+pub type Computed = SmallVec<[(HeaderName, HeaderValue); 1]>;
 
 /// Where tokens are read besides `Authorization`.
 fn token_places<'a>(authentications: impl Iterator<Item = &'a Authentication>) -> Vec<Arc<TokenPlace>> {

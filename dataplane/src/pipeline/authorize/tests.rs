@@ -102,7 +102,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         query: Query(Some(sent.query)),
         address: Some("192.0.2.1".parse().unwrap()),
         door: Door { api: &api, gateway: "shop/public", products: &products },
-        hop: Hop { upgrade: upgrade.as_ref(), peer: sent.peer },
+        hop: Hop { upgrade: upgrade.as_ref(), authority: None, peer: sent.peer },
         rule: "0",
         keys: &keys,
         tokens: &tokens,
@@ -111,7 +111,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         patience: Patience::Waits,
         now: UnixMs(1_800_000_000_000),
     };
-    judge(policy, &caller, findings, steps)
+    Expressions::new(policy, &caller, findings).judge(steps)
 }
 
 /// Whether a caller with a token may pass by a rule.
@@ -338,11 +338,12 @@ fn credentials_are_not_told() {
         ..v1::Jwt::default()
     });
     let key = Some(v1::SubscriptionKey { headers: vec!["x-key".into()], query_parameters: vec!["key".into()] });
-    let cookie = v1::TokenPlace { place: Some(v1::token_place::Place::QueryParameter("token".into())) };
+    let place = Some(v1::token_place::Place::QueryParameter("token".into()));
+    let parameter = v1::TokenPlace { place, from_other_sites: false };
     let by_key = v1::Alternative { name: "key".into(), subscription_key: key, ..v1::Alternative::default() };
     let by_token = v1::Alternative { name: "token".into(), jwt: jwt.clone(), ..v1::Alternative::default() };
     let elsewhere =
-        v1::Alternative { name: "elsewhere".into(), jwt, token_places: vec![cookie], ..v1::Alternative::default() };
+        v1::Alternative { name: "elsewhere".into(), jwt, token_places: vec![parameter], ..v1::Alternative::default() };
     let require = r#"!("x-key" in request.headers) && !("authorization" in request.headers) && !request.headers.exists(n, n == "x-key") && !("key" in request.query) && !("token" in request.query) && request.query.size() == 1"#;
     let policy = v1::Policy {
         authentication: Some(v1::Authentication {

@@ -17,7 +17,11 @@ pub enum TokenPlace {
         scheme: Option<Box<str>>,
     },
     QueryParameter(Box<str>),
-    Cookie(Box<str>),
+    Cookie {
+        name: Box<str>,
+        /// Whether requests are taken that another site has made a browser send.
+        from_other_sites: bool,
+    },
 }
 
 impl TokenPlace {
@@ -40,7 +44,9 @@ impl TokenPlace {
         match &place.place {
             None => Err("jwt.from: a place of a kind that is not known here".to_owned()),
             Some(Place::QueryParameter(name)) => Ok(Self::QueryParameter(name.as_str().into())),
-            Some(Place::Cookie(name)) => Ok(Self::Cookie(name.as_str().into())),
+            Some(Place::Cookie(name)) => {
+                Ok(Self::Cookie { name: name.as_str().into(), from_other_sites: place.from_other_sites })
+            }
             Some(Place::Header(header)) => {
                 let name =
                     HeaderName::try_from(&header.name).map_err(|_| format!("jwt.from: header {:?}", header.name))?;
@@ -73,9 +79,15 @@ impl TokenPlace {
 
     /// Whether what stands in one stands in the other, after whatever scheme.
     pub fn is_within(&self, other: &Self) -> bool {
-        match (self.header(), other.header()) {
-            (Some(one), Some(other)) => one == other,
+        match (self, other) {
+            (Self::Header { name: one, .. }, Self::Header { name: other, .. }) => one == other,
+            (Self::Cookie { name: one, .. }, Self::Cookie { name: other, .. }) => one == other,
             _ => self == other,
         }
+    }
+
+    /// Whether a browser sends what stands there along with what another site asks of it, and nobody has said that this is all right.
+    pub fn is_forgeable(&self) -> bool {
+        matches!(self, Self::Cookie { from_other_sites: false, .. })
     }
 }
