@@ -6,7 +6,9 @@ mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 
 use anyhow::{Context as _, bail};
 use sallyport_controller::manifest::files::{self, Found};
@@ -29,6 +31,9 @@ use crate::run::quiet::Quiet;
 use crate::run::unreached::Unreached;
 use crate::run::watch::{Change, Watch};
 use crate::standalone::{Rejection, State};
+
+/// As much as the thread has that a process begins with.
+const READER_STACK_BYTES: usize = 8 << 20;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -124,7 +129,7 @@ fn raise_limit_of_files() {
 }
 
 async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>) -> anyhow::Result<DataPlane> {
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let settings = Settings {
         workers: arguments.workers.unwrap_or(cores),
         binding: Binding { ip: arguments.bind, port_offset: arguments.port_offset, keeps_high_ports: false },
@@ -146,7 +151,7 @@ async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>
 /// Reads everything for the first time. A file that cannot be read may hold what guards the rest: nothing is served without it.
 fn begin(paths: &[PathBuf], data_plane: &DataPlane) -> anyhow::Result<State> {
     let mut state = State::default();
-    let diagnostics = state.load_found(files::read(paths));
+    let diagnostics = take_in(&mut state, || files::read(paths)).context("no thread can be started to read files")?;
     if let Some(path) = state.unreadable().first() {
         diagnostics.iter().for_each(report);
         bail!("{path} cannot be read, and what it holds may guard the rest; correct it, or leave it out");
@@ -172,12 +177,29 @@ fn read_closed(paths: &[PathBuf], quiet: &mut Quiet, changed: &mut mpsc::Unbound
 
 /// Enforces what was found; where each object stands then.
 pub(crate) fn reload(state: &mut State, found: Found, data_plane: &DataPlane) -> Vec<ObjectStatus> {
-    let diagnostics = state.load_found(found);
+    // What cannot be read now stays as it was.
+    let diagnostics = take_in(state, || found).unwrap_or_else(|error| {
+        tracing::error!(%error, "no thread can be started to read files; the configuration stays as it is");
+        Vec::new()
+    });
     enforce(state, diagnostics, data_plane)
 }
 
+/// Reads and judges on a thread that ends with it: what the allocator keeps at hand for one that has handled much goes back with the thread.
+fn take_in(state: &mut State, find: impl FnOnce() -> Found + Send) -> std::io::Result<Vec<Diagnostic>> {
+    let read = || {
+        let diagnostics = state.load_found(find());
+        manifest::forget_schemas();
+        diagnostics
+    };
+    thread::scope(|scope| {
+        let reader = thread::Builder::new().name("reader".to_owned()).stack_size(READER_STACK_BYTES);
+        let reader = reader.spawn_scoped(scope, read)?;
+        Ok(reader.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
 fn enforce(state: &mut State, mut diagnostics: Vec<Diagnostic>, data_plane: &DataPlane) -> Vec<ObjectStatus> {
-    manifest::forget_schemas();
     let (more, statuses) = state.enforce(data_plane);
     diagnostics.extend(more);
     diagnostics.sort();
