@@ -34,7 +34,7 @@ use attempt::{Attempt, Ends, Reuse};
 pub use attempt::{Purpose, Terms};
 pub use connect::OnThisWorker;
 pub use failure::UpstreamFailure;
-use failure::is_unprocessed;
+use failure::{is_closed, is_unprocessed};
 pub use peer::Stream;
 use places::{Addresses, Allowed};
 use shared::{Group, Shareable, SharedConnections};
@@ -68,13 +68,15 @@ struct Key {
 
 struct Idle<B> {
     sender: http1::SendRequest<B>,
+    /// Whether the service has kept it open after an exchange.
+    is_proven: bool,
     /// Or some seconds before it became idle.
     since: Instant,
 }
 
 /// A connection for one exchange.
 enum Sender<B> {
-    Http1(http1::SendRequest<B>),
+    Http1(http1::SendRequest<B>, Trust),
     Http2(Shareable<B>),
 }
 
@@ -82,6 +84,15 @@ struct Connected<B> {
     sender: Sender<B>,
     address: SocketAddr,
     was_kept: bool,
+}
+
+/// Whether the service is likely to close an HTTP/1.1 connection just when it is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    New,
+    /// Kept, and not known to be kept by the service; or idle for so long that the service may have had enough.
+    Doubtful,
+    Proven,
 }
 
 /// A response, and the connection that it came on, to be given back when its body has ended.
@@ -103,6 +114,7 @@ pub enum Lease<B> {
 pub struct Kept<B> {
     key: Key,
     sender: http1::SendRequest<B>,
+    trust: Trust,
     /// It is known to the service as somebody's own.
     is_taken: bool,
 }
@@ -184,14 +196,14 @@ where
     /// Takes a connection back for the next request.
     pub fn give_back(&self, lease: Lease<B>) {
         // A stream has ended with this.
-        let Lease::Http1(Kept { key, sender, is_taken }) = lease else { return };
+        let Lease::Http1(Kept { key, sender, trust, is_taken }) = lease else { return };
         if is_taken || sender.is_closed() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
         let connections = idle.entry(key).or_default();
         if connections.len() < MAX_IDLE {
-            connections.push(Idle { sender, since: self.tidied.get() });
+            connections.push(Idle { sender, is_proven: trust != Trust::New, since: self.tidied.get() });
         }
     }
 
@@ -258,7 +270,8 @@ where
         loop {
             let idle = self.idle.borrow_mut().get_mut(&key).and_then(Vec::pop)?;
             if !idle.sender.is_closed() {
-                return Some(Sender::Http1(idle.sender));
+                let is_fresh = idle.is_proven && idle.since == self.tidied.get();
+                return Some(Sender::Http1(idle.sender, if is_fresh { Trust::Proven } else { Trust::Doubtful }));
             }
         }
     }
@@ -286,7 +299,7 @@ where
         let made = tokio::time::timeout_at(deadline, made).await;
         let made = made.map_err(|_| UpstreamFailure::ConnectTimeout { place: address.to_string() })??;
         let sender = match made {
-            connect::Made::Http1(sender) => Sender::Http1(sender),
+            connect::Made::Http1(sender) => Sender::Http1(sender, Trust::New),
             connect::Made::Http2(sender, peer) => {
                 let stream = peer.begin().ok_or_else(|| UpstreamFailure::Busy { place: address.to_string() })?;
                 self.shared.group(key).add(&sender, &peer, self.tidied.get());
@@ -341,13 +354,13 @@ where
         let Connected { sender, address, was_kept } = connected;
         let peer = match &sender {
             Sender::Http2(shareable) => Some((Rc::clone(shareable.stream.peer()), shareable.stream.peer().reads())),
-            Sender::Http1(_) => None,
+            Sender::Http1(..) => None,
         };
         let exchange = async {
             let (response, lease) = match sender {
-                Sender::Http1(sender) => {
+                Sender::Http1(sender, trust) => {
                     let key = Key { target: target.identity, address };
-                    over_http1(Kept { key, sender, is_taken: false }, wire::of_http1(request)).await?
+                    over_http1(Kept { key, sender, trust, is_taken: false }, wire::of_http1(request)).await?
                 }
                 Sender::Http2(shareable) => {
                     let request = wire::of_http2(request, target.is_tls());
@@ -377,15 +390,23 @@ enum Turn<'a, B> {
 
 async fn over_http1<B>(mut kept: Kept<B>, request: Request<B>) -> Outcome<(Response<Incoming>, Lease<B>), B>
 where
-    B: HttpBody<Data = Bytes> + 'static,
+    B: HttpBody<Data = Bytes> + Default + 'static,
 {
     let address = kept.key.address;
     if let Err(source) = kept.sender.ready().await {
         return Err((UpstreamFailure::Protocol { address, source }, Some(Box::new(request))));
     }
+    // The service may close it while the request is on its way, and nobody can tell whether it has been read. What may be asked twice is
+    // (RFC 9112, 9.3.1): a copy of it is kept where that is likely.
+    let may_be_repeated = request.method().is_idempotent() && request.body().is_end_stream();
+    let copy = (kept.trust == Trust::Doubtful && may_be_repeated).then(|| Box::new(bodiless(&request)));
     match kept.sender.try_send_request(request).await {
         Ok(response) => Ok((response, Lease::Http1(kept))),
-        Err(error) => Err(unsent(error, address)),
+        Err(error) => {
+            let copy = copy.filter(|_| is_closed(error.error()));
+            let (failure, request) = unsent(error, address);
+            Err((failure, request.or(copy)))
+        }
     }
 }
 

@@ -3,13 +3,19 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rstest::rstest;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::kit::caller::{HOST, get, hear, send};
+use crate::kit::caller::{HOST, get, hear, read, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::issuer::Issuer;
 use crate::kit::manifest::{OPEN, backend, gateway_with, policy, route};
@@ -136,6 +142,47 @@ async fn a_service_that_closes_its_connections_fails_no_request() {
     let gateway = bounded(service, "{}").await;
     for number in 0..300 {
         assert_eq!(send(gateway.http(), get("/orders", &[])).await.verdict(), "200", "request {number}");
+    }
+}
+
+/// A service that answers once on each connection, and closes it when the next request has come.
+async fn closing_at_the_second() -> std::net::SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = [0; 1024];
+                let _read = stream.read(&mut head).await;
+                let _sent = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                let _read = stream.read(&mut head).await;
+            });
+        }
+    });
+    address
+}
+
+/// Whether it has read the request before it closed, nobody can tell: what may be asked twice is, and nothing else.
+#[rstest]
+#[case::nothing_but_looks(&[("GET", "", "200"), ("GET", "", "200"), ("OPTIONS", "", "200"), ("GET", "", "200")])]
+#[case::what_comes_to_the_same(&[("GET", "", "200"), ("DELETE", "", "200"), ("PUT", "", "200")])]
+#[case::what_may_have_been_done(&[("GET", "", "200"), ("POST", "", "502 upstream-protocol")])]
+#[case::what_is_not_known(&[("GET", "", "200"), ("PATCH", "", "502 upstream-protocol")])]
+#[case::what_has_been_sent_away(&[("GET", "", "200"), ("PUT", "once", "502 upstream-protocol")])]
+#[tokio::test]
+async fn what_may_be_repeated_is_asked_again_where_a_kept_connection_is_closed(
+    #[case] asked: &[(&str, &'static str, &str)],
+) {
+    let gateway = bounded(closing_at_the_second().await, "{}").await;
+    // By one connection: that of another is another worker's.
+    let stream = TcpStream::connect(gateway.http()).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for (method, body, verdict) in asked {
+        let request = Request::builder().method(*method).uri("/orders").header(header::HOST, HOST);
+        sender.ready().await.unwrap();
+        let response = sender.send_request(request.body(Full::<Bytes>::from(*body)).unwrap()).await.unwrap();
+        assert_eq!(read(response).await.verdict(), *verdict, "{method}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why no response came, and what the caller is told.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::rejection::Reason;
@@ -62,4 +63,12 @@ pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
     source.is_some_and(|error| {
         error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
     })
+}
+
+/// Whether the connection was closed before a response came.
+pub(super) fn is_closed(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    let is_reset =
+        source.is_some_and(|error| matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
+    error.is_incomplete_message() || is_reset
 }
