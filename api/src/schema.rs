@@ -201,7 +201,8 @@ mod tests {
             walk(&spec, &kind, &mut |path, schema| {
                 let items = &schema["items"];
                 let required = items["required"].as_array().into_iter().flatten().any(|one| one == "name");
-                let is_reference = items["properties"].get("kind").is_some();
+                // To an object of some kind, or to an entry of one.
+                let is_reference = ["kind", "key"].iter().any(|member| items["properties"].get(member).is_some());
                 if required && !is_reference && schema["x-kubernetes-list-map-keys"][0] != "name" {
                     found.push(path.to_owned());
                 }

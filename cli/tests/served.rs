@@ -84,6 +84,10 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders", 200).with("authorization", "Bearer mine").has("x-api-key: change-me").lacks("authorization"),
             get("/orders", 200).with("x_api_key", "mine").lacks("mine"),
         ],
+        "entra-id" => vec![
+            get("/orders", 401).has("credential-missing").has("www-authenticate: Bearer"),
+            get("/orders", 401).with("authorization", "Bearer nonsense").has("token-invalid"),
+        ],
         "first-policy" => vec![
             get("/orders", 401).has("credential-missing").has("www-authenticate: Sallyport-Key"),
             get("/orders", 401).with("sallyport-key", "nobody").has("key-unknown"),
@@ -141,6 +145,7 @@ fn manifests(example: &str, service: SocketAddr) -> String {
     let text = fs::read_to_string(file).unwrap();
     text.replace("port: 9000", &format!("port: {}", service.port()))
         .replace("https://login.example.com", "https://127.0.0.1:1")
+        .replace("entraId:", "entraId:\n      authority: https://127.0.0.1:1")
         .replace("10.0.0.0/8", "127.0.0.0/8")
 }
 

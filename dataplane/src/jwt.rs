@@ -8,6 +8,10 @@
 mod algorithm;
 mod cache;
 mod claims;
+mod encrypted;
+mod entra_id;
+mod hint;
+mod issuer;
 mod key_ring;
 mod rules;
 mod signatures;
@@ -21,6 +25,8 @@ use crate::clock::UnixMs;
 pub use algorithm::Algorithm;
 pub use cache::{Case, TokenCache};
 pub use claims::Claims;
+pub use encrypted::Decryptions;
+pub use hint::hint;
 pub use key_ring::{Discredited, KeyRing, KeySetFault, PublicHalf};
 pub use rules::{InvalidRules, Rules};
 pub use signatures::Signatures;
@@ -37,6 +43,10 @@ pub enum TokenFault {
     TooLong,
     #[error("the token is malformed: {0}")]
     Malformed(&'static str),
+    #[error("the token is encrypted, and no key of the policy opens it, or no signed token is in it")]
+    Sealed,
+    #[error("the token is encrypted, and the request has asked for more decryptions than one may")]
+    TooDear,
     #[error("the token names no algorithm that the policy takes for this key")]
     Algorithm,
     #[error("the token has a critical or unencoded header, which is not understood here")]
@@ -45,6 +55,16 @@ pub enum TokenFault {
     Type,
     #[error("the token is of another issuer")]
     Issuer,
+    #[error("the token is of a version that the policy does not take, or names none")]
+    Version,
+    #[error("the token is of another tenant than the policy takes, or names none")]
+    Tenant,
+    #[error("the key that has made the signature vouches for another issuer")]
+    KeyOfOther,
+    #[error("the client application is none of those that the policy lists")]
+    ClientApplication,
+    #[error("the token leaves its groups out because they are too many, so that no rule about them can be told")]
+    GroupsLeftOut,
     #[error("no keys of the issuer are held")]
     KeyUnavailable,
     #[error("the token names a key that the issuer does not have")]
@@ -71,28 +91,43 @@ pub enum TokenFault {
     ClaimMismatch { claim: String },
 }
 
-/// Checks `token` by the rules. `keys` is absent while none of the issuer are held.
+/// Opens `token`, if it is an encrypted one: the signed one in it.
+pub fn open(token: &str, rules: &Rules, spared: &Decryptions) -> Result<Option<String>, TokenFault> {
+    if !encrypted::is_encrypted(token) {
+        return Ok(None);
+    }
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(TokenFault::TooLong);
+    }
+    rules.decryption_keys.open(token, spared).map(Some)
+}
+
+/// Checks `token`, which is no encrypted one, by the rules. `keys` is absent while none of the issuer are held.
 ///
 /// Whose token it is comes first: to a policy that takes tokens of several issuers, one of another issuer has no other fault.
 pub fn verify(token: &str, rules: &Rules, keys: Option<&KeyRing>, now: UnixMs) -> Result<Claims, TokenFault> {
-    verify_sealed(token, rules, now, |seal| seal.verify(keys.ok_or(TokenFault::KeyUnavailable)?))
+    verify_sealed(token, rules, keys, now, |seal, keys| seal.verify(keys))
 }
 
 /// The same with a look at the seal of the caller's own.
 pub fn verify_sealed(
     token: &str,
     rules: &Rules,
+    keys: Option<&KeyRing>,
     now: UnixMs,
-    verify: impl FnOnce(&Seal<'_>) -> Result<PublicHalf, TokenFault>,
+    verify: impl FnOnce(&Seal<'_>, &KeyRing) -> Result<PublicHalf, TokenFault>,
 ) -> Result<Claims, TokenFault> {
     let parts = Parts::split(token)?;
     let payload = strict_json::object(&decode(parts.payload)?)
         .ok_or(TokenFault::Malformed("the claims are no plain JSON object"))?;
-    if payload.get("iss").and_then(Value::as_str) != Some(&*rules.issuer) {
-        return Err(TokenFault::Issuer);
+    let origin = rules.issuer.origin(&payload)?;
+    let seal = Seal::read(&parts, rules)?;
+    let keys = keys.ok_or(TokenFault::KeyUnavailable)?;
+    let key = verify(&seal, keys)?;
+    if !keys.vouches(key, |stated| origin.is_signed_by(stated)) {
+        return Err(TokenFault::KeyOfOther);
     }
-    let key = verify(&Seal::read(&parts, rules)?)?;
-    claims::judge(&payload, rules, key, now)
+    claims::judge(&payload, rules, (&origin, key), now)
 }
 
 /// Claims of somebody, for tests of what is done with them.

@@ -32,6 +32,7 @@ use sallyport_expression::Steps;
 use tokio::time::Instant;
 
 use crate::gate::carries_requests;
+use crate::jwt::Decryptions;
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
 use crate::route::{Asked, Found, filter};
@@ -119,7 +120,8 @@ async fn handle(
         authority: Some(&arrival.destination.authority),
         peer: forward::peer(connection, listener),
     };
-    let caller = Caller { hop, ..Caller::new(&asked, address, (&found.rule, gateway), runtime, worker.shared()) };
+    let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
+    let caller = Caller { hop, ..Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions) };
     if let Some(redirect) = found.rule.redirect() {
         // Nothing is forwarded: addresses are judged, credentials are not asked for.
         permit::admit_to_redirect(&policy, &caller)?;
@@ -175,9 +177,10 @@ async fn in_time<T>(
 
 /// Evaluates what is only reported, and reports it.
 async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, record: &mut Record) {
-    let mut steps = Steps::default();
+    let (mut steps, decryptions) = (Steps::default(), Decryptions::default());
+    let caller = Caller { decryptions: &decryptions, ..*caller };
     for rehearsal in &policy.rehearsals {
-        if let Err(rejection) = permit::rehearse(rehearsal, caller, live, &mut steps).await {
+        if let Err(rejection) = permit::rehearse(rehearsal, &caller, live, &mut steps).await {
             record.would_refuse(&rehearsal.name, &rejection);
         }
     }

@@ -23,8 +23,10 @@ mod deadlines;
 mod drains;
 mod early_answers;
 mod egress;
+mod encrypted_tokens;
 #[cfg(feature = "endure")]
 mod endure;
+mod entra_id;
 mod exhaustion;
 mod fail_closed;
 mod hostile_issuer;

@@ -6,11 +6,12 @@
 //                                                          A second time it changes keys at once, on the same port. Where they are left out:
 //                                                          "keys" is a new one, "host" is this machine alone, "issuer" is its address.
 //                                                          On "plainPort" it answers without TLS as well
+//   {"do": "encrypt", "pem", "alg", "enc"}               -> {}; from now on access tokens for urn:test:sealed are encrypted for that public key
 //   {"do": "count"}                                      -> {"count"}, of key sets handed out
 //
 // Arguments: the folder whose node_modules hold oidc-provider; and a JSON list of commands, if there is no parent: then it never ends by itself.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { createRequire } from 'node:module';
@@ -27,6 +28,7 @@ const RESOURCES = {
   'urn:test:orders': { audience: 'orders-api', format: 'jwt' },
   'urn:test:billing': { audience: 'billing-api', format: 'jwt' },
   'urn:test:opaque': { audience: 'orders-api', format: 'opaque' },
+  'urn:test:sealed': { audience: 'orders-api', format: 'jwt', isSealed: true },
 };
 const CLIENT = {
   client_id: 'test-client',
@@ -45,6 +47,7 @@ const KEY_PAIRS = {
 
 let server;
 let provider;
+let envelope;
 let keySets = 0;
 
 function makeKey({ alg, kid }) {
@@ -62,6 +65,11 @@ async function serve({ port, plainPort, host = '127.0.0.1', issuer, keys, alg, k
   const bound = server.address().port;
   provider = makeProvider(issuer ?? `${tls ? 'https' : 'http'}://127.0.0.1:${bound}`, keys ?? [makeKey({ alg, kid }).jwk], alg, kid);
   return { port: bound };
+}
+
+function encrypt({ pem, alg, enc }) {
+  envelope = { alg, enc, key: createPublicKey(pem) };
+  return {};
 }
 
 function listening(one, port, host) {
@@ -90,7 +98,7 @@ function makeProvider(issuer, keys, alg, kid) {
           audience: resource(name).audience,
           accessTokenFormat: resource(name).format,
           accessTokenTTL: 10 * YEAR_S,
-          jwt: { sign: { alg, kid } },
+          jwt: { sign: { alg, kid }, encrypt: resource(name).isSealed ? envelope : undefined },
         }),
       },
     },
@@ -115,7 +123,7 @@ function route(request, response) {
   return provider.callback()(request, response);
 }
 
-const COMMANDS = { 'make-key': makeKey, serve, count: () => ({ count: keySets }) };
+const COMMANDS = { 'make-key': makeKey, serve, encrypt, count: () => ({ count: keySets }) };
 
 if (process.argv[3]) {
   for (const command of JSON.parse(process.argv[3])) await COMMANDS[command.do](command);

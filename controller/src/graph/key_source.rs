@@ -4,33 +4,47 @@ use std::net::IpAddr;
 
 use prost::Message as _;
 use sallyport_api::condition::Reason;
-use sallyport_api::policy::{Jwt, Keys};
+use sallyport_api::policy::{EntraId, Jwt, Keys};
 use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::{self, key_set::Source};
 
 use super::Environment;
 use super::certificate::{authorities, config_entry, entry, secret};
+use super::entra_id;
 use super::grant::End;
+use super::token::Token;
 use crate::cluster::{ClusterState, ObjectName};
 use crate::problem::Problem;
 
-/// The key set that `jwt` names, with the name that its settings give it.
+/// The key set that `token` names, with the name that its settings give it.
 pub fn key_set(
     cluster: &ClusterState,
     environment: Environment,
     policy: &ObjectName,
-    jwt: &Jwt,
+    token: Token<'_>,
     field: &str,
 ) -> Result<(String, v1::KeySet), Problem> {
     let mut ca_certificates = Vec::new();
-    for (at, reference) in jwt.ca_certificate_refs.iter().enumerate() {
+    for (at, reference) in token.rules().ca_certificate_refs.iter().enumerate() {
         let referrer = End { group: sallyport_api::GROUP, kind: "ApiPolicy", namespace: &policy.namespace };
         ca_certificates.extend(authorities(cluster, referrer, reference, &format!("{field}.caCertificateRefs[{at}]"))?);
     }
-    let source = source(cluster, environment, policy, jwt, field)?;
-    let set = v1::KeySet { issuer: jwt.issuer.clone(), source: Some(source), ca_certificates };
-    let name = format!("{}#{}", jwt.issuer, Hash::of_bytes(&set.encode_to_vec()));
+    let (issuer, source) = match token {
+        Token::Jwt(jwt) => (jwt.issuer.clone(), source(cluster, environment, policy, jwt, field)?),
+        Token::EntraId(entra) => entra_metadata(environment, entra, field)?,
+    };
+    let set = v1::KeySet { issuer, source: Some(source), ca_certificates };
+    let name = format!("{}#{}", set.issuer, Hash::of_bytes(&set.encode_to_vec()));
     Ok((name, set))
+}
+
+/// The issuer of the keys, and where they are found.
+fn entra_metadata(environment: Environment, entra: &EntraId, field: &str) -> Result<(String, Source), Problem> {
+    if let Some(authority) = &entra.authority {
+        judge_address(environment, authority, &format!("{field}.authority"))?;
+    }
+    let (issuer, metadata_uri) = entra_id::metadata(entra);
+    Ok((issuer, Source::Discovery(v1::Discovery { metadata_uri })))
 }
 
 fn source(
@@ -42,7 +56,7 @@ fn source(
 ) -> Result<Source, Problem> {
     let Some(keys) = &jwt.keys else {
         judge_address(environment, &jwt.issuer, &format!("{field}.issuer"))?;
-        return Ok(Source::Discovery(v1::Discovery {}));
+        return Ok(Source::Discovery(v1::Discovery::default()));
     };
     let place = |name: &str| ObjectName::new(&policy.namespace, name);
     let json = match keys {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sallyport_api::ApiPolicy;
 use sallyport_api::condition::Reason;
-use sallyport_api::policy::{Alternative, Enforcement, IpFilter, Jwt, Mode, TargetKind, TargetReference};
+use sallyport_api::policy::{Alternative, Enforcement, IpFilter, Mode, TargetKind, TargetReference};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
@@ -13,7 +13,8 @@ use super::gateway::GatewayNode;
 use super::guarded::{Guarded, KEY_HEADER};
 use super::headers::{self, HeaderChanges};
 use super::route::{RouteId, RouteNode};
-use super::{Environment, authorization, credential, key_source, token};
+use super::token::Token;
+use super::{Environment, authorization, credential, decryption_key, key_source, token};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
 use crate::problem::{Problem, cut, denial};
 
@@ -299,11 +300,11 @@ impl Alternatives<'_> {
             public: alternative.public.is_some(),
             ..v1::Alternative::default()
         };
-        if let Some(jwt) = &alternative.jwt {
-            let field = format!("spec.authentication[{at}].jwt");
+        if let Some((token, member)) = Token::of(alternative) {
+            let field = format!("spec.authentication[{at}].{member}");
             // Also where the rest is broken: what may stand there is not forwarded.
-            message.token_places = token::places(jwt);
-            match self.jwt(jwt, &field) {
+            message.token_places = token::places(token.rules());
+            match self.token(token, &field) {
                 Ok(jwt) => {
                     message.jwt = Some(jwt);
                     message.unavailable = token::denial_by_older(self.label, &message, &field);
@@ -323,10 +324,12 @@ impl Alternatives<'_> {
         message
     }
 
-    fn jwt(&mut self, jwt: &Jwt, field: &str) -> Result<v1::Jwt, Problem> {
-        let (key_set, set) = key_source::key_set(self.cluster, self.environment, self.name, jwt, field)?;
-        let rules = token::rules(jwt, key_set.clone(), field)?;
+    fn token(&mut self, token: Token<'_>, field: &str) -> Result<v1::Jwt, Problem> {
+        let (key_set, set) = key_source::key_set(self.cluster, self.environment, self.name, token, field)?;
+        let (references, at) = (&token.rules().decryption_key_refs, format!("{field}.decryptionKeyRefs"));
+        let decryption_keys = decryption_key::keys(self.cluster, &self.name.namespace, references, &at)?;
+        let message = token::message(token, key_set.clone(), field)?;
         self.key_sets.insert(key_set, set);
-        Ok(rules)
+        Ok(v1::Jwt { decryption_keys, ..message })
     }
 }

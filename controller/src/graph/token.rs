@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration as Written;
-use sallyport_api::policy::{Algorithm, ClaimRule, Csrf, Jwt, TokenPlace};
+use sallyport_api::policy::{Algorithm, Alternative, ClaimRule, Csrf, EntraId, Jwt, TokenPlace, TokenRules};
 use sallyport_snapshot::v1::{self, token_place::Place};
 
+use super::entra_id;
 use crate::problem::{self, Problem};
 
 /// By how much clocks may differ if nobody says.
@@ -16,44 +17,71 @@ const LONG: &str = "application/";
 /// Where tokens stand if nobody says (RFC 6750, 2.1).
 const HEADER: &str = "authorization";
 const SCHEME: &str = "Bearer";
-/// The edition of the contract that brought `types`, `max_lifetime_ms` and `token_places`.
-const EDITION: u32 = 2;
+/// A token that an alternative asks for.
+#[derive(Clone, Copy)]
+pub enum Token<'a> {
+    Jwt(&'a Jwt),
+    EntraId(&'a EntraId),
+}
 
-/// The rules of `jwt`, whose keys are in the set called `key_set`.
-pub fn rules(jwt: &Jwt, key_set: String, field: &str) -> Result<v1::Jwt, Problem> {
-    let clock_skew = length(jwt.clock_skew.as_ref(), field, "clockSkew")?.unwrap_or(CLOCK_SKEW);
-    let max_lifetime = length(jwt.max_lifetime.as_ref(), field, "maxLifetime")?;
-    judge_places(jwt, field)?;
-    let algorithms = if jwt.algorithms.is_empty() { Algorithm::ALL.to_vec() } else { jwt.algorithms.clone() };
+impl<'a> Token<'a> {
+    /// What `alternative` asks for, if that is a token, with the name of its member.
+    pub fn of(alternative: &'a Alternative) -> Option<(Self, &'static str)> {
+        let jwt = alternative.jwt.as_ref().map(|jwt| (Self::Jwt(jwt), "jwt"));
+        jwt.or_else(|| alternative.entra_id.as_ref().map(|entra| (Self::EntraId(entra), "entraId")))
+    }
+
+    /// What holds whoever the issuer is.
+    pub fn rules(self) -> &'a TokenRules {
+        match self {
+            Self::Jwt(jwt) => &jwt.rules,
+            Self::EntraId(entra) => &entra.rules,
+        }
+    }
+}
+
+/// What data planes judge `token` by, whose keys are in the set called `key_set`.
+pub fn message(token: Token<'_>, key_set: String, field: &str) -> Result<v1::Jwt, Problem> {
+    let rules = token.rules();
+    let clock_skew = length(rules.clock_skew.as_ref(), field, "clockSkew")?.unwrap_or(CLOCK_SKEW);
+    let max_lifetime = length(rules.max_lifetime.as_ref(), field, "maxLifetime")?;
+    judge_places(rules, field)?;
+    let algorithms = if rules.algorithms.is_empty() { Algorithm::ALL.to_vec() } else { rules.algorithms.clone() };
+    let (issuer, entra_id) = match token {
+        Token::Jwt(jwt) => (jwt.issuer.clone(), None),
+        Token::EntraId(entra) => (String::new(), Some(entra_id::message(entra))),
+    };
     Ok(v1::Jwt {
-        issuer: jwt.issuer.clone(),
-        audiences: jwt.audiences.clone(),
-        audience_unchecked: jwt.audience_check.is_some(),
-        scopes: jwt.scopes.clone(),
-        claims: jwt.claims.iter().map(claim).collect(),
+        issuer,
+        audiences: rules.audiences.clone(),
+        audience_unchecked: rules.audience_check.is_some(),
+        scopes: rules.scopes.clone(),
+        claims: rules.claims.iter().map(claim).collect(),
         algorithms: algorithms.into_iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
         clock_skew_s: u32::try_from(clock_skew.as_secs()).unwrap_or(u32::MAX),
         key_set,
-        types: jwt.types.iter().map(|kind| short(kind)).collect(),
+        types: rules.types.iter().map(|kind| short(kind)).collect(),
         max_lifetime_ms: max_lifetime.map(|most| u64::try_from(most.as_millis()).unwrap_or(u64::MAX)),
+        entra_id,
+        decryption_keys: Vec::new(),
     })
 }
 
-/// Where the token of `jwt` is looked for. Empty: where older data planes look as well.
-pub fn places(jwt: &Jwt) -> Vec<v1::TokenPlace> {
+/// Where the token is looked for. Empty: where older data planes look as well.
+pub fn places(rules: &TokenRules) -> Vec<v1::TokenPlace> {
     let told = |stated: &TokenPlace| {
         let from_other_sites = stated.cookie.as_ref().is_some_and(|cookie| cookie.csrf == Csrf::Off);
         place(stated).map(|place| v1::TokenPlace { place: Some(place), from_other_sites })
     };
-    let places: Vec<_> = jwt.from.iter().filter_map(told).collect();
+    let places: Vec<_> = rules.from.iter().filter_map(told).collect();
     let usual = Place::Header(v1::TokenHeader { name: HEADER.into(), scheme: SCHEME.into() });
     let is_usual = places.iter().all(|one| one.place.as_ref() == Some(&usual));
     if is_usual { Vec::new() } else { places }
 }
 
 /// A token that two entries find is always ambiguous.
-fn judge_places(jwt: &Jwt, field: &str) -> Result<(), Problem> {
-    let places: Vec<_> = jwt.from.iter().map(place).collect();
+fn judge_places(rules: &TokenRules, field: &str) -> Result<(), Problem> {
+    let places: Vec<_> = rules.from.iter().map(place).collect();
     for (at, one) in places.iter().enumerate() {
         let message = match one {
             None => "this names no place, or several; state exactly one of header, queryParameter, cookie",
@@ -95,13 +123,18 @@ fn finds_same(one: &Place, other: &Place) -> bool {
 /// What keeps data planes from passing over what they do not know of `alternative`.
 pub fn denial_by_older(object: &str, alternative: &v1::Alternative, field: &str) -> Option<v1::Deny> {
     let jwt = alternative.jwt.as_ref()?;
+    if jwt.entra_id.is_some() {
+        return Some(problem::denial_by_older(object, field, 3));
+    }
+    // Each with the edition of the contract that brought it, the latest first.
     let unknown = [
-        ("types", !jwt.types.is_empty()),
-        ("maxLifetime", jwt.max_lifetime_ms.is_some()),
-        ("from", !alternative.token_places.is_empty()),
+        ("decryptionKeyRefs", 3, !jwt.decryption_keys.is_empty()),
+        ("types", 2, !jwt.types.is_empty()),
+        ("maxLifetime", 2, jwt.max_lifetime_ms.is_some()),
+        ("from", 2, !alternative.token_places.is_empty()),
     ];
-    let (first, _) = unknown.into_iter().find(|(_, stated)| *stated)?;
-    Some(problem::denial_by_older(object, &format!("{field}.{first}"), EDITION))
+    let (first, since, _) = unknown.into_iter().find(|(.., stated)| *stated)?;
+    Some(problem::denial_by_older(object, &format!("{field}.{first}"), since))
 }
 
 fn length(stated: Option<&Written>, field: &str, name: &str) -> Result<Option<Duration>, Problem> {
@@ -130,6 +163,8 @@ mod tests {
 
     use super::*;
 
+    const FIELD: &str = "spec.authentication[0].jwt";
+
     fn jwt(more: Value) -> Jwt {
         let mut stated = json!({ "issuer": "https://login.example.com", "audiences": ["orders"] });
         stated.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
@@ -137,7 +172,7 @@ mod tests {
     }
 
     fn judged(more: Value) -> Result<v1::Jwt, Problem> {
-        rules(&jwt(more), "set".into(), "spec.authentication[0].jwt")
+        message(Token::Jwt(&jwt(more)), "set".into(), FIELD)
     }
 
     #[test]
@@ -156,11 +191,11 @@ mod tests {
             (json!({ "maxLifetime": "1h" }), Some("spec.authentication[0].jwt.maxLifetime")),
             (json!({ "from": [{ "cookie": { "name": "a" } }] }), Some("spec.authentication[0].jwt.from")),
         ] {
-            let (jwt, token_places) = (Some(judged(more.clone()).unwrap()), places(&jwt(more.clone())));
+            let (jwt, token_places) = (Some(judged(more.clone()).unwrap()), places(&jwt(more.clone()).rules));
             let alternative = v1::Alternative { jwt, token_places, ..v1::Alternative::default() };
-            let deny = denial_by_older("ApiPolicy shop/orders", &alternative, "spec.authentication[0].jwt");
+            let deny = denial_by_older("ApiPolicy shop/orders", &alternative, FIELD);
             assert_eq!(deny.as_ref().map(|deny| &*deny.section), denied, "{more}");
-            assert!(deny.is_none_or(|deny| deny.since == EDITION && deny.reason() == v1::deny::Reason::Older));
+            assert!(deny.is_none_or(|deny| deny.since == 2 && deny.reason() == v1::deny::Reason::Older));
         }
     }
 
@@ -177,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_taken_from_other_sites_only_where_that_is_said() {
-        let told = |cookie| places(&jwt(json!({ "from": [{ "cookie": cookie }] })))[0].from_other_sites;
+        let told = |cookie| places(&jwt(json!({ "from": [{ "cookie": cookie }] })).rules)[0].from_other_sites;
         assert!(!told(json!({ "name": "a" })) && !told(json!({ "name": "a", "csrf": "Check" })));
         assert!(told(json!({ "name": "a", "csrf": "Off" })));
     }

@@ -60,7 +60,24 @@ fn what_an_api_server_would_refuse_is_said_with_its_place() {
     let jwt = |inner: &str| {
         format!("{POLICY}  authentication:\n  - name: a\n    jwt: {{issuer: \"https://i.example\", {inner}}}\n")
     };
+    let entra =
+        |inner: &str| format!("{POLICY}  authentication:\n  - name: a\n    entraId: {{audiences: [x], {inner}}}\n");
+    const TENANT: &str = "tenants: [11111111-2222-3333-4444-555555555555]";
     for (text, place, word) in [
+        (entra("scopes: [a]"), "a.yaml:8:", "tenantCheck: None"),
+        (entra(&format!("{TENANT}, tenantCheck: None")), "a.yaml:8:", "list the tenants"),
+        (entra("tenants: [contoso.onmicrosoft.com]"), "a.yaml:8:", "contoso.onmicrosoft.com"),
+        (entra("tenants: [common]"), "a.yaml:8:", "common"),
+        (entra(&format!("{TENANT}, audienceCheck: None")), "a.yaml:8:", "list the audiences"),
+        (entra(&format!("{TENANT}, clientApplications: [orders]")), "a.yaml:8:", "orders"),
+        (entra(&format!("{TENANT}, issuer: \"https://i.example\"")), "a.yaml:8:", "no such field"),
+        (entra(&format!("{TENANT}, cloud: Germany")), "a.yaml:8:", "Germany"),
+        (entra(&format!("{TENANT}, cloud: China, authority: \"https://a.example\"")), "a.yaml:8:", "in place of a cloud"),
+        (entra(&format!("{TENANT}, authority: \"https://a.example/path\"")), "a.yaml:8:", "authority"),
+        (entra(&format!("{TENANT}, versions: [V1], authority: \"https://a.example\"")), "a.yaml:8:", "leave V1 out"),
+        (entra(&format!("{TENANT}, types: [logout+jwt]")), "a.yaml:8:", "name a type of access tokens"),
+        (format!("{POLICY}  authentication:\n  - name: a\n    jwt: {{issuer: \"https://i.example\", audiences: [x]}}\n    entraId: {{audiences: [x], {TENANT}}}\n"), "a.yaml:7:", "one token"),
+        (format!("{POLICY}  authentication:\n  - name: a\n    public: {{}}\n    entraId: {{audiences: [x], {TENANT}}}\n"), "a.yaml:7:", "stands alone"),
         (format!("{POLICY}  ipFiltr: {{}}\n"), "a.yaml:6:3", "no such field"),
         (format!("{POLICY}  authentication:\n  - name: a\n    jwt: {{audiences: [x]}}\n"), "a.yaml:8:", "issuer"),
         (jwt("audiences: []"), "a.yaml:8:", "audiences"),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL};
-use sallyport_snapshot::v1::{KeySet, key_set::Source};
+use sallyport_snapshot::v1::{Discovery, KeySet, key_set::Source};
 use serde::Deserialize;
 
-use crate::egress::{CallFault, Egress};
+use crate::egress::{Answer, CallFault, Egress};
 use crate::jwt::{Discredited, KeyRing, KeySetFault};
 
 /// How long keys are used before the next look, whatever the issuer says.
@@ -61,11 +61,21 @@ pub(super) async fn key_ring(egress: &Egress, set: &KeySet) -> Result<Fresh, Fet
 }
 
 /// OpenID Connect Discovery 1.0, 4; if that is not there, RFC 8414, 3.1.
-async fn discover(egress: &Egress, set: &KeySet) -> Result<String, FetchFault> {
+async fn at_usual_places(egress: &Egress, set: &KeySet) -> Result<Answer, CallFault> {
     let [openid, oauth] = metadata_addresses(&set.issuer);
-    let answer = match egress.get(&openid, &set.ca_certificates).await {
+    match egress.get(&openid, &set.ca_certificates).await {
         Err(CallFault::Status { .. }) => egress.get(&oauth, &set.ca_certificates).await,
         other => other,
+    }
+}
+
+/// The address of the keys, by the issuer's metadata.
+async fn discover(egress: &Egress, set: &KeySet) -> Result<String, FetchFault> {
+    let answer = match &set.source {
+        Some(Source::Discovery(Discovery { metadata_uri })) if !metadata_uri.is_empty() => {
+            egress.get(metadata_uri, &set.ca_certificates).await
+        }
+        _ => at_usual_places(egress, set).await,
     };
     let metadata = Metadata::parse(&answer.map_err(FetchFault::Metadata)?.body).ok_or(FetchFault::MetadataForm)?;
     if metadata.issuer != set.issuer {

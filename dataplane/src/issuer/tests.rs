@@ -123,7 +123,7 @@ async fn discovery_has_to_speak_of_the_same_issuer() {
     let issuer = Issuer::start(String::new()).await;
     let (issuers, mut reports) = issuers(Environment::Standalone);
     *issuer.answer.lock() = ok(&format!(r#"{{"issuer":"{}/","jwks_uri":"{}/jwks"}}"#, issuer.address, issuer.address));
-    let set = v1::KeySet { source: Some(Source::Discovery(v1::Discovery {})), ..issuer.keys() };
+    let set = v1::KeySet { source: Some(Source::Discovery(v1::Discovery::default())), ..issuer.keys() };
     issuers.insert(&"set".into(), &set).unwrap();
     let (state, message) = health(&mut reports).await;
     assert_eq!(state, State::Unreached);

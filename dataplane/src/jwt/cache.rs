@@ -19,6 +19,8 @@ const VERDICT_BYTES: usize = 256;
 /// The longest identity that is remembered. One that is longer, which no issuer gives, is judged each time: else a few thousand
 /// such tokens would drive out those of everybody.
 const MAX_IDENTITY_BYTES: usize = 2048;
+/// The same of what stands in an encrypted token: expressions read it.
+const MAX_OPENED_BYTES: usize = 8192;
 /// How long a verdict is kept at most.
 const MAX_AGE_MS: i64 = 3_600_000;
 
@@ -41,7 +43,7 @@ struct Size;
 
 impl Weighter<Key, Verdict> for Size {
     fn weight(&self, _: &Key, verdict: &Verdict) -> u64 {
-        (VERDICT_BYTES + verdict.claims.identity().len()) as u64
+        (VERDICT_BYTES + verdict.claims.bytes()) as u64
     }
 }
 
@@ -77,7 +79,7 @@ impl TokenCache {
 
     /// Remembers that the case is admitted, if that takes little memory.
     pub fn keep(&self, case: Case, claims: &Arc<Claims>, now: UnixMs) {
-        if claims.identity().len() > MAX_IDENTITY_BYTES {
+        if claims.identity().len() > MAX_IDENTITY_BYTES || claims.bytes() > MAX_IDENTITY_BYTES + MAX_OPENED_BYTES {
             return;
         }
         let until = claims.admitted_until().min(UnixMs(now.0.saturating_add(MAX_AGE_MS)));

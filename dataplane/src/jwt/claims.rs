@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::TokenFault;
+use super::issuer::Origin;
 use super::key_ring::PublicHalf;
 use super::rules::Rules;
 use crate::clock::UnixMs;
@@ -18,6 +19,7 @@ pub struct Claims {
     expires: UnixMs,
     admitted_until: UnixMs,
     key: PublicHalf,
+    opened: Option<Box<str>>,
 }
 
 impl Claims {
@@ -36,17 +38,32 @@ impl Claims {
         self.admitted_until
     }
 
+    /// Of an encrypted token the signed one that stands in it.
+    pub fn opened(&self) -> Option<&str> {
+        self.opened.as_deref()
+    }
+
+    /// The same claims of a token that stood in an encrypted one.
+    pub fn of_opened(self, token: &str) -> Self {
+        Self { opened: Some(token.into()), ..self }
+    }
+
+    /// What it takes to remember them, besides what is the same for all.
+    pub(super) fn bytes(&self) -> usize {
+        self.identity.len() + self.opened.as_deref().map_or(0, str::len)
+    }
+
     /// The key that vouches for them.
     pub fn key(&self) -> PublicHalf {
         self.key
     }
 }
 
-/// Judges the claims that `key` vouches for; the issuer has been compared before.
+/// Judges the claims of a token from `origin` that `key` vouches for.
 pub(super) fn judge(
     members: &Map<String, Value>,
     rules: &Rules,
-    key: PublicHalf,
+    (origin, key): (&Origin<'_>, PublicHalf),
     now: UnixMs,
 ) -> Result<Claims, TokenFault> {
     let (expires, admitted_until) = judge_dates(members, rules, now)?;
@@ -54,19 +71,20 @@ pub(super) fn judge(
     if members.contains_key("cnf") {
         return Err(TokenFault::Bound);
     }
-    let subject = match members.get("sub") {
-        None => "",
-        Some(Value::String(subject)) => subject,
-        Some(_) => return Err(TokenFault::ClaimForm("sub")),
-    };
+    if members.get("sub").is_some_and(|subject| !subject.is_string()) {
+        return Err(TokenFault::ClaimForm("sub"));
+    }
+    let identity = origin.identity(members)?;
     judge_scopes(members, rules)?;
     for rule in &rules.claims {
+        if origin.leaves_out(&rule.name, members) {
+            return Err(TokenFault::GroupsLeftOut);
+        }
         if !holds(rule, members.get(&rule.name)) {
             return Err(TokenFault::ClaimMismatch { claim: rule.name.clone() });
         }
     }
-    let identity = format!("jwt:{}:{}:{subject}", rules.issuer.len(), rules.issuer).into();
-    Ok(Claims { identity, expires, admitted_until, key })
+    Ok(Claims { identity, expires, admitted_until, key, opened: None })
 }
 
 /// `exp`, without and with the clock skew.
@@ -157,5 +175,11 @@ fn texts(claim: Option<&Value>) -> Option<Vec<&str>> {
 #[cfg(test)]
 pub(super) fn of_subject(subject: &str, now: UnixMs) -> Claims {
     let expires = UnixMs(now.0 + 300_000);
-    Claims { identity: subject.into(), expires, admitted_until: expires, key: PublicHalf::of_bytes(b"key") }
+    Claims {
+        identity: subject.into(),
+        expires,
+        admitted_until: expires,
+        key: PublicHalf::of_bytes(b"key"),
+        opened: None,
+    }
 }

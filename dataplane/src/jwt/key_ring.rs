@@ -29,6 +29,8 @@ pub struct KeyRing {
 #[derive(Clone)]
 struct Key {
     id: Option<Arc<str>>,
+    /// Of whom the set says it is; most sets say nothing.
+    issuer: Option<Arc<str>>,
     half: PublicHalf,
     algorithm: Algorithm,
     public: ParsedPublicKey,
@@ -93,6 +95,12 @@ impl KeyRing {
     /// Whether a key with this public half is still among them.
     pub fn holds(&self, half: PublicHalf) -> bool {
         self.keys.iter().any(|key| key.half == half)
+    }
+
+    /// Whether a key with this public half says nothing of an issuer, or names one that `is_right`.
+    pub(super) fn vouches(&self, half: PublicHalf, is_right: impl Fn(&str) -> bool) -> bool {
+        let named = self.keys.iter().filter(|key| key.half == half).map(|key| key.issuer.as_deref());
+        named.into_iter().any(|issuer| issuer.is_none_or(&is_right))
     }
 
     /// The key of this ring, of the token's id and algorithm, that has made the signature.

@@ -4,6 +4,8 @@ use prost::Message as _;
 use sallyport_snapshot::{Hash, v1};
 
 use super::algorithm::Algorithm;
+use super::encrypted::DecryptionKeys;
+use super::issuer::Issuer;
 
 /// The longest difference between clocks that a policy can allow.
 const MAX_CLOCK_SKEW_S: u32 = 300;
@@ -11,7 +13,7 @@ const MAX_CLOCK_SKEW_S: u32 = 300;
 /// What a token has to be.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    pub(super) issuer: String,
+    pub(super) issuer: Issuer,
     pub(super) audiences: Vec<String>,
     pub(super) audience_unchecked: bool,
     pub(super) scopes: Vec<String>,
@@ -21,6 +23,7 @@ pub struct Rules {
     pub(super) types: Vec<String>,
     pub(super) clock_skew_ms: i64,
     pub(super) max_lifetime_ms: Option<i64>,
+    pub(super) decryption_keys: DecryptionKeys,
     fingerprint: Hash,
 }
 
@@ -28,17 +31,17 @@ pub struct Rules {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("jwt.{field}: {message}")]
 pub struct InvalidRules {
-    field: &'static str,
-    message: String,
+    pub(super) field: &'static str,
+    pub(super) message: String,
 }
 
 impl Rules {
     /// Parses the resource's word. Leaving the audience out needs `audience_unchecked`.
     pub fn build(jwt: &v1::Jwt) -> Result<Self, InvalidRules> {
         let invalid = |field, message: String| Err(InvalidRules { field, message });
-        if jwt.issuer.is_empty() {
-            return invalid("issuer", "is empty".into());
-        }
+        let issuer = Issuer::build(jwt)?;
+        let decryption_keys = DecryptionKeys::build(&jwt.decryption_keys)
+            .map_err(|why| InvalidRules { field: "decryptionKeyRefs", message: why.to_owned() })?;
         if jwt.audiences.is_empty() != jwt.audience_unchecked {
             return invalid("audiences", "list them, or leave the check out explicitly, not both".into());
         }
@@ -56,7 +59,7 @@ impl Rules {
             return invalid("algorithms", "is empty".into());
         }
         Ok(Self {
-            issuer: jwt.issuer.clone(),
+            issuer,
             audiences: jwt.audiences.clone(),
             audience_unchecked: jwt.audience_unchecked,
             scopes: jwt.scopes.clone(),
@@ -65,6 +68,7 @@ impl Rules {
             types: jwt.types.clone(),
             clock_skew_ms: i64::from(jwt.clock_skew_s) * 1000,
             max_lifetime_ms: jwt.max_lifetime_ms.map(|most| i64::try_from(most).unwrap_or(i64::MAX)),
+            decryption_keys,
             fingerprint: Hash::of_bytes(&jwt.encode_to_vec()),
         })
     }

@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderValue};
 
 use crate::clock::UnixMs;
 use crate::issuer::IssuerKeys;
-use crate::jwt::{Claims, PublicHalf, TokenFault};
+use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
 use crate::map::Map;
 use crate::path::Query;
 use crate::pipeline::hygiene::Peer;
@@ -46,6 +46,7 @@ pub struct Caller<'a> {
     /// Why a key set that was sent is not in force.
     pub unusable_key_sets: &'a Map<Arc<str>, String>,
     pub patience: Patience,
+    pub decryptions: &'a Decryptions,
     pub now: UnixMs,
 }
 
@@ -67,13 +68,13 @@ impl Default for Hop<'_> {
 }
 
 impl<'a> Caller<'a> {
-    /// A caller who asks for what `rule` serves behind `gateway`.
+    /// A caller who asks for what `rule` serves behind `gateway`, and may have what is left of `decryptions`.
     pub fn new(
         asked: &Asked<'a>,
         address: Option<IpAddr>,
         (rule, gateway): (&'a Rule, &'a str),
-        runtime: &'a Runtime,
-        shared: &'a Shared,
+        (runtime, shared): (&'a Runtime, &'a Shared),
+        decryptions: &'a Decryptions,
     ) -> Self {
         let door = Door { api: &rule.api, gateway, products: &runtime.products };
         let Asked { host, path, method, headers, query } = *asked;
@@ -92,6 +93,7 @@ impl<'a> Caller<'a> {
             key_sets: &runtime.key_sets,
             unusable_key_sets: &runtime.unusable_key_sets,
             patience: Patience::Waits,
+            decryptions,
             now: shared.clock.now(),
         }
     }
@@ -266,12 +268,13 @@ async fn hold_token(
         let message = "another site has made a browser send the request with the cookie that the token stands in";
         return Err(Failure::new(alternative, Progress::Unjudged, Reason::CrossSite, message));
     }
-    let reach = KeysInReach { keys, patience: caller.patience };
+    let reach = KeysInReach { keys, patience: caller.patience, decryptions: caller.decryptions };
     match caller.tokens.verify(&token, jwt, reach, caller.now).await {
         Ok(claims) => Ok((claims, Arc::clone(place))),
         Err(fault) => {
             let (progress, reason) = judge(&fault);
-            let mut failure = Failure::new(alternative, progress, reason, fault.to_string());
+            let hint = jwt::hint(&token, &jwt.rules, &fault).map(|hint| format!(": {hint}")).unwrap_or_default();
+            let mut failure = Failure::new(alternative, progress, reason, format!("{fault}{hint}"));
             if reason == Reason::ScopeInsufficient {
                 failure.rejection.challenges.push(jwt.insufficient_scope.clone());
             }
@@ -308,9 +311,11 @@ fn judge(fault: &TokenFault) -> (Progress, Reason) {
     use TokenFault as F;
     match fault {
         F::InsufficientScope { .. } => (Progress::NotEnough, Reason::ScopeInsufficient),
-        F::ClaimMismatch { .. } => (Progress::NotEnough, Reason::ClaimInsufficient),
+        F::ClaimMismatch { .. } | F::ClientApplication | F::GroupsLeftOut => {
+            (Progress::NotEnough, Reason::ClaimInsufficient)
+        }
         F::KeyUnavailable | F::KeyAwaited => (Progress::Unknown, Reason::IssuerUnreached),
-        F::Issuer => (Progress::Foreign, Reason::TokenInvalid),
+        F::Issuer | F::Version | F::Tenant => (Progress::Foreign, Reason::TokenInvalid),
         _ => (Progress::Invalid, Reason::TokenInvalid),
     }
 }

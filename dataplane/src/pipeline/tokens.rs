@@ -1,10 +1,11 @@
 //! Tokens against the keys of their issuers, with verdicts remembered.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use crate::clock::UnixMs;
 use crate::issuer::{IssuerKeys, Look};
-use crate::jwt::{self, Claims, KeyRing, Signatures, TokenCache, TokenFault};
+use crate::jwt::{self, Claims, Decryptions, KeyRing, Signatures, TokenCache, TokenFault};
 use crate::runtime::policy::Jwt;
 
 /// What verifies tokens in this process.
@@ -23,11 +24,12 @@ pub enum Patience {
     AsksOnly,
 }
 
-/// The keys of an issuer, and how long they may take.
+/// The keys of an issuer, and what looking at them may take.
 #[derive(Clone, Copy)]
 pub struct KeysInReach<'a> {
     pub keys: &'a IssuerKeys,
     pub patience: Patience,
+    pub decryptions: &'a Decryptions,
 }
 
 impl Tokens {
@@ -39,8 +41,10 @@ impl Tokens {
         reach: KeysInReach<'_>,
         now: UnixMs,
     ) -> Result<Arc<Claims>, TokenFault> {
-        let KeysInReach { keys, patience } = reach;
-        let verdict = self.judge(token, jwt, keys.ring().as_deref(), now);
+        let KeysInReach { keys, patience, decryptions } = reach;
+        let sent = Sent { token, opened: OnceCell::new(), decryptions };
+        let judge = || self.judge(&sent, jwt, keys.ring().as_deref(), now);
+        let verdict = judge();
         let look = match (&verdict, patience) {
             (Err(TokenFault::UnknownKey), Patience::Waits) => keys.look_again().await,
             (Err(TokenFault::KeyUnavailable), Patience::Waits) => {
@@ -54,21 +58,51 @@ impl Tokens {
             _ => return verdict,
         };
         // Also where no look was due: one may have ended since the keys were read.
-        match (self.judge(token, jwt, keys.ring().as_deref(), now), look) {
+        match (judge(), look) {
             (Err(TokenFault::UnknownKey), Look::UnderWay) => Err(TokenFault::KeyAwaited),
             (verdict, _) => verdict,
         }
     }
 
-    fn judge(&self, token: &str, jwt: &Jwt, keys: Option<&KeyRing>, now: UnixMs) -> Result<Arc<Claims>, TokenFault> {
-        let Some(keys) = keys else { return jwt::verify(token, &jwt.rules, None, now).map(Arc::new) };
-        let case = TokenCache::case(token, &jwt.rules, keys);
-        if let Some(claims) = self.cache.find(&case, now) {
+    fn judge(
+        &self,
+        sent: &Sent<'_>,
+        jwt: &Jwt,
+        keys: Option<&KeyRing>,
+        now: UnixMs,
+    ) -> Result<Arc<Claims>, TokenFault> {
+        let case = keys.map(|keys| TokenCache::case(sent.token, &jwt.rules, keys));
+        if let Some(claims) = case.as_ref().and_then(|case| self.cache.find(case, now)) {
             return Ok(claims);
         }
-        let claims = jwt::verify_sealed(token, &jwt.rules, now, |seal| self.signatures.of(&case, || seal.verify(keys)));
-        let claims = Arc::new(claims?);
-        self.cache.keep(case, &claims, now);
+        let opened = sent.opened(jwt)?;
+        let signed = opened.unwrap_or(sent.token);
+        let claims = jwt::verify_sealed(signed, &jwt.rules, keys, now, |seal, keys| {
+            // What is known of a signature is known of the very text that is signed: one envelope may hold several.
+            self.signatures.of(&TokenCache::case(signed, &jwt.rules, keys), || seal.verify(keys))
+        })?;
+        let claims = Arc::new(match opened {
+            Some(token) => claims.of_opened(token),
+            None => claims,
+        });
+        if let Some(case) = case {
+            self.cache.keep(case, &claims, now);
+        }
         Ok(claims)
+    }
+}
+
+/// A token as it was sent, and what was found in it if it is an encrypted one.
+struct Sent<'a> {
+    token: &'a str,
+    opened: OnceCell<Result<Option<String>, TokenFault>>,
+    decryptions: &'a Decryptions,
+}
+
+impl Sent<'_> {
+    /// The signed token in it, looked for once however often the token is judged.
+    fn opened(&self, jwt: &Jwt) -> Result<Option<&str>, TokenFault> {
+        let opened = self.opened.get_or_init(|| jwt::open(self.token, &jwt.rules, self.decryptions));
+        opened.as_ref().map(Option::as_deref).map_err(Clone::clone)
     }
 }

@@ -14,6 +14,16 @@ const API_KEY: &str = "canary-api-key-90b2aa";
 const BROKEN: [&str; 3] = ["canary-user-6e:name", "canary-certificate-b1", "canary short key 77"];
 const UNKNOWN: &str = "canary-unknown-key-that-nobody-has-0123456789";
 
+const OPENING: &str = r#"authentication:
+  - {name: customers, subscriptionKey: {}}
+  - name: staff
+    jwt:
+      issuer: https://login.example.com
+      audiences: [orders]
+      decryptionKeyRefs: [{name: client, key: tls.key}]
+      keys: {inline: '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'}
+"#;
+
 /// Backends whose credentials are good and bad, a listener and a Subscription whose Secrets are broken.
 fn manifests(key: &str, authority: &Authority) -> Vec<String> {
     let secret = |name: &str, data: &str| {
@@ -46,7 +56,9 @@ fn manifests(key: &str, authority: &Authority) -> Vec<String> {
         broken,
     ];
     for name in ["orders", "header", "bad", "mutual", "broken", "short"] {
-        all.extend([policy(name, BY_KEY), route(name)]);
+        // The key of the client certificate opens encrypted tokens as well.
+        let spec = if name == "header" { OPENING } else { BY_KEY };
+        all.extend([policy(name, spec), route(name)]);
     }
     all
 }

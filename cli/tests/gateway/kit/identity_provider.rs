@@ -18,6 +18,8 @@ use super::pki::{Authority, Identity};
 
 /// The resource whose tokens are for the audience `orders-api`.
 pub const ORDERS: &str = "urn:test:orders";
+/// The same, whose tokens are encrypted.
+pub const SEALED: &str = "urn:test:sealed";
 const CLIENT: &str = "test-client:not-a-secret-outside-of-tests";
 const REDIRECT: &str = "https://client.invalid/callback";
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity-provider");
@@ -97,6 +99,11 @@ impl IdentityProvider {
         let answer = self.command(&command).await;
         assert_eq!(answer["port"], self.port);
         self.published = keys.to_vec();
+    }
+
+    /// Encrypts tokens for [`SEALED`] from now on, for a public key in PEM.
+    pub async fn encrypt(&mut self, pem: &str, (algorithm, encryption): (&str, &str)) {
+        self.command(&json!({ "do": "encrypt", "pem": pem, "alg": algorithm, "enc": encryption })).await;
     }
 
     /// Key sets that it has handed out since its process started.

@@ -67,11 +67,12 @@ impl Issuer {
             while let Ok((stream, _)) = listener.accept().await {
                 let (published, fetches, name) = (Arc::clone(&published), Arc::clone(&fetches), name.clone());
                 let service = service_fn(move |request: Request<Incoming>| {
-                    let body = if request.uri().path() == "/jwks" {
+                    let path = request.uri().path();
+                    let body = if path.ends_with(KEYS) {
                         fetches.fetch_add(1, Ordering::SeqCst);
                         published.lock().clone()
                     } else {
-                        json!({ "issuer": name, "jwks_uri": format!("{name}/jwks") }).to_string()
+                        metadata(&name, path).to_string()
                     };
                     async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(body)))) }
                 });
@@ -143,6 +144,19 @@ impl Issuer {
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
         sign_with(&self.keys.lock().last().unwrap().1, header, claims)
     }
+}
+
+/// Where its keys are, whatever stands before it.
+const KEYS: &str = "/jwks";
+/// Below a tenant it is what Microsoft Entra ID has there; `common` is all of them.
+const OF_TENANT: &str = "/v2.0/.well-known/openid-configuration";
+
+fn metadata(name: &str, path: &str) -> Value {
+    let Some(tenant) = path.strip_suffix(OF_TENANT) else {
+        return json!({ "issuer": name, "jwks_uri": format!("{name}{KEYS}") });
+    };
+    let called = if tenant == "/common" { "/{tenantid}" } else { tenant };
+    json!({ "issuer": format!("{name}{called}/v2.0"), "jwks_uri": format!("{name}{tenant}{KEYS}") })
 }
 
 fn public(keys: &[(String, EcdsaKeyPair)]) -> Value {

@@ -38,13 +38,14 @@ pub(super) struct Members {
     pub is_ambiguous: bool,
 }
 
-/// Members that are asked for (RFC 7517, 4; RFC 7518, 6; RFC 8037, 2).
+/// Members that are asked for (RFC 7517, 4; RFC 7518, 6; RFC 8037, 2), and `issuer`, by which Microsoft Entra ID says whom a key signs for.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(field_identifier, rename_all = "snake_case")]
 pub(super) enum Name {
     Kty,
     Crv,
     Kid,
+    Issuer,
     Use,
     Alg,
     KeyOps,

@@ -24,7 +24,7 @@ async fn an_issuer_is_told_of_until_it_leaves_the_configuration() {
     let clock = Clock::default();
     let (issuers, mut reports) = issuers(&clock);
     let metrics = Metrics::new(Arc::clone(&issuers), clock);
-    let loopback = set("http://127.0.0.1:1", Source::Discovery(v1::Discovery {}));
+    let loopback = set("http://127.0.0.1:1", Source::Discovery(v1::Discovery::default()));
     issuers.insert(&"one".into(), &loopback).unwrap();
     reports.recv().await.unwrap();
     let text = metrics.text();
@@ -54,7 +54,7 @@ async fn keys_that_are_given_have_no_health() {
 async fn an_issuer_called_like_a_label_stays_one_label() {
     let clock = Clock::default();
     let (issuers, _reports) = issuers(&clock);
-    let quoted = set("https://a\"} 1\nevil 1", Source::Discovery(v1::Discovery {}));
+    let quoted = set("https://a\"} 1\nevil 1", Source::Discovery(v1::Discovery::default()));
     issuers.insert(&"quoted".into(), &quoted).unwrap();
     let text = Metrics::new(issuers, clock).text();
     assert!(!text.lines().any(|line| line.starts_with("evil")), "{text}");
@@ -96,7 +96,7 @@ async fn described() -> Vec<(String, String, String)> {
     let clock = Clock::default();
     let (issuers, mut reports) = issuers(&clock);
     let metrics = Metrics::new(Arc::clone(&issuers), clock);
-    issuers.insert(&"one".into(), &set("http://127.0.0.1:1", Source::Discovery(v1::Discovery {}))).unwrap();
+    issuers.insert(&"one".into(), &set("http://127.0.0.1:1", Source::Discovery(v1::Discovery::default()))).unwrap();
     reports.recv().await.unwrap();
     metrics.count(&Line::default());
     metrics.certificates.set([("shop/tls".into(), 0)].into());

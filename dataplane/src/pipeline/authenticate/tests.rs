@@ -75,6 +75,7 @@ impl World {
             key_sets: &key_sets,
             unusable_key_sets: &self.unusable,
             patience: Patience::Waits,
+            decryptions: &Decryptions::default(),
             now,
         };
         judge(&caller).now_or_never()

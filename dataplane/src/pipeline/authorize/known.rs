@@ -37,13 +37,15 @@ pub(super) struct Tokens(RefCell<Vec<(Arc<TokenPlace>, Token)>>);
 type Token = Rc<Option<Content>>;
 
 impl Tokens {
-    fn of(&self, place: &Arc<TokenPlace>, caller: &Caller<'_>) -> Token {
+    /// The one that stands in `place`, or of an encrypted one what was in it.
+    fn of(&self, place: &Arc<TokenPlace>, opened: Option<&str>, caller: &Caller<'_>) -> Token {
         let mut read = self.0.borrow_mut();
         if let Some((_, token)) = read.iter().find(|(known, _)| known == place) {
             return Rc::clone(token);
         }
         let sent = token_places::read(place, caller.headers, caller.query);
-        let token = Rc::new(sent.first().and_then(|token| Content::read(token)));
+        let token = opened.or_else(|| sent.first().map(AsRef::as_ref));
+        let token = Rc::new(token.and_then(Content::read));
         read.push((Arc::clone(place), Rc::clone(&token)));
         token
     }
@@ -67,8 +69,10 @@ impl<'a> Known<'a> {
 
     /// What the token says, if it has been validated.
     fn token(&self) -> Option<&Content> {
-        let place = self.held?.place.as_ref()?;
-        let read = || self.seen.tokens.of(place, self.seen.caller);
+        let held = self.held?;
+        let place = held.place.as_ref()?;
+        let opened = held.claims.as_ref().and_then(|claims| claims.opened());
+        let read = || self.seen.tokens.of(place, opened, self.seen.caller);
         Option::as_ref(self.token.get_or_init(read))
     }
 

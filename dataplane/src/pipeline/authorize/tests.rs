@@ -8,6 +8,7 @@ use sallyport_snapshot::{Hash, v1};
 
 use super::*;
 use crate::clock::UnixMs;
+use crate::jwt::Decryptions;
 use crate::map::Map;
 use crate::path::Query;
 use crate::pipeline::authenticate::Hop;
@@ -109,6 +110,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         key_sets: &key_sets,
         unusable_key_sets: &unusable,
         patience: Patience::Waits,
+        decryptions: &Decryptions::default(),
         now: UnixMs(1_800_000_000_000),
     };
     Expressions::new(policy, &caller, findings).judge(steps)
