@@ -25,7 +25,7 @@ use crate::clock::UnixMs;
 pub use algorithm::Algorithm;
 pub use cache::{Case, TokenCache};
 pub use claims::Claims;
-pub use encrypted::Decryptions;
+pub use encrypted::{Decryptions, MAX_KEYS as MAX_DECRYPTION_KEYS};
 pub use hint::hint;
 pub use key_ring::{Discredited, KeyRing, KeySetFault, PublicHalf};
 pub use rules::{InvalidRules, Rules};
@@ -63,8 +63,10 @@ pub enum TokenFault {
     KeyOfOther,
     #[error("the client application is none of those that the policy lists")]
     ClientApplication,
-    #[error("the token leaves its groups out because they are too many, so that no rule about them can be told")]
-    GroupsLeftOut,
+    #[error(
+        "the token leaves out what a rule is about, most often groups that are too many: nobody can tell whether it holds"
+    )]
+    LeftOut,
     #[error("no keys of the issuer are held")]
     KeyUnavailable,
     #[error("the token names a key that the issuer does not have")]
@@ -121,7 +123,7 @@ pub fn verify_sealed(
     let payload = strict_json::object(&decode(parts.payload)?)
         .ok_or(TokenFault::Malformed("the claims are no plain JSON object"))?;
     let origin = rules.issuer.origin(&payload)?;
-    let seal = Seal::read(&parts, rules)?;
+    let seal = Seal::read((token, &parts), rules)?;
     let keys = keys.ok_or(TokenFault::KeyUnavailable)?;
     let key = verify(&seal, keys)?;
     if !keys.vouches(key, |stated| origin.is_signed_by(stated)) {
@@ -158,6 +160,8 @@ impl Content {
 
 /// What is to vouch for a payload: its form is judged, and the signature is not.
 pub struct Seal<'a> {
+    /// The whole token.
+    token: &'a str,
     signed: &'a str,
     algorithm: Algorithm,
     key_id: Option<String>,
@@ -165,12 +169,19 @@ pub struct Seal<'a> {
 }
 
 impl<'a> Seal<'a> {
-    fn read(parts: &Parts<'a>, rules: &Rules) -> Result<Self, TokenFault> {
+    fn read((token, parts): (&'a str, &Parts<'a>), rules: &Rules) -> Result<Self, TokenFault> {
         let header = strict_json::object(&decode(parts.header)?)
             .ok_or(TokenFault::Malformed("the header is no plain JSON object"))?;
         let (algorithm, key_id) = judge_header(&header, rules)?;
         let signature = decode(parts.signature)?;
-        Ok(Self { signed: parts.signed, algorithm, key_id: key_id.map(str::to_owned), signature })
+        Ok(Self { token, signed: parts.signed, algorithm, key_id: key_id.map(str::to_owned), signature })
+    }
+
+    /// What is known of it is known of the very token that it seals: one envelope may hold several.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.token.as_bytes()).as_ref());
+        hash
     }
 
     /// The key of `keys` that has made the signature.

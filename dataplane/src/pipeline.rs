@@ -177,10 +177,10 @@ async fn in_time<T>(
 
 /// Evaluates what is only reported, and reports it.
 async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, record: &mut Record) {
-    let (mut steps, decryptions) = (Steps::default(), Decryptions::default());
-    let caller = Caller { decryptions: &decryptions, ..*caller };
+    let mut steps = Steps::default();
+    caller.decryptions.renew();
     for rehearsal in &policy.rehearsals {
-        if let Err(rejection) = permit::rehearse(rehearsal, &caller, live, &mut steps).await {
+        if let Err(rejection) = permit::rehearse(rehearsal, caller, live, &mut steps).await {
             record.would_refuse(&rehearsal.name, &rejection);
         }
     }

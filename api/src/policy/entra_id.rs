@@ -15,7 +15,9 @@ const ID: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
 #[x_kube(
     validation = Rule::new(AUDIENCES_STATED).message(AUDIENCES_CURE),
     validation = Rule::new("(has(self.tenants) && self.tenants.size() > 0) != has(self.tenantCheck)")
-        .message("list the tenants whose tokens are taken; or state tenantCheck: None if those of every organisation in the world may pass"),
+        .message("list the tenants whose tokens are taken; or state tenantCheck: None if those of every organisation in the world, and of personal accounts, may pass"),
+    validation = Rule::new("(has(self.tenants) && self.tenants.size() == 1) || !has(self.audiences) || self.audiences.all(a, a.matches('^(api://)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'))")
+        .message("another tenant can give an application of its own the same URI: with several tenants list audiences by the id of the application, alone or after api://"),
     validation = Rule::new("!has(self.authority) || !has(self.cloud)")
         .message("authority stands in place of a cloud; state one of the two"),
     validation = Rule::new("!has(self.authority) || !has(self.versions) || !('V1' in self.versions)")

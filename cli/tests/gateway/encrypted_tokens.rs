@@ -1,19 +1,23 @@
 //! Encrypted tokens: what a real issuer makes of them, and what is in an envelope that somebody else has sealed.
 
+use std::time::Duration;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
     KeySize, OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
 };
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt as _;
 use rstest::rstest;
 use serde_json::json;
+use tokio::net::TcpStream;
 
-use crate::kit::caller::{get, send};
+use crate::kit::caller::{get, open, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::identity_provider::{IdentityProvider, SEALED};
 use crate::kit::issuer::{Issuer, encode, merged};
-use crate::kit::manifest::{GATEWAY, backend, pem, policy, route};
+use crate::kit::manifest::{GATEWAY, backend, pem, policy, policy_on, route};
 use crate::kit::orders::Orders;
 use crate::kit::service::Service;
 
@@ -192,30 +196,84 @@ async fn keys_change_while_tokens_are_under_way() {
     }
 }
 
-/// However many alternatives could open it.
+/// Each alternative with a new key in front of the one that is in use, and a Floor and a rehearsal with the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_request_costs_a_few_decryptions() {
-    let (issuer, service, key, stranger) = (Issuer::start().await, Service::start().await, Key::new(), Key::new());
-    let alternative = |at: usize| {
-        let name = issuer.name();
-        format!("- {{name: a{at}, jwt: {{issuer: '{name}', audiences: [other{at}, orders-api]{OPENS}}}}}\n")
+async fn however_many_alternatives_look_whoever_sends_one_token_gets_in() {
+    let (issuer, service, [new, current, stranger]) =
+        (Issuer::start().await, Service::start().await, [Key::new(), Key::new(), Key::new()]);
+    let name = issuer.name();
+    let alternative = |at: usize, audience: &str| {
+        format!("- {{name: a{at}, jwt: {{issuer: '{name}', audiences: [{audience}]{OPENS}}}}}\n")
     };
-    let spec = format!("authentication:\n{}", (0..16).map(alternative).collect::<String>());
+    let others = (0..15).map(|at| alternative(at, "billing")).collect::<String>();
+    let spec = format!("authentication:\n{others}{}", alternative(15, "orders-api"));
+    let floor = format!("enforcement: Floor\nauthentication:\n{}", alternative(0, "orders-api"));
+    let report = format!("mode: Report\nauthentication:\n{}", alternative(0, "orders-api"));
+    let target = "{group: gateway.networking.k8s.io, kind: Gateway, name: public}";
     let manifests = [
         GATEWAY,
         &route("orders", "shop"),
         &backend("shop", service.address, ""),
         &policy("orders", &spec),
-        &opener([&key, &key]),
+        &policy_on("floor", target, &floor),
+        &policy_on("report", target, &report),
+        &opener([&new, &current]),
     ];
     let gateway = Gateway::start(&manifests.concat()).await;
+    assert!(gateway.diagnostics.is_empty(), "{:#?}", gateway.diagnostics);
     let ask = async |token: &str| {
         send(gateway.http(), get("/orders", &[("authorization", &format!("Bearer {token}"))])).await.verdict()
     };
     let token = issuer.token("orders-api");
-    assert_eq!(ask(&key.seal(&token)).await, "200");
+    for _ in 0..2 {
+        assert_eq!(ask(&current.seal(&token)).await, "200");
+    }
     assert_eq!(ask(&stranger.seal(&token)).await, "401 token-invalid");
-    let log = gateway.log(2).await;
-    let message = log[1]["refusal"]["message"].as_str().unwrap();
-    assert!(message.contains("encrypted"), "{message}");
+    let log = gateway.log(3).await;
+    assert!(log.iter().all(|line| line["would_refuse"].is_null()), "{log:#?}");
+    assert!(log[2]["refusal"]["message"].as_str().unwrap().contains("no key of the policy opens it"), "{}", log[2]);
+}
+
+#[tokio::test]
+async fn more_keys_than_one_request_may_cost_are_refused_and_told() {
+    let (issuer, service) = (Issuer::start().await, Service::start().await);
+    let keys = [(); 9].map(|()| Key::new());
+    let entries: Vec<_> = keys.iter().enumerate().map(|(at, key)| (format!("{at}.pem"), key.private())).collect();
+    let entries: Vec<_> = entries.iter().map(|(name, key)| (name.as_str(), key.as_str())).collect();
+    let spec = |count: usize| {
+        let alternatives = (0..count).map(|at| {
+            let refs = format!("decryptionKeyRefs: [{{name: opener, key: {at}.pem}}]");
+            format!("- {{name: a{at}, jwt: {{issuer: '{}', audiences: [orders-api], {refs}}}}}\n", issuer.name())
+        });
+        format!("authentication:\n{}", alternatives.collect::<String>())
+    };
+    let manifests =
+        [GATEWAY, &route("orders", "shop"), &backend("shop", service.address, ""), &pem("Secret", "opener", &entries)];
+    let mut gateway = Gateway::start(&manifests.concat()).await;
+    for (count, expected) in [(8, "200"), (9, "500 configuration")] {
+        gateway.write("policy.yaml", &policy("orders", &spec(count)));
+        let token = keys[7].seal(&issuer.token("orders-api"));
+        let answer = send(gateway.http(), get("/orders", &[("authorization", &format!("Bearer {token}"))])).await;
+        assert_eq!(answer.verdict(), expected, "{count}");
+    }
+    let said = gateway.until("ApiPolicy shop/orders", "Programmed", "Rejected").await;
+    assert!(said.message.contains("more than 8 decryption keys"), "{said:?}");
+}
+
+/// Whoever has come in stays in.
+#[tokio::test]
+async fn a_new_key_ends_no_stream() {
+    let (issuer, [old, new]) = (Issuer::start().await, [Key::new(), Key::new()]);
+    let mut orders = Orders::behind(&issuer.name(), OPENS).await;
+    orders.gateway.write("opener.yaml", &opener([&old, &old]));
+    let bearer = format!("Bearer {}", issuer.token("orders-api"));
+    let stream = TcpStream::connect(orders.gateway.http()).await.unwrap();
+    let mut body = open(stream, get("/orders/drip", &[("authorization", &bearer)])).await.into_body();
+    assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+    orders.gateway.write("opener.yaml", &opener([&new, &old]));
+    assert_eq!(orders.verdict(&new.seal(&issuer.token("orders-api"))).await, "200");
+    let end = tokio::time::Instant::now() + Duration::from_millis(1500);
+    while tokio::time::Instant::now() < end {
+        assert!(body.frame().await.is_some_and(|frame| frame.is_ok()), "it goes on");
+    }
 }

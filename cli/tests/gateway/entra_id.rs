@@ -12,6 +12,7 @@ use crate::kit::service::Service;
 const OWN: &str = "11111111-2222-3333-4444-555555555555";
 const OTHER: &str = "99999999-2222-3333-4444-555555555555";
 const CLIENT: &str = "66666666-7777-8888-9999-000000000000";
+const API: &str = "0c0ffee0-0000-0000-0000-000000000000";
 const KEY: &str = "sp_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 struct Shop {
@@ -28,7 +29,7 @@ impl Shop {
 
     async fn before(authority: Issuer, tenants: &str, rules: &str, more: &str) -> Self {
         let service = Service::start().await;
-        let entra = format!("{{authority: '{}', {tenants}, audiences: [api]{rules}}}", authority.name());
+        let entra = format!("{{authority: '{}', {tenants}, audiences: [{API}]{rules}}}", authority.name());
         let manifests = [
             GATEWAY,
             &route("orders", "shop"),
@@ -46,7 +47,7 @@ impl Shop {
         let iss = format!("{}/{tenant}/v2.0", self.authority.name());
         let claims =
             json!({ "ver": "2.0", "iss": iss, "tid": tenant, "azp": CLIENT, "oid": "o", "scp": "orders.read" });
-        self.authority.token_with("api", &merged(claims, changes))
+        self.authority.token_with(API, &merged(claims, changes))
     }
 
     async fn asked(&self, token: &str, headers: &[(&str, &str)]) -> Answer {
@@ -171,7 +172,7 @@ async fn an_authority_that_calls_itself_otherwise_gives_no_keys() {
     let gateway = Gateway::start(&manifests.concat()).await;
     let iss = format!("{}/{OWN}/v2.0", name.replace("127.0.0.1", "localhost"));
     let claims = json!({ "ver": "2.0", "iss": iss, "tid": OWN, "azp": CLIENT, "oid": "o" });
-    let bearer = format!("Bearer {}", authority.token_with("api", &claims));
+    let bearer = format!("Bearer {}", authority.token_with(API, &claims));
     let answer = send(gateway.http(), get("/orders", &[("authorization", &bearer)])).await;
     assert_eq!(answer.verdict(), "503 issuer-unreached");
     assert_eq!(service.count(), 0);

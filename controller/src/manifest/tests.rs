@@ -65,6 +65,8 @@ fn what_an_api_server_would_refuse_is_said_with_its_place() {
     const TENANT: &str = "tenants: [11111111-2222-3333-4444-555555555555]";
     for (text, place, word) in [
         (entra("scopes: [a]"), "a.yaml:8:", "tenantCheck: None"),
+        (entra("tenants: [11111111-2222-3333-4444-555555555555, 99999999-2222-3333-4444-555555555555]"), "a.yaml:8:", "by the id of the application"),
+        (entra("tenantCheck: None"), "a.yaml:8:", "by the id of the application"),
         (entra(&format!("{TENANT}, tenantCheck: None")), "a.yaml:8:", "list the tenants"),
         (entra("tenants: [contoso.onmicrosoft.com]"), "a.yaml:8:", "contoso.onmicrosoft.com"),
         (entra("tenants: [common]"), "a.yaml:8:", "common"),

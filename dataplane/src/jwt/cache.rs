@@ -12,6 +12,8 @@ use crate::clock::UnixMs;
 
 /// Memory for all that is remembered: some 200,000 tokens with identities of usual length.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The same of encrypted tokens, which have room of their own: whoever has one can make any number of it, by sealing what is in it again.
+const MAX_OPENED: (usize, u64) = (16_000, 16 * 1024 * 1024);
 /// How many that may be: the cache prepares for as many.
 const EXPECTED_VERDICTS: usize = 200_000;
 /// Of one verdict besides the identity: key and verdict in the cache's table, the claims behind them, and what allocation adds.
@@ -27,6 +29,7 @@ const MAX_AGE_MS: i64 = 3_600_000;
 /// Shared by all workers; bounded in bytes.
 pub struct TokenCache {
     verdicts: Cache<Key, Verdict, Size>,
+    of_opened: Cache<Key, Verdict, Size>,
 }
 
 type Key = ([u8; 32], Hash, Hash);
@@ -50,17 +53,13 @@ impl Weighter<Key, Verdict> for Size {
 /// What a verdict is about: the whole token, the rules, and the keys that were in force.
 pub struct Case(Key);
 
-impl Case {
-    /// What a signature is about: the whole token, and the keys.
-    pub(super) fn sealed(&self) -> ([u8; 32], Hash) {
-        let (token, _, keys) = self.0;
-        (token, keys)
-    }
-}
-
 impl Default for TokenCache {
     fn default() -> Self {
-        Self { verdicts: Cache::with_weighter(EXPECTED_VERDICTS, MAX_BYTES, Size) }
+        let (expected, bytes) = MAX_OPENED;
+        Self {
+            verdicts: Cache::with_weighter(EXPECTED_VERDICTS, MAX_BYTES, Size),
+            of_opened: Cache::with_weighter(expected, bytes, Size),
+        }
     }
 }
 
@@ -74,7 +73,8 @@ impl TokenCache {
 
     /// The claims, if the case was admitted before and still would be.
     pub fn find(&self, case: &Case, now: UnixMs) -> Option<Arc<Claims>> {
-        self.verdicts.get(&case.0).filter(|verdict| now < verdict.until).map(|verdict| verdict.claims)
+        let verdict = self.verdicts.get(&case.0).or_else(|| self.of_opened.get(&case.0));
+        verdict.filter(|verdict| now < verdict.until).map(|verdict| verdict.claims)
     }
 
     /// Remembers that the case is admitted, if that takes little memory.
@@ -83,7 +83,8 @@ impl TokenCache {
             return;
         }
         let until = claims.admitted_until().min(UnixMs(now.0.saturating_add(MAX_AGE_MS)));
-        self.verdicts.insert(case.0, Verdict { claims: Arc::clone(claims), until });
+        let verdicts = if claims.opened().is_some() { &self.of_opened } else { &self.verdicts };
+        verdicts.insert(case.0, Verdict { claims: Arc::clone(claims), until });
     }
 }
 

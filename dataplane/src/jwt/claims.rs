@@ -78,7 +78,7 @@ pub(super) fn judge(
     judge_scopes(members, rules)?;
     for rule in &rules.claims {
         if origin.leaves_out(&rule.name, members) {
-            return Err(TokenFault::GroupsLeftOut);
+            return Err(TokenFault::LeftOut);
         }
         if !holds(rule, members.get(&rule.name)) {
             return Err(TokenFault::ClaimMismatch { claim: rule.name.clone() });

@@ -7,11 +7,11 @@ mod content;
 mod header;
 mod key;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 
-use sallyport_snapshot::v1;
+use sallyport_snapshot::{Hash, v1};
 
 use super::{Content, TokenFault, decode, strict_json};
 use content::Encryption;
@@ -34,21 +34,42 @@ impl fmt::Debug for DecryptionKeys {
     }
 }
 
-/// What one request may still cost: each look at a token with a private key is dear.
-pub struct Decryptions(Cell<u8>);
+/// Private keys that may meet at one place: each looks at whatever anybody sends there.
+pub const MAX_KEYS: usize = 8;
 
-/// Over all alternatives of all levels: as many keys as a policy can list.
+/// What one request may still cost, and what has come of it so far: each look at a token with a private key is dear, and however many
+/// alternatives, levels and rehearsals ask for it, it is taken once.
+pub struct Decryptions {
+    left: Cell<usize>,
+    made: RefCell<Vec<(Look, Option<Vec<u8>>)>>,
+}
+
+/// A token, and the key that looks at it.
+type Look = (Hash, Hash);
+
+/// As many as keys may meet: for one token in one place they always suffice.
 impl Default for Decryptions {
     fn default() -> Self {
-        Self(Cell::new(4))
+        Self { left: Cell::new(MAX_KEYS), made: RefCell::default() }
     }
 }
 
 impl Decryptions {
-    fn is_left(&self) -> bool {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(1));
-        left > 0
+    /// Begins to count anew, for what is only reported, and keeps what is known.
+    pub fn renew(&self) {
+        self.left.set(MAX_KEYS);
+    }
+
+    /// What is in a token by a key, found out once.
+    fn of(&self, look: Look, decrypt: impl FnOnce() -> Option<Vec<u8>>) -> Result<Option<Vec<u8>>, TokenFault> {
+        if let Some((_, content)) = self.made.borrow().iter().find(|(made, _)| *made == look) {
+            return Ok(content.clone());
+        }
+        let left = self.left.get().checked_sub(1).ok_or(TokenFault::TooDear)?;
+        self.left.set(left);
+        let content = decrypt();
+        self.made.borrow_mut().push((look, content.clone()));
+        Ok(content)
     }
 }
 
@@ -77,7 +98,7 @@ impl DecryptionKeys {
             return Err(TokenFault::Sealed);
         }
         let (members, header, parts) = read(token)?;
-        let opened = self.decrypt(&header, &parts, spared)?;
+        let opened = self.decrypt(&header, &parts, (Hash::of_bytes(token.as_bytes()), spared))?;
         let inner = String::from_utf8(opened).map_err(|_| TokenFault::Sealed)?;
         let content = Content::read(&inner).ok_or(TokenFault::Sealed)?;
         let differs = |name: &&str| members.get(*name).is_some_and(|said| content.claims.get(*name) != Some(said));
@@ -88,14 +109,15 @@ impl DecryptionKeys {
     }
 
     /// The content, by the first key that opens it. Which of them came how far is nobody's business.
-    fn decrypt(&self, header: &Header, parts: &Parts<'_>, spared: &Decryptions) -> Result<Vec<u8>, TokenFault> {
+    fn decrypt(
+        &self,
+        header: &Header,
+        parts: &Parts<'_>,
+        (token, spared): (Hash, &Decryptions),
+    ) -> Result<Vec<u8>, TokenFault> {
         for key in self.0.iter().filter(|key| key.fits(header, parts)) {
-            if !spared.is_left() {
-                return Err(TokenFault::TooDear);
-            }
-            let opened =
-                key.content_key(header, parts).and_then(|content_key| header.encryption.open(&content_key, parts));
-            if let Some(opened) = opened {
+            let decrypt = || header.encryption.open(&key.content_key(header, parts)?, parts);
+            if let Some(opened) = spared.of((token, key.hash()), decrypt)? {
                 return Ok(opened);
             }
         }

@@ -45,6 +45,18 @@ impl EntraId {
         Ok(Self(entra.clone()))
     }
 
+    /// Whether an issuer is called as those of the cloud are, whatever the tenant.
+    pub(super) fn is_of_cloud(&self, issuer: &str) -> bool {
+        let names = [&self.0.issuer_v1, &self.0.issuer_v2].into_iter().filter_map(|name| name.split_once(TENANT));
+        names.into_iter().any(|(before, after)| issuer.starts_with(before) && issuer.ends_with(after))
+    }
+
+    /// Whether `audience` can mean one application alone: URIs are unique within a tenant, ids everywhere.
+    pub(super) fn tells_apart(&self, audience: &str) -> bool {
+        let id = audience.strip_prefix("api://").unwrap_or(audience).to_ascii_lowercase();
+        self.0.tenants.len() == 1 || is_id(&id)
+    }
+
     /// Where the token is from. Whatever is taken from elsewhere is somebody else's.
     pub(super) fn provenance<'a>(&self, claims: &'a Members) -> Result<Provenance<'a>, TokenFault> {
         let (version, issuer) = match text(claims, "ver") {
@@ -90,10 +102,15 @@ impl EntraId {
     }
 }
 
-/// Whether nobody can tell what `claim` would have held: it was left out because it was too long.
+/// Whether nobody can tell what `claim` would have held: it stands elsewhere (OpenID Connect Core, 5.6.2), or was left out because it was too long.
 pub(super) fn is_left_out(claim: &str, claims: &Members) -> bool {
-    let elsewhere = claims.get("_claim_names").is_some_and(|names| names.get(GROUPS).is_some());
-    claim == GROUPS && (elsewhere || claims.get("hasgroups").is_some_and(|has| *has != Value::Bool(false)))
+    let elsewhere = match claims.get("_claim_names") {
+        None => false,
+        Some(Value::Object(names)) => names.contains_key(claim),
+        // Whatever it was to say.
+        Some(_) => true,
+    };
+    elsewhere || claim == GROUPS && claims.get("hasgroups").is_some_and(|has| *has != Value::Bool(false))
 }
 
 fn text<'a>(claims: &'a Members, name: &str) -> Option<&'a str> {

@@ -9,9 +9,9 @@ use super::{Content, Rules, TokenFault};
 const FOR_GRAPH: &str = "it is for Microsoft Graph, which alone can verify it; have the client ask for a scope of this API, or for its .default";
 const ID_TOKEN: &str =
     "it looks like an ID token, which is for the client alone; have the client send the access token";
-const VERSION_1: &str =
-    "it is of version 1.0; set requestedAccessTokenVersion to 2 in the registration of the API, or add V1 to versions";
+const VERSION_1: &str = "it is of version 1.0; set requestedAccessTokenVersion to 2 in the registration of the API, or add V1 to versions where the cloud has it";
 const VERSION_2: &str = "it is of version 2.0; add V2 to versions";
+const TWO_TENANTS: &str = "its iss and its tid name different tenants";
 const OTHER_CLOUD: &str = "it is of another cloud; state cloud, or authority";
 const B2C: &str = "it is of Azure AD B2C, whose issuers have other names; state it as jwt";
 const AUDIENCE_IS_ID: &str = "its audience is the id of an application, as in all tokens of version 2.0; if that is this API, list the id as well";
@@ -35,9 +35,7 @@ const CLOUDS: [&str; 5] = [
 
 /// What is to be done about `fault`, if the token looks like a usual mistake. Nothing of it is believed.
 pub fn hint(token: &str, rules: &Rules, fault: &TokenFault) -> Option<&'static str> {
-    if !matches!(rules.issuer, Issuer::EntraId(_)) {
-        return None;
-    }
+    let Issuer::EntraId(entra) = &rules.issuer else { return None };
     let token = Content::read(token)?;
     let text = |name: &str| token.claims.get(name).and_then(Value::as_str).unwrap_or_default();
     let audience = text("aud");
@@ -50,11 +48,12 @@ pub fn hint(token: &str, rules: &Rules, fault: &TokenFault) -> Option<&'static s
             _ => None,
         },
         TokenFault::Issuer if text("iss").contains(".b2clogin.com/") => Some(B2C),
+        TokenFault::Issuer if entra.is_of_cloud(text("iss")) => Some(TWO_TENANTS),
         TokenFault::Issuer => CLOUDS.iter().any(|cloud| text("iss").starts_with(cloud)).then_some(OTHER_CLOUD),
         TokenFault::ClaimForm(_) if text("azp").is_empty() && text("appid").is_empty() => Some(ID_TOKEN),
         TokenFault::Audience => misnamed(audience, &rules.audiences),
         TokenFault::InsufficientScope { .. } if text("scp").is_empty() => Some(NO_SCOPES),
-        TokenFault::GroupsLeftOut => Some(TOO_MANY_GROUPS),
+        TokenFault::LeftOut => Some(TOO_MANY_GROUPS),
         _ => None,
     }
 }

@@ -29,7 +29,13 @@ impl Issuer {
             (None, false) => Ok(Self::One(jwt.issuer.clone())),
             (None, true) => Err(invalid("issuer", "is empty")),
             (Some(_), false) => Err(invalid("issuer", "is stated beside entraId")),
-            (Some(entra), true) => EntraId::build(entra).map(Self::EntraId).map_err(|why| invalid("entraId", why)),
+            (Some(entra), true) => {
+                let entra = EntraId::build(entra).map_err(|why| invalid("entraId", why))?;
+                if !jwt.audiences.iter().all(|audience| entra.tells_apart(audience)) {
+                    return Err(invalid("audiences", "a URI means another application in each tenant; list ids"));
+                }
+                Ok(Self::EntraId(entra))
+            }
         }
     }
 

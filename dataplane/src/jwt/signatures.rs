@@ -5,9 +5,8 @@
 use quick_cache::sync::Cache;
 use sallyport_snapshot::Hash;
 
-use super::TokenFault;
-use super::cache::Case;
 use super::key_ring::PublicHalf;
+use super::{KeyRing, Seal, TokenFault};
 
 /// How many findings are remembered, some 150 bytes each: enough for all requests that are under way.
 const MAX_FINDINGS: usize = 4096;
@@ -27,13 +26,16 @@ impl Default for Signatures {
 }
 
 impl Signatures {
-    /// What is known of the signature of the case's token, or else what `verify` finds.
-    pub fn of(
+    /// What is known of a seal beside keys, or else what the keys say of it.
+    pub fn of(&self, seal: &Seal<'_>, keys: &KeyRing) -> Result<PublicHalf, TokenFault> {
+        self.find((seal.digest(), keys.fingerprint()), || seal.verify(keys))
+    }
+
+    fn find(
         &self,
-        case: &Case,
+        sealed: ([u8; 32], Hash),
         verify: impl FnOnce() -> Result<PublicHalf, TokenFault>,
     ) -> Result<PublicHalf, TokenFault> {
-        let sealed = case.sealed();
         if let Some(finding) = self.findings.get(&sealed) {
             return finding.ok_or(TokenFault::Signature);
         }
@@ -51,32 +53,37 @@ impl Signatures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jwt::cache;
+
+    fn sealed(number: usize) -> ([u8; 32], Hash) {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&number.to_be_bytes());
+        (hash, Hash::of_bytes(b"keys"))
+    }
 
     #[test]
     fn a_signature_is_verified_once_whatever_comes_of_it() {
         let (signatures, key) = (Signatures::default(), PublicHalf::of_bytes(b"key"));
         for (number, finding) in [Ok(key), Err(TokenFault::Signature)].into_iter().enumerate() {
-            let case = cache::case_of(number);
-            assert_eq!(signatures.of(&case, || finding.clone()), finding);
-            assert_eq!(signatures.of(&case, || panic!("it is known")), finding);
+            let case = sealed(number);
+            assert_eq!(signatures.find(case, || finding.clone()), finding);
+            assert_eq!(signatures.find(case, || panic!("it is known")), finding);
         }
     }
 
     #[test]
     fn where_no_key_was_tried_the_next_look_is_a_new_one() {
-        let (signatures, case, key) = (Signatures::default(), cache::case_of(1), PublicHalf::of_bytes(b"key"));
+        let (signatures, case, key) = (Signatures::default(), sealed(1), PublicHalf::of_bytes(b"key"));
         for fault in [TokenFault::UnknownKey, TokenFault::Algorithm] {
-            assert_eq!(signatures.of(&case, || Err(fault.clone())), Err(fault));
+            assert_eq!(signatures.find(case, || Err(fault.clone())), Err(fault));
         }
-        assert_eq!(signatures.of(&case, || Ok(key)), Ok(key));
+        assert_eq!(signatures.find(case, || Ok(key)), Ok(key));
     }
 
     #[test]
     fn however_many_are_looked_at_few_are_remembered() {
         let signatures = Signatures::default();
         for number in 0..MAX_FINDINGS * 3 {
-            let _found = signatures.of(&cache::case_of(number), || Err(TokenFault::Signature));
+            let _found = signatures.find(sealed(number), || Err(TokenFault::Signature));
         }
         assert!(signatures.findings.len() <= MAX_FINDINGS, "{}", signatures.findings.len());
     }

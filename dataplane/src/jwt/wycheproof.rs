@@ -70,7 +70,7 @@ fn holds(group: &Value, token: &str) -> Result<(), String> {
     let keys = key_ring(group).map_err(|fault| fault.to_string())?;
     let verified = Parts::split(token).and_then(|parts| {
         decode(parts.payload)?;
-        Seal::read(&parts, &rules())?.verify(&keys)
+        Seal::read((token, &parts), &rules())?.verify(&keys)
     });
     verified.map(drop).map_err(|fault| fault.to_string())
 }

@@ -311,9 +311,7 @@ fn judge(fault: &TokenFault) -> (Progress, Reason) {
     use TokenFault as F;
     match fault {
         F::InsufficientScope { .. } => (Progress::NotEnough, Reason::ScopeInsufficient),
-        F::ClaimMismatch { .. } | F::ClientApplication | F::GroupsLeftOut => {
-            (Progress::NotEnough, Reason::ClaimInsufficient)
-        }
+        F::ClaimMismatch { .. } | F::ClientApplication | F::LeftOut => (Progress::NotEnough, Reason::ClaimInsufficient),
         F::KeyUnavailable | F::KeyAwaited => (Progress::Unknown, Reason::IssuerUnreached),
         F::Issuer | F::Version | F::Tenant => (Progress::Foreign, Reason::TokenInvalid),
         _ => (Progress::Invalid, Reason::TokenInvalid),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::UnixMs;
 use crate::issuer::{IssuerKeys, Look};
-use crate::jwt::{self, Claims, Decryptions, KeyRing, Signatures, TokenCache, TokenFault};
+use crate::jwt::{self, Claims, Decryptions, KeyRing, Seal, Signatures, TokenCache, TokenFault};
 use crate::runtime::policy::Jwt;
 
 /// What verifies tokens in this process.
@@ -77,10 +77,8 @@ impl Tokens {
         }
         let opened = sent.opened(jwt)?;
         let signed = opened.unwrap_or(sent.token);
-        let claims = jwt::verify_sealed(signed, &jwt.rules, keys, now, |seal, keys| {
-            // What is known of a signature is known of the very text that is signed: one envelope may hold several.
-            self.signatures.of(&TokenCache::case(signed, &jwt.rules, keys), || seal.verify(keys))
-        })?;
+        let verify = |seal: &Seal<'_>, keys: &KeyRing| self.signatures.of(seal, keys);
+        let claims = jwt::verify_sealed(signed, &jwt.rules, keys, now, verify)?;
         let claims = Arc::new(match opened {
             Some(token) => claims.of_opened(token),
             None => claims,

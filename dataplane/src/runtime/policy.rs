@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod computed;
 pub mod token_place;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use sallyport_snapshot::{EDITION, Hash};
 use smallvec::SmallVec;
 
 use crate::ip_set::IpSet;
-use crate::jwt::Rules;
+use crate::jwt::{MAX_DECRYPTION_KEYS, Rules};
 use crate::rejection::{Origin, Reason, Rejection};
 use authorization::Authorization;
 use computed::ComputedHeader;
@@ -180,6 +181,11 @@ impl Policy {
         };
         let authentication = policy.authentication.as_ref().map(Authentication::build).transpose()?.unwrap_or_default();
         let floors = policy.floors.iter().map(Authentication::build).collect::<Result<Vec<_>, _>>()?;
+        if decryption_keys(policy) > MAX_DECRYPTION_KEYS {
+            return Err(format!(
+                "policy {name} has more than {MAX_DECRYPTION_KEYS} decryption keys together; name fewer"
+            ));
+        }
         Ok(Self {
             name: Arc::clone(name),
             hash,
@@ -262,13 +268,23 @@ fn in_force(deny: Option<&v1::Deny>) -> Option<&v1::Deny> {
 
 /// What is only said of it, and where it stands in a text, asks for nothing.
 fn asked(policy: &v1::Policy) -> Hash {
-    let v1::Policy { authentication, floors, mut authorizations, .. } = policy.clone();
+    let v1::Policy { mut authentication, mut floors, mut authorizations, .. } = policy.clone();
+    let alternatives = authentication.iter_mut().chain(&mut floors).flat_map(|one| &mut one.alternatives);
+    // By which key a token is opened, nobody is asked.
+    alternatives.filter_map(|one| one.jwt.as_mut()).for_each(|jwt| jwt.decryption_keys.clear());
     for rule in authorizations.iter_mut().flat_map(|one| &mut one.rules) {
         rule.message.clear();
         let nodes = [&mut rule.when, &mut rule.require].into_iter().flatten().flat_map(|one| &mut one.nodes);
         nodes.for_each(|node| node.at = 0);
     }
     Hash::of_bytes(&v1::Policy { authentication, floors, authorizations, ..v1::Policy::default() }.encode_to_vec())
+}
+
+/// Private keys that meet in a policy, each once.
+fn decryption_keys(policy: &v1::Policy) -> usize {
+    let alternatives = policy.authentication.iter().chain(&policy.floors).flat_map(|one| &one.alternatives);
+    let keys = alternatives.filter_map(|one| one.jwt.as_ref()).flat_map(|jwt| &jwt.decryption_keys);
+    keys.filter_map(|key| key.pkcs8.as_ref()).map(|secret| &secret.value).collect::<HashSet<_>>().len()
 }
 
 impl IpFilter {

@@ -9,7 +9,7 @@ use crate::cluster::FieldProblem;
 use crate::problem::{MAX_SHOWN, cut};
 
 /// Fields that name a secret or its digest, where people write the secret itself: what stands in them and below is not repeated.
-const OF_SECRETS: [&str; 3] = ["credential", "keys", "secretRef"];
+const OF_SECRETS: [&str; 4] = ["credential", "keys", "secretRef", "decryptionKeyRefs"];
 
 /// The field that is wrong, and what is to be said of it.
 pub(in crate::manifest) fn problem(error: &ValidationError<'_>) -> FieldProblem {

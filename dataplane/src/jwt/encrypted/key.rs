@@ -5,7 +5,7 @@ use aws_lc_rs::kdf::{SskdfDigestAlgorithmId, get_sskdf_digest_algorithm, sskdf_d
 use aws_lc_rs::key_wrap::{AES_128, AES_256, KeyEncryptionKey, KeyWrap as _};
 use aws_lc_rs::rsa::{OaepAlgorithm, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::{error, rand};
-use sallyport_snapshot::v1;
+use sallyport_snapshot::{Hash, v1};
 
 use super::Parts;
 use super::header::{Agreed, Agreement, Header, Wrapping};
@@ -16,7 +16,12 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 const WRAPPED_BYTES: usize = 8;
 
 /// A key by which tokens are opened. It has no `Debug`.
-pub(super) enum DecryptionKey {
+pub(super) struct DecryptionKey {
+    kind: Kind,
+    hash: Hash,
+}
+
+pub(super) enum Kind {
     Rsa(OaepPrivateDecryptingKey),
     Curve(PrivateKey),
 }
@@ -24,20 +29,23 @@ pub(super) enum DecryptionKey {
 impl DecryptionKey {
     pub(super) fn build(key: &v1::DecryptionKey) -> Result<Self, &'static str> {
         let der = key.pkcs8.as_ref().map(|secret| &*secret.value).unwrap_or_default();
-        if let Ok(rsa) = PrivateDecryptingKey::from_pkcs8(der) {
-            let rsa = OaepPrivateDecryptingKey::new(rsa).ok().filter(|rsa| RSA_BITS.contains(&rsa.key_size_bits()));
-            return rsa.map(Self::Rsa).ok_or("an RSA key has not 2048 to 4096 bits");
-        }
-        let mut curves = [&ECDH_P256, &ECDH_P384].into_iter();
-        let curve = curves.find_map(|curve| PrivateKey::from_private_key_der(curve, der).ok());
-        curve.map(Self::Curve).ok_or("a key is neither of RSA nor of P-256 or P-384")
+        Ok(Self::new(Kind::read(der)?, Hash::of_bytes(der)))
+    }
+
+    pub(super) fn new(kind: Kind, hash: Hash) -> Self {
+        Self { kind, hash }
+    }
+
+    /// Equal for equal keys.
+    pub(super) fn hash(&self) -> Hash {
+        self.hash
     }
 
     /// Whether a token can be meant for it: told by what everybody sees.
     pub(super) fn fits(&self, header: &Header, parts: &Parts<'_>) -> bool {
-        match (self, &header.agreement) {
-            (Self::Rsa(key), Agreement::Transported(_)) => parts.encrypted_key.len() == key.key_size_bytes(),
-            (Self::Curve(key), Agreement::Agreed(agreed)) => {
+        match (&self.kind, &header.agreement) {
+            (Kind::Rsa(key), Agreement::Transported(_)) => parts.encrypted_key.len() == key.key_size_bytes(),
+            (Kind::Curve(key), Agreement::Agreed(agreed)) => {
                 let wrapped = agreed.wrapped.map_or(0, |_| header.encryption.key_bytes() + WRAPPED_BYTES);
                 key.algorithm() == agreed.curve && parts.encrypted_key.len() == wrapped
             }
@@ -48,11 +56,11 @@ impl DecryptionKey {
     /// The content's key; of RSA always one, though it may be no key of anything.
     pub(super) fn content_key(&self, header: &Header, parts: &Parts<'_>) -> Option<Vec<u8>> {
         let bytes = header.encryption.key_bytes();
-        match (self, &header.agreement) {
-            (Self::Rsa(key), Agreement::Transported(algorithm)) => {
+        match (&self.kind, &header.agreement) {
+            (Kind::Rsa(key), Agreement::Transported(algorithm)) => {
                 transported(key, algorithm, &parts.encrypted_key, bytes)
             }
-            (Self::Curve(key), Agreement::Agreed(agreed)) => {
+            (Kind::Curve(key), Agreement::Agreed(agreed)) => {
                 let derived = derived(key, agreed)?;
                 match agreed.wrapped {
                     None => Some(derived),
@@ -61,6 +69,18 @@ impl DecryptionKey {
             }
             _ => None,
         }
+    }
+}
+
+impl Kind {
+    fn read(der: &[u8]) -> Result<Self, &'static str> {
+        if let Ok(rsa) = PrivateDecryptingKey::from_pkcs8(der) {
+            let rsa = OaepPrivateDecryptingKey::new(rsa).ok().filter(|rsa| RSA_BITS.contains(&rsa.key_size_bits()));
+            return rsa.map(Self::Rsa).ok_or("an RSA key has not 2048 to 4096 bits");
+        }
+        let mut curves = [&ECDH_P256, &ECDH_P384].into_iter();
+        let curve = curves.find_map(|curve| PrivateKey::from_private_key_der(curve, der).ok());
+        curve.map(Self::Curve).ok_or("a key is neither of RSA nor of P-256 or P-384")
     }
 }
 

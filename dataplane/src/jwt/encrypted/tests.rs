@@ -16,6 +16,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::header::Agreement;
+use super::key::Kind;
 use super::*;
 
 const ALGORITHMS: [&str; 5] = ["RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"];
@@ -356,21 +358,64 @@ fn what_the_header_repeats_is_what_stands_inside() {
 }
 
 #[test]
-fn one_request_has_few_decryptions_and_pays_for_those_alone_that_are_made() {
-    let worlds = [(); 6].map(|()| World::new());
+fn one_request_looks_once_with_each_key_and_with_few() {
+    let worlds = [(); MAX_KEYS + 2].map(|()| World::new());
     let messages: Vec<_> = worlds.iter().flat_map(World::messages).collect();
     let keys = DecryptionKeys::build(&messages).unwrap();
     for (at, world) in worlds.iter().enumerate() {
         for algorithm in ["RSA-OAEP-256", "ECDH-ES"] {
             let token = world.seal((algorithm, "A128GCM"), &json!({}), &inner());
-            let expected = if at < 4 { Ok(inner()) } else { Err(TokenFault::TooDear) };
-            assert_eq!(opened(&keys, &token), expected, "{at} {algorithm}");
+            let expected = if at < MAX_KEYS { Ok(inner()) } else { Err(TokenFault::TooDear) };
+            assert_eq!(opened(&keys, &token), expected, "{at} {algorithm}: what fits by kind alone costs something");
         }
     }
-    let (spared, own) = (Decryptions::default(), worlds[0].keys());
-    let token = worlds[0].seal(("RSA-OAEP-256", "A128GCM"), &json!({}), &inner());
-    let results: Vec<_> = (0..6).map(|_| own.open(&token, &spared).is_ok()).collect();
-    assert_eq!(results, [true, true, true, true, false, false], "over all alternatives");
+    let (spared, [one, other, ..]) = (Decryptions::default(), &worlds);
+    let token = one.seal(("RSA-OAEP-256", "A128GCM"), &json!({}), &inner());
+    let looks = |keys: &DecryptionKeys, token: &str| (keys.open(token, &spared).is_ok(), MAX_KEYS - spared.left.get());
+    for (keys, expected) in
+        [(other.keys(), (false, 1)), (one.keys(), (true, 2)), (other.keys(), (false, 2)), (one.keys(), (true, 2))]
+    {
+        assert_eq!(looks(&keys, &token), expected, "of each key, in whatever alternative, one");
+    }
+    for (made, expected) in (3..=MAX_KEYS).map(|made| (made, true)).chain([(MAX_KEYS, false)]) {
+        let another = one.seal(("RSA-OAEP-256", "A128GCM"), &json!({ "kid": made }), &inner());
+        assert_eq!(looks(&one.keys(), &another), (expected, made), "of each token");
+    }
+    spared.renew();
+    assert_eq!(looks(&one.keys(), &token), (true, 0), "what is known is known");
+}
+
+/// What goes on after a padding that is wrong is what goes on after one that is right.
+#[test]
+fn an_encrypted_key_that_is_none_is_one_by_chance() {
+    let world = World::new();
+    let key = DecryptionKey::build(&world.messages()[0]).unwrap();
+    for algorithm in ["RSA-OAEP", "RSA-OAEP-256"] {
+        let token = world.seal((algorithm, "A256GCM"), &json!({}), &inner());
+        let (_, header, mut parts) = read(&token).unwrap();
+        assert_eq!(key.content_key(&header, &parts), Some(vec![42; 32]));
+        parts.encrypted_key[200] ^= 1;
+        let by_chance = [(); 2].map(|()| key.content_key(&header, &parts));
+        assert!(by_chance.iter().all(|key| key.as_ref().is_some_and(|key| key.len() == 32)), "{algorithm}");
+        assert!(by_chance[0] != by_chance[1] && by_chance[0] != Some(vec![42; 32]), "{algorithm}");
+    }
+}
+
+/// A point that is not on the curve would tell of the private key, bit by bit.
+#[test]
+fn with_a_point_off_the_curve_nothing_is_agreed_on() {
+    let world = World::new();
+    let key = DecryptionKey::build(&world.messages()[1]).unwrap();
+    for algorithm in ["ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"] {
+        let token = world.seal((algorithm, "A128GCM"), &json!({}), &inner());
+        let (_, mut header, parts) = read(&token).unwrap();
+        assert!(key.content_key(&header, &parts).is_some());
+        for off in [[vec![4], vec![1; 64]].concat(), [vec![4], vec![0; 64]].concat(), vec![0], vec![4]] {
+            let Agreement::Agreed(agreed) = &mut header.agreement else { panic!("{algorithm}") };
+            agreed.point = off;
+            assert_eq!(key.content_key(&header, &parts), None, "{algorithm}");
+        }
+    }
 }
 
 #[test]
@@ -395,12 +440,14 @@ fn keys_that_open_nothing_are_not_built() {
 pub(in crate::jwt) fn key_of(jwk: &Value) -> Option<DecryptionKeys> {
     let bytes = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap_or_default()).unwrap();
     let key = match (jwk["kty"].as_str(), jwk["crv"].as_str()) {
-        (Some("EC"), Some("P-256")) => {
-            DecryptionKey::Curve(PrivateKey::from_private_key(&ECDH_P256, &bytes("d")).unwrap())
-        }
-        (Some("EC"), Some("P-384")) => {
-            DecryptionKey::Curve(PrivateKey::from_private_key(&ECDH_P384, &bytes("d")).unwrap())
-        }
+        (Some("EC"), Some("P-256")) => DecryptionKey::new(
+            Kind::Curve(PrivateKey::from_private_key(&ECDH_P256, &bytes("d")).unwrap()),
+            Hash::of_bytes(b""),
+        ),
+        (Some("EC"), Some("P-384")) => DecryptionKey::new(
+            Kind::Curve(PrivateKey::from_private_key(&ECDH_P384, &bytes("d")).unwrap()),
+            Hash::of_bytes(b""),
+        ),
         (Some("RSA"), _) => {
             let number = |name: &str| {
                 let bytes = bytes(name);
@@ -427,5 +474,5 @@ pub(in crate::jwt) fn content(keys: &DecryptionKeys, token: &str) -> Result<Vec<
     let rest = rest.iter().map(|part| decode(part)).collect::<Result<Vec<_>, _>>()?;
     let [encrypted_key, vector, ciphertext, tag] = <[Vec<u8>; 4]>::try_from(rest).map_err(|_| TokenFault::Sealed)?;
     let parts = Parts { authenticated, encrypted_key, vector, ciphertext, tag };
-    keys.decrypt(&header, &parts, &Decryptions::default())
+    keys.decrypt(&header, &parts, (Hash::of_bytes(b""), &Decryptions::default()))
 }

@@ -238,10 +238,14 @@ fn whoever_calls_has_one_identity_in_both_versions() {
 #[test]
 fn a_key_signs_for_those_alone_that_it_says() {
     let cloud = Cloud::new();
-    let any = with(|_, entra| (entra.tenants, entra.any_tenant) = (vec![], true));
+    let any = with(|jwt, entra| {
+        (entra.tenants, entra.any_tenant) = (vec![], true);
+        jwt.audiences = vec![API.into(), format!("api://{API}")];
+    });
     let of = |version: usize, tenant: &str| {
         let base = if version == 0 { v1_token() } else { v2_token() };
-        changed(base, json!({ "tid": tenant, "iss": PUBLIC[version].replace(TENANT, tenant) }))
+        let aud = [format!("api://{API}"), API.to_owned()];
+        changed(base, json!({ "tid": tenant, "iss": PUBLIC[version].replace(TENANT, tenant), "aud": aud[version] }))
     };
     for version in [0, 1] {
         for (tenant, signer, is_right) in [
@@ -277,6 +281,13 @@ fn a_key_that_is_listed_twice_signs_for_both() {
         let ring = KeyRing::parse(json!({ "keys": entries }).to_string().as_bytes()).unwrap();
         assert_eq!(verify(&token, &rules, Some(&ring), UnixMs::from_seconds(NOW_S)).is_ok(), is_right, "{issuers:?}");
     }
+    for odd in [json!(null), json!(7), json!([PUBLIC[1]]), json!("")] {
+        let mut entry = entry("");
+        entry["issuer"] = odd;
+        let ring = KeyRing::parse(json!({ "keys": [entry] }).to_string().as_bytes()).unwrap();
+        let verdict = verify(&token, &rules, Some(&ring), UnixMs::from_seconds(NOW_S));
+        assert_eq!(verdict.err(), Some(TokenFault::KeyOfOther));
+    }
 }
 
 #[test]
@@ -288,12 +299,23 @@ fn groups_that_are_left_out_meet_no_rule_about_them() {
         with(|jwt, _| jwt.claims = vec![rule])
     };
     let left_out = json!({ "_claim_names": { "groups": "src1" }, "_claim_sources": { "src1": { "endpoint": "https://graph.microsoft.com/" } } });
+    let odd =
+        [json!({ "_claim_names": "groups" }), json!({ "_claim_names": ["groups"] }), json!({ "_claim_names": 7 })];
+    for token in odd {
+        let token = cloud.sign(json!({}), &changed(v2_token(), token), Signer::AllTenants);
+        let rule = by("roles", |rule| rule.none_of = vec!["a".into()]);
+        assert_eq!(cloud.judge(&token, &rule).err(), Some(TokenFault::LeftOut), "nobody can tell what it names");
+    }
+    let roles = json!({ "_claim_names": { "roles": "src1" } });
+    let token = cloud.sign(json!({}), &changed(v2_token(), roles), Signer::AllTenants);
+    assert!(cloud.judge(&token, &by("roles", |rule| rule.none_of = vec!["a".into()])).is_err());
+    assert!(cloud.judge(&token, &by("wids", |rule| rule.none_of = vec!["a".into()])).is_ok());
     for token in [left_out, json!({ "hasgroups": true }), json!({ "hasgroups": "true" })] {
         let token = cloud.sign(json!({}), &changed(v2_token(), token), Signer::AllTenants);
         for (rules, fault) in [
-            (by("groups", |rule| rule.any_of = vec!["a".into()]), Some(TokenFault::GroupsLeftOut)),
-            (by("groups", |rule| rule.all_of = vec!["a".into()]), Some(TokenFault::GroupsLeftOut)),
-            (by("groups", |rule| rule.none_of = vec!["a".into()]), Some(TokenFault::GroupsLeftOut)),
+            (by("groups", |rule| rule.any_of = vec!["a".into()]), Some(TokenFault::LeftOut)),
+            (by("groups", |rule| rule.all_of = vec!["a".into()]), Some(TokenFault::LeftOut)),
+            (by("groups", |rule| rule.none_of = vec!["a".into()]), Some(TokenFault::LeftOut)),
             (by("roles", |rule| rule.none_of = vec!["a".into()]), None),
             (rules(), None),
         ] {
@@ -331,6 +353,7 @@ fn usual_mistakes_are_named() {
         (json!({}), v1_token(), json!({ "aud": "https://graph.microsoft.com" }), &rules(), Some("Microsoft Graph")),
         (json!({}), v2_token(), json!({ "iss": us }), &rules(), Some("another cloud")),
         (json!({}), v2_token(), json!({ "iss": b2c }), &rules(), Some("B2C")),
+        (json!({}), v2_token(), json!({ "tid": OTHER }), &rules(), Some("different tenants")),
         (json!({}), v2_token(), json!({ "roles": ["Orders.Read.All"] }), &scoped, Some("scopes never are")),
         (json!({}), v2_token(), json!({ "hasgroups": true }), &grouped, Some("assigned to the application")),
         (json!({}), v2_token(), json!({ "scp": "other" }), &scoped, None),
@@ -370,6 +393,12 @@ fn rules_that_say_too_little_are_not_built() {
         built(|_, entra| entra.issuer_of_keys = "https://login.microsoftonline.com/v2.0".into()),
         built(|jwt, _| jwt.issuer = "https://login.example.com".into()),
         built(|jwt, _| jwt.audiences = vec![]),
+        built(|_, entra| entra.tenants.push(OTHER.into())),
+        built(|_, entra| (entra.tenants, entra.any_tenant) = (vec![], true)),
+        built(|jwt, entra| {
+            entra.tenants.push(OTHER.into());
+            jwt.audiences = vec![format!("https://orders.example/{API}")];
+        }),
     ] {
         assert!(broken.is_err());
     }

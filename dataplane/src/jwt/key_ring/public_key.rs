@@ -66,8 +66,13 @@ pub(super) fn read(entry: &Members, exposed: &[PublicHalf]) -> Result<Vec<Key>, 
         return Err("its private half is published beside it, so that anybody can sign with it");
     }
     judge_purpose(entry)?;
-    let id = text_or_nothing(entry, Name::Kid, "its kid is no text")?;
-    let issuer = text_or_nothing(entry, Name::Issuer, "its issuer is no text")?;
+    let id: Option<Arc<str>> = match entry.find(Name::Kid) {
+        None => None,
+        Some(Content::Text(id)) => Some(id.as_str().into()),
+        Some(_) => return Err("its kid is no text"),
+    };
+    // What is no text is nobody's name; to all but Entra ID the member says nothing.
+    let issuer = entry.find(Name::Issuer).map(|_| entry.text(Name::Issuer).unwrap_or_default().into());
     let only = match entry.find(Name::Alg) {
         None => None,
         Some(_) => {
@@ -80,14 +85,6 @@ pub(super) fn read(entry: &Members, exposed: &[PublicHalf]) -> Result<Vec<Key>, 
     let key = |(algorithm, public)| Key { id: id.clone(), issuer: issuer.clone(), half, algorithm, public };
     let keys: Vec<_> = keys.map(key).collect();
     if keys.is_empty() { Err("its alg does not fit its kty") } else { Ok(keys) }
-}
-
-fn text_or_nothing(entry: &Members, name: Name, wrong: &'static str) -> Result<Option<Arc<str>>, &'static str> {
-    match entry.find(name) {
-        None => Ok(None),
-        Some(Content::Text(text)) => Ok(Some(text.as_str().into())),
-        Some(_) => Err(wrong),
-    }
 }
 
 fn holds_private_half(entry: &Members) -> bool {

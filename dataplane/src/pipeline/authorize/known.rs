@@ -31,7 +31,14 @@ pub(super) struct Seen<'a> {
 
 /// Tokens that expressions have asked for, each read once.
 #[derive(Default)]
-pub(super) struct Tokens(RefCell<Vec<(Arc<TokenPlace>, Token)>>);
+pub(super) struct Tokens(RefCell<Vec<Read>>);
+
+/// One of them: what stands in a place, or of an encrypted token what was in it.
+struct Read {
+    place: Arc<TokenPlace>,
+    opened: Option<Box<str>>,
+    token: Token,
+}
 
 /// What a token says; nothing where it cannot be read again.
 type Token = Rc<Option<Content>>;
@@ -40,13 +47,13 @@ impl Tokens {
     /// The one that stands in `place`, or of an encrypted one what was in it.
     fn of(&self, place: &Arc<TokenPlace>, opened: Option<&str>, caller: &Caller<'_>) -> Token {
         let mut read = self.0.borrow_mut();
-        if let Some((_, token)) = read.iter().find(|(known, _)| known == place) {
-            return Rc::clone(token);
+        if let Some(known) = read.iter().find(|one| one.place == *place && one.opened.as_deref() == opened) {
+            return Rc::clone(&known.token);
         }
         let sent = token_places::read(place, caller.headers, caller.query);
         let token = opened.or_else(|| sent.first().map(AsRef::as_ref));
         let token = Rc::new(token.and_then(Content::read));
-        read.push((Arc::clone(place), Rc::clone(&token)));
+        read.push(Read { place: Arc::clone(place), opened: opened.map(Into::into), token: Rc::clone(&token) });
         token
     }
 }
