@@ -1,5 +1,6 @@
 //! `ApiPolicy`: who may call, and how.
 
+mod client_certificate;
 mod entra_id;
 mod token;
 
@@ -10,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::{Credential, Empty};
 use crate::status::Ancestor;
+pub use client_certificate::{
+    CertificateIdentity, CertificateTrust, ClientCertificate, CrlReference, OnUnknown, PinnedCertificateReference,
+    Revocation, SubjectAltName,
+};
 pub use entra_id::{EntraCloud, EntraId, EntraVersion, TenantCheck};
 pub use token::{
     Algorithm, AudienceCheck, ClaimRule, Csrf, JwksLocation, Jwt, Keys, TokenCookie, TokenHeader, TokenParameter,
@@ -174,11 +179,11 @@ pub struct IpFilter {
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.jwt) || has(self.entraId) || has(self.subscriptionKey) || has(self.public)")
-        .message("state what the alternative asks for: jwt or entraId, subscriptionKey, or a token and a key; or public"),
+    validation = Rule::new("has(self.jwt) || has(self.entraId) || has(self.subscriptionKey) || has(self.clientCertificate) || has(self.public)")
+        .message("state what the alternative asks for: jwt or entraId, subscriptionKey, clientCertificate, or several; or public"),
     validation = Rule::new("!has(self.jwt) || !has(self.entraId)")
         .message("a caller sends one token; state jwt or entraId, and another alternative for the other"),
-    validation = Rule::new("!has(self.public) || (!has(self.jwt) && !has(self.entraId) && !has(self.subscriptionKey))")
+    validation = Rule::new("!has(self.public) || (!has(self.jwt) && !has(self.entraId) && !has(self.subscriptionKey) && !has(self.clientCertificate))")
         .message("public asks for nothing and stands alone")
 )]
 pub struct Alternative {
@@ -194,6 +199,9 @@ pub struct Alternative {
     /// The key of a Subscription that includes the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_key: Option<SubscriptionKey>,
+    /// A certificate that the caller shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
     /// Anybody may call: said out loud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public: Option<Empty>,

@@ -48,6 +48,8 @@ pub struct Compiled {
     pub withheld: BTreeMap<ObjectName, BTreeSet<Problem>>,
     /// Policies in effect on each route.
     pub affected: BTreeMap<RouteId, BTreeSet<ObjectName>>,
+    /// Listeners with a route that wants a certificate of its callers, and the policies that say so.
+    requesting: BTreeMap<String, BTreeSet<ObjectName>>,
     /// Routes about which no policy says who may call, by Gateway, and what becomes of them there.
     pub unprotected: BTreeMap<RouteId, BTreeMap<ObjectName, UnprotectedRoutes>>,
 }
@@ -74,6 +76,7 @@ fn within(room: &mut Room, graph: &Graph, cluster: &ClusterState) -> Compiled {
     for (id, route) in &graph.routes {
         self::route(graph, &policies, (id, route), room, &mut compiled, &mut targets);
     }
+    request_certificates(&mut compiled);
     for (name, policy) in &graph.policies {
         policy_resources(name, policy, room, &mut compiled);
     }
@@ -155,6 +158,29 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
     }
 }
 
+/// Whether callers can get in by a certificate. What is only reported asks nobody for one.
+fn wants_certificate(policy: &v1::Policy) -> bool {
+    let mut alternatives = policy.authentication.iter().chain(&policy.floors).flat_map(|one| &one.alternatives);
+    alternatives.any(|alternative| alternative.client_certificate.is_some())
+}
+
+/// Has listeners ask for certificates where a route of theirs wants one.
+fn request_certificates(compiled: &mut Compiled) {
+    for (listener, policies) in std::mem::take(&mut compiled.requesting) {
+        let named = Name::new(v1::Kind::Listener, listener.as_str());
+        let Some(Body::Listener(message)) = compiled.snapshot.find(&named).map(|one| one.body().as_ref().clone())
+        else {
+            continue;
+        };
+        let Some(tls) = message.tls else { continue };
+        let tls = Some(v1::ListenerTls { requests_certificates: true, ..tls });
+        compiled.snapshot.insert(listener, Body::Listener(v1::Listener { tls, ..message }));
+        for policy in &policies {
+            compiled.owe("ApiPolicy", policy, &named);
+        }
+    }
+}
+
 fn too_many_floors() -> Problem {
     let message = format!(
         "the address filters of its Floors take more than {} bytes together; say less in them. Nobody is let in",
@@ -192,7 +218,8 @@ fn tls(gateway: &ObjectName, listener: &ListenerNode, compiled: &mut Compiled) -
         let certificate = if own.certificate.is_some() { secret } else { String::new() };
         server_names.push(v1::ServerName { hostname: hostname.clone(), certificate });
     }
-    Some(v1::ListenerTls { certificates: certificates.keys().cloned().collect(), server_names })
+    let certificates = certificates.keys().cloned().collect();
+    Some(v1::ListenerTls { certificates, server_names, requests_certificates: false })
 }
 
 fn route(
@@ -231,6 +258,10 @@ fn route(
                     credentials::of_rule(graph, (id, rule), effective.credential.as_ref(), message, compiled);
                 }
                 names.push(effective.name.clone());
+                if wants_certificate(&effective.message) {
+                    let listener = format!("{}/{}", parent.gateway, attachment.listener);
+                    compiled.requesting.entry(listener).or_default().extend(effective.participants.iter().cloned());
+                }
                 if effective.is_unprotected && needs_protection(rule) {
                     let told = compiled.unprotected.entry(id.clone()).or_default();
                     told.insert(parent.gateway.clone(), gateway.unprotected);
@@ -316,6 +347,16 @@ fn policy_resources(name: &ObjectName, policy: &PolicyNode, room: &mut Room, com
         }
         let message = if fits { message.clone() } else { without_keys(message) };
         compiled.put("ApiPolicy", name, key_set.clone(), Body::KeySet(message));
+    }
+    for (trust, message) in &policy.trusts {
+        let fits = room.takes(&name.namespace, message.encoded_len());
+        if !fits {
+            let problem = room.none_left(&name.namespace, "spec.authentication", &format!("ApiPolicy {name}"));
+            compiled.withheld.entry(name.clone()).or_default().insert(problem);
+        }
+        // One that trusts nobody is refused by data planes, as a set without keys is.
+        let message = if fits { message.clone() } else { v1::ClientTrust::default() };
+        compiled.put("ApiPolicy", name, trust.clone(), Body::ClientTrust(message));
     }
     if let Some(credential) = &policy.sections.credential {
         compiled.put("ApiPolicy", name, format!("ApiPolicy/{name}"), Body::Credential(credential.clone()));

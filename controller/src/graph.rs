@@ -10,6 +10,7 @@ pub mod backend;
 pub mod callers;
 pub mod certificate;
 pub mod class;
+mod client_certificate;
 pub mod credential;
 mod decryption_key;
 pub mod effective;

@@ -8,6 +8,7 @@
 
 mod authorities;
 mod byte_set;
+pub mod client_certificate;
 pub mod clock;
 pub mod credential;
 pub mod egress;

@@ -119,6 +119,8 @@ async fn handle(
         upgrade: upgrade.as_ref().map(|upgrade| &upgrade.to),
         authority: Some(&arrival.destination.authority),
         peer: forward::peer(connection, listener),
+        certificate: &connection.certificate,
+        is_cleartext: listener.tls.is_none(),
     };
     let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
     let caller = Caller { hop, ..Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions) };
@@ -135,7 +137,12 @@ async fn handle(
         return answer_redirect(redirect, query.as_deref(), &arrival, connection, found.matched);
     }
     let until = record.deadline(found.rule.request_timeout);
-    let permit = in_time(until, pin!(judge(&policy, &caller, record))).await?;
+    let permit = in_time(until, pin!(judge(&policy, &caller, record))).await;
+    let permit = permit.inspect_err(|rejection| {
+        if rejection.reason == Reason::Misdirected {
+            connection.retire();
+        }
+    })?;
     record.admitted(&permit);
     let request = forward::Admitted {
         request,

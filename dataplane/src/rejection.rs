@@ -184,6 +184,14 @@ reasons! {
     AddressDenied => FORBIDDEN, "address-denied", "Address not allowed",
         "Requests from this address are not allowed.",
         "The log names the policy and the filter. Behind a proxy, list it in `trustedProxies`.";
+    /// No alternative can hold without a certificate of the caller, and none was shown.
+    CertificateMissing => FORBIDDEN, "certificate-missing", "Client certificate missing",
+        "A client certificate is required.",
+        "The client has to show a certificate in the TLS handshake; the log says whether the listener speaks TLS.";
+    /// The caller's certificate is untrusted, expired, revoked, unreadable or nobody's who is meant: answered alike.
+    CertificateRefused => FORBIDDEN, "certificate-refused", "Client certificate not accepted",
+        "The client certificate is not accepted here.",
+        "The log says which check failed: the way to an authority of `trust`, dates, usage, revocation, or `identities`.";
     /// The same kind of credential stands in two places (RFC 6750 `invalid_request`).
     CredentialAmbiguous => BAD_REQUEST, "credential-ambiguous", "Ambiguous credential",
         "The same kind of credential was sent in more than one place. Send it once.",
@@ -303,6 +311,8 @@ impl Reason {
                 | R::ExpectationUnknown
                 | R::MethodUnsupported
                 | R::Overloaded
+                // It was made for something else, and will not serve better the next time.
+                | R::Misdirected
         )
     }
 }

@@ -14,6 +14,7 @@ pub mod store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::client_certificate::trust::ClientTrust;
 use crate::credential::Credential;
 use crate::issuer::IssuerKeys;
 use crate::map::Map;
@@ -42,6 +43,8 @@ pub struct Runtime {
     pub key_sets: Named<IssuerKeys>,
     /// Why a key set that was sent is not in force.
     pub unusable_key_sets: Arc<Map<Arc<str>, String>>,
+    /// Whom policies trust to vouch for certificates; or why that cannot be told.
+    pub trusts: Named<Result<ClientTrust, String>>,
 }
 
 impl Runtime {

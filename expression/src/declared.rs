@@ -15,6 +15,8 @@ pub enum Object {
     Token,
     /// `auth.subscription`
     Subscription,
+    /// `auth.certificate`
+    Certificate,
     /// `route`
     Route,
 }
@@ -32,6 +34,7 @@ impl Object {
             Self::Auth => "auth",
             Self::Token => "auth.jwt",
             Self::Subscription => "auth.subscription",
+            Self::Certificate => "auth.certificate",
             Self::Route => "route",
         }
     }
@@ -117,6 +120,8 @@ fields! {
         "The token, where the alternative asks for one.";
     AuthSubscription: Auth."subscription", Type::Object(Object::Subscription), sometimes,
         "The subscription, where the alternative asks for its key.";
+    AuthCertificate: Auth."certificate", Type::Object(Object::Certificate), sometimes,
+        "The caller's certificate, where the alternative asks for one.";
     TokenIssuer: Token."issuer", Type::Text, always,
         "The claim `iss`.";
     TokenSubject: Token."subject", Type::Text, sometimes,
@@ -131,6 +136,26 @@ fields! {
         "Namespace and name of the Subscription: `acme/orders`.";
     SubscriptionProduct: Subscription."product", Type::Text, sometimes,
         "Namespace and name of its Product.";
+    CertificateSubject: Certificate."subject", Type::Text, always,
+        "The subject as RFC 4514 writes it, e.g. `CN=loader,O=Example`.";
+    CertificateIssuer: Certificate."issuer", Type::Text, always,
+        "The issuer, in the same form.";
+    CertificateSerialNumber: Certificate."serialNumber", Type::Text, always,
+        "The serial number, hexadecimal in lower case, without leading zeros.";
+    CertificateFingerprint: Certificate."sha256Fingerprint", Type::Text, always,
+        "SHA-256 of the certificate, hexadecimal in lower case.";
+    CertificateNotAfter: Certificate."notAfter", Type::Timestamp, always,
+        "When it ends.";
+    CertificateUris: Certificate."uris", Type::list(Type::Text), always,
+        "Its alternative names that are URIs.";
+    CertificateDnsNames: Certificate."dnsNames", Type::list(Type::Text), always,
+        "Its alternative names that are DNS names, in lower case.";
+    CertificateEmails: Certificate."emails", Type::list(Type::Text), always,
+        "Its alternative names that are mail addresses, the domain in lower case.";
+    CertificateIps: Certificate."ips", Type::list(Type::Text), always,
+        "Its alternative names that are addresses.";
+    CertificateRfc9440: Certificate."rfc9440", Type::Text, always,
+        "The whole certificate, as the header `Client-Cert` has it (RFC 9440, 2.1).";
     RouteKind: Route."kind", Type::Text, always,
         "`HTTPRoute`, `GRPCRoute` or `Ingress`.";
     RouteNamespace: Route."namespace", Type::Text, always,

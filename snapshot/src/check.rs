@@ -79,8 +79,12 @@ fn of_route(route: &Route) -> Vec<Name> {
 
 fn of_policy(policy: &Policy) -> Vec<Name> {
     let authentications = policy.authentication.iter().chain(&policy.floors);
-    let tokens = authentications.flat_map(|one| &one.alternatives).filter_map(|alternative| alternative.jwt.as_ref());
-    let own = tokens.map(|jwt| Name::new(Kind::KeySet, jwt.key_set.as_str()));
+    let alternatives = authentications.flat_map(|one| &one.alternatives);
+    let own = alternatives.flat_map(|alternative| {
+        let keys = alternative.jwt.iter().map(|jwt| Name::new(Kind::KeySet, jwt.key_set.as_str()));
+        let trusts = alternative.client_certificate.iter().filter(|one| !one.trust.is_empty());
+        keys.chain(trusts.map(|one| Name::new(Kind::ClientTrust, one.trust.as_str())))
+    });
     let rehearsed = policy.rehearsals.iter().filter_map(|rehearsal| rehearsal.policy.as_ref()).flat_map(of_policy);
     own.chain(rehearsed).collect()
 }

@@ -109,6 +109,7 @@ fn label(kind: Kind) -> &'static str {
         Kind::Certificate => "Certificate",
         Kind::Product => "Product",
         Kind::Subscription => "Subscription",
+        Kind::ClientTrust => "ClientTrust",
     }
 }
 
@@ -186,6 +187,7 @@ pub(crate) fn kind_of(body: &Body) -> Kind {
         Body::Certificate(_) => Kind::Certificate,
         Body::Product(_) => Kind::Product,
         Body::Subscription(_) => Kind::Subscription,
+        Body::ClientTrust(_) => Kind::ClientTrust,
     }
 }
 

@@ -17,6 +17,7 @@ mod authorization;
 mod availability;
 mod bounds;
 mod changes;
+mod client_certificates;
 mod computed_headers;
 mod connections_taken;
 mod deadlines;

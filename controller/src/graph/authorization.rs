@@ -75,7 +75,7 @@ pub fn expression(
 }
 
 fn is_of_caller(field: Field) -> bool {
-    matches!(field.declaration().object, Object::Auth | Object::Token | Object::Subscription)
+    matches!(field.declaration().object, Object::Auth | Object::Token | Object::Subscription | Object::Certificate)
 }
 
 #[cfg(test)]

@@ -137,6 +137,12 @@ pub fn config_entry(cluster: &ClusterState, name: &ObjectName, key: &str, field:
     }
 }
 
+/// The first certificate of a text, as DER.
+pub fn first_certificate(text: &[u8]) -> Option<Vec<u8>> {
+    let der = CertificateDer::from_pem_slice(text).ok()?;
+    x509_parser::parse_x509_certificate(&der).is_ok().then(|| der.to_vec())
+}
+
 fn pem_certificates(cluster: &ClusterState, text: &[u8]) -> Option<Vec<Bytes>> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let ders: Vec<_> = read.ok()?.into_iter().map(|der| cluster.shared.of(&der)).collect();

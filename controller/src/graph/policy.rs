@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sallyport_api::ApiPolicy;
 use sallyport_api::condition::Reason;
-use sallyport_api::policy::{Alternative, Enforcement, IpFilter, Mode, TargetKind, TargetReference};
+use sallyport_api::policy::{Alternative, ClientCertificate, Enforcement, IpFilter, Mode, TargetKind, TargetReference};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
@@ -14,12 +14,14 @@ use super::guarded::{Guarded, KEY_HEADER};
 use super::headers::{self, HeaderChanges};
 use super::route::{RouteId, RouteNode};
 use super::token::Token;
-use super::{Environment, authorization, credential, decryption_key, key_source, token};
+use super::{Environment, authorization, client_certificate, credential, decryption_key, key_source, token};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
-use crate::problem::{Problem, cut, denial};
+use crate::problem::{Problem, cut, denial, denial_by_older};
 
 /// Of what is wrong with a policy, whoever is refused by it is told no more in the log.
 const MAX_TOLD: usize = 5;
+/// The edition of the contract that brought certificates of callers.
+const CERTIFICATES_SINCE: u32 = 3;
 /// No field of ours has a longer path.
 const MAX_FIELD: usize = 200;
 
@@ -34,6 +36,8 @@ pub struct PolicyNode {
     /// What it lets nobody else say.
     pub guarded: Guarded,
     pub key_sets: BTreeMap<String, v1::KeySet>,
+    /// Whom alternatives trust to vouch for certificates, by the name of the resource.
+    pub trusts: BTreeMap<String, v1::ClientTrust>,
     pub problems: Vec<Problem>,
 }
 
@@ -153,7 +157,7 @@ pub fn kind_name(kind: TargetKind) -> &'static str {
 fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, policy: &ApiPolicy) -> PolicyNode {
     let spec = &policy.spec;
     let label = format!("ApiPolicy {name}");
-    let (mut problems, mut key_sets) = (Vec::new(), BTreeMap::new());
+    let (mut problems, mut key_sets, mut trusts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     let authentication = spec.authentication.as_ref().map(|alternatives| {
         let mut parse = Alternatives {
             cluster,
@@ -162,6 +166,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
             label: &label,
             problems: &mut problems,
             key_sets: &mut key_sets,
+            trusts: &mut trusts,
         };
         v1::Authentication {
             object: label.clone(),
@@ -206,6 +211,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
         guarded: if is_report { Guarded::by(&sections).keys_only() } else { Guarded::by(&sections) },
         sections,
         key_sets,
+        trusts,
         problems,
     }
 }
@@ -247,6 +253,7 @@ fn undecodable(name: &ObjectName, policy: &Undecodable) -> PolicyNode {
         guarded: Guarded::lenient(&policy.raw),
         sections,
         key_sets: BTreeMap::new(),
+        trusts: BTreeMap::new(),
         problems: vec![problem],
     }
 }
@@ -291,6 +298,7 @@ struct Alternatives<'a> {
     label: &'a str,
     problems: &'a mut Vec<Problem>,
     key_sets: &'a mut BTreeMap<String, v1::KeySet>,
+    trusts: &'a mut BTreeMap<String, v1::ClientTrust>,
 }
 
 impl Alternatives<'_> {
@@ -304,15 +312,18 @@ impl Alternatives<'_> {
             let field = format!("spec.authentication[{at}].{member}");
             // Also where the rest is broken: what may stand there is not forwarded.
             message.token_places = token::places(token.rules());
-            match self.token(token, &field) {
-                Ok(jwt) => {
-                    message.jwt = Some(jwt);
-                    message.unavailable = token::denial_by_older(self.label, &message, &field);
-                }
-                Err(problem) => {
-                    message.unavailable = Some(denial(self.label, &problem));
-                    self.problems.push(problem);
-                }
+            let read = self.token(token, &field);
+            message.jwt = self.or_unavailable(read, &mut message.unavailable);
+            if message.unavailable.is_none() {
+                message.unavailable = token::denial_by_older(self.label, &message, &field);
+            }
+        }
+        if let Some(stated) = &alternative.client_certificate {
+            let field = format!("spec.authentication[{at}].clientCertificate");
+            let read = self.certificate(stated, &alternative.name, &field);
+            message.client_certificate = self.or_unavailable(read, &mut message.unavailable);
+            if message.unavailable.as_ref().is_none_or(|deny| deny.reason() == v1::deny::Reason::Older) {
+                message.unavailable = Some(denial_by_older(self.label, &field, CERTIFICATES_SINCE));
             }
         }
         message.subscription_key = alternative.subscription_key.as_ref().map(|key| {
@@ -322,6 +333,28 @@ impl Alternatives<'_> {
             v1::SubscriptionKey { headers, query_parameters: key.query_parameters.clone() }
         });
         message
+    }
+
+    /// What was read; or why the alternative never holds.
+    fn or_unavailable<T>(&mut self, read: Result<T, Problem>, unavailable: &mut Option<v1::Deny>) -> Option<T> {
+        read.map_err(|problem| {
+            *unavailable = Some(denial(self.label, &problem));
+            self.problems.push(problem);
+        })
+        .ok()
+    }
+
+    fn certificate(
+        &mut self,
+        stated: &ClientCertificate,
+        alternative: &str,
+        field: &str,
+    ) -> Result<v1::ClientCertificate, Problem> {
+        let trust = format!("{}/{alternative}", self.name);
+        let reader = client_certificate::Reader { cluster: self.cluster, policy: self.name, field };
+        let (message, trusted) = reader.read(stated, trust.clone())?;
+        self.trusts.extend(trusted.map(|trusted| (trust, trusted)));
+        Ok(message)
     }
 
     fn token(&mut self, token: Token<'_>, field: &str) -> Result<v1::Jwt, Problem> {

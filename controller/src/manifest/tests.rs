@@ -60,26 +60,7 @@ fn what_an_api_server_would_refuse_is_said_with_its_place() {
     let jwt = |inner: &str| {
         format!("{POLICY}  authentication:\n  - name: a\n    jwt: {{issuer: \"https://i.example\", {inner}}}\n")
     };
-    let entra =
-        |inner: &str| format!("{POLICY}  authentication:\n  - name: a\n    entraId: {{audiences: [x], {inner}}}\n");
-    const TENANT: &str = "tenants: [11111111-2222-3333-4444-555555555555]";
     for (text, place, word) in [
-        (entra("scopes: [a]"), "a.yaml:8:", "tenantCheck: None"),
-        (entra("tenants: [11111111-2222-3333-4444-555555555555, 99999999-2222-3333-4444-555555555555]"), "a.yaml:8:", "by the id of the application"),
-        (entra("tenantCheck: None"), "a.yaml:8:", "by the id of the application"),
-        (entra(&format!("{TENANT}, tenantCheck: None")), "a.yaml:8:", "list the tenants"),
-        (entra("tenants: [contoso.onmicrosoft.com]"), "a.yaml:8:", "contoso.onmicrosoft.com"),
-        (entra("tenants: [common]"), "a.yaml:8:", "common"),
-        (entra(&format!("{TENANT}, audienceCheck: None")), "a.yaml:8:", "list the audiences"),
-        (entra(&format!("{TENANT}, clientApplications: [orders]")), "a.yaml:8:", "orders"),
-        (entra(&format!("{TENANT}, issuer: \"https://i.example\"")), "a.yaml:8:", "no such field"),
-        (entra(&format!("{TENANT}, cloud: Germany")), "a.yaml:8:", "Germany"),
-        (entra(&format!("{TENANT}, cloud: China, authority: \"https://a.example\"")), "a.yaml:8:", "in place of a cloud"),
-        (entra(&format!("{TENANT}, authority: \"https://a.example/path\"")), "a.yaml:8:", "authority"),
-        (entra(&format!("{TENANT}, versions: [V1], authority: \"https://a.example\"")), "a.yaml:8:", "leave V1 out"),
-        (entra(&format!("{TENANT}, types: [logout+jwt]")), "a.yaml:8:", "name a type of access tokens"),
-        (format!("{POLICY}  authentication:\n  - name: a\n    jwt: {{issuer: \"https://i.example\", audiences: [x]}}\n    entraId: {{audiences: [x], {TENANT}}}\n"), "a.yaml:7:", "one token"),
-        (format!("{POLICY}  authentication:\n  - name: a\n    public: {{}}\n    entraId: {{audiences: [x], {TENANT}}}\n"), "a.yaml:7:", "stands alone"),
         (format!("{POLICY}  ipFiltr: {{}}\n"), "a.yaml:6:3", "no such field"),
         (format!("{POLICY}  authentication:\n  - name: a\n    jwt: {{audiences: [x]}}\n"), "a.yaml:8:", "issuer"),
         (jwt("audiences: []"), "a.yaml:8:", "audiences"),
@@ -113,8 +94,110 @@ fn what_an_api_server_would_refuse_is_said_with_its_place() {
         ("a: [\n".into(), "a.yaml:", "no YAML"),
         ("a: 1\na: 2\n".into(), "a.yaml:2:1", "duplicated key"),
     ] {
-        let said = said(&text);
-        assert!(said.iter().any(|line| line.starts_with(place) && line.contains(word)), "{text}\nexpected {place} {word}, said: {said:#?}");
+        assert_said(&text, place, word);
+    }
+}
+
+fn assert_said(text: &str, place: &str, word: &str) {
+    let said = said(text);
+    assert!(
+        said.iter().any(|line| line.starts_with(place) && line.contains(word)),
+        "{text}\nexpected {place} {word}, said: {said:#?}"
+    );
+}
+
+#[test]
+fn what_an_api_server_would_refuse_of_entra_id_is_said_with_its_place() {
+    let entra =
+        |inner: &str| format!("{POLICY}  authentication:\n  - name: a\n    entraId: {{audiences: [x], {inner}}}\n");
+    const TENANT: &str = "tenants: [11111111-2222-3333-4444-555555555555]";
+    for (text, place, word) in [
+        (entra("scopes: [a]"), "a.yaml:8:", "tenantCheck: None"),
+        (
+            entra("tenants: [11111111-2222-3333-4444-555555555555, 99999999-2222-3333-4444-555555555555]"),
+            "a.yaml:8:",
+            "by the id of the application",
+        ),
+        (entra("tenantCheck: None"), "a.yaml:8:", "by the id of the application"),
+        (entra(&format!("{TENANT}, tenantCheck: None")), "a.yaml:8:", "list the tenants"),
+        (entra("tenants: [contoso.onmicrosoft.com]"), "a.yaml:8:", "contoso.onmicrosoft.com"),
+        (entra("tenants: [common]"), "a.yaml:8:", "common"),
+        (entra(&format!("{TENANT}, audienceCheck: None")), "a.yaml:8:", "list the audiences"),
+        (entra(&format!("{TENANT}, clientApplications: [orders]")), "a.yaml:8:", "orders"),
+        (entra(&format!("{TENANT}, issuer: \"https://i.example\"")), "a.yaml:8:", "no such field"),
+        (entra(&format!("{TENANT}, cloud: Germany")), "a.yaml:8:", "Germany"),
+        (
+            entra(&format!("{TENANT}, cloud: China, authority: \"https://a.example\"")),
+            "a.yaml:8:",
+            "in place of a cloud",
+        ),
+        (entra(&format!("{TENANT}, authority: \"https://a.example/path\"")), "a.yaml:8:", "authority"),
+        (entra(&format!("{TENANT}, versions: [V1], authority: \"https://a.example\"")), "a.yaml:8:", "leave V1 out"),
+        (entra(&format!("{TENANT}, types: [logout+jwt]")), "a.yaml:8:", "name a type of access tokens"),
+        (
+            format!(
+                "{POLICY}  authentication:\n  - name: a\n    jwt: {{issuer: \"https://i.example\", audiences: [x]}}\n    entraId: {{audiences: [x], {TENANT}}}\n"
+            ),
+            "a.yaml:7:",
+            "one token",
+        ),
+        (
+            format!(
+                "{POLICY}  authentication:\n  - name: a\n    public: {{}}\n    entraId: {{audiences: [x], {TENANT}}}\n"
+            ),
+            "a.yaml:7:",
+            "stands alone",
+        ),
+    ] {
+        assert_said(&text, place, word);
+    }
+}
+
+#[test]
+fn what_an_api_server_would_refuse_of_certificates_is_said_with_its_place() {
+    let certificate =
+        |inner: &str| format!("{POLICY}  authentication:\n  - name: a\n    clientCertificate: {{{inner}}}\n");
+    const TRUST: &str = "trust: {caCertificateRefs: [{kind: ConfigMap, name: ca}]}";
+    for (text, place, word) in [
+        (certificate("trust: {caCertificateRefs: []}"), "a.yaml:8:", "list at least 1"),
+        (certificate(&format!("{TRUST}, identities: []")), "a.yaml:8:", "list at least 1"),
+        (certificate("identities: [{subject: CN=a}]"), "a.yaml:8:", "state trust"),
+        (certificate("identities: []"), "a.yaml:8:", "list at least 1"),
+        (certificate(&format!("{TRUST}, identities: [{{}}]")), "a.yaml:8:", "state at least one of"),
+        (certificate(&format!("{TRUST}, identities: [{{serialNumber: ab}}]")), "a.yaml:8:", "state at least one of"),
+        (
+            certificate(&format!("{TRUST}, identities: [{{subject: CN=a, serialNumber: ab}}]")),
+            "a.yaml:8:",
+            "state issuer as well",
+        ),
+        (certificate(&format!("{TRUST}, identities: [{{issuer: CN=a, serialNumber: xy}}]")), "a.yaml:8:", "xy"),
+        (certificate(&format!("{TRUST}, identities: [{{subjectAltName: {{}}}}]")), "a.yaml:8:", "exactly one of uri"),
+        (
+            certificate(&format!("{TRUST}, identities: [{{subjectAltName: {{uri: a, dns: b}}}}]")),
+            "a.yaml:8:",
+            "exactly one of uri",
+        ),
+        (certificate(&format!("{TRUST}, identities: [{{sha256Fingerprint: ab}}]")), "a.yaml:8:", "64"),
+        (
+            certificate(
+                "identities: [{certificateRef: {name: a}}], revocation: {crlRefs: [{kind: ConfigMap, name: a}]}",
+            ),
+            "a.yaml:8:",
+            "leave revocation out",
+        ),
+        (certificate(&format!("{TRUST}, revocation: {{crlRefs: []}}")), "a.yaml:8:", "list at least 1"),
+        (
+            certificate(&format!("{TRUST}, revocation: {{crlRefs: [{{kind: ConfigMap, name: a}}], onUnknown: Ask}}")),
+            "a.yaml:8:",
+            "Ask",
+        ),
+        (
+            format!("{POLICY}  authentication:\n  - name: a\n    public: {{}}\n    clientCertificate: {{{TRUST}}}\n"),
+            "a.yaml:7:",
+            "stands alone",
+        ),
+    ] {
+        assert_said(&text, place, word);
     }
 }
 

@@ -28,6 +28,9 @@ const FINISH_WITHIN: Duration = Duration::from_secs(2);
 /// Between two tries to be heard by a writer that has much to do.
 const FINISH_PAUSE: Duration = Duration::from_millis(5);
 
+/// Of what was found, no more is told.
+const MAX_MESSAGE_BYTES: usize = 2048;
+
 /// Where lines go.
 pub struct AccessLog {
     lines: Option<SyncSender<Entry>>,
@@ -187,7 +190,12 @@ impl Line {
 
 fn refusal(rejection: &Rejection) -> Value {
     let origin = &rejection.origin;
-    json!({ "reason": rejection.reason.code(), "object": &*origin.object, "section": origin.section, "rule": &*origin.rule, "message": origin.message })
+    json!({ "reason": rejection.reason.code(), "object": &*origin.object, "section": origin.section, "rule": &*origin.rule, "message": shortened(&origin.message) })
+}
+
+/// Lines wait in memory, and callers have a part in what some messages say.
+fn shortened(message: &str) -> &str {
+    message.get(..message.floor_char_boundary(MAX_MESSAGE_BYTES)).unwrap_or_default()
 }
 
 fn milliseconds(duration: Duration) -> Value {

@@ -8,6 +8,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::Method;
 use http::header::{HeaderMap, HeaderValue};
 
+use crate::client_certificate::shown::{CallersCertificate, ShownCertificate};
+use crate::client_certificate::trust::ClientTrust;
+use crate::client_certificate::{Demanded, Vouched};
 use crate::clock::UnixMs;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
@@ -45,6 +48,7 @@ pub struct Caller<'a> {
     pub key_sets: &'a Map<Arc<str>, Arc<IssuerKeys>>,
     /// Why a key set that was sent is not in force.
     pub unusable_key_sets: &'a Map<Arc<str>, String>,
+    pub trusts: &'a Map<Arc<str>, Arc<Result<ClientTrust, String>>>,
     pub patience: Patience,
     pub decryptions: &'a Decryptions,
     pub now: UnixMs,
@@ -58,12 +62,21 @@ pub struct Hop<'a> {
     /// Host and port, as they were asked for.
     pub authority: Option<&'a HeaderValue>,
     pub peer: Peer,
+    /// What the caller has shown in the handshake.
+    pub certificate: &'a CallersCertificate,
+    pub is_cleartext: bool,
 }
 
 /// Of a stranger who wants nothing but an answer.
 impl Default for Hop<'_> {
     fn default() -> Self {
-        Self { upgrade: None, authority: None, peer: Peer::Stranger }
+        Self {
+            upgrade: None,
+            authority: None,
+            peer: Peer::Stranger,
+            certificate: &CallersCertificate::NotAskedFor,
+            is_cleartext: true,
+        }
     }
 }
 
@@ -92,6 +105,7 @@ impl<'a> Caller<'a> {
             tokens: &shared.tokens,
             key_sets: &runtime.key_sets,
             unusable_key_sets: &runtime.unusable_key_sets,
+            trusts: &runtime.trusts,
             patience: Patience::Waits,
             decryptions,
             now: shared.clock.now(),
@@ -109,6 +123,15 @@ pub struct Held {
     /// The key that vouches for the claims, and the set that it is of.
     pub key: Option<(Arc<str>, PublicHalf)>,
     pub subscription: Option<(Arc<Subscription>, Digest)>,
+    pub certificate: Option<HeldCertificate>,
+}
+
+/// A certificate that holds, with what asked for it.
+#[derive(Clone)]
+pub struct HeldCertificate {
+    pub shown: Arc<ShownCertificate>,
+    pub vouched: Arc<Vouched>,
+    pub demanded: Arc<Demanded>,
 }
 
 impl Held {
@@ -117,7 +140,8 @@ impl Held {
         let end =
             |claims: &Claims| if claims.expires() <= admitted { claims.admitted_until() } else { claims.expires() };
         let token = self.claims.as_deref().map(end);
-        earliest(token, self.subscription.as_ref().and_then(|(subscription, _)| subscription.expires()))
+        let subscription = self.subscription.as_ref().and_then(|(subscription, _)| subscription.expires());
+        earliest(earliest(token, subscription), self.certificate.as_ref().map(|held| held.vouched.not_after))
     }
 }
 
@@ -157,6 +181,8 @@ pub fn admits(filter: &IpFilter, address: Option<IpAddr>) -> Result<(), Rejectio
 /// How far a credential came before it failed: the order in which failures speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
+    /// No certificate was shown: who could come in otherwise is told of that.
+    Unshown,
     /// Nothing was sent.
     Absent,
     /// Something was sent, and is not what this alternative takes.
@@ -169,8 +195,10 @@ enum Progress {
     Partial,
     /// It is valid, and not enough.
     NotEnough,
-    /// It could not be judged, or must not be: speaks louder than all others.
+    /// It could not be judged, or must not be: speaks louder than all that was.
     Unjudged,
+    /// It cannot come on this connection: on another one all may be otherwise.
+    Misdirected,
 }
 
 /// Why an alternative does not hold.
@@ -187,6 +215,12 @@ impl Failure {
 
     fn denied(denial: &Denial) -> Self {
         Self { progress: Progress::Unjudged, rejection: denial.rejection() }
+    }
+
+    /// The failure of a certificate beside which all else holds.
+    fn beside_the_rest(mut self) -> Self {
+        self.progress = self.progress.max(Progress::Partial);
+        self
     }
 
     /// The failure of a key whose token holds: it came further than whoever has none, and only a key is asked for any more.
@@ -234,7 +268,7 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
     match &alternative.demand {
         Demand::Public => {}
         Demand::Unavailable(denial) => return Err(Failure::denied(denial)),
-        Demand::Credentials { jwt, key } => {
+        Demand::Credentials { jwt, key, certificate } => {
             if let Some(jwt) = jwt {
                 let (claims, place) = hold_token(alternative, jwt, caller).await?;
                 held.place = Some(place);
@@ -246,6 +280,13 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
                 held.subscription = Some(match jwt {
                     Some(_) => found.map_err(Failure::beside_a_token)?,
                     None => found?,
+                });
+            }
+            if let Some(demanded) = certificate {
+                let found = hold_certificate(alternative, demanded, caller);
+                held.certificate = Some(match (jwt, key) {
+                    (None, None) => found?,
+                    _ => found.map_err(Failure::beside_the_rest)?,
                 });
             }
         }
@@ -341,6 +382,48 @@ fn hold_key(
     match subscription.opens(&caller.door, caller.now) {
         Ok(()) => Ok((Arc::clone(subscription), hash)),
         Err(reason) => Err(fail(Progress::NotEnough, reason, &format!("subscription {}", subscription.id))),
+    }
+}
+
+fn hold_certificate(
+    alternative: &Alternative,
+    demanded: &Arc<Demanded>,
+    caller: &Caller<'_>,
+) -> Result<HeldCertificate, Failure> {
+    let fail = |progress, reason, message: &str| Failure::new(alternative, progress, reason, message);
+    let shown = match caller.hop.certificate {
+        CallersCertificate::Shown(shown) => shown,
+        CallersCertificate::NotShown => {
+            return Err(fail(Progress::Unshown, Reason::CertificateMissing, "no certificate was shown"));
+        }
+        CallersCertificate::NotAskedFor if caller.hop.is_cleartext => {
+            return Err(fail(Progress::Unshown, Reason::CertificateMissing, "the listener speaks no TLS"));
+        }
+        // What is only reported asks nobody.
+        CallersCertificate::NotAskedFor if caller.patience == Patience::AsksOnly => {
+            let message = "nobody was asked for a certificate: only where it is enforced that is known";
+            return Err(fail(Progress::Unshown, Reason::CertificateMissing, message));
+        }
+        // Another connection will be asked.
+        CallersCertificate::NotAskedFor => {
+            let message = "the connection was made before the listener asked for certificates";
+            return Err(fail(Progress::Misdirected, Reason::Misdirected, message));
+        }
+    };
+    let trust = match demanded.trust.as_ref() {
+        "" => None,
+        name => match caller.trusts.get(name).map(AsRef::as_ref) {
+            Some(Ok(trust)) => Some(trust),
+            other => {
+                let why = other.and_then(|found| found.as_ref().err()).map_or("it is not there", String::as_str);
+                let message = format!("trust {name} cannot be used: {why}");
+                return Err(fail(Progress::Unjudged, Reason::Configuration, &message));
+            }
+        },
+    };
+    match demanded.judge(shown, trust, caller.now) {
+        Ok(vouched) => Ok(HeldCertificate { shown: Arc::clone(shown), vouched, demanded: Arc::clone(demanded) }),
+        Err(fault) => Err(fail(Progress::Invalid, Reason::CertificateRefused, &fault.to_string())),
     }
 }
 

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::clock::UnixMs;
 use crate::credential::CallersToken;
 use crate::jwt::{Claims, PublicHalf};
-use crate::pipeline::authenticate::{self, Caller, Held};
+use crate::pipeline::authenticate::{self, Caller, Held, HeldCertificate};
 use crate::pipeline::authorize::{Expressions, Findings};
 use crate::pipeline::token_places::Onward;
 use crate::pipeline::tokens::Patience;
@@ -45,6 +45,8 @@ pub struct Grounds {
     pub subscriptions: SmallVec<[(Arc<Subscription>, Digest); 1]>,
     /// Keys that vouch for the tokens that held, each with the set that it is of.
     pub keys: SmallVec<[(Arc<str>, PublicHalf); 1]>,
+    /// Certificates that held.
+    pub certificates: SmallVec<[HeldCertificate; 1]>,
     /// The moment at which the first of the credentials ends.
     pub expires: Option<UnixMs>,
 }
@@ -66,13 +68,16 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     let mut verified: SmallVec<_> = held.place.clone().into_iter().collect();
     let mut subscriptions: SmallVec<_> = held.subscription.clone().into_iter().collect();
     let mut keys: SmallVec<_> = held.key.clone().into_iter().collect();
+    let mut certificates: SmallVec<_> = held.certificate.clone().into_iter().collect();
     for (_, below) in floors {
         expires = earliest(expires, below.expires(caller.now));
         verified.extend(below.place);
         subscriptions.extend(below.subscription);
         keys.extend(below.key);
+        certificates.extend(below.certificate);
     }
-    let grounds = Grounds { policy: Arc::clone(policy), address: caller.address, subscriptions, keys, expires };
+    let policy = Arc::clone(policy);
+    let grounds = Grounds { policy, address: caller.address, subscriptions, keys, certificates, expires };
     Ok(Permit { grounds, held, verified, computed: ComputedHeaders { request, response } })
 }
 

@@ -57,6 +57,20 @@ impl Standing {
         self.grounds.keys.iter().all(holds)
     }
 
+    /// Whether those who were trusted to vouch for its certificates still do, and have not revoked them: asked after a change, and when what
+    /// was found out the last time is over.
+    fn certificates_hold(&mut self, runtime: &Runtime, now: UnixMs) -> bool {
+        let is_changed = runtime.generation != self.generation;
+        self.grounds.certificates.iter_mut().filter(|held| is_changed || held.vouched.until <= now).all(|held| {
+            let trust = runtime.trusts.get(&held.demanded.trust).and_then(|trust| trust.as_ref().as_ref().ok());
+            if trust.is_none() && !held.demanded.trust.is_empty() {
+                return false;
+            }
+            let vouched = held.demanded.judge(&held.shown, trust, now);
+            vouched.map(|vouched| held.vouched = vouched).is_ok()
+        })
+    }
+
     /// What nothing ends goes on for many changes: it does not keep the routes of the moment in which it began.
     fn let_go_of_what_was(&mut self) {
         let runtime = self.worker.runtime();
@@ -80,8 +94,7 @@ impl Standing {
 
 impl Ground for Standing {
     fn fault(&mut self) -> Option<&'static str> {
-        let policy = &self.grounds.policy;
-        if !policy.end_on_expiry {
+        if !self.grounds.policy.end_on_expiry {
             self.let_go_of_what_was();
             return None;
         }
@@ -93,9 +106,13 @@ impl Ground for Standing {
         if !self.keys_hold(&runtime) {
             return Some("the issuer no longer has the key that vouches for the token that admitted it");
         }
+        if !self.certificates_hold(&runtime, now) {
+            return Some("the certificate that admitted it is no longer trusted");
+        }
         if runtime.generation == self.generation {
             return None;
         }
+        let policy = &self.grounds.policy;
         let Some(current) = runtime.policies.get(&policy.name).filter(|current| self.grounds.hold_under(current))
         else {
             return Some("the policy that admitted it has changed");

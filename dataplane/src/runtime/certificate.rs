@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use sallyport_snapshot::v1::{self, certificate::KeyEncoding};
+
+use crate::client_certificate::shown::{MAX_BYTES, MAX_CERTIFICATES};
 
 /// The key of `certificate` beside its chain; says what does not fit.
 pub fn certified_key(certificate: &v1::Certificate) -> Result<CertifiedKey, String> {
@@ -31,14 +37,20 @@ pub fn private_key(certificate: &v1::Certificate) -> Result<PrivateKeyDer<'stati
     })
 }
 
-/// TLS settings of a listener that shows these certificates.
-pub fn server_config(shown: &Shown) -> Result<ServerConfig, String> {
+/// TLS settings of a listener that shows these certificates, and `requests` one of its callers.
+pub fn server_config(shown: &Shown, requests: bool) -> Result<ServerConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| error.to_string())?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(shown.clone()));
+        .map_err(|error| error.to_string())?;
+    let builder = if requests {
+        builder.with_client_cert_verifier(Arc::new(AnyHolder(provider)))
+    } else {
+        builder.with_no_client_auth()
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(shown.clone()));
+    // What is to be resumed travels with the caller, his certificates among it.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Tickets are sealed with a key of this listener alone: no session resumes at a listener with other settings.
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
@@ -104,6 +116,58 @@ impl ResolvesServerCert for Shown {
     }
 }
 
+/// Takes every certificate whose key the caller holds, and none as well: whom it is good for is for each route to judge. Strangers are not told
+/// which authorities are trusted.
+#[derive(Debug)]
+struct AnyHolder(Arc<CryptoProvider>);
+
+impl ClientCertVerifier for AnyHolder {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        // What a stranger brings is kept as long as the connection lasts, and searched for a way to somebody who is trusted.
+        let bytes: usize = others.iter().map(|one| one.len()).sum();
+        if others.len() < MAX_CERTIFICATES && leaf.len() + bytes <= MAX_BYTES {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(rustls::Error::General("the caller shows too many certificates, or too large ones".to_owned()))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
 /// Whether the leaf of `key` is made for `name`.
 fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
     let leaf = key.cert.first().and_then(|leaf| webpki::EndEntityCert::try_from(leaf).ok());
@@ -128,9 +192,11 @@ mod tests {
         let key = certified_key(&certificate("a.example.com")).unwrap();
         assert!(is_for(&key, &ServerName::try_from("a.example.com").unwrap()));
         assert!(!is_for(&key, &ServerName::try_from("b.example.com").unwrap()));
-        let tls = v1::ListenerTls { certificates: vec!["a".into()], server_names: vec![] };
+        let tls = v1::ListenerTls { certificates: vec!["a".into()], ..v1::ListenerTls::default() };
         let key = Arc::new(key);
-        assert!(server_config(&Shown::of(&tls, |_| Some(Arc::clone(&key)))).is_ok());
+        assert!(
+            [false, true].iter().all(|asks| server_config(&Shown::of(&tls, |_| Some(Arc::clone(&key))), *asks).is_ok())
+        );
     }
 
     #[test]
@@ -150,6 +216,7 @@ mod tests {
                 name("unnamed.example.com", ""),
                 name("*.shop.example.com", "other"),
             ],
+            ..v1::ListenerTls::default()
         };
         let held = |name: &str| match name {
             "wide" => Some(Arc::clone(&wide)),
@@ -178,6 +245,27 @@ mod tests {
         assert!(!Shown::of(&bare, held).is_empty() && Shown::of(&bare, |_| None).is_empty());
         assert!(shown.is_same(&Shown::of(&tls, held)));
         assert!(!shown.is_same(&Shown::of(&bare, held)) && !shown.is_same(&Shown::of(&tls, |_| None)));
+    }
+
+    #[test]
+    fn a_caller_shows_a_few_small_certificates_or_none() {
+        let holder = AnyHolder(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let judged = |sizes: &[usize]| {
+            let all: Vec<_> = sizes.iter().map(|size| CertificateDer::from(vec![0; *size])).collect();
+            let (leaf, others) = all.split_first().unwrap();
+            holder.verify_client_cert(leaf, others, UnixTime::now()).is_ok()
+        };
+        for (sizes, is_taken) in [
+            (&[1000][..], true),
+            (&[1000; MAX_CERTIFICATES], true),
+            (&[100; MAX_CERTIFICATES + 1], false),
+            (&[MAX_BYTES], true),
+            (&[MAX_BYTES + 1], false),
+            (&[MAX_BYTES - 1000, 1001], false),
+        ] {
+            assert_eq!(judged(sizes), is_taken, "{sizes:?}");
+        }
+        assert!(!holder.client_auth_mandatory() && holder.root_hint_subjects().is_empty());
     }
 
     #[test]

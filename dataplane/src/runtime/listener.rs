@@ -78,12 +78,14 @@ pub struct Tls {
     pub shown: Shown,
     /// Names of the certificates, and of what has its own: listeners with the same may share a connection.
     pub certificates: Arc<[String]>,
+    /// Callers are asked for a certificate, and may have none.
+    pub requests_certificates: bool,
 }
 
 impl Tls {
     /// Refuses every handshake, and keeps the place of those with `certificates`.
     pub fn without_certificate(certificates: Arc<[String]>) -> Self {
-        Self { config: None, shown: Shown::default(), certificates }
+        Self { config: None, shown: Shown::default(), certificates, requests_certificates: false }
     }
 }
 

@@ -14,6 +14,7 @@ use sallyport_snapshot::v1::{self, deny};
 use sallyport_snapshot::{EDITION, Hash};
 use smallvec::SmallVec;
 
+use crate::client_certificate::Demanded;
 use crate::ip_set::IpSet;
 use crate::jwt::{MAX_DECRYPTION_KEYS, Rules};
 use crate::rejection::{Origin, Reason, Rejection};
@@ -93,10 +94,11 @@ pub struct Alternative {
 pub enum Demand {
     Unavailable(Denial),
     Public,
-    /// All that is present has to hold; at least one of the two is.
+    /// All that is present has to hold; at least one is.
     Credentials {
         jwt: Option<Box<Jwt>>,
         key: Option<KeyPlaces>,
+        certificate: Option<Arc<Demanded>>,
     },
 }
 
@@ -348,15 +350,16 @@ impl Alternative {
 
 impl Demand {
     fn build(alternative: &v1::Alternative) -> Result<Self, String> {
-        let v1::Alternative { unavailable, public, jwt, subscription_key, .. } = alternative;
-        match (in_force(unavailable.as_ref()), public, jwt, subscription_key) {
+        let v1::Alternative { unavailable, public, jwt, subscription_key, client_certificate, .. } = alternative;
+        match (in_force(unavailable.as_ref()), public, jwt, subscription_key, client_certificate) {
             (Some(deny), ..) => Ok(Self::Unavailable(Denial::new(deny))),
-            (None, true, None, None) => Ok(Self::Public),
-            (None, false, None, None) => Err("asks for nothing and is not public".to_owned()),
+            (None, true, None, None, None) => Ok(Self::Public),
+            (None, false, None, None, None) => Err("asks for nothing and is not public".to_owned()),
             (None, true, ..) => Err("is public and asks for a credential".to_owned()),
-            (None, false, jwt, key) => Ok(Self::Credentials {
+            (None, false, jwt, key, certificate) => Ok(Self::Credentials {
                 jwt: jwt.as_ref().map(Jwt::build).transpose()?.map(Box::new),
                 key: key.as_ref().map(KeyPlaces::build).transpose()?,
+                certificate: certificate.as_ref().map(Demanded::build).transpose()?.map(Arc::new),
             }),
         }
     }

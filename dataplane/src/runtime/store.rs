@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 use sallyport_snapshot::v1::{self, Kind, endpoint_source::Source, resource::Body};
 use sallyport_snapshot::{Difference, Name, Snapshot};
 
+use crate::client_certificate::trust::ClientTrust;
 use crate::credential::Credential;
 use crate::issuer::Issuers;
 use crate::observe::metrics::certificates::Ends;
@@ -106,6 +107,7 @@ impl Store {
         let mut listeners = take(Kind::Listener);
         self.build_key_sets(&take(Kind::KeySet));
         self.runtime.key_sets = self.issuers.in_force();
+        self.build_trusts(&take(Kind::ClientTrust));
         self.build_certificates(&certificates);
         self.build_gateways(&gateways);
         let policies = take(Kind::Policy);
@@ -178,6 +180,21 @@ impl Store {
                 self.issuers.remove(name);
                 unusable.extend(why.map(|why| (Arc::clone(name), why)));
             }
+        }
+    }
+
+    /// Whom nobody can be told to trust, nobody is trusted for.
+    fn build_trusts(&mut self, touched: &Touched) {
+        for name in touched {
+            let built = match self.body(Kind::ClientTrust, name).as_deref() {
+                Some(Body::ClientTrust(trust)) => {
+                    let built = ClientTrust::build(trust);
+                    self.note(Kind::ClientTrust, name, built.as_ref().err().cloned());
+                    Some(built)
+                }
+                _ => self.refused(Kind::ClientTrust, name).map(|refused| Err(refused.why.clone())),
+            };
+            put(&mut self.runtime.trusts, name, built);
         }
     }
 
@@ -439,14 +456,15 @@ impl Store {
     /// same certificates the settings stay, and sessions resume.
     fn build_tls(&self, tls: &v1::ListenerTls, last: Option<&Tls>) -> Result<Tls, String> {
         let shown = Shown::of(tls, |name| self.certificates.get(name).map(|certificate| Arc::clone(&certificate.key)));
-        let config = match last.filter(|last| last.shown.is_same(&shown)) {
+        let requests = tls.requests_certificates;
+        let config = match last.filter(|last| last.shown.is_same(&shown) && last.requests_certificates == requests) {
             Some(last) => last.config.clone(),
             None if shown.is_empty() => None,
-            None => Some(Arc::new(server_config(&shown)?)),
+            None => Some(Arc::new(server_config(&shown, requests)?)),
         };
         let of_names = tls.server_names.iter().map(|name| format!("{} for {}", name.certificate, name.hostname));
         let certificates = tls.certificates.iter().cloned().chain(of_names).collect();
-        Ok(Tls { config, shown, certificates })
+        Ok(Tls { config, shown, certificates, requests_certificates: requests })
     }
 }
 

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::destination::LastDestination;
@@ -24,6 +25,7 @@ use super::pace::socket::PacedSocket;
 use super::proxy_header::{self, Fault, Told};
 use super::tls;
 use super::worker::{ConnectionGuard, Worker};
+use crate::client_certificate::shown::CallersCertificate;
 use crate::gate::{self, GateBounds, GateControl, GatedIo, HeadBounds, Opening, READ_BYTES, Refusal, read_opening};
 use crate::gathered::Gathered;
 use crate::pipeline;
@@ -59,6 +61,10 @@ pub struct Connection {
     /// Names of the certificates of the listener that it was made for; absent in cleartext. No more of that is kept: a connection may outlast
     /// many changes of its routes.
     certificates: Option<Arc<[String]>>,
+    /// What the caller has shown.
+    pub(crate) certificate: CallersCertificate,
+    /// It is to end, since what is asked for cannot come on it.
+    retired: Notify,
     /// Absent for HTTP/2.
     gate: Option<Arc<GateControl>>,
     /// Of HTTP/2.
@@ -145,6 +151,12 @@ impl Connection {
     fn head_bounds(&self) -> HeadBounds {
         let bounds = &self.bounds;
         HeadBounds { bytes: bounds.max_header_bytes, target_bytes: MAX_TARGET_BYTES, fields: bounds.max_headers }
+    }
+
+    /// Has it end once what runs on it has been answered: callers that keep it for all they ask would never come on another one. Over HTTP/1 a
+    /// response says so.
+    pub(crate) fn retire(&self) {
+        self.retired.notify_one();
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
@@ -238,6 +250,8 @@ pub(super) async fn serve(
         bounds,
         last_destination: LastDestination::default(),
         certificates: None,
+        certificate: CallersCertificate::NotAskedFor,
+        retired: Notify::new(),
         gate: None,
         streams: Streams::new(),
         last_turn: Rc::default(),
@@ -248,7 +262,11 @@ pub(super) async fn serve(
         drop(runtime);
         match accepted {
             Ok(Ok(accepted)) => {
-                let connection = Connection { certificates: Some(accepted.certificates), ..connection };
+                let connection = Connection {
+                    certificates: Some(accepted.certificates),
+                    certificate: accepted.certificate,
+                    ..connection
+                };
                 let stream = PacedSocket::new(accepted.stream, connection.bounds.body_timeout);
                 if accepted.http2 {
                     serve_http2(worker, connection, stream).await;
@@ -386,6 +404,7 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         () = connection.streams.abused() => return,
         _ended = served.as_mut() => return,
         () = last_call(draining, || head.is_open()) => {}
+        () = connection.retired.notified() => {}
         () = overdue(bounds, &connection.streams, &head) => {}
     }
     served.as_mut().graceful_shutdown();

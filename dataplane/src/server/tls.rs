@@ -6,12 +6,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::client_certificate::shown::CallersCertificate;
 use crate::runtime::Runtime;
 
 /// A connection, and the names of the certificates of the listener that it was made for.
 pub(super) struct Accepted {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) certificates: Arc<[String]>,
+    /// Of the caller.
+    pub(super) certificate: CallersCertificate,
     pub(super) http2: bool,
 }
 
@@ -23,9 +26,10 @@ pub(super) async fn accept(runtime: &Runtime, port: u16, stream: TcpStream) -> s
     let refused = |why: &str| std::io::Error::other(format!("server name {name:?}: {why}"));
     let listener = runtime.ports.get(&port).and_then(|port| port.listener(&name));
     let listener = listener.ok_or_else(|| refused("no listener has it"))?;
-    let tls = listener.tls.as_ref().and_then(|tls| Some((tls.config.clone()?, Arc::clone(&tls.certificates))));
-    let (config, certificates) = tls.ok_or_else(|| refused("its listener has no certificate"))?;
+    let tls = listener.tls.as_ref().and_then(|tls| Some((tls.config.clone()?, tls.clone())));
+    let (config, tls) = tls.ok_or_else(|| refused("its listener has no certificate"))?;
     let stream = start.into_stream(config).await?;
+    let certificate = CallersCertificate::of(stream.get_ref().1.peer_certificates(), tls.requests_certificates);
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    Ok(Accepted { stream, certificates, http2 })
+    Ok(Accepted { stream, certificates: tls.certificates, certificate, http2 })
 }

@@ -74,6 +74,7 @@ impl World {
             tokens: &self.tokens,
             key_sets: &key_sets,
             unusable_key_sets: &self.unusable,
+            trusts: &Map::default(),
             patience: Patience::Waits,
             decryptions: &Decryptions::default(),
             now,

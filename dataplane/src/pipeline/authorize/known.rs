@@ -85,11 +85,34 @@ impl<'a> Known<'a> {
 
     fn identity(&self) -> Option<Value<'_>> {
         let held = self.held?;
-        match (&held.claims, &held.subscription) {
-            (Some(claims), _) => Some(Value::text(claims.identity())),
-            (None, Some((subscription, _))) => Some(Value::text(format!("subscription:{}", subscription.id))),
-            (None, None) => None,
+        match (&held.claims, &held.subscription, &held.certificate) {
+            (Some(claims), ..) => Some(Value::text(claims.identity())),
+            (None, Some((subscription, _)), _) => Some(Value::text(format!("subscription:{}", subscription.id))),
+            (None, None, Some(certificate)) => Some(Value::text(&*certificate.vouched.identity)),
+            (None, None, None) => None,
         }
+    }
+
+    /// What the certificate says, if it has been judged.
+    fn certificate(&self, field: Field) -> Option<Value<'_>> {
+        let shown = &self.held?.certificate.as_ref()?.shown;
+        let facts = shown.facts()?;
+        let texts = |texts: &'_ [String]| Value::list(texts.iter().map(|text| Value::text(text.clone())).collect());
+        Some(match field {
+            Field::CertificateSubject => Value::text(facts.subject.written()),
+            Field::CertificateIssuer => Value::text(facts.issuer.written()),
+            Field::CertificateSerialNumber => Value::text(facts.serial_number.as_str()),
+            Field::CertificateFingerprint => Value::text(facts.sha256_fingerprint.as_str()),
+            Field::CertificateNotAfter => {
+                Value::Timestamp(Timestamp::from_millisecond(facts.not_after.0).unwrap_or(Timestamp::MAX))
+            }
+            Field::CertificateUris => texts(&facts.uris),
+            Field::CertificateDnsNames => texts(&facts.dns_names),
+            Field::CertificateEmails => texts(&facts.emails),
+            Field::CertificateIps => texts(&facts.ips_written()),
+            Field::CertificateRfc9440 => Value::text(shown.rfc9440()),
+            _ => return None,
+        })
     }
 }
 
@@ -110,6 +133,7 @@ impl Environment for Known<'_> {
             Field::AuthIdentity => self.identity(),
             Field::AuthJwt => self.held?.claims.as_ref().map(|_| Value::Bool(true)),
             Field::AuthSubscription => subscription().map(|_| Value::Bool(true)),
+            Field::AuthCertificate => self.held?.certificate.as_ref().map(|_| Value::Bool(true)),
             Field::TokenIssuer => claim("iss"),
             Field::TokenSubject => claim("sub"),
             Field::TokenScopes => self.token().map(|token| Value::list(token.scopes().map(Value::text).collect())),
@@ -117,6 +141,16 @@ impl Environment for Known<'_> {
             Field::TokenHeader => self.token().map(|token| Value::Map(Map::Json(&token.header))),
             Field::SubscriptionId => subscription().map(|subscription| Value::text(&*subscription.id)),
             Field::SubscriptionProduct => subscription()?.product().map(Value::text),
+            Field::CertificateSubject
+            | Field::CertificateIssuer
+            | Field::CertificateSerialNumber
+            | Field::CertificateFingerprint
+            | Field::CertificateNotAfter
+            | Field::CertificateUris
+            | Field::CertificateDnsNames
+            | Field::CertificateEmails
+            | Field::CertificateIps
+            | Field::CertificateRfc9440 => self.certificate(field),
             Field::RouteKind => Some(Value::text(&*door.api.kind)),
             Field::RouteNamespace => Some(Value::text(&*door.api.namespace)),
             Field::RouteName => Some(Value::text(&*door.api.name)),

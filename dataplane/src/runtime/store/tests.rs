@@ -457,7 +457,7 @@ async fn the_tls_settings_of_a_listener_stay_until_its_certificates_change() {
         })
     };
     let (name, tls) =
-        ("shop/public/https", v1::ListenerTls { certificates: vec!["shop/one".into()], server_names: vec![] });
+        ("shop/public/https", v1::ListenerTls { certificates: vec!["shop/one".into()], ..v1::ListenerTls::default() });
     let hostname = "one.example.com".into();
     let listener = v1::Listener { gateway: GATEWAY.into(), port: 8443, hostname, tls: Some(tls) };
     let mut world = World::in_force();

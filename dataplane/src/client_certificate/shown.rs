@@ -1,0 +1,101 @@
+//! A certificate as it was shown, and what was made of it before.
+
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
+use rustls_pki_types::CertificateDer;
+use sallyport_snapshot::Hash;
+
+use super::facts::Facts;
+use super::{CertificateFault, Vouched};
+use crate::clock::UnixMs;
+
+/// Of one handshake, with the leaf: a search among more takes too long, and a path that needs more is too long.
+pub const MAX_CERTIFICATES: usize = 5;
+/// All of them together.
+pub const MAX_BYTES: usize = 16 * 1024;
+/// Verdicts that a connection keeps: as many as a policy has alternatives.
+const MAX_VERDICTS: usize = 16;
+/// After that a refusal is looked at again: what was missing may be there.
+const REFUSED_MS: i64 = 10_000;
+
+/// What is known of the certificate of a connection's caller.
+#[derive(Clone, Default)]
+pub enum CallersCertificate {
+    /// The listener speaks no TLS, or no route of it wanted one when the connection was made.
+    #[default]
+    NotAskedFor,
+    NotShown,
+    Shown(Arc<ShownCertificate>),
+}
+
+impl CallersCertificate {
+    /// What a handshake brought, in which one was asked for or not.
+    pub fn of(chain: Option<&[CertificateDer<'static>]>, is_asked_for: bool) -> Self {
+        match chain.filter(|chain| !chain.is_empty()) {
+            Some(chain) => Self::Shown(Arc::new(ShownCertificate::new(chain.to_vec()))),
+            None if is_asked_for => Self::NotShown,
+            None => Self::NotAskedFor,
+        }
+    }
+}
+
+/// The caller's certificate, with those that it sent along.
+pub struct ShownCertificate {
+    chain: Vec<CertificateDer<'static>>,
+    facts: OnceLock<Option<Facts>>,
+    verdicts: Mutex<Vec<(Asked, Verdict)>>,
+}
+
+/// By whom it was judged: the demand, and whom that trusts.
+type Asked = (Hash, Option<Hash>);
+
+struct Verdict {
+    outcome: Result<Arc<Vouched>, CertificateFault>,
+    until: UnixMs,
+}
+
+impl ShownCertificate {
+    /// The leaf, and what came with it.
+    pub fn new(chain: Vec<CertificateDer<'static>>) -> Self {
+        Self { chain, facts: OnceLock::new(), verdicts: Mutex::default() }
+    }
+
+    /// The leaf, and what came with it.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// What it says; `None` if it cannot be read.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.get_or_init(|| Facts::read(self.chain.first()?)).as_ref()
+    }
+
+    /// The leaf as RFC 9440 has it in a header.
+    pub fn rfc9440(&self) -> String {
+        format!(":{}:", STANDARD.encode(self.chain.first().map(|leaf| leaf.as_ref()).unwrap_or_default()))
+    }
+
+    /// What came of it when it was asked for in the same way, or else what `judge` says.
+    pub(super) fn verdict(
+        &self,
+        asked: Asked,
+        now: UnixMs,
+        judge: impl FnOnce() -> Result<Vouched, CertificateFault>,
+    ) -> Result<Arc<Vouched>, CertificateFault> {
+        let mut verdicts = self.verdicts.lock();
+        verdicts.retain(|(_, verdict)| now < verdict.until);
+        if let Some((_, verdict)) = verdicts.iter().find(|(known, _)| *known == asked) {
+            return verdict.outcome.clone();
+        }
+        let outcome = judge().map(Arc::new);
+        let until = outcome.as_ref().map_or(UnixMs(now.0.saturating_add(REFUSED_MS)), |vouched| vouched.until);
+        if verdicts.len() == MAX_VERDICTS {
+            verdicts.remove(0);
+        }
+        verdicts.push((asked, Verdict { outcome: outcome.clone(), until }));
+        outcome
+    }
+}
