@@ -1,6 +1,7 @@
 //! `ApiPolicy`: who may call, and how.
 
 mod client_certificate;
+mod cors;
 mod entra_id;
 mod token;
 
@@ -15,6 +16,7 @@ pub use client_certificate::{
     CertificateIdentity, CertificateTrust, ClientCertificate, CrlReference, OnUnknown, PinnedCertificateReference,
     Revocation, SubjectAltName,
 };
+pub use cors::{Cors, CorsMethod};
 pub use entra_id::{EntraCloud, EntraId, EntraVersion, TenantCheck};
 pub use token::{
     Algorithm, AudienceCheck, ClaimRule, Csrf, JwksLocation, Jwt, Keys, TokenCookie, TokenHeader, TokenParameter,
@@ -91,6 +93,9 @@ pub struct ApiPolicySpec {
     /// Headers that callers are sent with the service's answer. Refusals of the gateway itself are as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_headers: Option<ResponseHeaders>,
+    /// Which pages of other sites may read answers. A section that is on the rule itself beats the CORS filter of an HTTPRoute, which beats all others; what a Floor states holds besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     /// What the service is shown; beats the Backend's. A secret goes only to backends of the policy's own namespace: others are shown
     /// their Backend's credential, and where that has none, requests to them are refused. `none` holds for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ pub mod callers;
 pub mod certificate;
 pub mod class;
 mod client_certificate;
+mod cors;
 pub mod credential;
 mod decryption_key;
 pub mod effective;

@@ -10,6 +10,7 @@ mod authorities;
 mod byte_set;
 pub mod client_certificate;
 pub mod clock;
+pub mod cors;
 pub mod credential;
 pub mod egress;
 pub mod follow;

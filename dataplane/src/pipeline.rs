@@ -31,6 +31,7 @@ use hyper::upgrade::OnUpgrade;
 use sallyport_expression::Steps;
 use tokio::time::Instant;
 
+use crate::cors::{InForce, Preflight};
 use crate::gate::carries_requests;
 use crate::jwt::Decryptions;
 use crate::path::{self, Query};
@@ -62,12 +63,13 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
         }
         Err(rejection) => Err(rejection),
     };
-    let response = outcome.unwrap_or_else(|rejection| {
+    let mut response = outcome.unwrap_or_else(|rejection| {
         let response = respond::refusal(&rejection, record.speech(), &record.instance());
         record.refused(rejection);
         response
     });
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        record.say(response.headers_mut());
         connection.resume();
     }
     record.attach(response)
@@ -107,10 +109,14 @@ async fn handle(
         headers: request.headers(),
         query,
     };
-    let found = listener.routes.find(&asked).ok_or_else(no_route)?;
+    let preflight = Preflight::read(request.method(), request.headers());
+    let matched = matched(listener, runtime, &asked, preflight.as_ref()).ok_or_else(no_route)?;
+    let Matched { asked, found, policy, preflight } = matched;
     judge_parameters(listener, &asked, &found)?;
-    let policy = runtime.policy(&found.policy);
     record.matched(&found, &policy, request.headers());
+    if preflight.is_none() {
+        record.says(InForce::of(&policy, &found.rule).map(|cors| cors.of_answer(request.headers())));
+    }
     if let Some(deny) = &found.rule.deny {
         return Err(deny.rejection());
     }
@@ -124,16 +130,16 @@ async fn handle(
     };
     let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
     let caller = Caller { hop, ..Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions) };
+    if let Some(answer) = preflight {
+        // Browsers ask without a credential: addresses are judged, and nothing is forwarded.
+        permit::admit_to_redirect(&policy, &caller)?;
+        return Ok(answer_preflight(answer));
+    }
     if let Some(redirect) = found.rule.redirect() {
         // Nothing is forwarded: addresses are judged, credentials are not asked for.
         permit::admit_to_redirect(&policy, &caller)?;
-        let query = taken_along(
-            redirect,
-            query,
-            &arrival,
-            connection,
-            runtime.key_parameters(gateway, &found.rule.api.namespace),
-        );
+        let shown = runtime.key_parameters(gateway, &found.rule.api.namespace);
+        let query = taken_along(redirect, query, &arrival, connection, shown);
         return answer_redirect(redirect, query.as_deref(), &arrival, connection, found.matched);
     }
     let until = record.deadline(found.rule.request_timeout);
@@ -153,6 +159,35 @@ async fn handle(
         runtime: Arc::clone(runtime),
     };
     pin!(forward::forward(worker, connection, request, permit, record)).await
+}
+
+/// What is served, and to whom.
+struct Matched<'a> {
+    /// A browser that asks beforehand is matched as what it wants to ask.
+    asked: Asked<'a>,
+    found: Found,
+    policy: Arc<Policy>,
+    /// What such a browser is told; absent where nobody says anything of that, and it is a request as all others.
+    preflight: Option<HeaderMap>,
+}
+
+fn matched<'a>(
+    listener: &Listener,
+    runtime: &Runtime,
+    asked: &Asked<'a>,
+    preflight: Option<&'a Preflight<'_>>,
+) -> Option<Matched<'a>> {
+    let find = |asked: Asked<'a>| {
+        let found = listener.routes.find(&asked)?;
+        let policy = runtime.policy(&found.policy);
+        Some(Matched { asked, found, policy, preflight: None })
+    };
+    let beforehand = preflight.and_then(|preflight| {
+        let matched = find(Asked { method: &preflight.method, ..*asked })?;
+        let answer = InForce::of(&matched.policy, &matched.found.rule)?.of_preflight(preflight);
+        Some(Matched { preflight: Some(answer), ..matched })
+    });
+    beforehand.or_else(|| find(*asked))
 }
 
 /// Services differ in whether `/admin;x` is `/admin`: where that is another rule's, nobody can say what was asked for.
@@ -234,6 +269,13 @@ fn answer_redirect(
     *response.status_mut() = redirect.status;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
+}
+
+fn answer_preflight(headers: HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// What a caller wants to turn an HTTP/1.1 connection into.

@@ -20,6 +20,7 @@ mod changes;
 mod client_certificates;
 mod computed_headers;
 mod connections_taken;
+mod cors;
 mod deadlines;
 mod drains;
 mod early_answers;

@@ -221,6 +221,10 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     (message.request_headers, message.computed_request_headers) = (told.edit, told.computed);
     let told = headers(&defaults, &floors, conflicts, "responseHeaders", |stated| stated.response_headers.as_ref());
     (message.response_headers, message.computed_response_headers) = (told.edit, told.computed);
+    let near = nearest(&defaults, "cors", conflicts, |one| one.policy.sections.cors.as_ref());
+    message.is_cors_of_rule = near.is_some_and(|(one, _)| one.level == Level::Rule);
+    message.cors = near.map(|(_, cors)| Box::new(cors.clone()));
+    message.floor_cors = floors.iter().filter_map(|one| one.policy.sections.cors.clone()).collect();
     message.streams = streams(&defaults, &floors, conflicts);
     message.rehearsals = reports.iter().map(|one| rehearsal(one)).collect();
     let routes: Vec<_> = defaults.iter().copied().filter(|one| one.level >= Level::Route).collect();
@@ -276,6 +280,7 @@ fn bytes(policy: &PolicyNode) -> usize {
         + sections.authorization.as_ref().map_or(0, Message::encoded_len)
         + sections.request_headers.as_ref().map_or(0, HeaderChanges::bytes)
         + sections.response_headers.as_ref().map_or(0, HeaderChanges::bytes)
+        + sections.cors.as_ref().map_or(0, Message::encoded_len)
 }
 
 /// Names of many policies are long, and stand once for each rule and listener: beyond that a digest says the same.

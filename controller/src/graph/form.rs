@@ -63,6 +63,18 @@ pub struct FilterForm {
     pub response_header_modifier: Option<HeadersForm>,
     pub request_redirect: Option<RedirectForm>,
     pub url_rewrite: Option<RewriteForm>,
+    pub cors: Option<CorsForm>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CorsForm {
+    pub allow_origins: Vec<String>,
+    pub allow_methods: Vec<String>,
+    pub allow_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub allow_credentials: bool,
+    pub max_age: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -14,7 +14,7 @@ use super::guarded::{Guarded, KEY_HEADER};
 use super::headers::{self, HeaderChanges};
 use super::route::{RouteId, RouteNode};
 use super::token::Token;
-use super::{Environment, authorization, client_certificate, credential, decryption_key, key_source, token};
+use super::{Environment, authorization, client_certificate, cors, credential, decryption_key, key_source, token};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
 use crate::problem::{Problem, cut, denial, denial_by_older};
 
@@ -71,6 +71,7 @@ pub struct Sections {
     pub authorization: Option<v1::Authorization>,
     pub request_headers: Option<HeaderChanges>,
     pub response_headers: Option<HeaderChanges>,
+    pub cors: Option<v1::Cors>,
     pub streams: Option<v1::Streams>,
     pub credential: Option<v1::Credential>,
 }
@@ -195,6 +196,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
         authentication,
         request_headers,
         response_headers,
+        cors: spec.cors.as_ref().map(cors::message),
         streams: spec.streams.map(|streams| v1::Streams { end_on_expiry: streams.end_on_expiry }),
         credential: spec
             .credential

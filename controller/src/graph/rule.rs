@@ -13,7 +13,7 @@ use super::expression::judge;
 use super::form::{BackendForm, FilterForm, HeadersForm, MatchForm, PathForm, RuleForm, ValueForm};
 use super::grant::{End, may_permit, permits};
 use super::route::RouteId;
-use super::{reach, service};
+use super::{cors, reach, service};
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
 use crate::problem::{Problem, denial};
 
@@ -29,6 +29,8 @@ pub struct RuleNode {
     pub named: Vec<BackendTarget>,
 }
 
+/// The filter that stands beside all others: it changes neither request nor answer but for what it says.
+const CORS: &str = "CORS";
 /// Header fields that no filter may change, besides those that begin with `proxy-`. The data plane refuses the same.
 const RESERVED_HEADERS: [&str; 9] = [
     "connection",
@@ -104,8 +106,13 @@ pub fn node(
     for (at, one) in matches.iter().enumerate() {
         judge_expressions(one, path_field, &format!("{field}.matches[{at}]"), budget, problems);
     }
-    let filters = filters(&form.filters, &format!("{field}.filters"), problems);
+    let (crossing, others): (Vec<_>, Vec<_>) = form.filters.iter().enumerate().partition(|(_, one)| one.r#type == CORS);
+    let filters = filters(&others, &format!("{field}.filters"), problems);
     let broken = problems.get(before).map(|problem| denial(&id.to_string(), problem));
+    // An origin that is not known here is not allowed: the rest of the rule stands.
+    let cors = crossing.iter().find_map(|(at, one)| {
+        Some(cors::of_filter(one.cors.as_ref()?, &format!("{field}.filters[{at}].cors"), problems))
+    });
     let (mut messages, mut targets) = (Vec::new(), Vec::new());
     for (at, backend) in form.backend_refs.iter().enumerate() {
         let field = backend.field.clone().unwrap_or_else(|| format!("{field}.backendRefs[{at}]"));
@@ -124,6 +131,7 @@ pub fn node(
         request_timeout_ms: time(&form.timeouts.request),
         backend_request_timeout_ms: time(&form.timeouts.backend_request),
         deny: broken,
+        cors,
     };
     RuleNode { section: form.name.clone(), message, backends: targets, named: named(cluster, id, form) }
 }
@@ -209,9 +217,9 @@ fn value(form: &ValueForm, name: String) -> v1::ValueMatch {
     v1::ValueMatch { name, value: Some(value) }
 }
 
-fn filters(forms: &[FilterForm], field: &str, problems: &mut Vec<Problem>) -> Vec<v1::Filter> {
+fn filters(forms: &[(usize, &FilterForm)], field: &str, problems: &mut Vec<Problem>) -> Vec<v1::Filter> {
     let mut found = Vec::new();
-    for (at, form) in forms.iter().enumerate() {
+    for (at, form) in forms {
         match filter(form) {
             Some(filter) => {
                 judge_headers(&filter, &format!("{field}[{at}]"), problems);
@@ -322,7 +330,8 @@ fn weighted(
     problems: &mut Vec<Problem>,
 ) -> (v1::WeightedBackend, BackendTarget) {
     let before = problems.len();
-    let filters = filters(&form.filters, &format!("{field}.filters"), problems);
+    let forms: Vec<_> = form.filters.iter().enumerate().collect();
+    let filters = filters(&forms, &format!("{field}.filters"), problems);
     judge_redirects(&filters, &format!("{field}.filters"), problems);
     let target = target(cluster, id, form, field);
     let target = target.unwrap_or_else(|problem| {

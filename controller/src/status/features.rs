@@ -1,7 +1,7 @@
 //! What Gateway API calls features, as far as they are built: the conformance suite asks for each of them (GEP-2162).
 
 /// In order, as a status lists them.
-pub(super) const SUPPORTED: [&str; 26] = [
+pub(super) const SUPPORTED: [&str; 27] = [
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "Gateway",
@@ -16,6 +16,7 @@ pub(super) const SUPPORTED: [&str; 26] = [
     "HTTPRouteBackendProtocolWebSocket",
     "HTTPRouteBackendRequestHeaderModification",
     "HTTPRouteBackendTimeout",
+    "HTTPRouteCORS",
     "HTTPRouteHostRewrite",
     "HTTPRouteMethodMatching",
     "HTTPRouteNamedRouteRule",

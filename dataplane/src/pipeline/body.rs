@@ -22,6 +22,7 @@ use super::reflection;
 use super::respond::Speech;
 use super::stream::Standing;
 use super::watch::{Fallen, Watch};
+use crate::cors::Said;
 use crate::credential::QueryParameter;
 use crate::observe::access_log::Line;
 use crate::observe::access_log::choice::Choice;
@@ -238,6 +239,8 @@ pub(crate) struct Record {
     random: u128,
     /// Of the request's body, which may pause until the response has ended.
     upload: Option<Rc<Progress>>,
+    /// What answers say to pages of other sites, where somebody has said which may read them.
+    cors: Option<Box<Said>>,
     speech: Speech,
     is_answered: bool,
 }
@@ -271,6 +274,7 @@ impl Record {
             random: worker.random_128(),
             upload: None,
             speech: Speech::default(),
+            cors: None,
             is_answered: false,
         })
     }
@@ -311,6 +315,18 @@ impl Record {
         }
         self.line.rule = Some(Arc::clone(&found.rule));
         self.line.policy = Some(Arc::clone(policy));
+    }
+
+    /// What answers say to pages of other sites.
+    pub(super) fn says(&mut self, cors: Option<Said>) {
+        self.cors = cors.map(Box::new);
+    }
+
+    /// Says it in an answer.
+    pub(super) fn say(&self, headers: &mut HeaderMap) {
+        if let Some(cors) = &self.cors {
+            cors.write(headers);
+        }
     }
 
     /// In which protocol the caller reads a refusal.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sallyport_snapshot::v1::{self, weighted_backend::Target};
 
 use super::filter::Filter;
+use crate::cors::Cors;
 use crate::runtime::keys::Api;
 use crate::runtime::policy::Denial;
 
@@ -22,6 +23,8 @@ pub struct Rule {
     /// Whether it says anything of how long a request may take, if only that there is no end: then the backend has no say in it.
     pub states_timeout: bool,
     pub deny: Option<Denial>,
+    /// Of its CORS filter.
+    pub cors: Option<Cors>,
     backends: Vec<WeightedBackend>,
     total_weight: u64,
 }
@@ -69,6 +72,7 @@ impl Rule {
             backend_request_timeout: timeout(rule.backend_request_timeout_ms),
             states_timeout: rule.request_timeout_ms.or(rule.backend_request_timeout_ms).is_some(),
             deny: rule.deny.as_ref().map(Denial::new).or(broken),
+            cors: rule.cors.as_ref().map(Cors::build),
             backends,
             total_weight,
         };
@@ -86,6 +90,7 @@ impl Rule {
             backend_request_timeout: None,
             states_timeout: false,
             deny: Some(Denial::configuration(&place, why)),
+            cors: None,
             backends: Vec::new(),
             total_weight: 0,
         }

@@ -15,6 +15,7 @@ use sallyport_snapshot::{EDITION, Hash};
 use smallvec::SmallVec;
 
 use crate::client_certificate::Demanded;
+use crate::cors::Cors;
 use crate::ip_set::IpSet;
 use crate::jwt::{MAX_DECRYPTION_KEYS, Rules};
 use crate::rejection::{Origin, Reason, Rejection};
@@ -51,6 +52,11 @@ pub struct Policy {
     pub request_headers: HeaderChanges,
     /// The same of the service's answer.
     pub response_headers: HeaderChanges,
+    /// Which pages of other sites may read answers, and whether a policy of the rule itself says so.
+    pub cors: Option<Cors>,
+    pub is_cors_of_rule: bool,
+    /// Each has to allow it as well.
+    pub floor_cors: Vec<Cors>,
     /// Whether a stream ends with the credential that admitted it.
     pub end_on_expiry: bool,
     /// Policies that are evaluated beside this one and only reported.
@@ -201,6 +207,9 @@ impl Policy {
             authorizations: policy.authorizations.iter().map(Authorization::build).collect::<Result<_, _>>()?,
             request_headers: HeaderChanges::build(request, "requestHeaders")?,
             response_headers: HeaderChanges::build(response, "responseHeaders")?,
+            cors: policy.cors.as_deref().map(Cors::build),
+            is_cors_of_rule: policy.is_cors_of_rule,
+            floor_cors: policy.floor_cors.iter().map(Cors::build).collect(),
             end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
             rehearsals: Vec::new(),
         })
@@ -221,6 +230,9 @@ impl Policy {
             token_places: Vec::new(),
             request_headers: HeaderChanges::default(),
             response_headers: HeaderChanges::default(),
+            cors: None,
+            is_cors_of_rule: false,
+            floor_cors: Vec::new(),
             end_on_expiry: true,
             rehearsals: Vec::new(),
         }

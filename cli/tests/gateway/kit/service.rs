@@ -216,6 +216,12 @@ async fn behave(path: &str, body: Bytes, trailers: Option<HeaderMap>) -> Respons
             let frames = [Ok(Frame::data(body)), Ok(Frame::trailers(trailers))];
             Response::new(StreamBody::new(stream::iter(frames)).boxed())
         }
+        "open-to-all" => {
+            let mut response = Response::new(whole(Bytes::new()));
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("DELETE"));
+            response
+        }
         "headers" => {
             let mut response = Response::new(whole(Bytes::new()));
             response.headers_mut().insert(header::SERVER, HeaderValue::from_static("secret/1.0"));

@@ -1,0 +1,277 @@
+//! Which pages of other sites may read answers (CORS, as the Fetch standard has it). It refuses nobody: browsers do, by what they are told.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use sallyport_snapshot::v1;
+use smallvec::SmallVec;
+
+use crate::route::Rule;
+use crate::runtime::policy::Policy;
+
+const ANY: &str = "*";
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+/// What an answer depends on, and a preflight's besides.
+const VARIES: HeaderValue = HeaderValue::from_static("Origin");
+const PREFLIGHT_VARIES: HeaderValue =
+    HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+/// What a service may have said of it: where it is said here, nobody else says it.
+const SAID: [HeaderName; 6] = [
+    ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    ACCESS_CONTROL_EXPOSE_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_MAX_AGE,
+];
+/// Asked headers that are looked at.
+const MAX_ASKED: usize = 64;
+
+/// One word on it.
+#[derive(Debug)]
+pub struct Cors {
+    origins: Vec<Origin>,
+    methods: Names,
+    /// In lower case.
+    headers: Names,
+    exposed: Names,
+    credentials: bool,
+    max_age_s: u32,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Any,
+    Exactly(Box<str>),
+    /// Scheme with `://`, and what has to stand behind at least one label, from the dot on.
+    Below(Box<str>, Box<str>),
+}
+
+#[derive(Debug)]
+struct Names {
+    is_any: bool,
+    listed: Vec<Box<str>>,
+}
+
+/// All that is in force for a rule: the nearest word, and those of all Floors.
+pub struct InForce<'a>(SmallVec<[&'a Cors; 1]>);
+
+/// A browser that asks whether it may ask.
+pub struct Preflight<'a> {
+    origin: &'a HeaderValue,
+    pub method: Method,
+    headers: Vec<&'a str>,
+}
+
+/// What an answer says.
+pub struct Said {
+    origin: Option<HeaderValue>,
+    credentials: bool,
+    exposed: Option<HeaderValue>,
+}
+
+impl Cors {
+    pub fn build(cors: &v1::Cors) -> Self {
+        Self {
+            origins: cors.allow_origins.iter().map(|one| Origin::new(one)).collect(),
+            methods: Names::new(&cors.allow_methods),
+            headers: Names::new(&cors.allow_headers),
+            exposed: Names::new(&cors.expose_headers),
+            credentials: cors.allow_credentials,
+            max_age_s: cors.max_age_s,
+        }
+    }
+
+    fn allows(&self, origin: &str) -> bool {
+        self.origins.iter().any(|one| one.is(origin))
+    }
+
+    fn is_open(&self) -> bool {
+        self.origins.iter().any(|one| matches!(one, Origin::Any))
+    }
+}
+
+impl Origin {
+    fn new(stated: &str) -> Self {
+        let below =
+            stated.split_once("://*").map(|(scheme, suffix)| Self::Below(format!("{scheme}://").into(), suffix.into()));
+        match below {
+            _ if stated == ANY => Self::Any,
+            Some(below) => below,
+            None => Self::Exactly(stated.into()),
+        }
+    }
+
+    /// `null`, which any page can be, is nobody's.
+    fn is(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(own) => origin.eq_ignore_ascii_case(own),
+            Self::Below(scheme, suffix) => {
+                let origin = origin.to_ascii_lowercase();
+                let labels = origin.strip_prefix(&**scheme).and_then(|rest| rest.strip_suffix(&**suffix));
+                labels.is_some_and(|labels| !labels.is_empty() && labels.bytes().all(is_of_host))
+            }
+        }
+    }
+}
+
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+}
+
+impl Names {
+    fn new(stated: &[String]) -> Self {
+        let listed = stated.iter().filter(|name| *name != ANY).map(|name| name.as_str().into()).collect();
+        Self { is_any: stated.iter().any(|name| name == ANY), listed }
+    }
+
+    fn lists(&self, name: &str) -> bool {
+        self.listed.iter().any(|one| one.eq_ignore_ascii_case(name))
+    }
+}
+
+impl<'a> InForce<'a> {
+    /// What a policy says of the rule itself, else the rule's own filter, else the policy's word; and all Floors'. `None` where nobody says anything.
+    pub fn of(policy: &'a Policy, rule: &'a Rule) -> Option<Self> {
+        let own = policy.cors.as_ref().filter(|_| policy.is_cors_of_rule);
+        let near = own.or(rule.cors.as_ref()).or(policy.cors.as_ref());
+        let all: SmallVec<_> = near.into_iter().chain(&policy.floor_cors).collect();
+        (!all.is_empty()).then_some(Self(all))
+    }
+
+    /// What answers to a request with these headers say.
+    pub fn of_answer(&self, headers: &HeaderMap) -> Said {
+        let origin = sole(headers, &ORIGIN).and_then(|origin| self.allowed(origin));
+        let exposed = origin.as_ref().and_then(|_| joined(&self.exposed()));
+        Said { exposed, origin, credentials: self.credentials() }
+    }
+
+    /// The head of what a preflight is answered. Where the origin is not allowed it says nothing.
+    pub fn of_preflight(&self, asked: &Preflight<'_>) -> HeaderMap {
+        let mut answer = HeaderMap::new();
+        answer.insert(VARY, PREFLIGHT_VARIES);
+        let Some(origin) = self.allowed(asked.origin) else { return answer };
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.credentials() {
+            answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+        }
+        let methods = self.common(|cors| &cors.methods, &[asked.method.as_str()]);
+        // An asterisk is not all: Fetch wants this one by its name.
+        let asked_headers: Vec<_> =
+            asked.headers.iter().copied().filter(|name| *name != AUTHORIZATION.as_str()).collect();
+        let headers = self.common(|cors| &cors.headers, &asked_headers);
+        let exposed = self.exposed();
+        for (name, list) in [
+            (ACCESS_CONTROL_ALLOW_METHODS, methods),
+            (ACCESS_CONTROL_ALLOW_HEADERS, headers),
+            (ACCESS_CONTROL_EXPOSE_HEADERS, exposed),
+        ] {
+            answer.extend(joined(&list).map(|value| (name, value)));
+        }
+        let max_age = self.0.iter().map(|cors| cors.max_age_s).min().unwrap_or_default();
+        answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(max_age));
+        answer
+    }
+
+    /// What an origin is told: itself, or where everybody may read an asterisk.
+    fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+        let text = origin.to_str().ok()?;
+        if !self.0.iter().all(|cors| cors.allows(text)) {
+            return None;
+        }
+        let is_open = self.0.iter().all(|cors| cors.is_open()) && !self.credentials();
+        Some(if is_open { HeaderValue::from_static(ANY) } else { origin.clone() })
+    }
+
+    fn exposed(&self) -> Vec<&'a str> {
+        if self.0.iter().all(|cors| cors.exposed.is_any) {
+            return vec![ANY];
+        }
+        self.common(|cors| &cors.exposed, &[])
+    }
+
+    fn credentials(&self) -> bool {
+        self.0.iter().all(|cors| cors.credentials)
+    }
+
+    /// Names that all list, or take by an asterisk: of the `asked` ones, where all have an asterisk.
+    fn common<'n>(&self, of: impl Fn(&'a Cors) -> &'a Names, asked: &[&'n str]) -> Vec<&'n str>
+    where
+        'a: 'n,
+    {
+        let all: SmallVec<[&Names; 1]> = self.0.iter().map(|cors| of(cors)).collect();
+        let takes_all = |name: &str| all.iter().all(|names| names.is_any || names.lists(name));
+        let listed = all.iter().flat_map(|names| &names.listed).map(|name| &**name).filter(|name| takes_all(name));
+        let asked = asked.iter().copied().filter(|name| all.iter().any(|names| names.is_any) && takes_all(name));
+        let mut found: Vec<&'n str> = Vec::new();
+        for name in listed.chain(asked) {
+            if !found.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                found.push(name);
+            }
+        }
+        found
+    }
+}
+
+impl<'a> Preflight<'a> {
+    /// What a browser asks (Fetch, "CORS-preflight request"): `OPTIONS` with one origin and one method. Anything else is a request as all others.
+    pub fn read(method: &Method, headers: &'a HeaderMap) -> Option<Self> {
+        if method != Method::OPTIONS {
+            return None;
+        }
+        let asked = sole(headers, &ACCESS_CONTROL_REQUEST_METHOD)?;
+        let names = headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).into_iter().filter_map(|line| line.to_str().ok());
+        let names = names.flat_map(|line| line.split(',')).map(str::trim).filter(|name| is_name(name)).take(MAX_ASKED);
+        Some(Self {
+            origin: sole(headers, &ORIGIN)?,
+            method: Method::from_bytes(asked.as_bytes()).ok()?,
+            headers: names.collect(),
+        })
+    }
+}
+
+/// Browsers ask in lower case; what is no name is not repeated.
+fn is_name(name: &str) -> bool {
+    HeaderName::from_bytes(name.as_bytes()).is_ok_and(|read| read.as_str() == name)
+}
+
+impl Said {
+    /// Says it in an answer, in the place of whatever the service has said.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        for name in &SAID {
+            headers.remove(name);
+        }
+        if !varies_by_origin(headers) {
+            headers.append(VARY, VARIES);
+        }
+        let Some(origin) = &self.origin else { return };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if self.credentials {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+        }
+        if let Some(exposed) = &self.exposed {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
+        }
+    }
+}
+
+fn varies_by_origin(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(VARY).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|name| name.trim() == ANY || name.trim().eq_ignore_ascii_case("origin"))
+}
+
+fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).into_iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
+fn joined(names: &[&str]) -> Option<HeaderValue> {
+    (!names.is_empty()).then(|| HeaderValue::try_from(names.join(", ")).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests;
