@@ -3,6 +3,7 @@
 mod client_certificate;
 mod cors;
 mod entra_id;
+mod request;
 mod token;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -18,6 +19,7 @@ pub use client_certificate::{
 };
 pub use cors::{Cors, CorsMethod};
 pub use entra_id::{EntraCloud, EntraId, EntraVersion, TenantCheck};
+pub use request::{ByteCount, RequestBounds};
 pub use token::{
     Algorithm, AudienceCheck, ClaimRule, Csrf, JwksLocation, Jwt, Keys, TokenCookie, TokenHeader, TokenParameter,
     TokenPlace, TokenRules,
@@ -93,6 +95,9 @@ pub struct ApiPolicySpec {
     /// Headers that callers are sent with the service's answer. Refusals of the gateway itself are as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_headers: Option<ResponseHeaders>,
+    /// What requests may be like. Of what the nearest level and all Floors state the strictest holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestBounds>,
     /// Which pages of other sites may read answers. A section that is on the rule itself beats the CORS filter of an HTTPRoute, which beats all others; what a Floor states holds besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,

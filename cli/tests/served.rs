@@ -22,6 +22,7 @@ const SECOND_KEY: &str = "change-me-too-to-32-random-characters-or-more";
 
 /// A request, and what comes of it.
 struct Asked {
+    method: &'static str,
     path: &'static str,
     headers: Vec<(&'static str, String)>,
     status: u16,
@@ -32,7 +33,13 @@ struct Asked {
 }
 
 fn get(path: &'static str, status: u16) -> Asked {
-    Asked { path, headers: vec![], status, has: vec![], lacks: vec![] }
+    Asked { method: "GET", path, headers: vec![], status, has: vec![], lacks: vec![] }
+}
+
+/// What a browser asks before a page of this origin may `PUT`.
+fn preflight(origin: &'static str) -> Asked {
+    let asked = get("/orders", 204).with("origin", origin).with("access-control-request-method", "PUT");
+    Asked { method: "OPTIONS", ..asked }
 }
 
 impl Asked {
@@ -67,6 +74,51 @@ fn of_rules() -> Vec<Asked> {
     ]
 }
 
+/// What browsers ask for pages of three sites.
+fn of_pages() -> Vec<Asked> {
+    vec![
+        preflight("https://shop.example.com")
+            .with("access-control-request-headers", "sallyport-key,x-other")
+            .has("access-control-allow-origin: https://shop.example.com")
+            .has("access-control-allow-methods: GET, PUT")
+            .has("access-control-allow-headers: content-type, sallyport-key\r")
+            .has("access-control-max-age: 600"),
+        preflight("https://other.example.com").lacks("access-control"),
+        preflight("https://partner.example.org").lacks("access-control"),
+        get("/orders", 401)
+            .with("origin", "https://shop.example.com")
+            .has("access-control-allow-origin: https://shop.example.com")
+            .has("credential-missing"),
+        get("/orders", 200)
+            .with("origin", "https://partner.example.org")
+            .with("sallyport-key", KEY)
+            .lacks("allow-origin"),
+    ]
+}
+
+/// Headers that callers would like to set themselves.
+fn of_headers() -> Vec<Asked> {
+    vec![
+        get("/orders", 200).has("x-edge: public").has("x-region: eu").has("cache-control: no-store"),
+        get("/orders", 200).with("x-wanted", "US").with("x_region", "mine").has("x-region: us").lacks("mine"),
+        get("/orders", 200).with("x-user", "mine").with("x_user", "mine").lacks("mine"),
+        get("/orders", 200).with("x-edge", "mine").with("x_edge", "mine").with("x-debug", "mine").lacks("mine"),
+    ]
+}
+
+/// Each way in, and none of two at once.
+fn of_ways_in() -> Vec<Asked> {
+    vec![
+        get("/orders", 401).has("Bearer").has("Sallyport-Key"),
+        get("/orders", 200).with("x-api-key", KEY).lacks(KEY),
+        get("/orders?key=change-me-to-32-random-characters-or-more&page=1", 200).has("/orders?page=1 ").lacks(KEY),
+        get("/orders?key=change-me-to-32-random-characters-or-more", 400)
+            .with("x-api-key", KEY)
+            .has("credential-ambiguous"),
+        get("/orders", 401).with("sallyport-key", KEY),
+    ]
+}
+
 fn requests(example: &str) -> Vec<Asked> {
     match example {
         "addresses" => vec![
@@ -78,8 +130,13 @@ fn requests(example: &str) -> Vec<Asked> {
         ],
         "authorization" => of_rules(),
         "bounds" => {
-            vec![get("/orders", 200), get("/orders", 431).with("x-long", &"x".repeat(5000)).has("head-too-large")]
+            vec![
+                get("/orders", 200),
+                get("/orders", 431).with("x-long", &"x".repeat(5000)).has("head-too-large"),
+                get("/orders", 413).with("content-length", "1025").has("body-too-large"),
+            ]
         }
+        "cors" => of_pages(),
         "credentials" => vec![
             get("/orders", 200).with("authorization", "Bearer mine").has("x-api-key: change-me").lacks("authorization"),
             get("/orders", 200).with("x_api_key", "mine").lacks("mine"),
@@ -97,12 +154,7 @@ fn requests(example: &str) -> Vec<Asked> {
                 .lacks(KEY),
             get("/elsewhere", 404).has("no-route"),
         ],
-        "headers" => vec![
-            get("/orders", 200).has("x-edge: public").has("x-region: eu").has("cache-control: no-store"),
-            get("/orders", 200).with("x-wanted", "US").with("x_region", "mine").has("x-region: us").lacks("mine"),
-            get("/orders", 200).with("x-user", "mine").with("x_user", "mine").lacks("mine"),
-            get("/orders", 200).with("x-edge", "mine").with("x_edge", "mine").with("x-debug", "mine").lacks("mine"),
-        ],
+        "headers" => of_headers(),
         "ingress" => vec![
             get("/orders", 401).has("credential-missing"),
             get("/orders/1", 200).with("sallyport-key", KEY).lacks(KEY),
@@ -126,15 +178,7 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders", 401).has("credential-missing").has("www-authenticate: Bearer"),
             get("/orders", 401).with("authorization", "Bearer nonsense").has("token-invalid"),
         ],
-        "token-or-key" => vec![
-            get("/orders", 401).has("Bearer").has("Sallyport-Key"),
-            get("/orders", 200).with("x-api-key", KEY).lacks(KEY),
-            get("/orders?key=change-me-to-32-random-characters-or-more&page=1", 200).has("/orders?page=1 ").lacks(KEY),
-            get("/orders?key=change-me-to-32-random-characters-or-more", 400)
-                .with("x-api-key", KEY)
-                .has("credential-ambiguous"),
-            get("/orders", 401).with("sallyport-key", KEY),
-        ],
+        "token-or-key" => of_ways_in(),
         other => panic!("{other}: what does the example promise?"),
     }
 }
@@ -209,7 +253,8 @@ impl Drop for Gateway {
 fn ask(address: (IpAddr, u16), asked: &Asked) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     let headers: String = asked.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let request = format!("GET {} HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n{headers}\r\n", asked.path);
+    let Asked { method, path, .. } = asked;
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     // Of a connection that is reset counts what came before.

@@ -3,7 +3,7 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sallyport_snapshot::v1;
@@ -27,6 +27,10 @@ const SAID: [HeaderName; 6] = [
     ACCESS_CONTROL_ALLOW_HEADERS,
     ACCESS_CONTROL_MAX_AGE,
 ];
+/// No origin of a browser is longer: a host has 253 bytes.
+const MAX_ORIGIN_BYTES: usize = 300;
+/// What any page can be, a sandboxed one among them.
+const NOBODY: &str = "null";
 /// Asked headers that are looked at.
 const MAX_ASKED: usize = 64;
 
@@ -71,6 +75,8 @@ pub struct Said {
     origin: Option<HeaderValue>,
     credentials: bool,
     exposed: Option<HeaderValue>,
+    /// With credentials browsers take an asterisk for a name: what the answer has is listed.
+    exposes_all: bool,
 }
 
 impl Cors {
@@ -105,13 +111,12 @@ impl Origin {
         }
     }
 
-    /// `null`, which any page can be, is nobody's.
+    /// Whether it is `origin`, in lower case.
     fn is(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Exactly(own) => origin.eq_ignore_ascii_case(own),
+            Self::Exactly(own) => origin == &**own,
             Self::Below(scheme, suffix) => {
-                let origin = origin.to_ascii_lowercase();
                 let labels = origin.strip_prefix(&**scheme).and_then(|rest| rest.strip_suffix(&**suffix));
                 labels.is_some_and(|labels| !labels.is_empty() && labels.bytes().all(is_of_host))
             }
@@ -129,25 +134,34 @@ impl Names {
         Self { is_any: stated.iter().any(|name| name == ANY), listed }
     }
 
-    fn lists(&self, name: &str) -> bool {
-        self.listed.iter().any(|one| one.eq_ignore_ascii_case(name))
+    /// Whether it takes `name`, by its name or by an asterisk: which does not stand for `Authorization` (Fetch, "CORS non-wildcard request-header name").
+    fn takes(&self, name: &str) -> bool {
+        self.listed.iter().any(|one| one.eq_ignore_ascii_case(name)) || self.is_any && name != AUTHORIZATION.as_str()
     }
 }
 
 impl<'a> InForce<'a> {
-    /// What a policy says of the rule itself, else the rule's own filter, else the policy's word; and all Floors'. `None` where nobody says anything.
+    /// What a policy says of the rule itself, else the rule's own filter, else the policy's word; and all Floors', which let nothing pass by themselves. `None` where nobody says anything.
     pub fn of(policy: &'a Policy, rule: &'a Rule) -> Option<Self> {
         let own = policy.cors.as_ref().filter(|_| policy.is_cors_of_rule);
         let near = own.or(rule.cors.as_ref()).or(policy.cors.as_ref());
-        let all: SmallVec<_> = near.into_iter().chain(&policy.floor_cors).collect();
-        (!all.is_empty()).then_some(Self(all))
+        match near {
+            Some(near) => Some(Self(std::iter::once(near).chain(&policy.floor_cors).collect())),
+            None => (!policy.floor_cors.is_empty()).then(Self::nobody),
+        }
+    }
+
+    fn nobody() -> Self {
+        Self(SmallVec::new())
     }
 
     /// What answers to a request with these headers say.
     pub fn of_answer(&self, headers: &HeaderMap) -> Said {
         let origin = sole(headers, &ORIGIN).and_then(|origin| self.allowed(origin));
-        let exposed = origin.as_ref().and_then(|_| joined(&self.exposed()));
-        Said { exposed, origin, credentials: self.credentials() }
+        let (credentials, exposed) = (self.credentials(), self.exposed());
+        let exposes_all = credentials && exposed == [ANY];
+        let exposed = origin.as_ref().and_then(|_| joined(&exposed)).filter(|_| !exposes_all);
+        Said { origin, credentials, exposed, exposes_all }
     }
 
     /// The head of what a preflight is answered. Where the origin is not allowed it says nothing.
@@ -160,11 +174,8 @@ impl<'a> InForce<'a> {
             answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
         }
         let methods = self.common(|cors| &cors.methods, &[asked.method.as_str()]);
-        // An asterisk is not all: Fetch wants this one by its name.
-        let asked_headers: Vec<_> =
-            asked.headers.iter().copied().filter(|name| *name != AUTHORIZATION.as_str()).collect();
-        let headers = self.common(|cors| &cors.headers, &asked_headers);
-        let exposed = self.exposed();
+        let headers = self.common(|cors| &cors.headers, &asked.headers);
+        let exposed = if self.credentials() { self.common(|cors| &cors.exposed, &[]) } else { self.exposed() };
         for (name, list) in [
             (ACCESS_CONTROL_ALLOW_METHODS, methods),
             (ACCESS_CONTROL_ALLOW_HEADERS, headers),
@@ -179,8 +190,9 @@ impl<'a> InForce<'a> {
 
     /// What an origin is told: itself, or where everybody may read an asterisk.
     fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
-        let text = origin.to_str().ok()?;
-        if !self.0.iter().all(|cors| cors.allows(text)) {
+        let text = origin.to_str().ok().filter(|text| text.len() <= MAX_ORIGIN_BYTES)?.to_ascii_lowercase();
+        let is_allowed = !self.0.is_empty() && self.0.iter().all(|cors| cors.allows(&text));
+        if !is_allowed || text == NOBODY && self.credentials() {
             return None;
         }
         let is_open = self.0.iter().all(|cors| cors.is_open()) && !self.credentials();
@@ -204,7 +216,7 @@ impl<'a> InForce<'a> {
         'a: 'n,
     {
         let all: SmallVec<[&Names; 1]> = self.0.iter().map(|cors| of(cors)).collect();
-        let takes_all = |name: &str| all.iter().all(|names| names.is_any || names.lists(name));
+        let takes_all = |name: &str| all.iter().all(|names| names.takes(name));
         let listed = all.iter().flat_map(|names| &names.listed).map(|name| &**name).filter(|name| takes_all(name));
         let asked = asked.iter().copied().filter(|name| all.iter().any(|names| names.is_any) && takes_all(name));
         let mut found: Vec<&'n str> = Vec::new();
@@ -215,6 +227,11 @@ impl<'a> InForce<'a> {
         }
         found
     }
+}
+
+/// The head of what a preflight is answered that may not ask.
+pub fn of_refused_preflight() -> HeaderMap {
+    HeaderMap::from_iter([(VARY, PREFLIGHT_VARIES)])
 }
 
 impl<'a> Preflight<'a> {
@@ -253,10 +270,16 @@ impl Said {
         if self.credentials {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
         }
-        if let Some(exposed) = &self.exposed {
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
+        let exposed = if self.exposes_all { joined(&shown(headers)) } else { self.exposed.clone() };
+        if let Some(exposed) = exposed {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
     }
+}
+
+/// Names of what an answer holds, but for what no page may read and what is said of that.
+fn shown(headers: &HeaderMap) -> Vec<&str> {
+    headers.keys().filter(|name| **name != SET_COOKIE && !SAID.contains(name)).map(HeaderName::as_str).collect()
 }
 
 fn varies_by_origin(headers: &HeaderMap) -> bool {

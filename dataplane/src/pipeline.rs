@@ -26,12 +26,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use hyper::body::Incoming as IncomingBody;
+use hyper::body::{Body as _, Incoming as IncomingBody};
 use hyper::upgrade::OnUpgrade;
 use sallyport_expression::Steps;
 use tokio::time::Instant;
 
-use crate::cors::{InForce, Preflight};
+use crate::cors::{InForce, Preflight, of_refused_preflight};
 use crate::gate::carries_requests;
 use crate::jwt::Decryptions;
 use crate::path::{self, Query};
@@ -112,24 +112,20 @@ async fn handle(
     let preflight = Preflight::read(request.method(), request.headers());
     let matched = matched(listener, runtime, &asked, preflight.as_ref()).ok_or_else(no_route)?;
     let Matched { asked, found, policy, preflight } = matched;
-    judge_parameters(listener, &asked, &found)?;
     record.matched(&found, &policy, request.headers());
     if preflight.is_none() {
         record.says(InForce::of(&policy, &found.rule).map(|cors| cors.of_answer(request.headers())));
     }
+    judge_parameters(listener, &asked, &found)?;
     if let Some(deny) = &found.rule.deny {
         return Err(deny.rejection());
     }
     let gateway = &listener.gateway.name;
-    let hop = Hop {
-        upgrade: upgrade.as_ref().map(|upgrade| &upgrade.to),
-        authority: Some(&arrival.destination.authority),
-        peer: forward::peer(connection, listener),
-        certificate: &connection.certificate,
-        is_cleartext: listener.tls.is_none(),
-    };
+    let hop = hop(connection, listener, &arrival, upgrade.as_ref());
     let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
-    let caller = Caller { hop, ..Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions) };
+    let body_bytes = request.body().size_hint().exact();
+    let caller =
+        Caller { hop, body_bytes, ..Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions) };
     if let Some(answer) = preflight {
         // Browsers ask without a credential: addresses are judged, and nothing is forwarded.
         permit::admit_to_redirect(&policy, &caller)?;
@@ -161,6 +157,21 @@ async fn handle(
     pin!(forward::forward(worker, connection, request, permit, record)).await
 }
 
+fn hop<'a>(
+    connection: &'a Connection,
+    listener: &Listener,
+    arrival: &'a Arrival,
+    upgrade: Option<&'a Upgrade>,
+) -> Hop<'a> {
+    Hop {
+        upgrade: upgrade.map(|upgrade| &upgrade.to),
+        authority: Some(&arrival.destination.authority),
+        peer: forward::peer(connection, listener),
+        certificate: &connection.certificate,
+        is_cleartext: listener.tls.is_none(),
+    }
+}
+
 /// What is served, and to whom.
 struct Matched<'a> {
     /// A browser that asks beforehand is matched as what it wants to ask.
@@ -187,7 +198,12 @@ fn matched<'a>(
         let answer = InForce::of(&matched.policy, &matched.found.rule)?.of_preflight(preflight);
         Some(Matched { preflight: Some(answer), ..matched })
     });
-    beforehand.or_else(|| find(*asked))
+    beforehand.or_else(|| {
+        let matched = find(*asked)?;
+        // For what it asks nobody has a word, and somebody for the question itself: no service is asked that.
+        let is_spoken_of = preflight.is_some() && InForce::of(&matched.policy, &matched.found.rule).is_some();
+        Some(Matched { preflight: is_spoken_of.then(of_refused_preflight), ..matched })
+    })
 }
 
 /// Services differ in whether `/admin;x` is `/admin`: where that is another rule's, nobody can say what was asked for.

@@ -148,6 +148,10 @@ reasons! {
     BodyTooSlow => REQUEST_TIMEOUT, "request-body-timeout", "Request body timed out",
         "The request body did not arrive in time.",
         "Raise `bounds.bodyTimeout` if honest clients pause for longer, or send less than 1 KiB in it.";
+    /// The body is larger than `request.maxBodyBytes` of a policy in force.
+    BodyTooLarge => PAYLOAD_TOO_LARGE, "body-too-large", "Request body too large",
+        "The request body is larger than this API takes.",
+        "The log names the policy and the length. Raise its `request.maxBodyBytes`, or have the client send less at once.";
     /// Over the bound on the request target.
     TargetTooLong => URI_TOO_LONG, "target-too-long", "Request target too long",
         "The request target is longer than this gateway takes.",
@@ -306,6 +310,7 @@ impl Reason {
                 | R::BodyBroken
                 | R::HeadTooSlow
                 | R::BodyTooSlow
+                | R::BodyTooLarge
                 | R::TargetTooLong
                 | R::HeadTooLarge
                 | R::ExpectationUnknown

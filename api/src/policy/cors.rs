@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.allowCredentials) || !self.allowCredentials || !has(self.allowOrigins) || !('*' in self.allowOrigins)")
     .message("with credentials every site could act for whoever is signed in; list the origins"))]
+#[x_kube(validation = Rule::new("!has(self.allowOrigins) || !('*' in self.allowOrigins) || self.allowOrigins.size() == 1")
+    .message("* is all origins; list it alone, or not at all"))]
 pub struct Cors {
     /// Origins, e.g. `https://shop.example.com`, with a port where it is not the scheme's own; one leading `*.` stands for one label or more; or `*` alone. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -31,7 +33,7 @@ pub struct Cors {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$")))]
     pub allow_headers: Vec<String>,
-    /// Headers of the answer that pages may read, or `*`. At most 64.
+    /// Headers of the answer that pages may read, or `*`: with credentials those that the answer has. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$")))]
     pub expose_headers: Vec<String>,

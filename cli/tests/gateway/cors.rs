@@ -108,7 +108,7 @@ async fn refusals_can_be_read_and_services_do_not_speak_for_themselves() {
 #[case::stated_empty("none", "", "{SHOP}", None, None)]
 #[case::a_floor_below_a_filter("", "{OTHER}", "floor {SHOP}", None, None)]
 #[case::a_floor_that_allows_it("", "https://*.example.com", "floor {SHOP}", Some(SHOP), None)]
-#[case::a_floor_alone("", "", "floor {SHOP}", Some(SHOP), None)]
+#[case::a_floor_opens_nothing("", "", "floor {SHOP}", None, None)]
 #[tokio::test]
 async fn the_nearest_word_is_in_force_and_all_floors(
     #[case] of_route: &str,
@@ -167,10 +167,56 @@ async fn a_preflight_is_judged_as_what_it_asks_for() {
     let shop = Shop { gateway, service };
     assert_eq!(shop.preflight(SHOP, &[METHOD]).await.status.as_u16(), 204);
     assert_eq!(shop.preflight(SHOP, &[("access-control-request-method", "DELETE")]).await.verdict(), "404 no-route");
-    let parameters = Request::builder().method(Method::OPTIONS).uri("/orders;x/../y").header("host", HOST);
-    let parameters =
-        parameters.header("origin", SHOP).header(METHOD.0, METHOD.1).body(Empty::<bytes::Bytes>::new()).unwrap();
-    assert_eq!(send(shop.gateway.http(), parameters).await.verdict(), "400 malformed-request");
+}
+
+/// With its parameters the path is one rule's, and without them another's of what the page wants to do.
+#[tokio::test]
+async fn a_preflight_for_a_path_that_can_be_read_in_two_ways_is_refused() {
+    let service = Service::start().await;
+    let put = route("orders", "shop").replace("value: /orders}}", "value: /orders}, method: PUT}");
+    let all = route("all", "shop").replace("value: /all", "value: /");
+    let spec = [BY_KEY, &allowing(SHOP)].concat();
+    let manifests =
+        [GATEWAY, &put, &all, &backend("shop", service.address, ""), &policy("orders", &spec), &policy("all", &spec)];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let asked = |path: &str, method: &str| {
+        let request = Request::builder().method(Method::OPTIONS).uri(path).header("host", HOST).header("origin", SHOP);
+        let request = request.header(METHOD.0, method).body(Empty::<bytes::Bytes>::new()).unwrap();
+        send(gateway.http(), request)
+    };
+    assert_eq!(asked("/orders;x", "PUT").await.verdict(), "400 malformed-request");
+    assert_eq!(asked("/orders;x", "GET").await.verdict(), "204");
+    assert_eq!(asked("/orders", "PUT").await.verdict(), "204");
+}
+
+/// All that a filter says, told by the filter alone.
+#[tokio::test]
+async fn a_filter_answers_preflights_with_all_that_it_says() {
+    let of_filter = "    filters: [{type: CORS, cors: {allowOrigins: ['https://*.example.com'], allowMethods: [PUT, DELETE], allowHeaders: [X-One], exposeHeaders: [X-Two], allowCredentials: true, maxAge: 60}}]\n";
+    let shop = Shop::start(BY_KEY, of_filter, "").await;
+    let answer = shop.preflight(SHOP, &[METHOD, ("access-control-request-headers", "x-one,x-three")]).await;
+    let said = ["origin", "methods", "headers", "credentials"]
+        .map(|part| answer.header(&format!("access-control-allow-{part}")));
+    assert_eq!(said, [Some(SHOP), Some("PUT, DELETE"), Some("x-one"), Some("true")]);
+    assert_eq!(answer.header("access-control-max-age"), Some("60"));
+    assert_eq!(shop.asked(SHOP).await.header("access-control-expose-headers"), Some("x-two"));
+    assert_eq!(told(&shop.preflight("https://shop.example.org", &[METHOD]).await), None);
+}
+
+/// For what it asks no rule has a word, and another rule has one for the question itself.
+#[tokio::test]
+async fn a_question_that_is_spoken_of_never_reaches_a_service() {
+    let service = Service::start().await;
+    let silent = "  - matches: [{path: {type: PathPrefix, value: /orders}, method: DELETE}]\n    backendRefs: [{group: sallyport.dev, kind: Backend, name: shop}]\n";
+    let routed =
+        route("orders", "shop").replace("    backendRefs", &format!("{}    backendRefs", filter(SHOP))) + silent;
+    let manifests = [GATEWAY, &routed, &backend("shop", service.address, ""), &policy("orders", OPEN)];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let shop = Shop { gateway, service };
+    let answer = shop.preflight(SHOP, &[("access-control-request-method", "DELETE")]).await;
+    assert_eq!((answer.verdict().as_str(), told(&answer)), ("204", None));
+    assert_eq!(shop.preflight(SHOP, &[METHOD]).await.header("access-control-allow-origin"), Some(SHOP));
+    assert_eq!(shop.service.count(), 0);
 }
 
 /// Without a word for it the service speaks for itself, to whoever gets there.

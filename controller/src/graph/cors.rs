@@ -59,7 +59,10 @@ fn origin(stated: &str) -> Option<String> {
     let (scheme, authority) = lower.split_once("://")?;
     let host = authority.split_once(':').map_or(authority, |(host, _)| host);
     let plain = host.strip_prefix("*.").unwrap_or(host);
-    let is_port = authority.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0));
+    let port = authority.split_once(':').map(|(_, port)| port);
+    let is_port = port.is_none_or(|port| {
+        !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+    });
     let is_name = host == ANY
         || !plain.is_empty() && plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if scheme.is_empty() || !is_port || !is_name {
@@ -98,6 +101,8 @@ mod tests {
             ("https://shop.example.com/path", None),
             ("https://shop.example.com:", None),
             ("https://shop.example.com:0", None),
+            ("https://shop.example.com:0443", None),
+            ("https://shop.example.com:+443", None),
             ("https://shop.example.com:*", None),
             ("https://user@shop.example.com", None),
             ("https://shop.example.com:70000", None),

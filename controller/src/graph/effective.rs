@@ -226,6 +226,7 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     message.cors = near.map(|(_, cors)| Box::new(cors.clone()));
     message.floor_cors = floors.iter().filter_map(|one| one.policy.sections.cors.clone()).collect();
     message.streams = streams(&defaults, &floors, conflicts);
+    message.request = request(&defaults, &floors, conflicts);
     message.rehearsals = reports.iter().map(|one| rehearsal(one)).collect();
     let routes: Vec<_> = defaults.iter().copied().filter(|one| one.level >= Level::Route).collect();
     let credential = nearest(&routes, "credential", conflicts, |one| one.policy.sections.credential.as_ref())
@@ -245,7 +246,10 @@ fn by_older(message: &v1::Policy) -> Option<v1::Deny> {
     let computed = computed.chain(message.computed_response_headers.iter().map(|one| (one, "spec.responseHeaders")));
     let computed = computed.map(|(one, field)| denial_by_older(&one.object, field, 2)).next();
     let rules = message.authorizations.first();
-    computed.or_else(|| rules.map(|first| denial_by_older(&first.object, "spec.authorization", 1)))
+    let request = message.request.as_ref().map(|one| denial_by_older(&one.object, "spec.request", 4));
+    let cors = message.cors.is_some() || !message.floor_cors.is_empty();
+    let cors = cors.then(|| denial_by_older(&format!("ApiPolicy {}", message.objects.join(", ")), "spec.cors", 4));
+    request.or(cors).or(computed).or_else(|| rules.map(|first| denial_by_older(&first.object, "spec.authorization", 1)))
 }
 
 /// Where too much comes together. Each place has a copy of its own, and each data plane all of them.
@@ -281,6 +285,7 @@ fn bytes(policy: &PolicyNode) -> usize {
         + sections.request_headers.as_ref().map_or(0, HeaderChanges::bytes)
         + sections.response_headers.as_ref().map_or(0, HeaderChanges::bytes)
         + sections.cors.as_ref().map_or(0, Message::encoded_len)
+        + sections.request.as_ref().map_or(0, Message::encoded_len)
 }
 
 /// Names of many policies are long, and stand once for each rule and listener: beyond that a digest says the same.
@@ -373,6 +378,19 @@ fn streams(defaults: &[&Reaching<'_>], floors: &[&Reaching<'_>], conflicts: &mut
     stated.max_by_key(|streams| streams.end_on_expiry)
 }
 
+/// Of the nearest level's word and those of all floors the smallest bound.
+fn request(
+    defaults: &[&Reaching<'_>],
+    floors: &[&Reaching<'_>],
+    conflicts: &mut Vec<Conflict>,
+) -> Option<v1::RequestBounds> {
+    let own = nearest(defaults, "request", conflicts, |one| one.policy.sections.request.as_ref());
+    let of_floors = floors.iter().filter_map(|one| one.policy.sections.request.as_ref());
+    let stated = own.map(|(_, stated)| stated).into_iter().chain(of_floors);
+    let (_, smallest) = stated.filter_map(|one| Some((one.max_body_bytes?, one))).min_by_key(|(bytes, _)| *bytes)?;
+    Some(smallest.clone())
+}
+
 /// The older of the nearest level, but `public` loses to anything else.
 fn authentication(defaults: &[&Reaching<'_>], conflicts: &mut Vec<Conflict>) -> Option<v1::Authentication> {
     let level = defaults.iter().find(|one| one.policy.sections.authentication.is_some())?.level;
@@ -450,6 +468,7 @@ fn rehearsal(one: &Reaching<'_>) -> v1::Rehearsal {
         ip_filters: sections.ip_filter.iter().cloned().collect(),
         authentication: Some(sections.authentication.clone().unwrap_or_else(unstated)),
         authorizations: sections.authorization.iter().cloned().collect(),
+        request: sections.request.clone(),
         ..v1::Policy::default()
     };
     v1::Rehearsal { object: format!("ApiPolicy {}", one.name), policy: Some(policy) }

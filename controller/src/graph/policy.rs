@@ -72,6 +72,7 @@ pub struct Sections {
     pub request_headers: Option<HeaderChanges>,
     pub response_headers: Option<HeaderChanges>,
     pub cors: Option<v1::Cors>,
+    pub request: Option<v1::RequestBounds>,
     pub streams: Option<v1::Streams>,
     pub credential: Option<v1::Credential>,
 }
@@ -197,6 +198,10 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
         request_headers,
         response_headers,
         cors: spec.cors.as_ref().map(cors::message),
+        request: spec.request.map(|stated| v1::RequestBounds {
+            max_body_bytes: stated.max_body_bytes.map(|bytes| bytes.0),
+            object: label.clone(),
+        }),
         streams: spec.streams.map(|streams| v1::Streams { end_on_expiry: streams.end_on_expiry }),
         credential: spec
             .credential

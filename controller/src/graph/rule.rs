@@ -15,7 +15,7 @@ use super::grant::{End, may_permit, permits};
 use super::route::RouteId;
 use super::{cors, reach, service};
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
-use crate::problem::{Problem, denial};
+use crate::problem::{Problem, denial, denial_by_older};
 
 /// A rule, but for what policies add to it.
 pub struct RuleNode {
@@ -130,7 +130,7 @@ pub fn node(
         backends: messages,
         request_timeout_ms: time(&form.timeouts.request),
         backend_request_timeout_ms: time(&form.timeouts.backend_request),
-        deny: broken,
+        deny: broken.or_else(|| cors.as_ref().map(|_| denial_by_older(&id.to_string(), &field, 4))),
         cors,
     };
     RuleNode { section: form.name.clone(), message, backends: targets, named: named(cluster, id, form) }

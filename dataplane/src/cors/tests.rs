@@ -167,6 +167,51 @@ fn an_asterisk_is_what_was_asked_for_but_for_credentials() {
 }
 
 #[test]
+fn an_asterisk_of_one_word_does_not_take_what_another_lists_of_credentials() {
+    let listing = || v1::Cors { allow_headers: vec!["authorization".into(), "x-one".into()], ..open() };
+    let asked = ("access-control-request-headers", "authorization,x-one");
+    for said in [[open(), listing()], [listing(), open()]] {
+        let told = preflight(&said, &[("origin", SHOP), METHOD, asked]).unwrap();
+        assert_eq!(told[ACCESS_CONTROL_ALLOW_HEADERS], "x-one");
+    }
+    let told = preflight(&[listing(), listing()], &[("origin", SHOP), METHOD, asked]).unwrap();
+    assert_eq!(told[ACCESS_CONTROL_ALLOW_HEADERS], "authorization, x-one");
+}
+
+#[test]
+fn with_credentials_nobody_is_no_origin_and_what_is_exposed_is_listed() {
+    let with_credentials = v1::Cors { allow_credentials: true, ..open() };
+    let null = [("origin", "null"), METHOD];
+    assert_eq!(written(&preflight(std::slice::from_ref(&with_credentials), &null).unwrap()), [VARY_LINE]);
+    assert_eq!(preflight(&[open()], &null).unwrap()[ACCESS_CONTROL_ALLOW_ORIGIN], "*", "what is everybody's is");
+    let of_service = [("etag", "1"), ("set-cookie", "a=b"), ("access-control-allow-methods", "DELETE")];
+    assert_eq!(
+        answer(&[with_credentials], &[("origin", SHOP)], &of_service),
+        [
+            "access-control-allow-credentials: true",
+            "access-control-allow-origin: https://shop.example.com",
+            "access-control-expose-headers: etag, vary",
+            "etag: 1",
+            "set-cookie: a=b",
+            "vary: Origin",
+        ]
+    );
+}
+
+#[test]
+fn nobody_lets_nothing_pass_and_takes_away_what_the_service_says() {
+    let of_service = [("access-control-allow-origin", "*")];
+    assert_eq!(answer(&[], &[("origin", SHOP)], &of_service), ["vary: Origin"]);
+    assert_eq!(written(&preflight(&[], &[("origin", SHOP), METHOD]).unwrap()), [VARY_LINE]);
+}
+
+#[test]
+fn an_origin_longer_than_any_is_none() {
+    let origin = format!("https://{}.example.org", "a".repeat(MAX_ORIGIN_BYTES));
+    assert_eq!(written(&preflight(&[stated()], &[("origin", &origin), METHOD]).unwrap()), [VARY_LINE]);
+}
+
+#[test]
 fn of_several_words_the_narrowest_holds() {
     let floor = v1::Cors {
         allow_origins: vec!["https://*.example.com".into()],

@@ -41,6 +41,8 @@ pub struct Caller<'a> {
     pub address: Option<IpAddr>,
     pub door: Door<'a>,
     pub hop: Hop<'a>,
+    /// How long its body is, where that is said.
+    pub body_bytes: Option<u64>,
     /// Name of the route's rule.
     pub rule: &'a str,
     pub keys: &'a Keys,
@@ -100,6 +102,7 @@ impl<'a> Caller<'a> {
             address,
             door,
             hop: Hop::default(),
+            body_bytes: None,
             rule: &rule.name,
             keys: &runtime.keys,
             tokens: &shared.tokens,

@@ -394,6 +394,22 @@ fn shortened(path: &str) -> String {
 }
 
 impl Record {
+    /// What only shows when the body has come: that it is too large, for a caller who had an answer by then, and for policies that only report.
+    fn judge_body(&mut self) {
+        let (Some(upload), Some(policy)) = (&self.upload, &self.line.policy) else { return };
+        if self.line.rejection.is_none() {
+            let too_large = |rejection: &Rejection| rejection.reason == Reason::BodyTooLarge;
+            self.line.rejection = policy.refusal_of(upload).filter(too_large);
+        }
+        for rehearsal in &policy.rehearsals {
+            let verdict = rehearsal.body_bound.as_ref().map_or(Ok(()), |bound| bound.admit(Some(upload.bytes())));
+            let is_told = self.line.rehearsed.iter().any(|(name, _)| *name == rehearsal.name);
+            if let (Err(rejection), false) = (verdict, is_told) {
+                self.line.rehearsed.push((Arc::clone(&rehearsal.name), rejection));
+            }
+        }
+    }
+
     /// Nobody waits for an answer any more.
     fn abandon(&mut self) {
         let rejection = if self.worker.has_stopped() {
@@ -416,6 +432,7 @@ impl Drop for Record {
         if let Some(upload) = &self.upload {
             upload.answered();
         }
+        self.judge_body();
         self.line.duration = ended.saturating_duration_since(self.began);
         self.connection.finish_request(ended);
         if !self.is_answered && self.line.duration < PREMATURE {

@@ -105,8 +105,8 @@ pub(super) async fn forward(
     }
     let sent = Request::from_parts(head, body);
     let exchange = pin!(ask(worker, target, sent, (terms, leave.as_deref()), &mut watch)).await;
-    let Exchange { mut response, address, mut lease, until } =
-        exchange.map_err(|rejection| upload.as_ref().and_then(|upload| upload.refusal()).unwrap_or(rejection))?;
+    let Exchange { mut response, address, mut lease, until } = exchange
+        .map_err(|rejection| upload.as_ref().and_then(|upload| policy.refusal_of(upload)).unwrap_or(rejection))?;
     record.upstream(address, asked);
     if binds || hygiene::binds_connection(response.headers(), &header::WWW_AUTHENTICATE) {
         lease.take();

@@ -51,7 +51,7 @@ pub struct Grounds {
     pub expires: Option<UnixMs>,
 }
 
-/// Judges a caller by the policy: addresses first, then who it is, at every level.
+/// Judges a caller by the policy: addresses first, then who it is, at every level, what it may do, and how much it says that it sends.
 pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Permit, Rejection> {
     admit_address(policy, caller)?;
     let held = authenticate::hold(&policy.authentication, caller).await?;
@@ -62,6 +62,7 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     let (findings, mut steps) = (Findings { near: &held, floors: &floors }, Steps::default());
     let expressions = Expressions::new(policy, caller, &findings);
     expressions.judge(&mut steps)?;
+    admit_length(policy, caller)?;
     let request = expressions.headers(&policy.request_headers.computed, &mut steps);
     let response = expressions.headers(&policy.response_headers.computed, &mut steps);
     let mut expires = held.expires(caller.now);
@@ -93,7 +94,12 @@ pub async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, steps: 
         own.push((Arc::clone(&authentication.object), authenticate::hold(authentication, caller).await?));
     }
     let near = own.first().map_or(live, |(_, held)| held);
-    Expressions::new(policy, caller, &Findings { near, floors: &own }).judge(steps)
+    Expressions::new(policy, caller, &Findings { near, floors: &own }).judge(steps)?;
+    admit_length(policy, caller)
+}
+
+fn admit_length(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
+    policy.body_bound.as_ref().map_or(Ok(()), |bound| bound.admit(caller.body_bytes))
 }
 
 /// Who may ask anything of a Gateway: whoever the address filters of its Floors let pass. Judged before the route is matched, so that

@@ -8,7 +8,7 @@ use sallyport_snapshot::v1::{self, weighted_backend::Target};
 use super::filter::Filter;
 use crate::cors::Cors;
 use crate::runtime::keys::Api;
-use crate::runtime::policy::Denial;
+use crate::runtime::policy::{Denial, in_force};
 
 /// Prepared once, shared by all listeners.
 pub struct Rule {
@@ -71,7 +71,7 @@ impl Rule {
             request_timeout: timeout(rule.request_timeout_ms),
             backend_request_timeout: timeout(rule.backend_request_timeout_ms),
             states_timeout: rule.request_timeout_ms.or(rule.backend_request_timeout_ms).is_some(),
-            deny: rule.deny.as_ref().map(Denial::new).or(broken),
+            deny: in_force(rule.deny.as_ref()).map(Denial::new).or(broken),
             cors: rule.cors.as_ref().map(Cors::build),
             backends,
             total_weight,

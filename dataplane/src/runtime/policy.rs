@@ -1,6 +1,7 @@
 //! The executable form of a `Policy` resource: everything that can fail to parse has been parsed.
 
 pub mod authorization;
+pub mod body_bound;
 pub mod computed;
 pub mod token_place;
 
@@ -19,7 +20,9 @@ use crate::cors::Cors;
 use crate::ip_set::IpSet;
 use crate::jwt::{MAX_DECRYPTION_KEYS, Rules};
 use crate::rejection::{Origin, Reason, Rejection};
+use crate::server::pace::upload::Progress;
 use authorization::Authorization;
+use body_bound::BodyBound;
 use computed::ComputedHeader;
 use token_place::TokenPlace;
 
@@ -57,6 +60,8 @@ pub struct Policy {
     pub is_cors_of_rule: bool,
     /// Each has to allow it as well.
     pub floor_cors: Vec<Cors>,
+    /// How large the body of a request may be.
+    pub body_bound: Option<BodyBound>,
     /// Whether a stream ends with the credential that admitted it.
     pub end_on_expiry: bool,
     /// Policies that are evaluated beside this one and only reported.
@@ -210,6 +215,7 @@ impl Policy {
             cors: policy.cors.as_deref().map(Cors::build),
             is_cors_of_rule: policy.is_cors_of_rule,
             floor_cors: policy.floor_cors.iter().map(Cors::build).collect(),
+            body_bound: policy.request.as_ref().and_then(BodyBound::build),
             end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
             rehearsals: Vec::new(),
         })
@@ -233,6 +239,7 @@ impl Policy {
             cors: None,
             is_cors_of_rule: false,
             floor_cors: Vec::new(),
+            body_bound: None,
             end_on_expiry: true,
             rehearsals: Vec::new(),
         }
@@ -241,6 +248,13 @@ impl Policy {
     /// Every way in that is in force: the nearest level's, then the floors'.
     pub fn authentications(&self) -> impl Iterator<Item = &Authentication> + Clone {
         std::iter::once(&self.authentication).chain(&self.floors)
+    }
+
+    /// What the caller is told where the exchange has failed because of the request's body.
+    pub(crate) fn refusal_of(&self, upload: &Progress) -> Option<Rejection> {
+        let refusal = upload.refusal()?;
+        let bound = self.body_bound.as_ref().filter(|_| refusal.reason == Reason::BodyTooLarge);
+        Some(bound.map(|bound| bound.rejection(&refusal.origin.message)).unwrap_or(refusal))
     }
 
     /// Query parameters in which keys and tokens are read.
@@ -276,7 +290,7 @@ impl Policy {
 }
 
 /// Absent if it is meant for data planes that do not know what this one knows.
-fn in_force(deny: Option<&v1::Deny>) -> Option<&v1::Deny> {
+pub(crate) fn in_force(deny: Option<&v1::Deny>) -> Option<&v1::Deny> {
     deny.filter(|deny| deny.reason() != deny::Reason::Older || deny.since > EDITION)
 }
 

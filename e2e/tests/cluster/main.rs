@@ -5,6 +5,7 @@
 mod canary;
 mod cert_manager;
 mod cli;
+mod client_certificate;
 mod egress;
 mod examples;
 mod figures;

@@ -69,6 +69,7 @@ impl World {
             address: None,
             door: Door { api: &api, gateway: "shop/public", products: &products },
             hop: Hop::default(),
+            body_bytes: None,
             rule: "0",
             keys: &self.keys,
             tokens: &self.tokens,

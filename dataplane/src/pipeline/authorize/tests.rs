@@ -104,6 +104,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         address: Some("192.0.2.1".parse().unwrap()),
         door: Door { api: &api, gateway: "shop/public", products: &products },
         hop: Hop { upgrade: upgrade.as_ref(), authority: None, peer: sent.peer, ..Hop::default() },
+        body_bytes: None,
         rule: "0",
         keys: &keys,
         tokens: &tokens,

@@ -79,7 +79,8 @@ impl RequestBody {
         let window = record.connection.bounds.body_timeout;
         let is_call = record.line.rule.as_ref().is_some_and(|rule| rule.is_grpc()) || guard.backend.speaks_grpc;
         let rate = if is_call { LeastRate::of_messages(window) } else { LeastRate::of_bytes(window) };
-        let body = Upload::new(body, rate, &progress);
+        let most = guard.policy.body_bound.as_ref().map(|bound| bound.bytes);
+        let body = Upload::new(body, rate, most, &progress);
         let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
         (Self::Incoming(Box::new(Sent { body, first: None, guard, worker, number, watch })), Some(progress))
     }

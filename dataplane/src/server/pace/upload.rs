@@ -32,6 +32,8 @@ pub(crate) struct LeastRate {
 pub struct Upload<B = Incoming> {
     body: B,
     rate: LeastRate,
+    /// Of more bytes than these nothing is handed on.
+    most: Option<u64>,
     /// What has come in this window.
     came: usize,
     patience: Patience,
@@ -43,6 +45,8 @@ pub struct Upload<B = Incoming> {
 pub(crate) struct Progress {
     is_answering: Cell<bool>,
     stage: Cell<Stage>,
+    /// How many bytes have come.
+    bytes: Cell<u64>,
     /// The answer has ended before the body: what they came on together is busy as long as the body is.
     kept: RefCell<Option<Stream>>,
 }
@@ -57,6 +61,8 @@ enum Stage {
     Whole,
     Stalled,
     Broken,
+    /// More has come than may.
+    TooLarge,
     /// The service did not take all of it.
     Dropped,
 }
@@ -91,6 +97,11 @@ impl Progress {
         self.stage.get() == Stage::Whole
     }
 
+    /// How many bytes have come so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
     /// Lets go of `stream` when the body ends, or nobody takes it any more.
     pub(crate) fn keep(&self, stream: Stream) {
         if self.stage.get() == Stage::UnderWay {
@@ -108,6 +119,7 @@ impl Progress {
         let (reason, why) = match self.stage.get() {
             Stage::UnderWay | Stage::Whole | Stage::Dropped => return None,
             Stage::Stalled => (Reason::BodyTooSlow, "of the body came nothing, or too little, for bounds.bodyTimeout"),
+            Stage::TooLarge => (Reason::BodyTooLarge, "more came than may"),
             Stage::Broken => (Reason::BodyBroken, "the body ended early, or its framing is wrong"),
         };
         Some(Rejection::because(reason, why))
@@ -119,6 +131,7 @@ impl Progress {
 pub enum UploadFault<E = hyper::Error> {
     Broken(E),
     Stalled,
+    TooLarge,
 }
 
 impl<E> fmt::Display for UploadFault<E> {
@@ -126,6 +139,7 @@ impl<E> fmt::Display for UploadFault<E> {
         f.write_str(match self {
             Self::Broken(_) => "the body of the request broke off",
             Self::Stalled => "of the request's body came nothing, or too little, for too long",
+            Self::TooLarge => "the body of the request is larger than it may be",
         })
     }
 }
@@ -134,19 +148,20 @@ impl<E: std::error::Error + 'static> std::error::Error for UploadFault<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Broken(error) => Some(error),
-            Self::Stalled => None,
+            Self::Stalled | Self::TooLarge => None,
         }
     }
 }
 
 impl<B> Upload<B> {
-    /// Waits for what comes of `body` at this rate.
-    pub(crate) fn new(body: B, rate: LeastRate, progress: &Rc<Progress>) -> Self {
-        Self { body, rate, came: 0, patience: Patience::new(rate.window), progress: Rc::clone(progress) }
+    /// Waits for what comes of `body` at this rate, up to so many bytes.
+    pub(crate) fn new(body: B, rate: LeastRate, most: Option<u64>, progress: &Rc<Progress>) -> Self {
+        Self { body, rate, most, came: 0, patience: Patience::new(rate.window), progress: Rc::clone(progress) }
     }
 
     /// So many bytes more have come.
     fn take(&mut self, bytes: usize) {
+        self.progress.bytes.set(self.progress.bytes.get().saturating_add(bytes as u64));
         self.came += bytes;
         if self.came >= self.rate.bytes || self.progress.is_answering.get() {
             self.begin_window();
@@ -158,6 +173,10 @@ impl<B> Upload<B> {
     fn begin_window(&mut self) {
         self.came = 0;
         self.patience.relax();
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.most.is_some_and(|most| self.progress.bytes() > most)
     }
 
     /// Ready when too little has come for too long.
@@ -203,6 +222,10 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Upload<B> {
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
             this.take(data.map_or(0, Bytes::len));
+            if this.is_too_large() {
+                this.progress.end(Stage::TooLarge);
+                return Poll::Ready(Some(Err(UploadFault::TooLarge)));
+            }
             this.note(&frame);
             return Poll::Ready(frame.map(|frame| frame.map_err(UploadFault::Broken)));
         }
@@ -250,7 +273,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_pauses_for_too_long_is_refused() {
         let (progress, began) = (Rc::<Progress>::default(), Instant::now());
-        let mut upload = Upload::new(pieces(PIECE, vec![LIMIT * 9 / 10; 3]), bytes(), &progress);
+        let mut upload = Upload::new(pieces(PIECE, vec![LIMIT * 9 / 10; 3]), bytes(), None, &progress);
         for _ in 0..3 {
             upload.frame().await.unwrap().unwrap();
             assert!(progress.refusal().is_none());
@@ -263,7 +286,7 @@ mod tests {
     /// After how many such pieces, nine in each window, a body is refused; when. After a hundred none follows.
     async fn refused_after(piece: &'static [u8], rate: LeastRate) -> (usize, Duration) {
         let (progress, began) = (Rc::<Progress>::default(), Instant::now());
-        let mut upload = Upload::new(pieces(piece, vec![LIMIT * 2 / 19; 100]), rate, &progress);
+        let mut upload = Upload::new(pieces(piece, vec![LIMIT * 2 / 19; 100]), rate, None, &progress);
         let mut taken = 0;
         while matches!(upload.frame().await, Some(Ok(_))) {
             taken += 1;
@@ -291,7 +314,7 @@ mod tests {
     async fn what_comes_in_one_window_is_not_saved_for_the_next() {
         static MUCH: [u8; 100 * LEAST_BYTES] = [b'x'; 100 * LEAST_BYTES];
         let progress = Rc::<Progress>::default();
-        let mut upload = Upload::new(pieces(&MUCH, vec![Duration::ZERO, LIMIT * 2]), bytes(), &progress);
+        let mut upload = Upload::new(pieces(&MUCH, vec![Duration::ZERO, LIMIT * 2]), bytes(), None, &progress);
         upload.frame().await.unwrap().unwrap();
         assert!(matches!(upload.frame().await, Some(Err(UploadFault::Stalled))));
     }
@@ -299,7 +322,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_caller_is_not_blamed_for_a_service_that_takes_nothing() {
         let progress = Rc::<Progress>::default();
-        let mut upload = Upload::new(pieces(&PIECE[..1], vec![LIMIT / 20; 15]), bytes(), &progress);
+        let mut upload = Upload::new(pieces(&PIECE[..1], vec![LIMIT / 20; 15]), bytes(), None, &progress);
         for _ in 0..15 {
             upload.frame().await.unwrap().unwrap();
             tokio::time::sleep(LIMIT * 2).await;
@@ -311,7 +334,7 @@ mod tests {
         let piece = || Ok(Frame::data(Bytes::from_static(b"x")));
         let frames = [piece(), piece()].into_iter().chain(last.map(|why| Err(std::io::Error::other(why))));
         let progress = Rc::<Progress>::default();
-        let mut upload = Upload::new(StreamBody::new(futures_util::stream::iter(frames)), bytes(), &progress);
+        let mut upload = Upload::new(StreamBody::new(futures_util::stream::iter(frames)), bytes(), None, &progress);
         for _ in 0..2 {
             assert!(!progress.is_whole() && progress.refusal().is_none());
             upload.frame().await.unwrap().unwrap();
@@ -329,10 +352,32 @@ mod tests {
         assert_eq!(broken.refusal().unwrap().reason, Reason::BodyBroken);
     }
 
+    #[tokio::test]
+    async fn of_a_body_that_is_too_large_nothing_is_handed_on_that_goes_beyond() {
+        for (most, passing, is_whole) in [(0, 0, false), (3, 1, false), (4, 2, true), (5, 2, true)] {
+            let progress = Rc::<Progress>::default();
+            let frames = [b"ab", b"cd"].map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from_static(piece))));
+            let body = StreamBody::new(futures_util::stream::iter(frames));
+            let mut upload = Upload::new(body, bytes(), Some(most), &progress);
+            for _ in 0..passing {
+                upload.frame().await.unwrap().unwrap();
+            }
+            let last = upload.frame().await;
+            assert_eq!(matches!(last, Some(Err(UploadFault::TooLarge))), !is_whole, "{most}");
+            drop(upload);
+            let refusal = progress.refusal().map(|rejection| rejection.reason);
+            assert_eq!(
+                (progress.is_whole(), refusal),
+                (is_whole, (!is_whole).then_some(Reason::BodyTooLarge)),
+                "{most}"
+            );
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_body_may_pause_while_it_is_answered_and_no_longer() {
         let progress = Rc::<Progress>::default();
-        let mut upload = Upload::new(pieces(&PIECE[..1], vec![LIMIT * 5]), bytes(), &progress);
+        let mut upload = Upload::new(pieces(&PIECE[..1], vec![LIMIT * 5]), bytes(), None, &progress);
         progress.answering();
         upload.frame().await.unwrap().unwrap();
         assert!(timeout(LIMIT * 5, upload.frame()).await.is_err());

@@ -8,16 +8,20 @@ use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilde
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use super::authority::Identity;
 
 pub type Caller = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
 /// An authority, and the host that is asked for wherever it is. Over plain text neither is of any account.
 pub struct Trust {
+    roots: RootCertStore,
     config: ClientConfig,
     host: ServerName<'static>,
 }
@@ -36,10 +40,16 @@ impl Trust {
     }
 
     fn of(roots: RootCertStore, host: &'static str) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = builder.with_root_certificates(roots).with_no_client_auth();
-        Self { config, host: host.try_into().unwrap() }
+        let config = builder(&roots).with_no_client_auth();
+        Self { roots, config, host: host.try_into().unwrap() }
+    }
+
+    /// The same, of one who shows this certificate where it is asked for.
+    pub fn showing(self, identity: &Identity) -> Self {
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+        let config = builder(&self.roots).with_client_auth_cert(vec![certificate], key).unwrap();
+        Self { config, ..self }
     }
 
     pub fn caller(&self) -> Caller {
@@ -64,4 +74,10 @@ impl Trust {
         let (_, session) = stream.get_ref();
         Ok(session.peer_certificates().unwrap()[0].to_vec())
     }
+}
+
+fn builder(roots: &RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    builder.with_root_certificates(roots.clone())
 }
