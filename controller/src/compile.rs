@@ -316,7 +316,7 @@ fn object_of(id: &RouteId) -> v1::ObjectRef {
 /// A rule that only redirects forwards nothing, and one that denies lets nobody in.
 fn needs_protection(rule: &RuleNode) -> bool {
     let redirects = |filter: &v1::Filter| matches!(filter.filter, Some(v1::filter::Filter::Redirect(_)));
-    rule.message.deny.is_none() && !rule.message.filters.iter().any(redirects)
+    !rule.denies() && !rule.message.filters.iter().any(redirects)
 }
 
 /// Writes the effective policy, which every policy in it has a share in.

@@ -22,6 +22,8 @@ pub struct ByteCount(pub u64);
 const UNITS: [(&str, u64); 6] =
     [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
 
+const MOST: u64 = 64 << 30;
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -40,10 +42,11 @@ impl ByteCount {
 
 impl<'de> Deserialize<'de> for ByteCount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Written::deserialize(deserializer)? {
-            Written::Whole(number) => Ok(Self(number)),
-            Written::Text(text) => Self::read(&text).ok_or_else(|| D::Error::custom("no number of bytes")),
-        }
+        let count = match Written::deserialize(deserializer)? {
+            Written::Whole(number) => Some(Self(number)),
+            Written::Text(text) => Self::read(&text),
+        };
+        count.filter(|count| count.0 <= MOST).ok_or_else(|| D::Error::custom("no number of bytes up to 64Gi"))
     }
 }
 
@@ -105,6 +108,8 @@ mod tests {
             json!("1 Mi"),
             json!("1mi"),
             json!("1KiB"),
+            json!("65Gi"),
+            json!(68_719_476_737_u64),
             json!("99999999999999999999"),
             json!("18446744073709551615Gi"),
         ] {

@@ -14,6 +14,7 @@ use sallyport_controller::graph::subscription::SubscriptionNode;
 use sallyport_controller::manifest::{Diagnostic, LoadedObject, Severity};
 use sallyport_controller::problem::Problem;
 use sallyport_controller::status::{LEFT_OPEN, UNPROTECTED};
+use sallyport_snapshot::v1;
 
 /// Objects with the places that they came from.
 pub(super) type Objects<'a> = BTreeMap<(ObjectKind, &'a ObjectName), &'a LoadedObject>;
@@ -126,6 +127,16 @@ impl Findings<'_> {
         }
     }
 
+    /// Gateway API lets a filter open a rule to every site with the credentials that browsers keep; an ApiPolicy cannot.
+    fn open_to_all_sites(&mut self, kind: ObjectKind, name: &ObjectName, route: &RouteNode) {
+        let Some(object) = self.objects.get(&(kind, name)) else { return };
+        let opens = |cors: &v1::Cors| cors.allow_credentials && cors.allow_origins.iter().any(|origin| origin == "*");
+        let rules = route.rules.iter().enumerate().filter(|(_, rule)| rule.message.cors.as_ref().is_some_and(opens));
+        let message = "its CORS filter lets every site read what is answered to whoever is signed in; list the origins in allowOrigins";
+        let note = |at| object.diagnostic(&format!("spec.rules[{at}].filters"), message);
+        self.said.extend(rules.map(|(at, _)| Diagnostic { severity: Severity::Note, ..note(at) }));
+    }
+
     fn route(&mut self, id: &RouteId, route: &RouteNode, compiled: &Compiled) {
         let kind = match id.kind {
             INGRESS => ObjectKind::Ingress,
@@ -135,6 +146,7 @@ impl Findings<'_> {
         if kind == ObjectKind::Ingress {
             self.passed_over(&id.name);
         }
+        self.open_to_all_sites(kind, &id.name, route);
         let excess: BTreeSet<_> = compiled.excess.of(id.kind, &id.name).collect();
         self.say(kind, &id.name, route.problems.iter().chain(excess));
         self.say(kind, &id.name, route.parents.iter().flat_map(|parent| &parent.problems));
@@ -271,6 +283,23 @@ mod tests {
         let class = "---\n{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: lenient}, spec: {controllerName: sallyport.dev/gateway-controller, parametersRef: {group: sallyport.dev, kind: GatewayParameters, name: lenient, namespace: default}}}\n---\n{apiVersion: sallyport.dev/v1alpha1, kind: GatewayParameters, metadata: {name: lenient}, spec: {unprotectedRoutes: Allow}}\n";
         let left_open = vec![("HTTPRoute default/orders".into(), String::new(), "LeftOpen", Severity::Note)];
         assert_eq!(found(&[class, &gateway("lenient"), &route("name: extra", TO_ORDERS)]), left_open);
+    }
+
+    #[test]
+    fn a_filter_that_shows_every_site_what_is_for_whoever_is_signed_in_is_a_note() {
+        let with = |cors: &str| {
+            let rule = TO_ORDERS.replacen('{', &format!("{{filters: [{{type: CORS, cors: {{{cors}}}}}], "), 1);
+            found(&[OPEN, &route("name: public", &rule)])
+        };
+        let note = ("HTTPRoute default/orders".into(), "spec.rules[0].filters".into(), "", Severity::Note);
+        assert_eq!(with("allowOrigins: ['*'], allowCredentials: true"), [note]);
+        for narrower in ["allowOrigins: ['*']", "allowOrigins: ['https://a.example'], allowCredentials: true"] {
+            assert_eq!(with(narrower), [], "{narrower}");
+        }
+        let filter = "{filters: [{type: CORS, cors: {allowOrigins: ['https://a.example']}}], ";
+        let unprotected = [route("name: public", &TO_ORDERS.replacen('{', filter, 1))];
+        let found = found(&[&unprotected[0]]);
+        assert_eq!(found, error("HTTPRoute default/orders", "", "Unprotected"), "it protects nothing");
     }
 
     #[test]

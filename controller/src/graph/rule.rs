@@ -77,7 +77,12 @@ impl RuleNode {
         let redirects = |one: &v1::Filter| matches!(one.filter, Some(v1::filter::Filter::Redirect(_)));
         let leads = |one: &v1::WeightedBackend| matches!(one.target, Some(v1::weighted_backend::Target::Backend(_)));
         let answers = self.message.filters.iter().any(redirects) || self.message.backends.iter().any(leads);
-        self.message.deny.is_none() && answers
+        !self.denies() && answers
+    }
+
+    /// Whether it lets nobody in, whoever asks. A word to data planes that are older than what the rule states is none to others.
+    pub fn denies(&self) -> bool {
+        self.message.deny.as_ref().is_some_and(|deny| deny.reason() != v1::deny::Reason::Older)
     }
 
     /// A rule that takes what it always took, and denies: no broader rule takes over what it guarded.

@@ -366,10 +366,9 @@ impl Record {
         self.line.upstream_time = Some(asked.elapsed());
     }
 
-    /// The response has begun while the request's body may still be under way.
-    pub(super) fn answering(&mut self, upload: &Rc<Progress>) {
-        upload.answering();
-        self.upload = Some(Rc::clone(upload));
+    /// The body of the request, which may last longer than the answer.
+    pub(super) fn uploads(&mut self, upload: Option<&Rc<Progress>>) {
+        self.upload = upload.map(Rc::clone);
     }
 
     pub(super) fn refused(&mut self, rejection: Rejection) {

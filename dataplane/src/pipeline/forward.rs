@@ -98,6 +98,8 @@ pub(super) async fn forward(
     let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
     let terms = terms(&found, target, record, purpose);
     let body = body.begun(&head.method, target, terms.until).await;
+    record.uploads(upload.as_ref());
+    upload.as_ref().and_then(|upload| policy.refusal_of(upload)).map_or(Ok(()), Err)?;
     let binds = hygiene::binds_connection(&head.headers, &header::AUTHORIZATION);
     let asked = Instant::now();
     if record.has_lasted(asked) {
@@ -111,9 +113,7 @@ pub(super) async fn forward(
     if binds || hygiene::binds_connection(response.headers(), &header::WWW_AUTHENTICATE) {
         lease.take();
     }
-    if let Some(upload) = &upload {
-        record.answering(upload);
-    }
+    upload.iter().for_each(|upload| upload.answering());
     if let Some(shown) = shown {
         reflection::withdraw(response.headers_mut(), shown)?;
     }

@@ -2,7 +2,7 @@
 //!
 //! Callers that speak gRPC read the HTTP status of a refusal as well (gRPC's "HTTP to gRPC Status Code Mapping"), 401 as
 //! UNAUTHENTICATED and 503 as UNAVAILABLE. It has no number for a route that leads nowhere: Gateway API asks for UNAVAILABLE there
-//! (GRPCRoute, `backendRefs`), while 500 would be read as UNKNOWN.
+//! (GRPCRoute, `backendRefs`), while 500 would be read as UNKNOWN. So would 413, which asking again does not help.
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -18,6 +18,9 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// gRPC's number for UNAVAILABLE.
 const UNAVAILABLE: HeaderValue = HeaderValue::from_static("14");
+
+/// gRPC's number for RESOURCE_EXHAUSTED, which its own bounds on messages answer with.
+const RESOURCE_EXHAUSTED: HeaderValue = HeaderValue::from_static("8");
 
 /// In which protocol the caller of a route reads answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,17 +57,19 @@ struct Problem<'a> {
 /// What the caller reads: nothing of the configuration, and the instance under which the operator finds the rest.
 pub(super) fn refusal(rejection: &Rejection, speech: Speech, instance: &str) -> Response<Body> {
     match (speech, rejection.reason) {
-        (Speech::Grpc, Reason::Configuration) => unavailable(rejection.reason.meaning().detail, instance),
+        (Speech::Grpc, Reason::Configuration) => trailers_only(UNAVAILABLE, rejection, instance),
+        (Speech::Grpc, Reason::BodyTooLarge) => trailers_only(RESOURCE_EXHAUSTED, rejection, instance),
         (Speech::Http | Speech::Grpc, _) => problem(rejection, instance),
     }
 }
 
-/// A response that is nothing but a head, which gRPC calls Trailers-Only.
-fn unavailable(detail: &str, instance: &str) -> Response<Body> {
+/// A response that is nothing but a head, which gRPC calls Trailers-Only: for what its clients would make nothing of by the status of HTTP.
+fn trailers_only(status: HeaderValue, rejection: &Rejection, instance: &str) -> Response<Body> {
+    let detail = rejection.reason.meaning().detail;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(GRPC_STATUS, UNAVAILABLE);
+    headers.insert(GRPC_STATUS, status);
     if let Ok(message) = HeaderValue::from_str(&format!("{detail} Instance {instance}.")) {
         headers.insert(GRPC_MESSAGE, message);
     }
@@ -129,12 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn of_all_reasons_grpc_has_another_answer_for_configuration_only() {
+    fn of_all_reasons_grpc_has_another_answer_for_those_whose_status_it_does_not_read() {
         for reason in Reason::ALL {
             let response = refusal(&Rejection::plain(*reason), Speech::Grpc, "0123");
-            let is_of_grpc = response.headers().contains_key(GRPC_STATUS);
-            assert_eq!(is_of_grpc, *reason == Reason::Configuration, "{reason:?}");
-            let status = if is_of_grpc { StatusCode::OK } else { reason.meaning().status };
+            let number = response.headers().get(GRPC_STATUS);
+            let expected = match reason {
+                Reason::Configuration => Some(UNAVAILABLE),
+                Reason::BodyTooLarge => Some(RESOURCE_EXHAUSTED),
+                _ => None,
+            };
+            assert_eq!(number, expected.as_ref(), "{reason:?}");
+            let status = if number.is_some() { StatusCode::OK } else { reason.meaning().status };
             assert_eq!(response.status(), status, "{reason:?}");
         }
     }

@@ -254,7 +254,13 @@ impl Policy {
     pub(crate) fn refusal_of(&self, upload: &Progress) -> Option<Rejection> {
         let refusal = upload.refusal()?;
         let bound = self.body_bound.as_ref().filter(|_| refusal.reason == Reason::BodyTooLarge);
-        Some(bound.map(|bound| bound.rejection(&refusal.origin.message)).unwrap_or(refusal))
+        Some(
+            bound
+                .map(|bound| {
+                    bound.rejection(&format!("{} bytes came, the last of which were not handed on", upload.bytes()))
+                })
+                .unwrap_or(refusal),
+        )
     }
 
     /// Query parameters in which keys and tokens are read.

@@ -119,7 +119,7 @@ impl Progress {
         let (reason, why) = match self.stage.get() {
             Stage::UnderWay | Stage::Whole | Stage::Dropped => return None,
             Stage::Stalled => (Reason::BodyTooSlow, "of the body came nothing, or too little, for bounds.bodyTimeout"),
-            Stage::TooLarge => (Reason::BodyTooLarge, "more came than may"),
+            Stage::TooLarge => (Reason::BodyTooLarge, "more came than may be handed on"),
             Stage::Broken => (Reason::BodyBroken, "the body ended early, or its framing is wrong"),
         };
         Some(Rejection::because(reason, why))
