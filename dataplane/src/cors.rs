@@ -42,6 +42,8 @@ pub struct Cors {
     /// In lower case.
     headers: Names,
     exposed: Names,
+    /// The same as an answer says it.
+    told: Option<HeaderValue>,
     credentials: bool,
     max_age_s: u32,
 }
@@ -81,11 +83,13 @@ pub struct Said {
 
 impl Cors {
     pub fn build(cors: &v1::Cors) -> Self {
+        let exposed = Names::new(&cors.expose_headers);
         Self {
             origins: cors.allow_origins.iter().map(|one| Origin::new(one)).collect(),
             methods: Names::new(&cors.allow_methods),
             headers: Names::new(&cors.allow_headers),
-            exposed: Names::new(&cors.expose_headers),
+            told: joined(&exposed.told()),
+            exposed,
             credentials: cors.allow_credentials,
             max_age_s: cors.max_age_s,
         }
@@ -134,6 +138,11 @@ impl Names {
         Self { is_any: stated.iter().any(|name| name == ANY), listed }
     }
 
+    /// As a list of them is written.
+    fn told(&self) -> Vec<&str> {
+        if self.is_any { vec![ANY] } else { self.listed.iter().map(|name| &**name).collect() }
+    }
+
     /// Whether it takes `name`, by its name or by an asterisk: which does not stand for `Authorization` (Fetch, "CORS non-wildcard request-header name").
     fn takes(&self, name: &str) -> bool {
         self.listed.iter().any(|one| one.eq_ignore_ascii_case(name)) || self.is_any && name != AUTHORIZATION.as_str()
@@ -151,16 +160,21 @@ impl<'a> InForce<'a> {
         }
     }
 
-    fn nobody() -> Self {
+    /// Lets nothing pass.
+    pub fn nobody() -> Self {
         Self(SmallVec::new())
     }
 
     /// What answers to a request with these headers say.
     pub fn of_answer(&self, headers: &HeaderMap) -> Said {
         let origin = sole(headers, &ORIGIN).and_then(|origin| self.allowed(origin));
-        let (credentials, exposed) = (self.credentials(), self.exposed());
-        let exposes_all = credentials && exposed == [ANY];
-        let exposed = origin.as_ref().and_then(|_| joined(&exposed)).filter(|_| !exposes_all);
+        let credentials = self.credentials();
+        let exposes_all = credentials && self.exposes_all();
+        let told = || match self.0.as_slice() {
+            [one] => one.told.clone(),
+            _ => joined(&self.exposed()),
+        };
+        let exposed = origin.as_ref().filter(|_| !exposes_all).and_then(|_| told());
         Said { origin, credentials, exposed, exposes_all }
     }
 
@@ -200,10 +214,11 @@ impl<'a> InForce<'a> {
     }
 
     fn exposed(&self) -> Vec<&'a str> {
-        if self.0.iter().all(|cors| cors.exposed.is_any) {
-            return vec![ANY];
-        }
-        self.common(|cors| &cors.exposed, &[])
+        if self.exposes_all() { vec![ANY] } else { self.common(|cors| &cors.exposed, &[]) }
+    }
+
+    fn exposes_all(&self) -> bool {
+        self.0.iter().all(|cors| cors.exposed.is_any)
     }
 
     fn credentials(&self) -> bool {
@@ -227,11 +242,6 @@ impl<'a> InForce<'a> {
         }
         found
     }
-}
-
-/// The head of what a preflight is answered that may not ask.
-pub fn of_refused_preflight() -> HeaderMap {
-    HeaderMap::from_iter([(VARY, PREFLIGHT_VARIES)])
 }
 
 impl<'a> Preflight<'a> {

@@ -31,7 +31,7 @@ use hyper::upgrade::OnUpgrade;
 use sallyport_expression::Steps;
 use tokio::time::Instant;
 
-use crate::cors::{InForce, Preflight, of_refused_preflight};
+use crate::cors::{InForce, Preflight};
 use crate::gate::carries_requests;
 use crate::jwt::Decryptions;
 use crate::path::{self, Query};
@@ -201,8 +201,8 @@ fn matched<'a>(
     beforehand.or_else(|| {
         let matched = find(*asked)?;
         // For what it asks nobody has a word, and somebody for the question itself: no service is asked that.
-        let is_spoken_of = preflight.is_some() && InForce::of(&matched.policy, &matched.found.rule).is_some();
-        Some(Matched { preflight: is_spoken_of.then(of_refused_preflight), ..matched })
+        let spoken_of = preflight.filter(|_| InForce::of(&matched.policy, &matched.found.rule).is_some());
+        Some(Matched { preflight: spoken_of.map(|asked| InForce::nobody().of_preflight(asked)), ..matched })
     })
 }
 
