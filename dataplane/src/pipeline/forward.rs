@@ -67,11 +67,8 @@ pub(super) async fn forward(
     let target = backend.target.as_ref().map_err(|denial| denial.rejection())?;
     let credential = credential.as_deref();
     let (mut head, body) = request.into_parts();
-    strip(&mut head.headers, &backend, &permit, credential.and_then(|credential| credential.own_header()));
-    let onward = onward(credential, &backend);
-    for (place, onward) in permit.token_places(onward) {
-        token_places::clean(&mut head.headers, place, onward);
-    }
+    let (own, onward) = (credential.and_then(|credential| credential.own_header()), onward(credential, &backend));
+    strip(&mut head.headers, &backend, &permit, (own, onward));
     // What filters, the policy and the credential say comes after it: it would take away what it does not know.
     tell_origin(&mut head.headers, &arrival, connection, &listener);
     let changes = Changes { filters: [&found.rule.filters, &*filters], matched: found.matched };
@@ -81,25 +78,21 @@ pub(super) async fn forward(
     policy.request_headers.apply(&mut head.headers, computed.request);
     let shown = credential::present(credential, permit.callers_token(), backend.channel, &mut head.headers);
     let shown = shown.map_err(|denial| denial.rejection())?;
-    worker.shared().mark.put(&mut head.headers);
-    record.hand_trace_on(&mut head.headers);
-    hygiene::join_cookies(&mut head.headers);
-    head.headers.insert(header::HOST, rewritten.host);
+    tell_next_hop(&mut head.headers, rewritten.host, worker, record);
     let query = kept_query(&arrival, &backend, &permit, onward, shown.map(|shown| &*shown.name));
     head.uri = target_uri(&head.uri, &rewritten.path, query.as_deref(), shown.map(AsRef::as_ref))?;
     as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let leave = listener.gateway.leave.clone();
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
-    let own = credential.and_then(|credential| credential.own_header()).cloned();
-    let guard = Guard { backend: Arc::clone(&backend), policy: Arc::clone(&policy), own };
+    let guard = Guard { backend: Arc::clone(&backend), policy: Arc::clone(&policy), own: own.cloned() };
     let (body, upload) = RequestBody::of_caller(body, guard, &standing, record);
     let mut watch = standing.watched();
-    let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
-    let terms = terms(&found, target, record, purpose);
+    let terms = terms(&found, target, record, upgrade.as_ref());
     let body = body.begun(&head.method, target, terms.until).await;
     record.uploads(upload.as_ref());
-    upload.as_ref().and_then(|upload| policy.refusal_of(upload)).map_or(Ok(()), Err)?;
+    let refused = || upload.as_ref().and_then(|upload| policy.refusal_of(upload));
+    refused().map_or(Ok(()), Err)?;
     let binds = hygiene::binds_connection(&head.headers, &header::AUTHORIZATION);
     let asked = Instant::now();
     if record.has_lasted(asked) {
@@ -107,8 +100,8 @@ pub(super) async fn forward(
     }
     let sent = Request::from_parts(head, body);
     let exchange = pin!(ask(worker, target, sent, (terms, leave.as_deref()), &mut watch)).await;
-    let Exchange { mut response, address, mut lease, until } = exchange
-        .map_err(|rejection| upload.as_ref().and_then(|upload| policy.refusal_of(upload)).unwrap_or(rejection))?;
+    let Exchange { mut response, address, mut lease, until } =
+        exchange.map_err(|rejection| refused().unwrap_or(rejection))?;
     record.upstream(address, asked);
     if binds || hygiene::binds_connection(response.headers(), &header::WWW_AUTHENTICATE) {
         lease.take();
@@ -117,19 +110,18 @@ pub(super) async fn forward(
     if let Some(shown) = shown {
         reflection::withdraw(response.headers_mut(), shown)?;
     }
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let unasked = || Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked");
-        let upgrade = upgrade.filter(|upgrade| takes_up(response.headers(), upgrade)).ok_or_else(unasked)?;
-        changes.response(response.headers_mut());
-        policy.response_headers.apply(response.headers_mut(), computed.response);
+    let switch = switch(&response, upgrade)?;
+    if switch.is_none() {
+        hygiene::remove_hop_by_hop(response.headers_mut());
+    }
+    changes.response(response.headers_mut());
+    policy.response_headers.apply(response.headers_mut(), computed.response);
+    if let Some(upgrade) = switch {
         let (response, tunnel) = tunnel(worker, connection, upgrade, response, watch);
         tokio::task::spawn_local(isolation::run(Rc::clone(worker), record.number(), tunnel));
         return Ok(response);
     }
-    let (mut response, body) = split(response);
-    hygiene::remove_hop_by_hop(response.headers_mut());
-    changes.response(response.headers_mut());
-    policy.response_headers.apply(response.headers_mut(), computed.response);
+    let (response, body) = split(response);
     watch.until(until);
     Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch).without(shown)))
 }
@@ -180,6 +172,15 @@ async fn ask(
     }
 }
 
+/// What the service switches to, if it does: nothing else than it was asked for.
+fn switch(response: &Response<Incoming>, asked: Option<Upgrade>) -> Result<Option<Upgrade>, Rejection> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(None);
+    }
+    let unasked = || Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked");
+    asked.filter(|upgrade| takes_up(response.headers(), upgrade)).ok_or_else(unasked).map(Some)
+}
+
 /// Whether the service switches to what it was asked for (RFC 9110, 7.8).
 fn takes_up(answer: &HeaderMap, asked: &Upgrade) -> bool {
     let is_asked = |taken: &[u8]| gate::members(asked.to.as_bytes()).any(|member| member.eq_ignore_ascii_case(taken));
@@ -204,17 +205,31 @@ fn as_the_next_hop_reads_it(head: &mut http::request::Parts, upgrade: Option<&Up
 }
 
 /// A route's times (GEP-1742) beat the Backend's, which is for the head of the response alone.
-fn terms(found: &Found, target: &Target, record: &Record, purpose: Purpose) -> Terms {
+fn terms(found: &Found, target: &Target, record: &Record, upgrade: Option<&Upgrade>) -> Terms {
     let rule = &found.rule;
+    let purpose = if upgrade.is_some() { Purpose::Upgrade } else { Purpose::Exchange };
     let until = record.deadline(rule.request_timeout);
     let head = target.request_timeout.filter(|_| !rule.states_timeout);
     Terms { until, attempt: rule.backend_request_timeout, head, purpose }
 }
 
-/// Takes out every key, every identity that only the gateway may state, and the place of its own credential.
-fn strip(headers: &mut HeaderMap, backend: &Backend, permit: &Permit, own: Option<&HeaderName>) {
+/// Takes out every key, every identity that only the gateway may state, the place of its `own` credential, and tokens as far as verified
+/// ones do not go `onward`.
+fn strip(headers: &mut HeaderMap, backend: &Backend, permit: &Permit, (own, onward): (Option<&HeaderName>, Onward)) {
     let set = permit.policy().request_headers.names();
     hygiene::remove_claims(headers, backend.guarded.iter().chain(set).chain(permit.key_headers()).chain(own));
+    for (place, onward) in permit.token_places(onward) {
+        token_places::clean(headers, place, onward);
+    }
+}
+
+/// What the gateway says of itself: that the request has passed it, and the span that it stands in; with the host that is asked for, and
+/// cookies in one line.
+fn tell_next_hop(headers: &mut HeaderMap, host: HeaderValue, worker: &Worker, record: &Record) {
+    worker.shared().mark.put(headers);
+    record.hand_trace_on(headers);
+    hygiene::join_cookies(headers);
+    headers.insert(header::HOST, host);
 }
 
 /// `X-Forwarded-*`, of which only trusted proxies' words are kept.
