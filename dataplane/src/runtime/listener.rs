@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::sign::CertifiedKey;
 use sallyport_snapshot::v1;
 
 use crate::egress::leave::Leave;
@@ -12,7 +13,7 @@ use crate::map::Map;
 use crate::observe::access_log::choice::Choice;
 use crate::observe::traces::Traces;
 use crate::route::RouteTable;
-use crate::runtime::certificate::Shown;
+use crate::runtime::certificate::{Shown, server_config};
 use crate::runtime::policy::{IpFilter, joined};
 use crate::settings::Bounds;
 
@@ -83,6 +84,26 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// Without a certificate the listener stays, and refuses handshakes: no other listener answers for its name. While it shows the same
+    /// certificates, and asks for one or not as before, the settings stay, and sessions resume.
+    pub fn build(
+        tls: &v1::ListenerTls,
+        held: impl Fn(&str) -> Option<Arc<CertifiedKey>>,
+        last: Option<&Self>,
+    ) -> Result<Self, String> {
+        let shown = Shown::of(tls, held);
+        let requests_certificates = tls.requests_certificates;
+        let is_same = |last: &&Self| last.shown.is_same(&shown) && last.requests_certificates == requests_certificates;
+        let config = match last.filter(is_same) {
+            Some(last) => last.config.clone(),
+            None if shown.is_empty() => None,
+            None => Some(Arc::new(server_config(&shown, requests_certificates)?)),
+        };
+        let of_names = tls.server_names.iter().map(|name| format!("{} for {}", name.certificate, name.hostname));
+        let certificates = tls.certificates.iter().cloned().chain(of_names).collect();
+        Ok(Self { config, shown, certificates, requests_certificates })
+    }
+
     /// Refuses every handshake, and keeps the place of those with `certificates`.
     pub fn without_certificate(certificates: Arc<[String]>) -> Self {
         Self { config: None, shown: Shown::default(), certificates, requests_certificates: false }

@@ -17,7 +17,7 @@ use crate::observe::metrics::certificates::Ends;
 use crate::observe::traces::exporters::{Exporters, Exporting};
 use crate::route::{PreparedRoute, RouteTable};
 use crate::runtime::backend::Backend;
-use crate::runtime::certificate::{Shown, certified_key, server_config};
+use crate::runtime::certificate::certified_key;
 use crate::runtime::keys::{Api, Subscription};
 use crate::runtime::listener::{Gateway, Listener, Port, Tls};
 use crate::runtime::policy::{Policy, joined};
@@ -427,7 +427,8 @@ impl Store {
             .get(listener.gateway.as_str())
             .ok_or_else(|| format!("its Gateway {} is not there", listener.gateway))?;
         let last = last.and_then(|last| last.tls.as_ref());
-        let tls = listener.tls.as_ref().map(|tls| self.build_tls(tls, last)).transpose()?;
+        let held = |name: &str| self.certificates.get(name).map(|certificate| Arc::clone(&certificate.key));
+        let tls = listener.tls.as_ref().map(|tls| Tls::build(tls, held, last)).transpose()?;
         let table = RouteTable::build(name, self.routes.values().map(AsRef::as_ref));
         Listener::new(name, listener, Arc::clone(gateway), tls, table)
             .ok_or_else(|| format!("{} is no port", listener.port))
@@ -450,21 +451,6 @@ impl Store {
         let is_tls = others.next().map_or(listener.tls.is_some(), |other| other.tls.is_some());
         let tls = is_tls.then(|| Tls::without_certificate(Arc::default()));
         Listener::new(name, listener, gateway, tls, RouteTable::default())
-    }
-
-    /// Without a certificate the listener stays, and refuses handshakes: no other listener answers for its name. While it shows the
-    /// same certificates the settings stay, and sessions resume.
-    fn build_tls(&self, tls: &v1::ListenerTls, last: Option<&Tls>) -> Result<Tls, String> {
-        let shown = Shown::of(tls, |name| self.certificates.get(name).map(|certificate| Arc::clone(&certificate.key)));
-        let requests = tls.requests_certificates;
-        let config = match last.filter(|last| last.shown.is_same(&shown) && last.requests_certificates == requests) {
-            Some(last) => last.config.clone(),
-            None if shown.is_empty() => None,
-            None => Some(Arc::new(server_config(&shown, requests)?)),
-        };
-        let of_names = tls.server_names.iter().map(|name| format!("{} for {}", name.certificate, name.hostname));
-        let certificates = tls.certificates.iter().cloned().chain(of_names).collect();
-        Ok(Tls { config, shown, certificates, requests_certificates: requests })
     }
 }
 
