@@ -11,6 +11,7 @@ pub mod compile;
 pub mod fleet;
 pub mod graph;
 pub mod herald;
+mod hex;
 pub mod infra;
 pub mod keys;
 pub mod manifest;

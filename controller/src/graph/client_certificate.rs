@@ -23,6 +23,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use super::certificate::{authorities, config_entry, entry, first_certificate, secret};
 use super::grant::End;
 use crate::cluster::{ClusterState, ObjectName};
+use crate::hex;
 use crate::problem::Problem;
 
 /// The entry of an object that holds lists of revoked certificates.
@@ -86,9 +87,13 @@ impl Reader<'_> {
             let parsed = text.as_deref().map(distinguished_name).transpose();
             parsed.map_err(|why| Problem::new(format!("{field}.{member}"), Reason::Invalid, why))
         };
-        let pinned = stated.sha256_fingerprint.as_deref().map(bytes_of_hex).unwrap_or_default();
-        let pinned = match &stated.certificate_ref {
-            Some(reference) => {
+        let pinned = match (&stated.certificate_ref, &stated.sha256_fingerprint) {
+            (None, None) => Vec::new(),
+            (None, Some(digits)) => hex::bytes(digits).ok_or_else(|| {
+                let why = "this is no fingerprint; write the 64 hexadecimal digits of SHA-256";
+                Problem::new(format!("{field}.sha256Fingerprint"), Reason::Invalid, why)
+            })?,
+            (Some(reference), _) => {
                 let field = format!("{field}.certificateRef");
                 let pem = self.text(reference.kind, &reference.name, CERTIFICATE_ENTRY, &field)?;
                 let why =
@@ -96,7 +101,6 @@ impl Reader<'_> {
                 let der = first_certificate(&pem).ok_or_else(|| Problem::new(&field, Reason::SecretInvalid, why()))?;
                 digest(&SHA256, &der).as_ref().to_vec()
             }
-            None => pinned,
         };
         let alternative = stated.subject_alt_name.as_ref().map(|one| subject_alt_name(one, field)).transpose()?;
         Ok(v1::CertificateIdentity {
@@ -217,13 +221,6 @@ fn serial(hex: &str) -> String {
     if short.is_empty() { "0".to_owned() } else { short.to_owned() }
 }
 
-fn bytes_of_hex(hex: &str) -> Vec<u8> {
-    let digit =
-        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or_default();
-    let pair = |pair: &[u8]| pair.iter().fold(0_u8, |sum, byte| sum << 4 | digit(byte));
-    hex.as_bytes().chunks(2).map(pair).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,7 +265,6 @@ mod tests {
     #[test]
     fn numbers_have_one_spelling() {
         assert_eq!(["0A1B", "a1b", "00", "0"].map(serial), ["a1b", "a1b", "0", "0"]);
-        assert_eq!(bytes_of_hex("00fFa1"), [0, 255, 161]);
     }
 
     #[test]

@@ -179,6 +179,7 @@ fn serial_number(bytes: &[u8]) -> String {
     if short.is_empty() { "0".to_owned() } else { short.to_owned() }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In lower case.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

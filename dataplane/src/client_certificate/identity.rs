@@ -2,7 +2,7 @@
 
 use sallyport_snapshot::v1::{self, certificate_identity::SubjectAltName};
 
-use super::facts::{DistinguishedName, Facts};
+use super::facts::{DistinguishedName, Facts, hex};
 
 /// All that is present has to match.
 pub(super) struct Identity {
@@ -21,7 +21,7 @@ impl Identity {
             subject: stated.subject.as_ref().map(name),
             issuer: stated.issuer.as_ref().map(name),
             serial_number: stated.serial_number.clone(),
-            fingerprint: stated.sha256_fingerprint.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: hex(&stated.sha256_fingerprint),
         };
         let says_nothing = identity.name.is_none()
             && identity.subject.is_none()
@@ -58,7 +58,7 @@ impl Identity {
             (Some(SubjectAltName::Uri(uri)), ..) => ("uri", uri.clone()),
             (Some(SubjectAltName::Email(email)), ..) => ("email", email.clone()),
             (Some(SubjectAltName::Dns(dns)), ..) => ("dns", dns.clone()),
-            (Some(SubjectAltName::Ip(ip)), ..) => ("ip", ip.iter().map(|byte| format!("{byte:02x}")).collect()),
+            (Some(SubjectAltName::Ip(ip)), ..) => ("ip", hex(ip)),
             (None, Some(_), _) => ("subject", facts.subject.written()),
             // Whoever an issuer has signed for: each is known by the number that it was given.
             (None, None, _) => ("serial", format!("{}:{}", facts.issuer.written(), facts.serial_number)),

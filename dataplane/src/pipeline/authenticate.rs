@@ -220,19 +220,19 @@ impl Failure {
         Self { progress: Progress::Unjudged, rejection: denial.rejection() }
     }
 
-    /// The failure of a certificate beside which all else holds.
+    /// The failure of what stands last, beside which all else holds: it came further than whoever has nothing.
     fn beside_the_rest(mut self) -> Self {
         self.progress = self.progress.max(Progress::Partial);
         self
     }
 
-    /// The failure of a key whose token holds: it came further than whoever has none, and only a key is asked for any more.
-    fn beside_a_token(mut self) -> Self {
-        self.progress = self.progress.max(Progress::Partial);
-        if matches!(self.rejection.reason, Reason::CredentialMissing | Reason::KeyUnknown) {
-            self.rejection.challenges = vec![HeaderValue::from_static(KEY_CHALLENGE)];
+    /// The failure of a key whose token holds: only a key is asked for any more.
+    fn beside_a_token(self) -> Self {
+        let mut failure = self.beside_the_rest();
+        if matches!(failure.rejection.reason, Reason::CredentialMissing | Reason::KeyUnknown) {
+            failure.rejection.challenges = vec![HeaderValue::from_static(KEY_CHALLENGE)];
         }
-        self
+        failure
     }
 
     /// The answer, with the challenges that belong to it.

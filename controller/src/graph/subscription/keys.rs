@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
 use crate::graph::Environment;
 use crate::graph::certificate::{secret, withheld};
+use crate::hex;
 use crate::problem::Problem;
 
 /// On a Secret that the controller made: when its `primary` was made (RFC 3339).
@@ -99,7 +100,7 @@ pub(super) fn of(
     problems: &mut Vec<Problem>,
 ) -> KeysNode {
     if let Some(digests) = &keys.sha256 {
-        let read = |text: &Option<String>| text.as_deref().and_then(from_hex).unwrap_or_default();
+        let read = |text: &Option<String>| text.as_deref().and_then(hex::bytes).map(Bytes::from).unwrap_or_default();
         let (primary, secondary) = (read(&digests.primary), read(&digests.secondary));
         return KeysNode { source: KeySource::Given, primary, secondary, ..KeysNode::default() };
     }
@@ -259,7 +260,7 @@ pub(super) fn held_by_undecodable(cluster: &ClusterState, namespace: &str, subsc
     let (keys, uid) = (&subscription["spec"]["keys"], subscription["metadata"]["uid"].as_str());
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let digest = |entry: KeyName| text(&keys["sha256"][entry.as_str()]).filter(|text| text.len() == 2 * DIGEST_BYTES);
-    let stated = KeyName::ALL.into_iter().filter_map(digest).filter_map(|text| from_hex(&text));
+    let stated = KeyName::ALL.into_iter().filter_map(digest).filter_map(|text| hex::bytes(&text).map(Bytes::from));
     let place = text(&keys["secretName"]).map(|name| ObjectName::new(namespace, name));
     let of_secret = place.and_then(|place| {
         let secret = secret(cluster, &place, FIELD).ok()?;
@@ -271,14 +272,6 @@ pub(super) fn held_by_undecodable(cluster: &ClusterState, namespace: &str, subsc
     });
     let of_secret = of_secret.into_iter().flat_map(|(primary, secondary)| [primary, secondary]);
     stated.chain(of_secret).filter(|digest| !digest.is_empty()).collect()
-}
-
-fn from_hex(text: &str) -> Option<Bytes> {
-    let pairs = text
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
-    pairs.collect::<Option<Vec<u8>>>().map(Bytes::from)
 }
 
 #[cfg(test)]
