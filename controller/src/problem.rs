@@ -63,6 +63,11 @@ pub fn denial_by_older(object: &str, field: &str, edition: u32) -> v1::Deny {
     }
 }
 
+/// Whether `deny` is such a word.
+pub fn is_for_older(deny: &v1::Deny) -> bool {
+    deny.reason() == v1::deny::Reason::Older
+}
+
 /// Of a value as somebody wrote it, no more characters than this are repeated.
 pub const MAX_SHOWN: usize = 60;
 

@@ -16,7 +16,7 @@ use super::route::{RouteId, RouteNode};
 use super::token::Token;
 use super::{Environment, authorization, client_certificate, cors, credential, decryption_key, key_source, token};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
-use crate::problem::{Problem, cut, denial, denial_by_older};
+use crate::problem::{Problem, cut, denial, denial_by_older, is_for_older};
 
 /// Of what is wrong with a policy, whoever is refused by it is told no more in the log.
 const MAX_TOLD: usize = 5;
@@ -329,7 +329,7 @@ impl Alternatives<'_> {
             let field = format!("spec.authentication[{at}].clientCertificate");
             let read = self.certificate(stated, &alternative.name, &field);
             message.client_certificate = self.or_unavailable(read, &mut message.unavailable);
-            if message.unavailable.as_ref().is_none_or(|deny| deny.reason() == v1::deny::Reason::Older) {
+            if message.unavailable.as_ref().is_none_or(is_for_older) {
                 message.unavailable = Some(denial_by_older(self.label, &field, CERTIFICATES_SINCE));
             }
         }

@@ -15,7 +15,7 @@ use super::grant::{End, may_permit, permits};
 use super::route::RouteId;
 use super::{cors, reach, service};
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
-use crate::problem::{Problem, denial, denial_by_older};
+use crate::problem::{Problem, denial, denial_by_older, is_for_older};
 
 /// A rule, but for what policies add to it.
 pub struct RuleNode {
@@ -82,7 +82,7 @@ impl RuleNode {
 
     /// Whether it lets nobody in, whoever asks. A word to data planes that are older than what the rule states is none to others.
     pub fn denies(&self) -> bool {
-        self.message.deny.as_ref().is_some_and(|deny| deny.reason() != v1::deny::Reason::Older)
+        self.message.deny.as_ref().is_some_and(|deny| !is_for_older(deny))
     }
 
     /// A rule that takes what it always took, and denies: no broader rule takes over what it guarded.
