@@ -4,6 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::infrastructure::Quantity;
+
 /// What requests may be like. Stated empty: without a bound of this policy, and of those further off.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -24,13 +26,6 @@ const UNITS: [(&str, u64); 6] =
 
 const MOST: u64 = 64 << 30;
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Whole(u64),
-    Text(String),
-}
-
 impl ByteCount {
     fn read(text: &str) -> Option<Self> {
         let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
@@ -42,11 +37,10 @@ impl ByteCount {
 
 impl<'de> Deserialize<'de> for ByteCount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let count = match Written::deserialize(deserializer)? {
-            Written::Whole(number) => Some(Self(number)),
-            Written::Text(text) => Self::read(&text),
-        };
-        count.filter(|count| count.0 <= MOST).ok_or_else(|| D::Error::custom("no number of bytes up to 64Gi"))
+        let Quantity(text) = Quantity::deserialize(deserializer)?;
+        Self::read(&text)
+            .filter(|count| count.0 <= MOST)
+            .ok_or_else(|| D::Error::custom("no number of bytes up to 64Gi"))
     }
 }
 

@@ -5,9 +5,10 @@ use http::{Request, Version, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use rstest::rstest;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::kit::caller::{Answer, HOST, get, http2, over, raw, read, send};
+use crate::kit::caller::{Answer, HOST, get, hear, http2, over, raw, read, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, policy_on, route};
 use crate::kit::service::Service;
@@ -123,13 +124,25 @@ async fn what_does_not_say_how_large_it_is_is_counted(
 /// The answer has begun: it can only be broken off, and the log says why.
 #[tokio::test]
 async fn what_turns_out_too_large_after_the_answer_has_begun_ends_it() {
-    let shop = Shop::start(&bounded("8"), "", "").await;
-    let begun =
-        format!("POST /orders/early HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n");
-    let heard = raw(shop.gateway.http(), format!("{begun}5\r\nfives\r\n0\r\n\r\n").as_bytes()).await;
-    assert!(heard.statuses().iter().all(|status| [200, 413].contains(status)), "{heard:?}");
-    let line = shop.gateway.log(1).await.pop().unwrap();
-    assert_eq!(line["refusal"]["reason"], "body-too-large", "{line}");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let manifests =
+        [GATEWAY, &route("orders", "shop"), &backend("shop", address, ""), &policy("orders", &bounded("8"))];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let mut caller = TcpStream::connect(gateway.http()).await.unwrap();
+    let head = format!("POST /orders HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n");
+    caller.write_all(head.as_bytes()).await.unwrap();
+    let (mut service, _) = listener.accept().await.unwrap();
+    service.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
+    let begun = hear(&mut caller).await;
+    assert!(begun.text.ends_with("half") && !begun.closed, "{begun:?}");
+    caller.write_all(b"5\r\nfives\r\n0\r\n\r\n").await.unwrap();
+    let rest = hear(&mut caller).await;
+    assert!(rest.text.is_empty() && rest.closed, "{rest:?}");
+    let heard = hear(&mut service).await;
+    assert!(heard.closed && heard.text.ends_with("4\r\nfour\r\n"), "never a whole one: {heard:?}");
+    let line = gateway.log(1).await.pop().unwrap();
+    assert_eq!((&line["status"], &line["refusal"]["reason"]), (&200.into(), &"body-too-large".into()), "{line}");
 }
 
 #[tokio::test]

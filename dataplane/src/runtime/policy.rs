@@ -253,14 +253,12 @@ impl Policy {
     /// What the caller is told where the exchange has failed because of the request's body.
     pub(crate) fn refusal_of(&self, upload: &Progress) -> Option<Rejection> {
         let refusal = upload.refusal()?;
-        let bound = self.body_bound.as_ref().filter(|_| refusal.reason == Reason::BodyTooLarge);
-        Some(
-            bound
-                .map(|bound| {
-                    bound.rejection(&format!("{} bytes came, the last of which were not handed on", upload.bytes()))
-                })
-                .unwrap_or(refusal),
-        )
+        Some(match &self.body_bound {
+            Some(bound) if refusal.reason == Reason::BodyTooLarge => {
+                bound.rejection(&format!("{} bytes came, the last of which were not handed on", upload.bytes()))
+            }
+            _ => refusal,
+        })
     }
 
     /// Query parameters in which keys and tokens are read.
