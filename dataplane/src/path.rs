@@ -48,7 +48,7 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathFault> {
     }
     let path = normalise(bytes)?;
     // Digits may have been escapes themselves.
-    if path.split("%25").skip(1).any(|rest| hides_escape(rest.as_bytes())) {
+    if memchr::memchr_iter(b'%', path.as_bytes()).any(|at| is_escape_of_escape(path.as_bytes().get(at..))) {
         return Err(PathFault::Hidden);
     }
     if path.split('/').any(is_dot_segment) {
@@ -151,6 +151,11 @@ fn push_escape(path: &mut String, byte: u8, rest: &[u8]) -> Result<(), PathFault
     Ok(())
 }
 
+/// Whether it begins with `%25` and what that hides.
+fn is_escape_of_escape(bytes: Option<&[u8]>) -> bool {
+    bytes.and_then(|bytes| bytes.strip_prefix(b"%25")).is_some_and(hides_escape)
+}
+
 /// Whether a decoded percent sign would make an escape with what follows it: an escape of an escape.
 fn hides_escape(rest: &[u8]) -> bool {
     matches!(rest, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
@@ -162,7 +167,7 @@ fn push_encoded(path: &mut String, byte: u8) {
 
 /// A service that cuts parameters off sees `..;x` as `..`.
 fn is_dot_segment(segment: &str) -> bool {
-    matches!(without_parameter(segment), "." | "..")
+    segment.starts_with('.') && matches!(without_parameter(segment), "." | "..")
 }
 
 /// What stands in front of the first semicolon of a canonical segment, plain or encoded.
