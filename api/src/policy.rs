@@ -3,6 +3,7 @@
 mod client_certificate;
 mod cors;
 mod entra_id;
+mod limits;
 mod request;
 mod token;
 
@@ -19,6 +20,7 @@ pub use client_certificate::{
 };
 pub use cors::{Cors, CorsMethod};
 pub use entra_id::{EntraCloud, EntraId, EntraVersion, TenantCheck};
+pub use limits::{Limit, LimitKey};
 pub use request::{ByteCount, RequestBounds};
 pub use token::{
     Algorithm, AudienceCheck, ClaimRule, Csrf, JwksLocation, Jwt, Keys, TokenCookie, TokenHeader, TokenParameter,
@@ -54,6 +56,8 @@ pub use token::{
         .message("a Floor cannot state a credential; put it on the route's policy or on the Backend"),
     validation = Rule::new("self.enforcement != 'Floor' || !has(self.authentication) || self.authentication.all(a, !has(a.public))")
         .message("a Floor cannot be public; leave authentication out of the Floor"),
+    validation = Rule::new("self.enforcement != 'Floor' || has(self.authentication) || !has(self.limits) || self.limits.all(l, !(l.by in ['Subscription', 'Identity']))")
+        .message("a Floor knows of the caller what its own authentication finds; state authentication in it, or count by ClientAddress"),
     validation = Rule::new("!has(self.credential) || self.targetRefs.all(t, t.kind != 'Gateway')")
         .message("a credential goes to one route's service; attach the policy to an HTTPRoute, GRPCRoute or Ingress"),
     validation = Rule::new("self.targetRefs.all(t, (t.kind == 'Ingress') == (t.group == 'networking.k8s.io'))")
@@ -95,6 +99,11 @@ pub struct ApiPolicySpec {
     /// Headers that callers are sent with the service's answer. Refusals of the gateway itself are as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_headers: Option<ResponseHeaders>,
+    /// How many requests may come. At most 16; of policies on one target, by name, that of the older one. An empty list: as many as come, but
+    /// for what Floors state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub limits: Option<Vec<Limit>>,
     /// What requests may be like. Of what the nearest level and all Floors state the strictest holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestBounds>,

@@ -119,6 +119,18 @@ fn of_ways_in() -> Vec<Asked> {
     ]
 }
 
+/// What is left is told, and then nothing is left.
+fn of_limits() -> Vec<Asked> {
+    let asked = |status| get("/orders", status).with("sallyport-key", KEY);
+    vec![
+        get("/orders", 401).lacks("ratelimit"),
+        asked(200).has(r#"ratelimit-policy: "per-customer";q=3;w=60, "at-once";q=20;qu="concurrent-requests""#),
+        asked(200).has(r#"ratelimit: "per-customer";r=1"#),
+        asked(200),
+        asked(429).has("rate-exceeded").has("retry-after: 6").has(r#"ratelimit: "per-customer";r=0"#),
+    ]
+}
+
 fn requests(example: &str) -> Vec<Asked> {
     match example {
         "addresses" => vec![
@@ -161,6 +173,7 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/ordersX", 404).has("no-route"),
         ],
         "levels" => vec![get("/orders", 200), get("/elsewhere", 404)],
+        "limits" => of_limits(),
         "other-namespace" => vec![get("/orders", 200).has("x-api-key: change-me")],
         "product" => vec![
             get("/orders", 401).has("credential-missing"),

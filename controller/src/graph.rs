@@ -25,12 +25,14 @@ pub mod headers;
 pub mod infrastructure;
 pub mod ingress;
 pub mod key_source;
+mod limits;
 pub mod outgoing;
 pub mod parameters;
 pub mod policy;
 pub mod port;
 pub mod product;
 pub mod reach;
+pub mod replicas;
 pub mod route;
 pub mod rule;
 pub mod selector;
@@ -103,6 +105,9 @@ impl Graph {
         routes.extend(ingress::all(cluster, &gateways, &claimed, of_names));
         let mut policies = policy::all(cluster, environment);
         policy::link(cluster, &mut policies, &gateways, &routes);
+        if policies.values().any(|policy| policy.sections.limits.is_some()) {
+            replicas::settle(cluster, &mut gateways);
+        }
         let products = product::products(cluster, &routes);
         let said = Approvals::new(cluster, environment);
         let subscriptions = subscription::subscriptions(cluster, &said, &products, &gateways, &routes);

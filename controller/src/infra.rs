@@ -81,7 +81,12 @@ pub fn objects(site: &Site, owner: Owner<'_>, gateway: &GatewayNode) -> Option<V
 /// What all objects of a Gateway are called; `None` if the class that it names cannot be read.
 pub fn name_of(graph: &Graph, gateway: &ObjectName) -> Option<String> {
     let class = graph.gateways.get(gateway)?.class.as_ref()?;
-    Some(name::of_objects(gateway, class))
+    Some(name_in_class(gateway, class))
+}
+
+/// The same of a Gateway of that class.
+pub fn name_in_class(gateway: &ObjectName, class: &str) -> String {
+    name::of_objects(gateway, class)
 }
 
 /// How a Gateway is named in labels of what runs it.

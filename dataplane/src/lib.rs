@@ -19,6 +19,7 @@ mod gathered;
 pub mod ip_set;
 pub mod issuer;
 pub mod jwt;
+pub mod limit;
 pub mod map;
 pub mod names;
 pub mod observe;

@@ -9,6 +9,7 @@ mod forward;
 pub mod hygiene;
 mod incoming;
 mod isolation;
+mod limits;
 pub(crate) mod looks;
 mod other_site;
 pub mod permit;
@@ -34,6 +35,7 @@ use tokio::time::Instant;
 use crate::cors::{InForce, Preflight};
 use crate::gate::carries_requests;
 use crate::jwt::Decryptions;
+use crate::limit::at_once::Place;
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
 use crate::route::{Asked, Found, filter};
@@ -124,8 +126,9 @@ async fn handle(
     let hop = hop(connection, listener, &arrival, upgrade.as_ref());
     let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
     let body_bytes = request.body().size_hint().exact();
-    let caller =
-        Caller { hop, body_bytes, ..Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions) };
+    let replicas = listener.gateway.replicas;
+    let caller = Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions);
+    let caller = Caller { hop, body_bytes, replicas, ..caller };
     if let Some(answer) = preflight {
         // Browsers ask without a credential: addresses are judged, and nothing is forwarded.
         permit::admit_to_redirect(&policy, &caller)?;
@@ -140,12 +143,12 @@ async fn handle(
     }
     let until = record.deadline(found.rule.request_timeout);
     let permit = in_time(until, pin!(judge(&policy, &caller, record))).await;
-    let permit = permit.inspect_err(|rejection| {
+    let mut permit = permit.inspect_err(|rejection| {
         if rejection.reason == Reason::Misdirected {
             connection.retire();
         }
     })?;
-    record.admitted(&permit);
+    record.admitted(&mut permit);
     let request = forward::Admitted {
         request,
         arrival,
@@ -218,8 +221,9 @@ fn judge_parameters(listener: &Listener, asked: &Asked<'_>, found: &Found) -> Re
 
 /// Whether the caller may ask, and what policies in Report mode would have said.
 async fn judge(policy: &Arc<Policy>, caller: &Caller<'_>, record: &mut Record) -> Result<Permit, Rejection> {
-    let permit = permit::authorise(policy, caller).await?;
-    rehearse(policy, caller, permit.held(), record).await;
+    let mut permit = permit::authorise(policy, caller).await?;
+    let places = rehearse(policy, caller, permit.held(), record).await;
+    permit.keep(places);
     Ok(permit)
 }
 
@@ -233,15 +237,18 @@ async fn in_time<T>(
     tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Evaluates what is only reported, and reports it.
-async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, record: &mut Record) {
+/// Evaluates what is only reported, and reports it; gives the places that it counts for as long as the request lasts.
+async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, record: &mut Record) -> Vec<Place> {
     let mut steps = Steps::default();
     caller.decryptions.renew();
+    let mut places = Vec::new();
     for rehearsal in &policy.rehearsals {
-        if let Err(rejection) = permit::rehearse(rehearsal, caller, live, &mut steps).await {
-            record.would_refuse(&rehearsal.name, &rejection);
+        match permit::rehearse(rehearsal, caller, live, &mut steps).await {
+            Ok(taken) => places.extend(taken),
+            Err(rejection) => record.would_refuse(&rehearsal.name, &rejection),
         }
     }
+    places
 }
 
 /// The query of a caller that is sent elsewhere, who gives away there no key that is meant for this gateway. But a host of routes whose

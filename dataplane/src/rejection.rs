@@ -9,6 +9,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::HeaderValue;
 
+use crate::limit::allowance::Allowance;
+
 /// A refusal on its way to the caller.
 #[derive(Clone, Debug)]
 pub struct Rejection {
@@ -17,11 +19,13 @@ pub struct Rejection {
     /// Who decided, for the log.
     pub origin: Origin,
     /// `WWW-Authenticate`, one value for each scheme that could help.
-    pub challenges: Vec<HeaderValue>,
+    pub challenges: Box<[HeaderValue]>,
     /// `Retry-After` in seconds.
     pub retry_after_s: Option<u16>,
     /// What the caller is told instead of the table's detail: the words of whoever refuses.
     pub told: Option<Arc<String>>,
+    /// What is left of the limits that the caller may know of.
+    pub allowance: Option<Box<Allowance>>,
 }
 
 /// The object, section and rule that refused, in the operator's words.
@@ -40,7 +44,14 @@ pub struct Origin {
 impl Rejection {
     /// A refusal that no object of the configuration decided.
     pub fn plain(reason: Reason) -> Self {
-        Self { reason, origin: Origin::default(), challenges: Vec::new(), retry_after_s: None, told: None }
+        Self {
+            reason,
+            origin: Origin::default(),
+            challenges: Box::default(),
+            retry_after_s: None,
+            told: None,
+            allowance: None,
+        }
     }
 
     /// A refusal with a word for the operator.
@@ -51,7 +62,7 @@ impl Rejection {
     /// `Authorization` stands in a request more than once (RFC 6750, 3.1).
     pub fn of_two_authorizations(message: impl Into<String>) -> Self {
         let invalid = HeaderValue::from_static(r#"Bearer error="invalid_request""#);
-        Self { challenges: vec![invalid], ..Self::because(Reason::CredentialAmbiguous, message) }
+        Self { challenges: [invalid].into(), ..Self::because(Reason::CredentialAmbiguous, message) }
     }
 
     /// A refusal that `origin` decided.
@@ -224,6 +235,14 @@ reasons! {
     CrossSite => FORBIDDEN, "cross-site", "Request of another site",
         "Requests that another site makes are not allowed.",
         "The log names the policy. If the site is to be let in, have it send the token in a header; or set `csrf: Off` where the cookie is `SameSite=Strict`.";
+    /// A limit of requests in a time is used up.
+    RateExceeded => TOO_MANY_REQUESTS, "rate-exceeded", "Too many requests",
+        "Too many requests.",
+        "The log names the policy and the limit, and whether the caller shares it with all who have no key of their own. Raise `requests`, or have the client wait as `Retry-After` says.";
+    /// As many requests as a limit allows at once are under way.
+    ConcurrencyExceeded => TOO_MANY_REQUESTS, "concurrency-exceeded", "Too many requests at once",
+        "Too many requests at the same time.",
+        "The log names the policy and the limit. Raise `concurrent`, or have the client ask for less at once; streams count for as long as they last.";
     /// The key is nobody's.
     KeyUnknown => UNAUTHORIZED, "key-unknown", "Subscription key not known",
         "The subscription key is not known.",

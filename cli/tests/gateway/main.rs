@@ -42,6 +42,7 @@ mod ingress;
 mod inner_door;
 mod issuers;
 mod leaks;
+mod limits;
 mod metrics;
 mod observed;
 mod outer_door;

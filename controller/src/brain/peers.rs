@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use rustls_pki_types::ServerName;
 use tokio::task::JoinHandle;
 
-use super::planes::endpoints;
 use crate::cluster::{ClusterState, ObjectName};
 use crate::fleet::Fleet;
 use crate::fleet::peers::{Means, Peer, follow};
+use crate::graph::replicas::ready_endpoints;
 
 /// Who is followed.
 pub struct Peers {
@@ -46,7 +46,7 @@ impl Peers {
     /// Follows all replicas that `state` knows, and nobody without it.
     pub(super) fn follow(&mut self, state: Option<&ClusterState>, fleet: &Fleet) {
         let endpoints =
-            state.into_iter().flat_map(|state| endpoints(state, &self.service.namespace, &self.service.name));
+            state.into_iter().flat_map(|state| ready_endpoints(state, &self.service.namespace, &self.service.name));
         let addresses = endpoints.flat_map(|endpoint| endpoint.addresses.iter()).filter_map(|ip| ip.parse().ok());
         let others: Vec<_> =
             addresses.filter(|ip| Some(*ip) != self.own).map(|ip| SocketAddr::new(ip, self.port)).collect();

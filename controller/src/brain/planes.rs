@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use sallyport_snapshot::Snapshot;
 use tokio::time::Instant;
 
@@ -12,6 +11,7 @@ use crate::builder::Refusals;
 use crate::cluster::{ClusterState, ObjectName, Stored};
 use crate::fleet::Standings;
 use crate::graph::Graph;
+use crate::graph::replicas;
 use crate::infra;
 use crate::publish::Standing;
 use crate::status::{Address, Plane};
@@ -19,8 +19,6 @@ use crate::status::{Address, Plane};
 /// How long data planes that are ready may take to say what they have, after this controller has begun to write: before that it would
 /// call unfinished what is only not known here yet.
 const GRACE: Duration = Duration::from_secs(10);
-/// Which Service a slice is of.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// Namespace and name of a ServiceAccount.
 pub type Identity = (String, String);
@@ -86,29 +84,7 @@ impl Planes {
 /// Pods that the Service of a Gateway sends requests to.
 fn ready_pods(state: &ClusterState, graph: &Graph, gateway: &ObjectName) -> BTreeSet<String> {
     let Some(service) = infra::name_of(graph, gateway) else { return BTreeSet::new() };
-    let endpoints = endpoints(state, &gateway.namespace, &service);
-    endpoints.filter_map(|one| one.target_ref.as_ref()?.name.clone()).collect()
-}
-
-/// Endpoints of a Service that are ready.
-pub(super) fn endpoints<'a>(
-    state: &'a ClusterState,
-    namespace: &'a str,
-    service: &'a str,
-) -> impl Iterator<Item = &'a Endpoint> {
-    let slices = state.endpoint_slices.range(ObjectName::new(namespace, "")..);
-    let slices = slices.take_while(move |(name, _)| name.namespace == namespace);
-    let ours = slices.filter_map(move |(_, slice)| match slice {
-        Stored::Decoded(slice) if is_of(slice, service) => Some(slice),
-        _ => None,
-    });
-    let endpoints = ours.flat_map(|slice| slice.endpoints.iter().flatten());
-    endpoints.filter(|one| one.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true))
-}
-
-fn is_of(slice: &EndpointSlice, service: &str) -> bool {
-    let labels = slice.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(SERVICE_LABEL)).is_some_and(|name| name == service)
+    replicas::ready_pods(state, &gateway.namespace, &service).into_iter().map(str::to_owned).collect()
 }
 
 /// Where each Gateway is reached.

@@ -227,6 +227,7 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     message.floor_cors = floors.iter().filter_map(|one| one.policy.sections.cors.clone()).collect();
     message.streams = streams(&defaults, &floors, conflicts);
     message.request = request(&defaults, &floors, conflicts);
+    message.limits = limits(&defaults, &floors, conflicts);
     message.rehearsals = reports.iter().map(|one| rehearsal(one)).collect();
     let routes: Vec<_> = defaults.iter().copied().filter(|one| one.level >= Level::Route).collect();
     let credential = nearest(&routes, "credential", conflicts, |one| one.policy.sections.credential.as_ref())
@@ -246,10 +247,15 @@ fn by_older(message: &v1::Policy) -> Option<v1::Deny> {
     let computed = computed.chain(message.computed_response_headers.iter().map(|one| (one, "spec.responseHeaders")));
     let computed = computed.map(|(one, field)| denial_by_older(&one.object, field, 2)).next();
     let rules = message.authorizations.first();
+    let limits = message.limits.first().map(|one| denial_by_older(&one.object, "spec.limits", 5));
     let request = message.request.as_ref().map(|one| denial_by_older(&one.object, "spec.request", 4));
     let cors = message.cors.is_some() || !message.floor_cors.is_empty();
     let cors = cors.then(|| denial_by_older(&format!("ApiPolicy {}", message.objects.join(", ")), "spec.cors", 4));
-    request.or(cors).or(computed).or_else(|| rules.map(|first| denial_by_older(&first.object, "spec.authorization", 1)))
+    limits
+        .or(request)
+        .or(cors)
+        .or(computed)
+        .or_else(|| rules.map(|first| denial_by_older(&first.object, "spec.authorization", 1)))
 }
 
 /// Where too much comes together. Each place has a copy of its own, and each data plane all of them.
@@ -286,6 +292,7 @@ fn bytes(policy: &PolicyNode) -> usize {
         + sections.response_headers.as_ref().map_or(0, HeaderChanges::bytes)
         + sections.cors.as_ref().map_or(0, Message::encoded_len)
         + sections.request.as_ref().map_or(0, Message::encoded_len)
+        + sections.limits.iter().flatten().map(Message::encoded_len).sum::<usize>()
 }
 
 /// Names of many policies are long, and stand once for each rule and listener: beyond that a digest says the same.
@@ -391,6 +398,22 @@ fn request(
     Some(smallest.clone())
 }
 
+/// Of the nearest level by name, the older policies' first, and all of all floors.
+fn limits(defaults: &[&Reaching<'_>], floors: &[&Reaching<'_>], conflicts: &mut Vec<Conflict>) -> Vec<v1::Limit> {
+    let level = defaults.iter().find(|one| one.policy.sections.limits.is_some()).map(|one| one.level);
+    let mut near = Vec::<(&Reaching<'_>, &v1::Limit)>::new();
+    for one in defaults.iter().filter(|one| Some(one.level) == level) {
+        for limit in one.policy.sections.limits.iter().flatten() {
+            match near.iter().find(|(_, known)| known.name == limit.name) {
+                Some((winner, _)) => conflicts.push(conflict(winner, one, "limits")),
+                None => near.push((one, limit)),
+            }
+        }
+    }
+    let of_floors = floors.iter().flat_map(|one| one.policy.sections.limits.iter().flatten());
+    near.into_iter().map(|(_, limit)| limit).chain(of_floors).cloned().collect()
+}
+
 /// The older of the nearest level, but `public` loses to anything else.
 fn authentication(defaults: &[&Reaching<'_>], conflicts: &mut Vec<Conflict>) -> Option<v1::Authentication> {
     let level = defaults.iter().find(|one| one.policy.sections.authentication.is_some())?.level;
@@ -469,6 +492,7 @@ fn rehearsal(one: &Reaching<'_>) -> v1::Rehearsal {
         authentication: Some(sections.authentication.clone().unwrap_or_else(unstated)),
         authorizations: sections.authorization.iter().cloned().collect(),
         request: sections.request.clone(),
+        limits: sections.limits.clone().unwrap_or_default(),
         ..v1::Policy::default()
     };
     v1::Rehearsal { object: format!("ApiPolicy {}", one.name), policy: Some(policy) }

@@ -105,6 +105,7 @@ pub fn settle(
             telemetry: observing::telemetry(own.telemetry.as_ref(), of_class.telemetry.as_ref()),
             egress: egress.message(),
             api_servers: vec![],
+            replicas: 0,
         },
         egress,
         ignored,

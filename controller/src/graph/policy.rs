@@ -14,7 +14,9 @@ use super::guarded::{Guarded, KEY_HEADER};
 use super::headers::{self, HeaderChanges};
 use super::route::{RouteId, RouteNode};
 use super::token::Token;
-use super::{Environment, authorization, client_certificate, cors, credential, decryption_key, key_source, token};
+use super::{
+    Environment, authorization, client_certificate, cors, credential, decryption_key, key_source, limits, token,
+};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
 use crate::problem::{Problem, cut, denial, denial_by_older, is_for_older};
 
@@ -73,6 +75,7 @@ pub struct Sections {
     pub response_headers: Option<HeaderChanges>,
     pub cors: Option<v1::Cors>,
     pub request: Option<v1::RequestBounds>,
+    pub limits: Option<Vec<v1::Limit>>,
     pub streams: Option<v1::Streams>,
     pub credential: Option<v1::Credential>,
 }
@@ -202,6 +205,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
             max_body_bytes: stated.max_body_bytes.map(|bytes| bytes.0),
             object: label.clone(),
         }),
+        limits: spec.limits.as_ref().map(|stated| limits::messages(author, stated, &mut problems)),
         streams: spec.streams.map(|streams| v1::Streams { end_on_expiry: streams.end_on_expiry }),
         credential: spec
             .credential

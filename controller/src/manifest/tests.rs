@@ -159,6 +159,36 @@ fn what_an_api_server_would_refuse_of_entra_id_is_said_with_its_place() {
 }
 
 #[test]
+fn what_an_api_server_would_refuse_of_limits_is_said_with_its_place() {
+    let limit = |inner: &str| format!("{POLICY}  limits:\n  - {{name: l, {inner}}}\n");
+    let floor = |by: &str| {
+        format!("{POLICY}  enforcement: Floor\n  limits:\n  - {{name: l, requests: 1, per: 1s, by: {by}}}\n")
+    };
+    assert!(said(&limit("requests: 1, per: 1s, by: Identity")).is_empty());
+    assert!(said(&limit("requests: 1000000000, per: 1h, by: Subscription")).is_empty());
+    assert!(said(&floor("ClientAddress")).is_empty());
+    for (text, word) in [
+        (limit("by: Identity"), "exactly one of requests"),
+        (limit("requests: 1, per: 1s, concurrent: 1, by: Identity"), "exactly one of requests"),
+        (limit("requests: 1, by: Identity"), "go together"),
+        (limit("concurrent: 1, per: 1s, by: Identity"), "go together"),
+        (limit("requests: 0, per: 1s, by: Identity"), "requests"),
+        (limit("concurrent: 1000001, by: Identity"), "concurrent"),
+        (limit("requests: 1, per: 999ms, by: Identity"), "state 1s to 1h"),
+        (limit("requests: 1, per: 1h1ms, by: Identity"), "state 1s to 1h"),
+        (limit("requests: 1, per: Month, by: Identity"), "per"),
+        (limit("requests: 1, per: 1s, by: Expression"), "expression goes with"),
+        (limit("requests: 1, per: 1s, by: Identity, expression: auth.identity"), "expression goes with"),
+        (limit("requests: 1, per: 1s, by: Host"), "Host"),
+        (limit("requests: 1, per: 1s"), "by"),
+        (floor("Subscription"), "state authentication in it"),
+        (floor("Identity"), "state authentication in it"),
+    ] {
+        assert_said(&text, "a.yaml:", word);
+    }
+}
+
+#[test]
 fn what_an_api_server_would_refuse_of_certificates_is_said_with_its_place() {
     let certificate =
         |inner: &str| format!("{POLICY}  authentication:\n  - name: a\n    clientCertificate: {{{inner}}}\n");

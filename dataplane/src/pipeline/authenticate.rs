@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -43,6 +44,8 @@ pub struct Caller<'a> {
     pub hop: Hop<'a>,
     /// How long its body is, where that is said.
     pub body_bytes: Option<u64>,
+    /// Data planes that share what limits allow.
+    pub replicas: NonZeroU32,
     /// Name of the route's rule.
     pub rule: &'a str,
     pub keys: &'a Keys,
@@ -103,6 +106,7 @@ impl<'a> Caller<'a> {
             door,
             hop: Hop::default(),
             body_bytes: None,
+            replicas: NonZeroU32::MIN,
             rule: &rule.name,
             keys: &runtime.keys,
             tokens: &shared.tokens,
@@ -230,7 +234,7 @@ impl Failure {
     fn beside_a_token(self) -> Self {
         let mut failure = self.beside_the_rest();
         if matches!(failure.rejection.reason, Reason::CredentialMissing | Reason::KeyUnknown) {
-            failure.rejection.challenges = vec![HeaderValue::from_static(KEY_CHALLENGE)];
+            failure.rejection.challenges = [HeaderValue::from_static(KEY_CHALLENGE)].into();
         }
         failure
     }
@@ -239,11 +243,11 @@ impl Failure {
     fn rejection(mut self, authentication: &Authentication) -> Rejection {
         match self.rejection.reason {
             Reason::CredentialMissing | Reason::KeyUnknown if self.rejection.challenges.is_empty() => {
-                self.rejection.challenges.clone_from(&authentication.challenges);
+                self.rejection.challenges = authentication.challenges.as_slice().into();
             }
             Reason::TokenInvalid => {
                 let invalid = HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_token""#);
-                self.rejection.challenges = vec![invalid];
+                self.rejection.challenges = [invalid].into();
             }
             Reason::IssuerUnreached => self.rejection.retry_after_s = Some(RETRY_AFTER_S),
             _ => {}
@@ -320,7 +324,7 @@ async fn hold_token(
             let hint = jwt::hint(&token, &jwt.rules, &fault).map(|hint| format!(": {hint}")).unwrap_or_default();
             let mut failure = Failure::new(alternative, progress, reason, format!("{fault}{hint}"));
             if reason == Reason::ScopeInsufficient {
-                failure.rejection.challenges.push(jwt.insufficient_scope.clone());
+                failure.rejection.challenges = [jwt.insufficient_scope.clone()].into();
             }
             Err(failure)
         }
@@ -341,10 +345,8 @@ fn token_sent<'a>(
     if sent.next().is_some() {
         let message = "a token stands in more than one place";
         let mut failure = Failure::new(alternative, Progress::Unjudged, Reason::CredentialAmbiguous, message);
-        failure
-            .rejection
-            .challenges
-            .push(HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_request""#));
+        let invalid = HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_request""#);
+        failure.rejection.challenges = [invalid].into();
         return Err(failure);
     }
     Ok(first)
@@ -375,7 +377,7 @@ fn hold_key(
     if sent.next().is_some() {
         let mut failure =
             fail(Progress::Unjudged, Reason::CredentialAmbiguous, "the key stands in more than one place");
-        failure.rejection.challenges.push(HeaderValue::from_static(r#"Sallyport-Key error="invalid_request""#));
+        failure.rejection.challenges = [HeaderValue::from_static(r#"Sallyport-Key error="invalid_request""#)].into();
         return Err(failure);
     }
     let hash = digest_of(&key);

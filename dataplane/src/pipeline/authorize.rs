@@ -10,9 +10,11 @@ use sallyport_expression::{Fault, Program, Steps};
 
 use crate::path;
 use crate::pipeline::authenticate::{Caller, Held};
+use crate::pipeline::limits::Key;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::policy::authorization::{Authorization, Rule};
 use crate::runtime::policy::computed::ComputedHeader;
+use crate::runtime::policy::limit::Limit;
 use crate::runtime::policy::{Computed, Policy};
 use known::{Known, Seen, Tokens};
 
@@ -65,6 +67,57 @@ impl<'a> Expressions<'a> {
             Some((header.name.clone(), header_value(&value)?))
         };
         computed.iter().filter_map(value).collect()
+    }
+
+    /// Whether a limit counts the request; one of which that cannot be told is counted.
+    pub fn counts(&self, limit: &Limit, when: &Program, steps: &mut Steps) -> bool {
+        self.evaluated(limit, when, steps, |value| Some(!matches!(value, Value::Bool(false)))).unwrap_or(true)
+    }
+
+    /// Who calls, as a limit knows it.
+    pub fn identity(&self, limit: &Limit) -> Option<Key> {
+        let path = path::as_meant(self.caller.path);
+        match Known::new(&self.seen(&path), self.knows(limit)).identity()? {
+            Value::Text(identity) => Some(Key::from_slice(identity.as_bytes())),
+            _ => None,
+        }
+    }
+
+    /// The Subscription that a limit knows the caller by.
+    pub fn subscription(&self, limit: &Limit) -> Option<Key> {
+        let (subscription, _) = self.knows(limit)?.subscription.as_ref()?;
+        Some(Key::from_slice(subscription.id.as_bytes()))
+    }
+
+    /// The text by which a limit tells requests apart.
+    pub fn key(&self, limit: &Limit, program: &Program, steps: &mut Steps) -> Option<Key> {
+        fn text(value: &Value<'_>) -> Option<Key> {
+            match value {
+                Value::Text(text) => Some(Key::from_slice(text.as_bytes())),
+                Value::Optional(Some(held)) => text(held),
+                _ => None,
+            }
+        }
+        self.evaluated(limit, program, steps, text)
+    }
+
+    fn evaluated<T>(
+        &self,
+        limit: &Limit,
+        program: &Program,
+        steps: &mut Steps,
+        read: impl FnOnce(&Value<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let path = path::as_meant(self.caller.path);
+        let seen = self.seen(&path);
+        let known = Known::new(&seen, self.knows(limit));
+        let value = program.evaluate(&known, steps).ok()?;
+        read(&value)
+    }
+
+    /// What a limit knows of the caller.
+    fn knows(&self, limit: &Limit) -> Option<&Held> {
+        if limit.is_floor { self.findings.of_floor(&limit.origin.object) } else { Some(self.findings.near) }
     }
 
     fn seen<'s>(&'s self, path: &'s str) -> Seen<'s> {

@@ -24,6 +24,7 @@ use super::stream::Standing;
 use super::watch::{Fallen, Watch};
 use crate::cors::Said;
 use crate::credential::QueryParameter;
+use crate::limit::allowance::Allowance;
 use crate::observe::access_log::Line;
 use crate::observe::access_log::choice::Choice;
 use crate::rejection::{Reason, Rejection};
@@ -241,6 +242,8 @@ pub(crate) struct Record {
     upload: Option<Rc<Progress>>,
     /// What answers say to pages of other sites, where somebody has said which may read them.
     cors: Option<Box<Said>>,
+    /// What answers say of limits.
+    allowance: Option<Box<Allowance>>,
     speech: Speech,
     is_answered: bool,
 }
@@ -275,6 +278,7 @@ impl Record {
             upload: None,
             speech: Speech::default(),
             cors: None,
+            allowance: None,
             is_answered: false,
         })
     }
@@ -327,6 +331,9 @@ impl Record {
         if let Some(cors) = &self.cors {
             cors.write(headers);
         }
+        if let Some(allowance) = &self.allowance {
+            allowance.write(headers);
+        }
     }
 
     /// In which protocol the caller reads a refusal.
@@ -334,7 +341,9 @@ impl Record {
         self.speech
     }
 
-    pub(super) fn admitted(&mut self, permit: &Permit) {
+    pub(super) fn admitted(&mut self, permit: &mut Permit) {
+        let allowance = permit.take_allowance();
+        self.allowance = (!allowance.is_empty()).then(|| Box::new(allowance));
         self.line.alternative = Some(Arc::clone(permit.alternative()));
         self.line.subscription = permit.subscription().map(|subscription| Arc::clone(&subscription.id));
     }

@@ -9,8 +9,11 @@ use smallvec::SmallVec;
 use crate::clock::UnixMs;
 use crate::credential::CallersToken;
 use crate::jwt::{Claims, PublicHalf};
+use crate::limit::allowance::Allowance;
+use crate::limit::at_once::Place;
 use crate::pipeline::authenticate::{self, Caller, Held, HeldCertificate};
 use crate::pipeline::authorize::{Expressions, Findings};
+use crate::pipeline::limits::{self, Step, Taken};
 use crate::pipeline::token_places::Onward;
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
@@ -26,6 +29,8 @@ pub struct Permit {
     /// Where the tokens stand that held: the nearest level's, then the floors'.
     verified: SmallVec<[Arc<TokenPlace>; 1]>,
     computed: ComputedHeaders,
+    /// What the caller may know of limits.
+    allowance: Allowance,
 }
 
 /// What the policy's expressions have given for headers.
@@ -47,22 +52,28 @@ pub struct Grounds {
     pub keys: SmallVec<[(Arc<str>, PublicHalf); 1]>,
     /// Certificates that held.
     pub certificates: SmallVec<[HeldCertificate; 1]>,
+    /// Places among the requests that there may be at once: given back when nobody stands on it any more.
+    pub places: SmallVec<[Arc<Place>; 1]>,
     /// The moment at which the first of the credentials ends.
     pub expires: Option<UnixMs>,
 }
 
-/// Judges a caller by the policy: addresses first, then who it is, at every level, what it may do, and how much it says that it sends.
+/// Judges a caller by the policy: addresses first, and what they have used, then who it is, at every level, what it may do, how much it says
+/// that it sends, and how much it has used.
 pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Permit, Rejection> {
     admit_address(policy, caller)?;
+    let mut steps = Steps::default();
+    let taken = take_unknown(policy, caller, &mut steps)?;
     let held = authenticate::hold(&policy.authentication, caller).await?;
     let mut floors = SmallVec::<[(Arc<str>, Held); 1]>::new();
     for floor in &policy.floors {
         floors.push((Arc::clone(&floor.object), authenticate::hold(floor, caller).await?));
     }
-    let (findings, mut steps) = (Findings { near: &held, floors: &floors }, Steps::default());
+    let findings = Findings { near: &held, floors: &floors };
     let expressions = Expressions::new(policy, caller, &findings);
     expressions.judge(&mut steps)?;
     admit_length(policy, caller)?;
+    let Taken { places, allowance } = limits::take((policy, Step::Known), caller, &expressions, &mut steps, taken)?;
     let request = expressions.headers(&policy.request_headers.computed, &mut steps);
     let response = expressions.headers(&policy.response_headers.computed, &mut steps);
     let mut expires = held.expires(caller.now);
@@ -78,24 +89,45 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
         certificates.extend(below.certificate);
     }
     let policy = Arc::clone(policy);
-    let grounds = Grounds { policy, address: caller.address, subscriptions, keys, certificates, expires };
-    Ok(Permit { grounds, held, verified, computed: ComputedHeaders { request, response } })
+    let places = places.into_iter().map(Arc::new).collect();
+    let grounds = Grounds { policy, address: caller.address, subscriptions, keys, certificates, places, expires };
+    Ok(Permit { grounds, held, verified, computed: ComputedHeaders { request, response }, allowance })
 }
 
 /// What a policy that is only reported would have said. Gives no permit, and waits for no keys: the live request is not its to delay.
 ///
 /// Where it does not say who may call, its rules know of the caller what is known in earnest. All that is only reported of a request has
 /// `steps` together.
-pub async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, steps: &mut Steps) -> Result<(), Rejection> {
+pub async fn rehearse(
+    policy: &Policy,
+    caller: &Caller<'_>,
+    live: &Held,
+    steps: &mut Steps,
+) -> Result<SmallVec<[Place; 1]>, Rejection> {
     let caller = &Caller { patience: Patience::AsksOnly, ..*caller };
     admit_address(policy, caller)?;
+    let taken = take_unknown(policy, caller, steps)?;
     let mut own = SmallVec::<[(Arc<str>, Held); 1]>::new();
     for authentication in policy.authentications().filter(|one| one.is_stated()) {
         own.push((Arc::clone(&authentication.object), authenticate::hold(authentication, caller).await?));
     }
     let near = own.first().map_or(live, |(_, held)| held);
-    Expressions::new(policy, caller, &Findings { near, floors: &own }).judge(steps)?;
-    admit_length(policy, caller)
+    let findings = Findings { near, floors: &own };
+    let expressions = Expressions::new(policy, caller, &findings);
+    expressions.judge(steps)?;
+    admit_length(policy, caller)?;
+    Ok(limits::take((policy, Step::Known), caller, &expressions, steps, taken)?.places)
+}
+
+/// What is counted before it is known who calls.
+fn take_unknown(policy: &Policy, caller: &Caller<'_>, steps: &mut Steps) -> Result<Taken, Rejection> {
+    if policy.limits.is_empty() {
+        return Ok(Taken::default());
+    }
+    let nobody = Held::default();
+    let findings = Findings { near: &nobody, floors: &[] };
+    let expressions = Expressions::new(policy, caller, &findings);
+    limits::take((policy, Step::Anonymous), caller, &expressions, steps, Taken::default())
 }
 
 fn admit_length(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
@@ -108,15 +140,16 @@ pub fn admit_to_gateway(gateway: &Gateway, address: Option<IpAddr>) -> Result<()
     gateway.floor_filters.iter().try_for_each(|filter| authenticate::admits(filter, address))
 }
 
-/// Who may be redirected: whoever the address filters let pass. A route that nobody has spoken about may redirect, since nothing
-/// is forwarded; one that is not configured correctly may not.
+/// Who may be redirected: whoever the address filters let pass, as often as limits allow that ask for nobody's name. A route that nobody has
+/// spoken about may redirect, since nothing is forwarded; one that is not configured correctly may not.
 pub fn admit_to_redirect(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
     match &policy.deny {
         Some(denial) if denial.is_unprotected() => {
-            policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller.address))
+            policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller.address))?;
         }
-        _ => admit_address(policy, caller),
+        _ => admit_address(policy, caller)?,
     }
+    take_unknown(policy, caller, &mut Steps::default()).map(drop)
 }
 
 fn admit_address(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
@@ -180,6 +213,16 @@ impl Permit {
     /// The subscription that held: the nearest level's, or that of the first floor that has one.
     pub fn subscription(&self) -> Option<&Arc<Subscription>> {
         self.grounds.subscriptions.first().map(|(subscription, _)| subscription)
+    }
+
+    /// Takes places along that are counted beside it.
+    pub fn keep(&mut self, places: Vec<Place>) {
+        self.grounds.places.extend(places.into_iter().map(Arc::new));
+    }
+
+    /// What the caller may know of limits; it is there once.
+    pub fn take_allowance(&mut self) -> Allowance {
+        std::mem::take(&mut self.allowance)
     }
 
     /// What was computed for headers; it is there once.

@@ -99,6 +99,9 @@ fn problem(rejection: &Rejection, instance: &str) -> Response<Body> {
     if let Some(seconds) = rejection.retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(allowance) = &rejection.allowance {
+        allowance.write(headers);
+    }
     if meaning.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static(ALLOWED));
     }

@@ -1,6 +1,7 @@
 //! Ports with their listeners, and which of them a server name or host belongs to.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -68,6 +69,8 @@ pub struct Gateway {
     pub traces: Option<Arc<Traces>>,
     /// What its requests may be sent to beyond what all may; `None`: nothing.
     pub leave: Option<Arc<Leave>>,
+    /// Data planes that share what limits allow, this one among them.
+    pub replicas: NonZeroU32,
 }
 
 /// TLS settings of a listener.
@@ -255,6 +258,7 @@ impl Gateway {
             logged: gateway.access_log.as_ref().map(Choice::of_gateway).unwrap_or_default(),
             traces: None,
             leave: leave.map(Arc::new),
+            replicas: NonZeroU32::new(gateway.replicas).unwrap_or(NonZeroU32::MIN),
         };
         (built, joined(&problems))
     }
@@ -273,6 +277,7 @@ impl Gateway {
             logged: last.map(|last| last.logged).unwrap_or_default(),
             traces: last.and_then(|last| last.traces.clone()),
             leave: None,
+            replicas: last.map_or(NonZeroU32::MIN, |last| last.replicas),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod authorization;
 pub mod body_bound;
 pub mod computed;
+pub mod limit;
 pub mod token_place;
 
 use std::collections::HashSet;
@@ -19,11 +20,13 @@ use crate::client_certificate::Demanded;
 use crate::cors::Cors;
 use crate::ip_set::IpSet;
 use crate::jwt::{MAX_DECRYPTION_KEYS, Rules};
+use crate::limit::registry::Registry;
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::server::pace::upload::Progress;
 use authorization::Authorization;
 use body_bound::BodyBound;
 use computed::ComputedHeader;
+use limit::Limit;
 use token_place::TokenPlace;
 
 /// What asks for a subscription key.
@@ -62,6 +65,8 @@ pub struct Policy {
     pub floor_cors: Vec<Cors>,
     /// How large the body of a request may be.
     pub body_bound: Option<BodyBound>,
+    /// Each has to have room.
+    pub limits: Vec<Limit>,
     /// Whether a stream ends with the credential that admitted it.
     pub end_on_expiry: bool,
     /// Policies that are evaluated beside this one and only reported.
@@ -171,11 +176,14 @@ impl Denial {
 
 impl Policy {
     /// Parses the resource. What does not parse is named, with the object and field, and denies in its own place: the whole
-    /// policy, or a rehearsal alone.
-    pub fn build(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> (Self, Option<String>) {
+    /// policy, or a rehearsal alone. What limits count is kept in `registry`.
+    pub fn build(name: &Arc<str>, hash: Hash, policy: &v1::Policy, registry: &mut Registry) -> (Self, Option<String>) {
         let mut problems = Vec::new();
-        let rehearsals = policy.rehearsals.iter().map(|one| rehearsal(one, hash, &mut problems)).collect();
-        let built = Self::parse(name, hash, policy).unwrap_or_else(|why| {
+        let mut rehearsals = Vec::with_capacity(policy.rehearsals.len());
+        for one in &policy.rehearsals {
+            rehearsals.push(rehearsal(one, hash, registry, &mut problems));
+        }
+        let built = Self::parse(name, hash, policy, registry).unwrap_or_else(|why| {
             let denied = Self::denied(name, &why);
             problems.push(why);
             denied
@@ -184,7 +192,7 @@ impl Policy {
     }
 
     /// What is in force of the resource.
-    fn parse(name: &Arc<str>, hash: Hash, policy: &v1::Policy) -> Result<Self, String> {
+    fn parse(name: &Arc<str>, hash: Hash, policy: &v1::Policy, registry: &mut Registry) -> Result<Self, String> {
         let request = (policy.request_headers.as_ref(), policy.computed_request_headers.as_slice());
         let response = (policy.response_headers.as_ref(), policy.computed_response_headers.as_slice());
         let deny = match (in_force(policy.deny.as_ref()), &policy.authentication) {
@@ -216,6 +224,7 @@ impl Policy {
             is_cors_of_rule: policy.is_cors_of_rule,
             floor_cors: policy.floor_cors.iter().map(Cors::build).collect(),
             body_bound: policy.request.as_ref().and_then(BodyBound::build),
+            limits: Limit::all(&policy.limits, registry)?,
             end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
             rehearsals: Vec::new(),
         })
@@ -240,6 +249,7 @@ impl Policy {
             is_cors_of_rule: false,
             floor_cors: Vec::new(),
             body_bound: None,
+            limits: Vec::new(),
             end_on_expiry: true,
             rehearsals: Vec::new(),
         }
@@ -469,10 +479,10 @@ fn token_places<'a>(authentications: impl Iterator<Item = &'a Authentication>) -
 }
 
 /// A policy that is only reported. What does not parse of it denies nothing but the rehearsal, which then tells so.
-fn rehearsal(rehearsal: &v1::Rehearsal, hash: Hash, problems: &mut Vec<String>) -> Policy {
+fn rehearsal(rehearsal: &v1::Rehearsal, hash: Hash, registry: &mut Registry, problems: &mut Vec<String>) -> Policy {
     let object: Arc<str> = rehearsal.object.as_str().into();
     let (built, problem) = match &rehearsal.policy {
-        Some(policy) => Policy::build(&object, hash, policy),
+        Some(policy) => Policy::build(&object, hash, policy, registry),
         None => (Policy::denied(&object, "it has no content"), Some("it has no content".to_owned())),
     };
     problems.extend(problem.map(|why| format!("rehearsal of {object}: {why}")));
@@ -505,7 +515,7 @@ mod tests {
     }
 
     fn built(policy: &v1::Policy) -> (Policy, Option<String>) {
-        Policy::build(&"orders".into(), Hash::of_bytes(b""), policy)
+        Policy::build(&"orders".into(), Hash::of_bytes(b""), policy, &mut Registry::default())
     }
 
     fn filter() -> v1::IpFilter {

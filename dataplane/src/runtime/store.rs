@@ -13,6 +13,7 @@ use sallyport_snapshot::{Difference, Name, Snapshot};
 use crate::client_certificate::trust::ClientTrust;
 use crate::credential::Credential;
 use crate::issuer::Issuers;
+use crate::limit::registry::Registry;
 use crate::observe::metrics::certificates::Ends;
 use crate::observe::traces::exporters::{Exporters, Exporting};
 use crate::route::{PreparedRoute, RouteTable};
@@ -36,6 +37,8 @@ pub struct Store {
     issuers: Arc<Issuers>,
     exporters: Exporters,
     exporting: Exporting,
+    /// What limits count.
+    counters: Registry,
     /// What came in a form that must not be read.
     refused: BTreeMap<Name, Refused>,
     /// What could not be built, and why.
@@ -76,6 +79,7 @@ impl Store {
             issuers,
             exporters,
             exporting: Exporting::default(),
+            counters: Registry::default(),
             refused: BTreeMap::new(),
             unbuilt: BTreeMap::new(),
         }
@@ -250,7 +254,7 @@ impl Store {
             let resource = resource.map(|resource| (resource.hash(), Arc::clone(resource.body())));
             let built = match resource.as_ref().map(|(hash, body)| (*hash, body.as_ref())) {
                 Some((hash, Body::Policy(policy))) => {
-                    let (built, problem) = Policy::build(name, hash, policy);
+                    let (built, problem) = Policy::build(name, hash, policy, &mut self.counters);
                     self.note(Kind::Policy, name, problem);
                     Some(built)
                 }

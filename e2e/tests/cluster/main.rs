@@ -12,6 +12,7 @@ mod figures;
 mod held_back;
 mod ingress;
 mod kit;
+mod limits;
 mod lossless;
 mod main_job;
 mod outage;

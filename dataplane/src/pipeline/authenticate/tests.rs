@@ -15,6 +15,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
 use crate::issuer::{Issuers, Means};
+use crate::limit::registry::Registry;
 use crate::pipeline::permit;
 use crate::runtime::keys::Api;
 use crate::runtime::policy::Policy;
@@ -70,6 +71,7 @@ impl World {
             door: Door { api: &api, gateway: "shop/public", products: &products },
             hop: Hop::default(),
             body_bytes: None,
+            replicas: NonZeroU32::MIN,
             rule: "0",
             keys: &self.keys,
             tokens: &self.tokens,
@@ -106,7 +108,7 @@ fn by_token() -> Arc<Policy> {
     let staff = v1::Alternative { name: "staff".into(), jwt: Some(jwt), ..v1::Alternative::default() };
     let authentication = v1::Authentication { object: "ApiPolicy shop/orders".into(), alternatives: vec![staff] };
     let policy = v1::Policy { authentication: Some(authentication), ..v1::Policy::default() };
-    Arc::new(Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy).0)
+    Arc::new(Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy, &mut Registry::default()).0)
 }
 
 fn given() -> Source {

@@ -83,7 +83,8 @@ impl<'a> Known<'a> {
         Option::as_ref(self.token.get_or_init(read))
     }
 
-    fn identity(&self) -> Option<Value<'_>> {
+    /// Who calls, told apart from everybody else.
+    pub(super) fn identity(&self) -> Option<Value<'_>> {
         let held = self.held?;
         match (&held.claims, &held.subscription, &held.certificate) {
             (Some(claims), ..) => Some(Value::text(claims.identity())),

@@ -9,6 +9,7 @@ use sallyport_snapshot::{Hash, v1};
 use super::*;
 use crate::clock::UnixMs;
 use crate::jwt::Decryptions;
+use crate::limit::registry::Registry;
 use crate::map::Map;
 use crate::path::Query;
 use crate::pipeline::authenticate::Hop;
@@ -39,7 +40,7 @@ fn policy(object: &str, is_floor: bool, rules: Vec<v1::AuthorizationRule>) -> Po
         authorizations: vec![v1::Authorization { object: object.into(), rules, is_floor }],
         ..v1::Policy::default()
     };
-    let (policy, problem) = Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy);
+    let (policy, problem) = Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy, &mut Registry::default());
     assert_eq!(problem, None);
     policy
 }
@@ -105,6 +106,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         door: Door { api: &api, gateway: "shop/public", products: &products },
         hop: Hop { upgrade: upgrade.as_ref(), authority: None, peer: sent.peer, ..Hop::default() },
         body_bytes: None,
+        replicas: std::num::NonZeroU32::MIN,
         rule: "0",
         keys: &keys,
         tokens: &tokens,
@@ -230,7 +232,7 @@ fn what_is_told_and_no_condition_closes_the_policy() {
             authorizations: vec![authorization],
             ..v1::Policy::default()
         };
-        let (policy, problem) = Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy);
+        let (policy, problem) = Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy, &mut Registry::default());
         assert!(policy.deny.is_some() && problem.is_some_and(|why| why.contains("authorization[r]")));
     }
 }
@@ -361,7 +363,7 @@ fn credentials_are_not_told() {
         }],
         ..v1::Policy::default()
     };
-    let (policy, problem) = Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy);
+    let (policy, problem) = Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy, &mut Registry::default());
     assert_eq!(problem, None);
     let sent = Sent { lines: &[("x_key", b"secret")], query: "key=secret&token=secret&a=1", ..Sent::default() };
     let judged = judged_of(&sent, &policy, &Findings { near: &with_token(), floors: &[] }, &mut Steps::default());

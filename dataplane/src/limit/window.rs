@@ -1,0 +1,214 @@
+//! A window that slides over time in sixtieths: in none of its length pass more than are allowed, and what was used comes back at most a
+//! sixtieth of it late.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::table::{Kept, Table};
+use super::{Share, UsedUp};
+
+/// Parts of a window.
+const PARTS: u64 = 60;
+
+/// How long a window is.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    ms: u64,
+}
+
+/// What is left of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    pub requests: u32,
+    /// When the first of what is used comes back.
+    pub until: Duration,
+}
+
+/// What was used of late, the oldest part first.
+#[derive(Default)]
+pub(super) struct Bucket {
+    parts: SmallVec<[Part; 2]>,
+}
+
+struct Part {
+    /// Which sixtieth since counting began.
+    at: u64,
+    used: u32,
+}
+
+impl Window {
+    /// Of a length of a millisecond at least.
+    pub fn new(length: Duration) -> Self {
+        Self { ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX / PARTS).max(1) }
+    }
+
+    pub(super) fn length(self) -> Duration {
+        Duration::from_millis(self.ms)
+    }
+
+    /// The part that a moment lies in.
+    fn part(self, now_ms: u64) -> u64 {
+        (u128::from(now_ms) * u128::from(PARTS) / u128::from(self.ms)).try_into().unwrap_or(u64::MAX)
+    }
+
+    /// How long it is until what was used in a part is in no window any more.
+    fn until_forgotten(self, part: u64, now_ms: u64) -> Duration {
+        let at = (u128::from(part) + u128::from(PARTS) + 1) * u128::from(self.ms);
+        let at = at.div_ceil(u128::from(PARTS)).try_into().unwrap_or(u64::MAX);
+        Duration::from_millis(at.saturating_sub(now_ms))
+    }
+}
+
+impl Bucket {
+    /// Takes one of `most`, or says when one would be there.
+    fn take(&mut self, window: Window, most: u32, now_ms: u64) -> Result<Left, Duration> {
+        // Threads read their clocks before they come here in some order: time never goes back.
+        let part = window.part(now_ms).max(self.parts.last().map_or(0, |last| last.at));
+        self.parts.retain(|one| one.at + PARTS >= part);
+        let mut used: u64 = self.parts.iter().map(|one| u64::from(one.used)).sum();
+        if used >= u64::from(most) {
+            let frees = |one: &&Part| {
+                used -= u64::from(one.used);
+                used < u64::from(most)
+            };
+            let freeing = self.parts.iter().find(frees).map_or(part, |one| one.at);
+            return Err(window.until_forgotten(freeing, now_ms));
+        }
+        match self.parts.last_mut().filter(|last| last.at == part) {
+            Some(last) => last.used += 1,
+            None => self.parts.push(Part { at: part, used: 1 }),
+        }
+        let oldest = self.parts.first().map_or(part, |one| one.at);
+        let requests = u32::try_from(u64::from(most) - used - 1).unwrap_or_default();
+        Ok(Left { requests, until: window.until_forgotten(oldest, now_ms) })
+    }
+
+    fn give_back(&mut self) {
+        if let Some(last) = self.parts.last_mut() {
+            last.used = last.used.saturating_sub(1);
+        }
+        self.parts.retain(|one| one.used > 0);
+    }
+}
+
+impl Kept for Bucket {
+    type Time = (Window, u64);
+
+    fn is_idle(&self, (window, now_ms): Self::Time) -> bool {
+        let part = window.part(now_ms);
+        self.parts.iter().all(|one| one.at + PARTS < part)
+    }
+}
+
+/// A bucket for each key, and one for all who have none.
+pub(super) struct Windows {
+    pub(super) window: Window,
+    own: Table<Bucket>,
+    shared: Mutex<Bucket>,
+}
+
+impl Windows {
+    pub(super) fn new(window: Window) -> Self {
+        Self { window, own: Table::default(), shared: Mutex::default() }
+    }
+
+    pub(super) fn take(&self, key: Option<&[u8]>, most: u32, now_ms: u64) -> Result<Share, UsedUp> {
+        let take = |bucket: &mut Bucket| bucket.take(self.window, most, now_ms);
+        // When they may be looked through for what can go: often enough, and never so often that it costs.
+        let since = self.window.part(now_ms);
+        let own = key.and_then(|key| self.own.with(key, (self.window, now_ms), since, take));
+        let is_shared = own.is_none();
+        let taken = own.unwrap_or_else(|| take(&mut self.shared.lock()));
+        let left = taken.map_err(|until| UsedUp { until: Some(until), is_shared })?;
+        Ok(Share::Use { left, is_shared })
+    }
+
+    pub(super) fn give_back(&self, key: Option<&[u8]>) {
+        let own = key.and_then(|key| self.own.with_known(key, Bucket::give_back));
+        own.unwrap_or_else(|| self.shared.lock().give_back());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Window = Window { ms: 60_000 };
+
+    #[test]
+    fn what_is_used_up_comes_back_when_it_is_in_no_window_any_more() {
+        let mut bucket = Bucket::default();
+        for left in [2, 1, 0] {
+            let taken = bucket.take(MINUTE, 3, 500).unwrap();
+            assert_eq!(taken, Left { requests: left, until: Duration::from_millis(60_500) });
+        }
+        assert_eq!(bucket.take(MINUTE, 3, 500), Err(Duration::from_millis(60_500)));
+        assert_eq!(bucket.take(MINUTE, 3, 60_999), Err(Duration::from_millis(1)));
+        assert_eq!(bucket.take(MINUTE, 3, 61_000).unwrap().requests, 2);
+    }
+
+    /// Whatever the moments: no window of the length holds more than are allowed.
+    #[test]
+    fn no_window_holds_more_than_are_allowed() {
+        let (mut bucket, window, most) = (Bucket::default(), Window { ms: 1_000 }, 7);
+        let mut admitted = Vec::new();
+        let mut random = 1_u64;
+        let mut now = 0;
+        for _ in 0..20_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            now += (random >> 40) % 97;
+            if bucket.take(window, most, now).is_ok() {
+                admitted.push(now);
+            }
+        }
+        assert!(admitted.len() > 5_000, "{}", admitted.len());
+        let too_close = |held: &&[u64]| held.last().unwrap() - held.first().unwrap() < 1_000;
+        assert_eq!(admitted.windows(usize::try_from(most).unwrap() + 1).find(too_close), None);
+    }
+
+    #[test]
+    fn the_edge_of_a_window_lets_no_second_one_through() {
+        let mut bucket = Bucket::default();
+        let admitted = |bucket: &mut Bucket, now| (0..200).filter(|_| bucket.take(MINUTE, 100, now).is_ok()).count();
+        assert_eq!(admitted(&mut bucket, 59_990), 100);
+        assert_eq!(admitted(&mut bucket, 60_010), 0);
+        assert_eq!(admitted(&mut bucket, 119_990), 0);
+        assert_eq!(admitted(&mut bucket, 121_000), 100);
+    }
+
+    #[test]
+    fn a_number_that_has_become_smaller_counts_what_was_used() {
+        let mut bucket = Bucket::default();
+        for now in [0, 10_000, 20_000, 30_000] {
+            bucket.take(MINUTE, 10, now).unwrap();
+        }
+        // Three have to go until fewer than two are left.
+        assert_eq!(bucket.take(MINUTE, 2, 30_000), Err(Duration::from_millis(51_000)));
+        assert_eq!(bucket.take(MINUTE, 5, 30_000).unwrap().requests, 0);
+    }
+
+    #[test]
+    fn a_clock_that_another_thread_read_earlier_takes_nothing_back() {
+        let mut bucket = Bucket::default();
+        bucket.take(MINUTE, 2, 90_000).unwrap();
+        bucket.take(MINUTE, 2, 89_000).unwrap();
+        assert!(bucket.take(MINUTE, 2, 88_000).is_err());
+        assert!(bucket.take(MINUTE, 2, 150_999).is_err());
+        assert!(bucket.take(MINUTE, 2, 151_000).is_ok());
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let windows = Windows::new(MINUTE);
+        for key in [Some(&b"ada"[..]), None] {
+            assert!(windows.take(key, 1, 0).is_ok());
+            windows.give_back(key);
+            assert!(windows.take(key, 1, 0).is_ok());
+            assert!(windows.take(key, 1, 0).is_err());
+        }
+        windows.give_back(Some(b"nobody"));
+        assert!(windows.take(None, 1, 0).is_ok(), "who has no bucket has taken of that of all");
+    }
+}
