@@ -41,7 +41,7 @@ pub struct Limit {
     /// where there are about 100,000 of them.
     pub by: LimitKey,
     /// With `by: Expression`: an expression in CEL that gives a string of 1 to 256 bytes, or an optional one (the reference of expressions says
-    /// what it may name). Where it does not name `auth`, it is counted before it is known who calls. In a Floor `auth` is what the Floor's own
+    /// what it may name). Where neither it nor `when` names `auth`, it is counted before it is known who calls. In a Floor `auth` is what the Floor's own
     /// `authentication` has found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]

@@ -237,6 +237,8 @@ async fn what_is_opened_and_reset_gives_its_place_back() {
     let mut shop = Shop::start(&with(1000), "").await;
     for _ in 0..20 {
         let stream = TcpStream::connect(shop.gateway.http()).await.unwrap();
+        // Else each request waits until the reset before it is acknowledged.
+        stream.set_nodelay(true).unwrap();
         let mut sender = http2::<Empty<Bytes>>(stream).await;
         for _ in 0..50 {
             let request = get_http2("http", HOST, "/orders/drip", &[("sallyport-key", KEY_A)]);

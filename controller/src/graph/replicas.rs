@@ -11,19 +11,23 @@ use crate::infra;
 /// Which Service a slice is of.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
-/// Tells each Gateway how many of its data planes are ready; where none is known, nothing.
+/// Tells each Gateway how many data planes it has, ready or not: one that begins or ends serves as well, and a smaller part is the safe one.
 pub fn settle(cluster: &ClusterState, gateways: &mut BTreeMap<ObjectName, GatewayNode>) {
     for (name, gateway) in gateways {
         let Some(class) = &gateway.class else { continue };
         let service = infra::name_in_class(name, class);
-        let ready = ready_pods(cluster, &name.namespace, &service).len();
-        gateway.message.replicas = u32::try_from(ready).unwrap_or(u32::MAX);
+        let pods = names(endpoints(cluster, &name.namespace, &service)).len();
+        gateway.message.replicas = u32::try_from(pods).unwrap_or(u32::MAX);
     }
 }
 
-/// Pods that a Service sends requests to, each once: one of both families has them in two slices.
+/// Pods that a Service sends requests to.
 pub fn ready_pods<'a>(state: &'a ClusterState, namespace: &'a str, service: &'a str) -> BTreeSet<&'a str> {
-    let endpoints = ready_endpoints(state, namespace, service);
+    names(ready_endpoints(state, namespace, service))
+}
+
+/// Each once: a Service of both families has a pod in two slices.
+fn names<'a>(endpoints: impl Iterator<Item = &'a Endpoint>) -> BTreeSet<&'a str> {
     endpoints.filter_map(|one| one.target_ref.as_ref()?.name.as_deref()).collect()
 }
 
@@ -33,14 +37,18 @@ pub fn ready_endpoints<'a>(
     namespace: &'a str,
     service: &'a str,
 ) -> impl Iterator<Item = &'a Endpoint> {
+    let is_ready = |one: &&Endpoint| one.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true);
+    endpoints(state, namespace, service).filter(is_ready)
+}
+
+fn endpoints<'a>(state: &'a ClusterState, namespace: &'a str, service: &'a str) -> impl Iterator<Item = &'a Endpoint> {
     let slices = state.endpoint_slices.range(ObjectName::new(namespace, "")..);
     let slices = slices.take_while(move |(name, _)| name.namespace == namespace);
     let ours = slices.filter_map(move |(_, slice)| match slice {
         Stored::Decoded(slice) if is_of(slice, service) => Some(slice),
         _ => None,
     });
-    let endpoints = ours.flat_map(|slice| slice.endpoints.iter().flatten());
-    endpoints.filter(|one| one.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true))
+    ours.flat_map(|slice| slice.endpoints.iter().flatten())
 }
 
 fn is_of(slice: &EndpointSlice, service: &str) -> bool {
@@ -79,6 +87,7 @@ mod tests {
             cluster.apply(ObjectName::new("shop", name), Object::decode(ObjectKind::EndpointSlice, slice, vec![]));
         }
         assert_eq!(ready_pods(&cluster, "shop", "public"), BTreeSet::from(["a", "b"]));
+        assert_eq!(names(endpoints(&cluster, "shop", "public")), BTreeSet::from(["a", "b", "c"]));
         assert!(ready_pods(&cluster, "elsewhere", "public").is_empty());
     }
 }

@@ -36,6 +36,16 @@ impl Allowance {
         }
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.limits.len()
+    }
+
+    /// Only the first of them.
+    pub fn truncate(&mut self, kept: usize) {
+        self.limits.truncate(kept);
+    }
+
     /// Whether nobody is told of anything.
     pub fn is_empty(&self) -> bool {
         self.limits.is_empty()

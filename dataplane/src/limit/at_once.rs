@@ -4,15 +4,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::UsedUp;
-use super::table::{Kept, Table};
+use super::table::{Kept, Room, Table};
+use super::{Counted, Counters, UsedUp};
 
 /// How many places each key has taken, and all together who have none.
-#[derive(Clone, Default)]
-pub(super) struct AtOnce(Arc<Taken>);
-
-#[derive(Default)]
-struct Taken {
+pub(super) struct AtOnce {
     own: Table<Count>,
     shared: Mutex<Count>,
 }
@@ -41,8 +37,10 @@ impl Count {
 }
 
 /// A place that is taken for as long as this is kept.
+///
+/// With it the counters are kept: a limit that is out of force for a while knows of those who stayed.
 pub struct Place {
-    of: AtOnce,
+    of: Arc<Counters>,
     /// `None`: of those who have none.
     key: Option<Box<[u8]>>,
 }
@@ -54,25 +52,43 @@ impl std::fmt::Debug for Place {
     }
 }
 
+impl Place {
+    /// Whether others without a key of their own have it as well.
+    pub fn is_shared(&self) -> bool {
+        self.key.is_none()
+    }
+}
+
 impl AtOnce {
-    pub(super) fn take(&self, key: Option<&[u8]>, most: u32) -> Result<Place, UsedUp> {
-        let own = key.and_then(|key| Some((key, self.0.own.with(key, (), 0, |count| count.take(most))?)));
+    pub(super) fn new(room: &Arc<Room>) -> Self {
+        Self { own: Table::new(room), shared: Mutex::default() }
+    }
+
+    /// A place of `counters`, which these are of.
+    pub(super) fn take(&self, counters: &Arc<Counters>, key: Option<&[u8]>, most: u32) -> Result<Place, UsedUp> {
+        let own = key.and_then(|key| Some((key, self.own.with(key, (), 0, |count| count.take(most))?)));
         let (key, is_taken) = match own {
             Some((key, is_taken)) => (Some(key), is_taken),
-            None => (None, self.0.shared.lock().take(most)),
+            None => (None, self.shared.lock().take(most)),
         };
         match is_taken {
-            true => Ok(Place { of: self.clone(), key: key.map(Into::into) }),
+            true => Ok(Place { of: Arc::clone(counters), key: key.map(Into::into) }),
             false => Err(UsedUp { until: None, is_shared: key.is_none() }),
+        }
+    }
+
+    fn give_back(&self, key: Option<&[u8]>) {
+        match key {
+            Some(key) => self.own.end_with(key, (), Count::give_back),
+            None => self.shared.lock().give_back(),
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        match &self.key {
-            Some(key) => self.of.0.own.end_with(key, (), Count::give_back),
-            None => self.of.0.shared.lock().give_back(),
+        if let Counted::AtOnce(at_once) = &self.of.counted {
+            at_once.give_back(self.key.as_deref());
         }
     }
 }
@@ -80,42 +96,53 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Share;
+
+    fn counters() -> Arc<Counters> {
+        Arc::new(Counters::at_once(&Arc::default()))
+    }
+
+    fn take(counters: &Arc<Counters>, key: Option<&[u8]>, most: u32) -> Result<Place, UsedUp> {
+        match counters.take(key, most)? {
+            Share::Place(place) => Ok(place),
+            Share::Use { .. } => panic!("it counts what is under way"),
+        }
+    }
 
     #[test]
     fn a_place_is_free_again_when_it_is_dropped() {
         for key in [Some(&b"ada"[..]), None] {
-            let at_once = AtOnce::default();
-            let held: Vec<_> = (0..3).map(|_| at_once.take(key, 3).ok().unwrap()).collect();
-            let refused = at_once.take(key, 3).err().unwrap();
+            let counters = counters();
+            let held: Vec<_> = (0..3).map(|_| take(&counters, key, 3).unwrap()).collect();
+            let refused = take(&counters, key, 3).unwrap_err();
             assert_eq!(refused, UsedUp { until: None, is_shared: key.is_none() });
-            assert!(at_once.take(Some(b"joe"), 3).is_ok(), "others have their own");
+            assert!(take(&counters, Some(b"joe"), 3).is_ok(), "others have their own");
             drop(held);
-            assert_eq!(at_once.0.own.len(), 0);
-            assert!(at_once.take(key, 1).is_ok());
+            assert!(take(&counters, key, 1).is_ok());
         }
     }
 
     #[test]
     fn a_smaller_number_lets_nobody_in_until_as_many_have_gone() {
-        let at_once = AtOnce::default();
-        let mut held: Vec<_> = (0..4).map(|_| at_once.take(None, 4).ok().unwrap()).collect();
+        let counters = counters();
+        let mut held: Vec<_> = (0..4).map(|_| take(&counters, None, 4).unwrap()).collect();
         for left in [3, 2] {
             held.pop();
-            assert_eq!(at_once.take(None, 2).is_ok(), left < 2, "{left}");
+            assert_eq!(take(&counters, None, 2).is_ok(), left < 2, "{left}");
         }
         held.pop();
-        assert!(at_once.take(None, 2).is_ok());
+        assert!(take(&counters, None, 2).is_ok());
     }
 
     #[test]
     fn a_panic_gives_the_place_back() {
-        let at_once = AtOnce::default();
-        let other = at_once.clone();
+        let counters = counters();
+        let other = Arc::clone(&counters);
         let panicked = std::thread::spawn(move || {
-            let _place = other.take(Some(b"ada"), 1).ok().unwrap();
+            let _place = take(&other, Some(b"ada"), 1).unwrap();
             panic!("in the middle of a request");
         });
         assert!(panicked.join().is_err());
-        assert!(at_once.take(Some(b"ada"), 1).is_ok());
+        assert!(take(&counters, Some(b"ada"), 1).is_ok());
     }
 }

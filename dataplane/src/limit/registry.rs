@@ -7,6 +7,7 @@ use std::time::Duration;
 use sallyport_snapshot::Hash;
 
 use super::Counters;
+use super::table::Room;
 
 /// What counters are of. Whatever differs in it begins anew.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -24,6 +25,8 @@ pub struct Counted {
 #[derive(Default)]
 pub struct Registry {
     known: HashMap<Counted, Weak<Counters>>,
+    /// What all of them together may keep.
+    room: Arc<Room>,
 }
 
 impl Registry {
@@ -33,7 +36,10 @@ impl Registry {
             return known;
         }
         self.known.retain(|_, counters| counters.strong_count() > 0);
-        let counters = Arc::new(counted.window.map_or_else(Counters::at_once, Counters::of_window));
+        let counters = Arc::new(match counted.window {
+            Some(length) => Counters::of_window(length, &self.room),
+            None => Counters::at_once(&self.room),
+        });
         self.known.insert(counted, Arc::downgrade(&counters));
         counters
     }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -11,6 +13,26 @@ const SHARDS: usize = 16;
 /// Of a table, about: a flood of invented keys takes no more memory, and spoils what newcomers have, not those who are there.
 pub(super) const MAX_KEYS: usize = 100_000;
 const MAX_OF_SHARD: usize = MAX_KEYS / SHARDS;
+
+/// Of all tables of a process together.
+const MAX_KEYS_OF_ALL: usize = 2 * MAX_KEYS;
+
+/// What all tables of a process keep together: limits are many, and memory is one.
+#[derive(Debug, Default)]
+pub struct Room {
+    keys: AtomicUsize,
+}
+
+impl Room {
+    fn take(&self) -> bool {
+        let more = |keys| (keys < MAX_KEYS_OF_ALL).then_some(keys + 1);
+        self.keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn give_back(&self, keys: usize) {
+        self.keys.fetch_sub(keys, Ordering::Relaxed);
+    }
+}
 
 /// Something that need not be kept for ever.
 pub(super) trait Kept: Default {
@@ -24,6 +46,7 @@ pub(super) trait Kept: Default {
 pub(super) struct Table<T> {
     shards: [Mutex<Shard<T>>; SHARDS],
     hasher: RandomState,
+    room: Arc<Room>,
 }
 
 struct Shard<T> {
@@ -32,10 +55,16 @@ struct Shard<T> {
     swept: u64,
 }
 
-impl<T> Default for Table<T> {
-    fn default() -> Self {
+impl<T> Table<T> {
+    pub(super) fn new(room: &Arc<Room>) -> Self {
         let shard = || Mutex::new(Shard { kept: HashMap::new(), swept: 0 });
-        Self { shards: std::array::from_fn(|_| shard()), hasher: RandomState::new() }
+        Self { shards: std::array::from_fn(|_| shard()), hasher: RandomState::new(), room: Arc::clone(room) }
+    }
+}
+
+impl<T> Drop for Table<T> {
+    fn drop(&mut self) {
+        self.room.give_back(self.shards.iter_mut().map(|shard| shard.get_mut().kept.len()).sum());
     }
 }
 
@@ -48,9 +77,9 @@ impl<T: Kept> Table<T> {
             return Some(work(kept));
         }
         if shard.swept != period {
-            shard.sweep(time, period);
+            self.room.give_back(shard.sweep(time, period));
         }
-        if shard.kept.len() >= MAX_OF_SHARD {
+        if shard.kept.len() >= MAX_OF_SHARD || !self.room.take() {
             return None;
         }
         Some(work(shard.kept.entry(key.into()).or_default()))
@@ -71,6 +100,7 @@ impl<T: Kept> Table<T> {
         });
         if is_idle {
             shard.kept.remove(key);
+            self.room.give_back(1);
         }
     }
 
@@ -86,10 +116,13 @@ impl<T: Kept> Table<T> {
 }
 
 impl<T: Kept> Shard<T> {
-    fn sweep(&mut self, time: T::Time, period: u64) {
+    /// Forgets what is idle, and says how much that was.
+    fn sweep(&mut self, time: T::Time, period: u64) -> usize {
         self.swept = period;
+        let before = self.kept.len();
         self.kept.retain(|_, kept| !kept.is_idle(time));
         self.kept.shrink_to(self.kept.len() * 2);
+        before - self.kept.len()
     }
 }
 
@@ -114,7 +147,7 @@ mod tests {
 
     #[test]
     fn invented_keys_take_bounded_memory_and_displace_nobody() {
-        let table = Table::default();
+        let table = Table::new(&Arc::default());
         assert!(put(&table, "ada", 1));
         let refused = (0..2 * MAX_KEYS).filter(|at| !put(&table, &format!("invented {at}"), 1)).count();
         assert!(refused >= MAX_KEYS, "{refused}");
@@ -126,12 +159,25 @@ mod tests {
 
     #[test]
     fn what_is_idle_goes_at_its_end() {
-        let table = Table::<Seen>::default();
+        let table = Table::<Seen>::new(&Arc::default());
         assert!(put(&table, "ada", 5));
         table.end_with(b"ada", 5, |_| {});
         assert_eq!(table.len(), 1);
         table.end_with(b"ada", 6, |_| {});
         table.end_with(b"nobody", 6, |_| {});
         assert_eq!((table.len(), table.with_known(b"ada", |_| ())), (0, None));
+    }
+
+    #[test]
+    fn all_tables_together_have_a_bound_and_give_room_back() {
+        let room = Arc::<Room>::default();
+        let tables = [(); 3].map(|()| Table::<Seen>::new(&room));
+        let kept = |table: &Table<Seen>, now| (0..MAX_KEYS).filter(|at| put(table, &format!("{at}"), now)).count();
+        let [first, second, third] = &tables;
+        assert!(kept(first, 1) > MAX_KEYS * 9 / 10 && kept(second, 1) > MAX_KEYS * 9 / 10);
+        assert!(kept(third, 1) < MAX_KEYS / 5, "what the others have left");
+        assert!(room.keys.load(Ordering::Relaxed) <= MAX_KEYS_OF_ALL);
+        drop(tables);
+        assert_eq!(room.keys.load(Ordering::Relaxed), 0);
     }
 }

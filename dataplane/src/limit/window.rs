@@ -1,12 +1,13 @@
 //! A window that slides over time in sixtieths: in none of its length pass more than are allowed, and what was used comes back at most a
 //! sixtieth of it late.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::table::{Kept, Table};
+use super::table::{Kept, Room, Table};
 use super::{Share, UsedUp};
 
 /// Parts of a window.
@@ -63,7 +64,7 @@ impl Window {
 
 impl Bucket {
     /// Takes one of `most`, or says when one would be there.
-    fn take(&mut self, window: Window, most: u32, now_ms: u64) -> Result<Left, Duration> {
+    fn take(&mut self, window: Window, most: u32, now_ms: u64) -> Result<(Left, u64), Duration> {
         // Threads read their clocks before they come here in some order: time never goes back.
         let part = window.part(now_ms).max(self.parts.last().map_or(0, |last| last.at));
         self.parts.retain(|one| one.at + PARTS >= part);
@@ -82,12 +83,12 @@ impl Bucket {
         }
         let oldest = self.parts.first().map_or(part, |one| one.at);
         let requests = u32::try_from(u64::from(most) - used - 1).unwrap_or_default();
-        Ok(Left { requests, until: window.until_forgotten(oldest, now_ms) })
+        Ok((Left { requests, until: window.until_forgotten(oldest, now_ms) }, part))
     }
 
-    fn give_back(&mut self) {
-        if let Some(last) = self.parts.last_mut() {
-            last.used = last.used.saturating_sub(1);
+    fn give_back(&mut self, at: u64) {
+        if let Some(part) = self.parts.iter_mut().find(|one| one.at == at) {
+            part.used = part.used.saturating_sub(1);
         }
         self.parts.retain(|one| one.used > 0);
     }
@@ -110,8 +111,8 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub(super) fn new(window: Window) -> Self {
-        Self { window, own: Table::default(), shared: Mutex::default() }
+    pub(super) fn new(window: Window, room: &Arc<Room>) -> Self {
+        Self { window, own: Table::new(room), shared: Mutex::default() }
     }
 
     pub(super) fn take(&self, key: Option<&[u8]>, most: u32, now_ms: u64) -> Result<Share, UsedUp> {
@@ -121,13 +122,16 @@ impl Windows {
         let own = key.and_then(|key| self.own.with(key, (self.window, now_ms), since, take));
         let is_shared = own.is_none();
         let taken = own.unwrap_or_else(|| take(&mut self.shared.lock()));
-        let left = taken.map_err(|until| UsedUp { until: Some(until), is_shared })?;
-        Ok(Share::Use { left, is_shared })
+        let (left, at) = taken.map_err(|until| UsedUp { until: Some(until), is_shared })?;
+        Ok(Share::Use { left, at, is_shared })
     }
 
-    pub(super) fn give_back(&self, key: Option<&[u8]>) {
-        let own = key.and_then(|key| self.own.with_known(key, Bucket::give_back));
-        own.unwrap_or_else(|| self.shared.lock().give_back());
+    /// To whom it was taken of: a key, or all who have none.
+    pub(super) fn give_back(&self, key: Option<&[u8]>, at: u64) {
+        match key {
+            Some(key) => drop(self.own.with_known(key, |bucket| bucket.give_back(at))),
+            None => self.shared.lock().give_back(at),
+        }
     }
 }
 
@@ -141,12 +145,12 @@ mod tests {
     fn what_is_used_up_comes_back_when_it_is_in_no_window_any_more() {
         let mut bucket = Bucket::default();
         for left in [2, 1, 0] {
-            let taken = bucket.take(MINUTE, 3, 500).unwrap();
+            let (taken, _) = bucket.take(MINUTE, 3, 500).unwrap();
             assert_eq!(taken, Left { requests: left, until: Duration::from_millis(60_500) });
         }
         assert_eq!(bucket.take(MINUTE, 3, 500), Err(Duration::from_millis(60_500)));
         assert_eq!(bucket.take(MINUTE, 3, 60_999), Err(Duration::from_millis(1)));
-        assert_eq!(bucket.take(MINUTE, 3, 61_000).unwrap().requests, 2);
+        assert_eq!(bucket.take(MINUTE, 3, 61_000).unwrap().0.requests, 2);
     }
 
     /// Whatever the moments: no window of the length holds more than are allowed.
@@ -186,7 +190,7 @@ mod tests {
         }
         // Three have to go until fewer than two are left.
         assert_eq!(bucket.take(MINUTE, 2, 30_000), Err(Duration::from_millis(51_000)));
-        assert_eq!(bucket.take(MINUTE, 5, 30_000).unwrap().requests, 0);
+        assert_eq!(bucket.take(MINUTE, 5, 30_000).unwrap().0.requests, 0);
     }
 
     #[test]
@@ -200,15 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_taken_again() {
-        let windows = Windows::new(MINUTE);
+    fn what_is_given_back_can_be_taken_again_and_is_nobody_elses() {
+        let windows = Windows::new(MINUTE, &Arc::default());
+        let take = |key, most, now| match windows.take(key, most, now) {
+            Ok(Share::Use { at, .. }) => Some(at),
+            _ => None,
+        };
         for key in [Some(&b"ada"[..]), None] {
-            assert!(windows.take(key, 1, 0).is_ok());
-            windows.give_back(key);
-            assert!(windows.take(key, 1, 0).is_ok());
-            assert!(windows.take(key, 1, 0).is_err());
+            let first = take(key, 2, 0).unwrap();
+            assert!(take(key, 2, 30_000).is_some());
+            windows.give_back(key, first);
+            assert!(take(key, 2, 30_000).is_some());
+            assert!(take(key, 2, 61_000).is_none(), "both were used half a minute ago");
         }
-        windows.give_back(Some(b"nobody"));
-        assert!(windows.take(None, 1, 0).is_ok(), "who has no bucket has taken of that of all");
+        windows.give_back(Some(b"nobody"), 0);
+        assert!(take(None, 2, 30_000).is_none(), "of a key that is not there nothing is given to all");
     }
 }

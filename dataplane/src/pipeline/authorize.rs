@@ -69,16 +69,19 @@ impl<'a> Expressions<'a> {
         computed.iter().filter_map(value).collect()
     }
 
-    /// Whether a limit counts the request; one of which that cannot be told is counted.
+    /// Whether a limit counts the request: by its path or by what a service reads that cuts parameters off. One of which it cannot be told is
+    /// counted.
     pub fn counts(&self, limit: &Limit, when: &Program, steps: &mut Steps) -> bool {
-        self.evaluated(limit, when, steps, |value| Some(!matches!(value, Value::Bool(false)))).unwrap_or(true)
+        let is_meant = |value: &Value<'_>| Some(!matches!(value, Value::Bool(false)));
+        let plain = path::without_parameters(self.caller.path);
+        let mut paths = std::iter::once(self.caller.path).chain(plain.as_deref());
+        paths.any(|path| self.evaluated((limit, path), when, steps, is_meant).unwrap_or(true))
     }
 
     /// Who calls, as a limit knows it.
     pub fn identity(&self, limit: &Limit) -> Option<Key> {
-        let path = path::as_meant(self.caller.path);
-        match Known::new(&self.seen(&path), self.knows(limit)).identity()? {
-            Value::Text(identity) => Some(Key::from_slice(identity.as_bytes())),
+        match Known::new(&self.seen(self.caller.path), self.knows(limit)).identity()? {
+            Value::Text(identity) if !is_of_nobody(&identity) => Some(Key::from_slice(identity.as_bytes())),
             _ => None,
         }
     }
@@ -98,17 +101,19 @@ impl<'a> Expressions<'a> {
                 _ => None,
             }
         }
-        self.evaluated(limit, program, steps, text)
+        // By parameters that a service cuts off nobody has one more.
+        let plain = path::without_parameters(self.caller.path);
+        self.evaluated((limit, plain.as_deref().unwrap_or(self.caller.path)), program, steps, text)
     }
 
     fn evaluated<T>(
         &self,
-        limit: &Limit,
+        (limit, path): (&Limit, &str),
         program: &Program,
         steps: &mut Steps,
         read: impl FnOnce(&Value<'_>) -> Option<T>,
     ) -> Option<T> {
-        let path = path::as_meant(self.caller.path);
+        let path = path::as_meant(path);
         let seen = self.seen(&path);
         let known = Known::new(&seen, self.knows(limit));
         let value = program.evaluate(&known, steps).ok()?;
@@ -136,6 +141,15 @@ impl<'a> Expressions<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a token names its issuer alone: it may be anybody's.
+fn is_of_nobody(identity: &str) -> bool {
+    let subject = || {
+        let (length, rest) = identity.strip_prefix("jwt:")?.split_once(':')?;
+        rest.get(length.parse::<usize>().ok()?..)
+    };
+    subject() == Some(":")
 }
 
 /// A text that a header can hold as it is: whoever reads ` root` reads `root`.

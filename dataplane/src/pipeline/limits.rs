@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use sallyport_expression::Steps;
 use smallvec::SmallVec;
 
@@ -15,7 +16,7 @@ use crate::rejection::{Reason, Rejection};
 use crate::runtime::policy::Policy;
 use crate::runtime::policy::limit::{By, Limit};
 
-/// Longer keys are nobody's own.
+/// Longer texts of expressions are nobody's own.
 const MAX_KEY_BYTES: usize = 256;
 
 /// What tells requests of a limit apart.
@@ -38,7 +39,11 @@ pub(super) struct Taken {
 }
 
 /// A use that can be given back.
-struct Use<'a>(&'a Counters, Option<Key>);
+struct Use<'a> {
+    counters: &'a Counters,
+    key: Option<Key>,
+    at: u64,
+}
 
 /// Takes of every limit of the step, and adds it to what was taken `before`; of none of them if one has no more.
 pub(super) fn take(
@@ -48,26 +53,28 @@ pub(super) fn take(
     steps: &mut Steps,
     mut before: Taken,
 ) -> Result<Taken, Rejection> {
+    let told_before = before.allowance.len();
     let mut uses = SmallVec::<[Use<'_>; 2]>::new();
     for limit in policy.limits.iter().filter(|limit| limit.needs_identity == (step == Step::Known)) {
         let counters = limit.counters.as_ref().map_err(|denial| denial.rejection())?;
         if !limit.when.as_ref().is_none_or(|when| expressions.counts(limit, when, steps)) {
             continue;
         }
-        let key = key(limit, caller, expressions, steps);
+        let key = key((policy, limit), caller, expressions, steps);
         match counters.take(key.as_deref(), limit.share(caller.replicas)) {
             Ok(Share::Place(place)) => {
-                before.allowance.add_if(may_be_told(limit, key.is_none()), || told(limit, None));
+                before.allowance.add_if(may_be_told(limit, place.is_shared()), || told(limit, None));
                 before.places.push(place);
             }
-            Ok(Share::Use { left, is_shared }) => {
+            Ok(Share::Use { left, at, is_shared }) => {
                 before
                     .allowance
                     .add_if(may_be_told(limit, is_shared), || told(limit, counters.window().zip(Some(left))));
-                uses.push(Use(counters, key.filter(|_| !is_shared)));
+                uses.push(Use { counters, key: key.filter(|_| !is_shared), at });
             }
             Err(used_up) => {
-                uses.iter().for_each(|Use(counters, key)| counters.give_back(key.as_deref()));
+                uses.iter().for_each(|one| one.counters.give_back(one.key.as_deref(), one.at));
+                before.allowance.truncate(told_before);
                 return Err(refusal((limit, counters, key.as_ref()), used_up, (step, before.allowance)));
             }
         }
@@ -76,21 +83,43 @@ pub(super) fn take(
 }
 
 /// `None`: there is nothing by which the request could be told from others.
-fn key(limit: &Limit, caller: &Caller<'_>, expressions: &Expressions<'_>, steps: &mut Steps) -> Option<Key> {
+fn key(
+    (policy, limit): (&Policy, &Limit),
+    caller: &Caller<'_>,
+    expressions: &Expressions<'_>,
+    steps: &mut Steps,
+) -> Option<Key> {
     let key = match &limit.by {
         By::ClientAddress => network(caller.address?),
-        By::Identity => expressions.identity(limit)?,
         By::Subscription => expressions.subscription(limit)?,
-        By::Expression(program) => expressions.key(limit, program, steps)?,
+        By::Identity => vouched(policy, limit, expressions.identity(limit)?),
+        By::Expression(program) => {
+            let key = expressions.key(limit, program, steps)?;
+            (1..=MAX_KEY_BYTES).contains(&key.len()).then(|| vouched(policy, limit, key))?
+        }
     };
-    (1..=MAX_KEY_BYTES).contains(&key.len()).then_some(key)
+    let is_short = key.len() <= 2 * MAX_KEY_BYTES;
+    Some(if is_short { key } else { Key::from_slice(digest(&SHA256, &key).as_ref()) })
 }
 
-/// Whoever has one address of IPv6 has all of a network of 64 bits.
+/// Whoever writes a policy can name any issuer beside keys of his own: what is known by his word counts for his namespace alone.
+fn vouched(policy: &Policy, limit: &Limit, key: Key) -> Key {
+    if limit.is_floor || !limit.needs_identity {
+        return key;
+    }
+    let object = &*policy.authentication.object;
+    let namespace = object.rsplit(' ').next().and_then(|name| name.split('/').next()).unwrap_or_default();
+    namespace.bytes().chain([b'/']).chain(key).collect()
+}
+
+/// Whoever has one address of IPv6 has all of a network of 64 bits, unless it stands for one of IPv4 (RFC 6052).
 fn network(address: IpAddr) -> Key {
     match address.to_canonical() {
         IpAddr::V4(address) => Key::from_slice(&address.octets()),
-        IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
+        IpAddr::V6(address) => match address.octets() {
+            [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, of_ipv4 @ ..] => Key::from_slice(&of_ipv4),
+            octets => octets.into_iter().take(8).collect(),
+        },
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Gateway {
     pub traces: Option<Arc<Traces>>,
     /// What its requests may be sent to beyond what all may; `None`: nothing.
     pub leave: Option<Arc<Leave>>,
-    /// Data planes that share what limits allow, this one among them.
+    /// Data planes that share what limits allow.
     pub replicas: NonZeroU32,
 }
 

@@ -230,6 +230,9 @@ impl Store {
                     let (mut built, mut problem) = Gateway::build(name, gateway);
                     let why;
                     (built.traces, why) = self.exporting.put(&self.exporters, name, gateway.telemetry.as_ref());
+                    if let Some(last) = self.gateways.get(name).filter(|_| gateway.replicas == 0) {
+                        built.replicas = last.replicas;
+                    }
                     problem = joined(&problem.into_iter().chain(why).collect::<Vec<_>>());
                     self.note(Kind::Gateway, name, problem);
                     Some(built)

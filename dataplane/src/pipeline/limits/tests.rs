@@ -36,10 +36,15 @@ fn by_expression(name: &str, requests: u32, text: &str) -> v1::Limit {
 }
 
 fn policy(limits: Vec<v1::Limit>) -> Policy {
+    policy_of("ApiPolicy shop/orders", limits, &mut Registry::default())
+}
+
+/// A policy whose callers are known by the word of `object`.
+fn policy_of(object: &str, limits: Vec<v1::Limit>, registry: &mut Registry) -> Policy {
     let open = v1::Alternative { name: "open".into(), public: true, ..v1::Alternative::default() };
-    let authentication = v1::Authentication { object: "ApiPolicy shop/orders".into(), alternatives: vec![open] };
+    let authentication = v1::Authentication { object: object.into(), alternatives: vec![open] };
     let policy = v1::Policy { authentication: Some(authentication), limits, ..v1::Policy::default() };
-    let (policy, problem) = Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy, &mut Registry::default());
+    let (policy, problem) = Policy::build(&"orders".into(), Hash::of_bytes(b""), &policy, registry);
     assert_eq!(problem, None);
     policy
 }
@@ -50,16 +55,21 @@ struct Asker {
     address: Option<&'static str>,
     held: Held,
     team: Option<String>,
+    path: &'static str,
     replicas: u32,
 }
 
 impl Asker {
     fn nobody() -> Self {
-        Self { address: Some("192.0.2.1"), held: Held::default(), team: None, replicas: 1 }
+        Self { address: Some("192.0.2.1"), held: Held::default(), team: None, path: "/orders", replicas: 1 }
     }
 
     fn at(address: &'static str) -> Self {
         Self { address: Some(address), ..Self::nobody() }
+    }
+
+    fn for_path(path: &'static str) -> Self {
+        Self { path, ..Self::nobody() }
     }
 
     fn of_team(team: &str) -> Self {
@@ -94,7 +104,7 @@ impl Asker {
         let caller = Caller {
             method: &Method::GET,
             host: "api.example.com",
-            path: "/orders",
+            path: self.path,
             headers: &headers,
             query: Query(None),
             address: self.address.map(|address| address.parse().unwrap()),
@@ -151,6 +161,8 @@ fn what_one_caller_can_change_buys_nothing() {
     assert_eq!(Asker::at("2001:db8:0:2::1").admitted(&by_address, 1), 1);
     assert_eq!(Asker::at("192.0.2.7").admitted(&by_address, 3), 2);
     assert_eq!(Asker::at("::ffff:192.0.2.7").admitted(&by_address, 1), 0, "the same address");
+    assert_eq!(Asker::at("64:ff9b::192.0.2.7").admitted(&by_address, 1), 0, "translated, the same");
+    assert_eq!(Asker::at("64:ff9b::192.0.2.8").admitted(&by_address, 3), 2, "translated, another");
     let nowhere = Asker { address: None, ..Asker::nobody() };
     assert_eq!(nowhere.admitted(&by_address, 3), 2, "all who cannot be told apart have one share");
     let by_subscription = policy(vec![per_minute("l", 2, By::Subscription)]);
@@ -168,6 +180,80 @@ fn what_an_expression_cannot_tell_is_shared() {
     assert_eq!(Asker::of_team("").admitted(&policy, 1), 1, "nothing in it");
     assert_eq!(Asker::of_team(&"x".repeat(257)).admitted(&policy, 1), 0, "too long: one share with the others");
     assert_eq!(Asker::of_team(&"x".repeat(256)).admitted(&policy, 3), 2);
+}
+
+/// Services cut parameters off a path (RFC 3986 section 3.3): whoever appends some is neither uncounted nor another.
+#[test]
+fn parameters_of_a_path_buy_nothing() {
+    let when = Some(wire::to_wire(&parse("request.path == '/orders/1'").unwrap()));
+    let counting = policy(vec![v1::Limit { when, ..per_minute("l", 2, v1::limit::By::ClientAddress) }]);
+    assert_eq!(Asker::for_path("/orders/1;a").admitted(&counting, 1), 1);
+    assert_eq!(Asker::for_path("/orders;b=c/1").admitted(&counting, 1), 1);
+    assert_eq!(Asker::for_path("/orders/1").admitted(&counting, 1), 0);
+    assert_eq!(Asker::for_path("/orders/2;/1").admitted(&counting, 3), 3, "another that is not meant");
+    let by_path = policy(vec![by_expression("l", 2, "request.path")]);
+    let spelled = ["/orders/1;a", "/orders/1;b", "/orders/1"].map(|path| Asker::for_path(path).admitted(&by_path, 1));
+    assert_eq!(spelled, [1, 1, 0]);
+    // A parameter that is meant counts as well.
+    let when = Some(wire::to_wire(&parse("request.path.endsWith(';full')").unwrap()));
+    let counting = policy(vec![v1::Limit { when, ..per_minute("l", 1, v1::limit::By::ClientAddress) }]);
+    assert_eq!(Asker::for_path("/orders;full").admitted(&counting, 2), 1);
+    assert_eq!(Asker::for_path("/orders;part").admitted(&counting, 2), 2);
+}
+
+/// Whoever writes a policy may name an issuer of his own and have it say anything.
+#[test]
+fn whom_a_namespace_vouches_for_uses_up_nothing_of_another() {
+    use v1::limit::By;
+    let ada = Asker::with_token("jwt:3:joe:ada");
+    for (limit, admitted) in [
+        (per_minute("wide", 2, By::Identity), 2),
+        (v1::Limit { is_floor: true, ..per_minute("floor", 2, By::Identity) }, 0),
+    ] {
+        let limit = v1::Limit { object: "ApiPolicy infra/wide".into(), ..limit };
+        let mut registry = Registry::default();
+        let [shop, again, other] = ["ApiPolicy shop/orders", "ApiPolicy shop/reports", "ApiPolicy evil/orders"]
+            .map(|object| policy_of(object, vec![limit.clone()], &mut registry));
+        assert_eq!(ada.admitted(&other, 3), 2);
+        assert_eq!(ada.admitted(&shop, 3), admitted, "{limit:?}");
+        assert_eq!(ada.admitted(&again, 1), 0, "one namespace is one");
+    }
+    // What a Subscription is no policy says.
+    let limit = v1::Limit { object: "ApiPolicy infra/wide".into(), ..per_minute("wide", 2, By::Subscription) };
+    let mut registry = Registry::default();
+    let policies = ["ApiPolicy shop/orders", "ApiPolicy shop2/orders"]
+        .map(|object| policy_of(object, vec![limit.clone()], &mut registry));
+    assert_eq!(policies.map(|policy| Asker::with_key("acme/one").admitted(&policy, 2)), [2, 0]);
+}
+
+/// A token without `sub` names its issuer alone.
+#[test]
+fn who_is_not_named_shares_with_all_of_whom_nobody_knows_who_they_are() {
+    let policy = policy(vec![per_minute("l", 2, v1::limit::By::Identity)]);
+    assert_eq!(Asker::with_token("jwt:3:joe:").admitted(&policy, 1), 1);
+    assert_eq!(Asker::nobody().admitted(&policy, 2), 1, "they share");
+    assert_eq!(Asker::with_token("jwt:3:eve:").admitted(&policy, 1), 0);
+    assert_eq!(Asker::with_token("jwt:3:joe::").admitted(&policy, 2), 2, "a subject of one colon");
+}
+
+/// Names of identities have no bound of ours, and each is told from each.
+#[test]
+fn long_identities_have_their_own_number() {
+    let policy = policy(vec![per_minute("l", 2, v1::limit::By::Identity)]);
+    for last in ["a", "b"] {
+        let long = format!("jwt:3:joe:{}{last}", "x".repeat(2000));
+        assert_eq!(Asker::with_token(&long).admitted(&policy, 3), 2, "{last}");
+    }
+}
+
+#[test]
+fn a_refusal_tells_only_of_what_it_has_asked() {
+    use v1::limit::By;
+    let policy = policy(vec![per_minute("wide", 9, By::Identity), per_minute("tight", 1, By::Identity)]);
+    let ada = Asker::with_token("jwt:3:joe:ada");
+    assert!(ada.asks(&policy).is_ok());
+    let told = ada.asks(&policy).err().unwrap().allowance.unwrap();
+    assert_eq!(told.len(), 1, "the other use was given back");
 }
 
 #[test]

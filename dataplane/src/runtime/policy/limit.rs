@@ -51,6 +51,10 @@ impl Limit {
             let built = Self::build(limit, budgets.entry(&limit.object).or_default(), registry);
             all.push(built.map_err(|why| format!("{} limits[{}]: {why}", limit.object, limit.name))?);
         }
+        // The cheap ones first: whoever has used up one of them costs nothing more.
+        all.sort_by_key(|limit: &Self| {
+            (limit.when.is_some() || matches!(limit.by, By::Expression(_)), limit.needs_identity)
+        });
         Ok(all)
     }
 
