@@ -1,5 +1,6 @@
 //! `ApiPolicy`: who may call, and how.
 
+mod basic;
 mod client_certificate;
 mod cors;
 mod entra_id;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::{Credential, Empty};
 use crate::status::Ancestor;
+pub use basic::{BasicAuthentication, HtpasswdReference};
 pub use client_certificate::{
     CertificateIdentity, CertificateTrust, ClientCertificate, CrlReference, OnUnknown, PinnedCertificateReference,
     Revocation, SubjectAltName,
@@ -198,12 +200,14 @@ pub struct IpFilter {
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.jwt) || has(self.entraId) || has(self.subscriptionKey) || has(self.clientCertificate) || has(self.public)")
-        .message("state what the alternative asks for: jwt or entraId, subscriptionKey, clientCertificate, or several; or public"),
+    validation = Rule::new("has(self.jwt) || has(self.entraId) || has(self.subscriptionKey) || has(self.clientCertificate) || has(self.basic) || has(self.public)")
+        .message("state what the alternative asks for: jwt or entraId, subscriptionKey, clientCertificate, basic, or several; or public"),
     validation = Rule::new("!has(self.jwt) || !has(self.entraId)")
         .message("a caller sends one token; state jwt or entraId, and another alternative for the other"),
-    validation = Rule::new("!has(self.public) || (!has(self.jwt) && !has(self.entraId) && !has(self.subscriptionKey) && !has(self.clientCertificate))")
-        .message("public asks for nothing and stands alone")
+    validation = Rule::new("!has(self.public) || (!has(self.jwt) && !has(self.entraId) && !has(self.subscriptionKey) && !has(self.clientCertificate) && !has(self.basic))")
+        .message("public asks for nothing and stands alone"),
+    validation = Rule::new("!has(self.basic) || ((!has(self.jwt) || (has(self.jwt.from) && self.jwt.from.size() > 0 && self.jwt.from.all(p, !has(p.header) || p.header.name.lowerAscii() != 'authorization'))) && (!has(self.entraId) || (has(self.entraId.from) && self.entraId.from.size() > 0 && self.entraId.from.all(p, !has(p.header) || p.header.name.lowerAscii() != 'authorization'))))")
+        .message("one Authorization holds a token or a password; have the token sent elsewhere (from), or state another alternative for the password")
 )]
 pub struct Alternative {
     /// Names the alternative in logs.
@@ -221,6 +225,9 @@ pub struct Alternative {
     /// A certificate that the caller shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<ClientCertificate>,
+    /// A user name and a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic: Option<BasicAuthentication>,
     /// Anybody may call: said out loud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public: Option<Empty>,

@@ -11,6 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 /// What is added to the listeners' ports.
 const OFFSET: u16 = 8000;
 const ADMIN: u16 = 9090;
@@ -131,6 +134,21 @@ fn of_limits() -> Vec<Asked> {
     ]
 }
 
+fn of_logins() -> Vec<Asked> {
+    let login = |pair: &str, status| {
+        get("/orders", status).with("authorization", &format!("Basic {}", BASE64_STANDARD.encode(pair)))
+    };
+    vec![
+        get("/orders", 401).has("credential-missing").has(r#"www-authenticate: Basic realm="orders", charset="UTF-8""#),
+        login("anna:change-me", 200).has("x-user: anna").lacks("authorization"),
+        login("ben:change-me", 200).has("x-user: ben"),
+        login("anna:change-you", 401).has("login-invalid"),
+        login("nobody:change-me", 401).has("login-invalid"),
+        Asked { method: "POST", ..login("ben:change-me", 403).has("authorization-denied") },
+        Asked { method: "POST", ..login("anna:change-me", 200) },
+    ]
+}
+
 fn requests(example: &str) -> Vec<Asked> {
     match example {
         "addresses" => vec![
@@ -141,6 +159,7 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders", 403).with("x-forwarded-for", "nonsense"),
         ],
         "authorization" => of_rules(),
+        "basic" => of_logins(),
         "bounds" => {
             vec![
                 get("/orders", 200),

@@ -113,6 +113,11 @@ impl Compiled {
         self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(named);
     }
 
+    /// Whether this very resource is there: under its name may be what another policy had no room for.
+    fn has(&self, kind: v1::Kind, name: &str, body: &Body) -> bool {
+        self.snapshot.find(&Name::new(kind, name)).is_some_and(|held| held.body().as_ref() == body)
+    }
+
     fn owe(&mut self, kind: &str, object: &ObjectName, name: &Name) {
         self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(name.clone());
     }
@@ -336,31 +341,39 @@ fn take_part(gateway: &ObjectName, id: &RouteId, effective: Effective, compiled:
 
 fn policy_resources(name: &ObjectName, policy: &PolicyNode, room: &mut Room, compiled: &mut Compiled) {
     for (key_set, message) in &policy.key_sets {
-        let named = Name::new(v1::Kind::KeySet, key_set.as_str());
-        // What stands there may be what another policy had no room for.
-        let is_whole = |body: &Body| matches!(body, Body::KeySet(held) if held == message);
-        let is_held = compiled.snapshot.find(&named).is_some_and(|held| is_whole(held.body()));
-        let fits = is_held || room.takes(&name.namespace, message.encoded_len());
-        if !fits {
-            let problem = room.none_left(&name.namespace, "spec.authentication", &format!("ApiPolicy {name}"));
-            compiled.withheld.entry(name.clone()).or_default().insert(problem);
-        }
-        let message = if fits { message.clone() } else { without_keys(message) };
-        compiled.put("ApiPolicy", name, key_set.clone(), Body::KeySet(message));
+        let body = Body::KeySet(message.clone());
+        let fits =
+            compiled.has(v1::Kind::KeySet, key_set, &body) || has_room(name, message.encoded_len(), room, compiled);
+        let body = if fits { body } else { Body::KeySet(without_keys(message)) };
+        compiled.put("ApiPolicy", name, key_set.clone(), body);
     }
     for (trust, message) in &policy.trusts {
-        let fits = room.takes(&name.namespace, message.encoded_len());
-        if !fits {
-            let problem = room.none_left(&name.namespace, "spec.authentication", &format!("ApiPolicy {name}"));
-            compiled.withheld.entry(name.clone()).or_default().insert(problem);
-        }
         // One that trusts nobody is refused by data planes, as a set without keys is.
+        let fits = has_room(name, message.encoded_len(), room, compiled);
         let message = if fits { message.clone() } else { v1::ClientTrust::default() };
         compiled.put("ApiPolicy", name, trust.clone(), Body::ClientTrust(message));
+    }
+    for (file, message) in &policy.password_files {
+        // And so is one without users.
+        let body = Body::PasswordFile(message.clone());
+        let fits =
+            compiled.has(v1::Kind::PasswordFile, file, &body) || has_room(name, message.encoded_len(), room, compiled);
+        let body = if fits { body } else { Body::PasswordFile(v1::PasswordFile::default()) };
+        compiled.put("ApiPolicy", name, file.clone(), body);
     }
     if let Some(credential) = &policy.sections.credential {
         compiled.put("ApiPolicy", name, format!("ApiPolicy/{name}"), Body::Credential(credential.clone()));
     }
+}
+
+/// Whether there is room for what a policy brings along. If not, the policy is told.
+fn has_room(policy: &ObjectName, bytes: usize, room: &mut Room, compiled: &mut Compiled) -> bool {
+    let fits = room.takes(&policy.namespace, bytes);
+    if !fits {
+        let problem = room.none_left(&policy.namespace, "spec.authentication", &format!("ApiPolicy {policy}"));
+        compiled.withheld.entry(policy.clone()).or_default().insert(problem);
+    }
+    fits
 }
 
 /// A data plane refuses it, and admits nobody by it.

@@ -7,6 +7,7 @@ pub mod address;
 pub mod approval;
 pub mod authorization;
 pub mod backend;
+mod basic;
 pub mod callers;
 pub mod certificate;
 pub mod class;

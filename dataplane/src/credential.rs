@@ -116,6 +116,8 @@ impl Credential {
 pub enum CallersToken {
     /// Some alternative in force reads it, and the one that held has validated it.
     Validated,
+    /// The same of a password: it opens more than this API, and is handed on only where that is said.
+    Password,
     /// No alternative in force reads it.
     Unread,
     /// Some alternative in force reads it, and it was not validated.
@@ -148,7 +150,12 @@ pub fn present<'a>(
     channel: Channel,
     headers: &mut HeaderMap,
 ) -> Result<Option<&'a Arc<QueryParameter>>, &'a Denial> {
-    if token == CallersToken::Unvalidated || !lets_tokens_pass(credential, channel) {
+    let travels = match token {
+        CallersToken::Unvalidated => false,
+        CallersToken::Password => matches!(credential, Some(Credential::PassThrough)),
+        CallersToken::Validated | CallersToken::Unread => lets_tokens_pass(credential, channel),
+    };
+    if !travels {
         headers.remove(header::AUTHORIZATION);
     }
     match credential {

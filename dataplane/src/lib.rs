@@ -23,6 +23,7 @@ pub mod limit;
 pub mod map;
 pub mod names;
 pub mod observe;
+pub mod passwords;
 pub mod path;
 pub mod pipeline;
 pub mod process;

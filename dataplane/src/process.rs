@@ -20,6 +20,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::observe::traces::exporters::Exporters;
+use crate::passwords::Passwords;
 use crate::pipeline::tokens::Tokens;
 use crate::pipeline::turns::Mark;
 use crate::runtime::Runtime;
@@ -95,6 +96,7 @@ impl DataPlane {
         let shared = Arc::new(Shared {
             runtime: ArcSwap::from_pointee(Runtime::default()),
             tokens: Tokens::default(),
+            passwords: Passwords::new(metrics.passwords.clone())?,
             clock: surroundings.clock,
             access_log: surroundings.access_log,
             exporters: exporters.clone(),

@@ -219,6 +219,10 @@ reasons! {
     TokenInvalid => UNAUTHORIZED, "token-invalid", "Token not valid",
         "The access token is malformed, expired, or not meant for this API.",
         "The log says which check failed: issuer, audience, time, signature or form.";
+    /// User or password are wrong, unreadable or too long: answered alike.
+    LoginInvalid => UNAUTHORIZED, "login-invalid", "Login not valid",
+        "The user name or password is not valid.",
+        "The log says whether the user or the password is not known, or what of the form is wrong. A line of the Secret that cannot be used is told in the status of the policy.";
     /// The token lacks a scope (RFC 6750 `insufficient_scope`).
     ScopeInsufficient => FORBIDDEN, "scope-insufficient", "Scope not sufficient",
         "The access token lacks a scope that this API requires.",

@@ -18,6 +18,7 @@ use crate::client_certificate::trust::ClientTrust;
 use crate::credential::Credential;
 use crate::issuer::IssuerKeys;
 use crate::map::Map;
+use crate::passwords::file::PasswordFile;
 use crate::runtime::backend::Backend;
 use crate::runtime::key_parameters::{KeyParameters, Shown};
 use crate::runtime::keys::{Api, Keys};
@@ -45,6 +46,8 @@ pub struct Runtime {
     pub unusable_key_sets: Arc<Map<Arc<str>, String>>,
     /// Whom policies trust to vouch for certificates; or why that cannot be told.
     pub trusts: Named<Result<ClientTrust, String>>,
+    /// Users with their passwords; or why they cannot be told.
+    pub password_files: Named<Result<PasswordFile, String>>,
 }
 
 impl Runtime {

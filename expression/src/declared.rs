@@ -17,6 +17,8 @@ pub enum Object {
     Subscription,
     /// `auth.certificate`
     Certificate,
+    /// `auth.basic`
+    Basic,
     /// `route`
     Route,
 }
@@ -35,7 +37,16 @@ impl Object {
             Self::Token => "auth.jwt",
             Self::Subscription => "auth.subscription",
             Self::Certificate => "auth.certificate",
+            Self::Basic => "auth.basic",
             Self::Route => "route",
+        }
+    }
+
+    /// Whether it tells who calls.
+    pub fn is_of_caller(self) -> bool {
+        match self {
+            Self::Auth | Self::Token | Self::Subscription | Self::Certificate | Self::Basic => true,
+            Self::Request | Self::Client | Self::Route => false,
         }
     }
 
@@ -156,6 +167,10 @@ fields! {
         "Its alternative names that are addresses.";
     CertificateRfc9440: Certificate."rfc9440", Type::Text, always,
         "The whole certificate, as the header `Client-Cert` has it (RFC 9440, 2.1).";
+    AuthBasic: Auth."basic", Type::Object(Object::Basic), sometimes,
+        "The caller's login, where the alternative asks for a user name and a password.";
+    BasicUser: Basic."user", Type::Text, always,
+        "The user name.";
     RouteKind: Route."kind", Type::Text, always,
         "`HTTPRoute`, `GRPCRoute` or `Ingress`.";
     RouteNamespace: Route."namespace", Type::Text, always,

@@ -83,7 +83,9 @@ fn of_policy(policy: &Policy) -> Vec<Name> {
     let own = alternatives.flat_map(|alternative| {
         let keys = alternative.jwt.iter().map(|jwt| Name::new(Kind::KeySet, jwt.key_set.as_str()));
         let trusts = alternative.client_certificate.iter().filter(|one| !one.trust.is_empty());
-        keys.chain(trusts.map(|one| Name::new(Kind::ClientTrust, one.trust.as_str())))
+        let trusts = trusts.map(|one| Name::new(Kind::ClientTrust, one.trust.as_str()));
+        let files = alternative.basic.iter().map(|one| Name::new(Kind::PasswordFile, one.password_file.as_str()));
+        keys.chain(trusts).chain(files)
     });
     let rehearsed = policy.rehearsals.iter().filter_map(|rehearsal| rehearsal.policy.as_ref()).flat_map(of_policy);
     own.chain(rehearsed).collect()

@@ -110,6 +110,7 @@ fn label(kind: Kind) -> &'static str {
         Kind::Product => "Product",
         Kind::Subscription => "Subscription",
         Kind::ClientTrust => "ClientTrust",
+        Kind::PasswordFile => "PasswordFile",
     }
 }
 
@@ -188,6 +189,7 @@ pub(crate) fn kind_of(body: &Body) -> Kind {
         Body::Product(_) => Kind::Product,
         Body::Subscription(_) => Kind::Subscription,
         Body::ClientTrust(_) => Kind::ClientTrust,
+        Body::PasswordFile(_) => Kind::PasswordFile,
     }
 }
 

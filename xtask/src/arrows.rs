@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 /// A crate, and what must not be among all that it depends on, directly or not.
-const FORBIDDEN: [(&str, &[&str]); 5] = [
+const FORBIDDEN: [(&str, &[&str]); 6] = [
     (
         "sallyport-snapshot",
         &[
@@ -25,6 +25,7 @@ const FORBIDDEN: [(&str, &[&str]); 5] = [
         "sallyport-expression",
         &["sallyport-api", "sallyport-controller", "sallyport-dataplane", "kube*", "tokio", "hyper", "rustls"],
     ),
+    ("sallyport-password", &["sallyport-snapshot", "sallyport-api", "kube*", "tokio", "hyper", "rustls"]),
     ("sallyport-dataplane", &["cel", "sallyport-api", "sallyport-controller", "sallyport", "kube*", "k8s-openapi"]),
     ("sallyport-controller", &["sallyport-dataplane", "sallyport"]),
     (

@@ -15,6 +15,7 @@ mod attack_path;
 mod attack_tls;
 mod authorization;
 mod availability;
+mod basic;
 mod body_bound;
 mod bounds;
 mod changes;

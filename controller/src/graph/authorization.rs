@@ -3,7 +3,7 @@
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::AuthorizationRule;
 use sallyport_expression::Budget;
-use sallyport_expression::declared::{Field, Object};
+
 use sallyport_expression::parse::line_and_column;
 use sallyport_expression::typing::Type;
 use sallyport_snapshot::v1;
@@ -67,15 +67,14 @@ pub fn expression(
         let (line, column) = line_and_column(text, complaint.at);
         Problem::new(field, Reason::Invalid, format!("line {line}, column {column}: {complaint}"))
     })?;
-    if author.is_floor && !author.authenticates && expression.reads.iter().any(|field| is_of_caller(*field)) {
+    if author.is_floor
+        && !author.authenticates
+        && expression.reads.iter().any(|field| field.declaration().object.is_of_caller())
+    {
         let message = "a Floor knows of the caller what its own authentication finds, and it states none; state authentication in it, or leave auth out";
         return Err(Problem::new(field, Reason::Invalid, message));
     }
     Ok(expression.message)
-}
-
-fn is_of_caller(field: Field) -> bool {
-    matches!(field.declaration().object, Object::Auth | Object::Token | Object::Subscription | Object::Certificate)
 }
 
 #[cfg(test)]

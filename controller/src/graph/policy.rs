@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use sallyport_api::ApiPolicy;
 use sallyport_api::condition::Reason;
-use sallyport_api::policy::{Alternative, ClientCertificate, Enforcement, IpFilter, Mode, TargetKind, TargetReference};
+use sallyport_api::policy::{
+    Alternative, BasicAuthentication, ClientCertificate, Enforcement, IpFilter, Mode, TargetKind, TargetReference,
+};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
@@ -15,7 +17,7 @@ use super::headers::{self, HeaderChanges};
 use super::route::{RouteId, RouteNode};
 use super::token::Token;
 use super::{
-    Environment, authorization, client_certificate, cors, credential, decryption_key, key_source, limits, token,
+    Environment, authorization, basic, client_certificate, cors, credential, decryption_key, key_source, limits, token,
 };
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
 use crate::problem::{Problem, cut, denial, denial_by_older, is_for_older};
@@ -24,6 +26,8 @@ use crate::problem::{Problem, cut, denial, denial_by_older, is_for_older};
 const MAX_TOLD: usize = 5;
 /// The edition of the contract that brought certificates of callers.
 const CERTIFICATES_SINCE: u32 = 3;
+/// And passwords of callers.
+const PASSWORDS_SINCE: u32 = 6;
 /// No field of ours has a longer path.
 const MAX_FIELD: usize = 200;
 
@@ -40,6 +44,8 @@ pub struct PolicyNode {
     pub key_sets: BTreeMap<String, v1::KeySet>,
     /// Whom alternatives trust to vouch for certificates, by the name of the resource.
     pub trusts: BTreeMap<String, v1::ClientTrust>,
+    /// Users and hashes of their passwords, by the name of the resource.
+    pub password_files: BTreeMap<String, v1::PasswordFile>,
     pub problems: Vec<Problem>,
 }
 
@@ -162,7 +168,8 @@ pub fn kind_name(kind: TargetKind) -> &'static str {
 fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, policy: &ApiPolicy) -> PolicyNode {
     let spec = &policy.spec;
     let label = format!("ApiPolicy {name}");
-    let (mut problems, mut key_sets, mut trusts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let mut problems = Vec::new();
+    let (mut key_sets, mut trusts, mut password_files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let authentication = spec.authentication.as_ref().map(|alternatives| {
         let mut parse = Alternatives {
             cluster,
@@ -172,6 +179,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
             problems: &mut problems,
             key_sets: &mut key_sets,
             trusts: &mut trusts,
+            password_files: &mut password_files,
         };
         v1::Authentication {
             object: label.clone(),
@@ -223,6 +231,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
         sections,
         key_sets,
         trusts,
+        password_files,
         problems,
     }
 }
@@ -265,6 +274,7 @@ fn undecodable(name: &ObjectName, policy: &Undecodable) -> PolicyNode {
         sections,
         key_sets: BTreeMap::new(),
         trusts: BTreeMap::new(),
+        password_files: BTreeMap::new(),
         problems: vec![problem],
     }
 }
@@ -310,6 +320,7 @@ struct Alternatives<'a> {
     problems: &'a mut Vec<Problem>,
     key_sets: &'a mut BTreeMap<String, v1::KeySet>,
     trusts: &'a mut BTreeMap<String, v1::ClientTrust>,
+    password_files: &'a mut BTreeMap<String, v1::PasswordFile>,
 }
 
 impl Alternatives<'_> {
@@ -335,6 +346,14 @@ impl Alternatives<'_> {
             message.client_certificate = self.or_unavailable(read, &mut message.unavailable);
             if message.unavailable.as_ref().is_none_or(is_for_older) {
                 message.unavailable = Some(denial_by_older(self.label, &field, CERTIFICATES_SINCE));
+            }
+        }
+        if let Some(stated) = &alternative.basic {
+            let field = format!("spec.authentication[{at}].basic");
+            let read = self.basic(stated, &field);
+            message.basic = self.or_unavailable(read, &mut message.unavailable);
+            if message.unavailable.as_ref().is_none_or(is_for_older) {
+                message.unavailable = Some(denial_by_older(self.label, &field, PASSWORDS_SINCE));
             }
         }
         message.subscription_key = alternative.subscription_key.as_ref().map(|key| {
@@ -366,6 +385,13 @@ impl Alternatives<'_> {
         let (message, trusted) = reader.read(stated, trust.clone())?;
         self.trusts.extend(trusted.map(|trusted| (trust, trusted)));
         Ok(message)
+    }
+
+    fn basic(&mut self, stated: &BasicAuthentication, field: &str) -> Result<v1::BasicAuthentication, Problem> {
+        let basic::File { name, message, problem } = basic::file(self.cluster, &self.name.namespace, stated, field)?;
+        self.problems.extend(problem);
+        self.password_files.insert(name.clone(), message);
+        Ok(v1::BasicAuthentication { password_file: name, realm: stated.realm.clone() })
     }
 
     fn token(&mut self, token: Token<'_>, field: &str) -> Result<v1::Jwt, Problem> {

@@ -189,6 +189,51 @@ fn what_an_api_server_would_refuse_of_limits_is_said_with_its_place() {
 }
 
 #[test]
+fn what_an_api_server_would_refuse_of_logins_is_said_with_its_place() {
+    let alternative = |inner: &str| format!("{POLICY}  authentication:\n  - {{name: a, {inner}}}\n");
+    let basic = |inner: &str| alternative(&format!("basic: {{{inner}}}"));
+    let beside = |member: &str, more: &str| {
+        alternative(&format!("basic: {{secretRef: {{name: s}}}}, {member}: {{audiences: [x]{more}}}"))
+    };
+    let (jwt, entra) = (", issuer: \"https://i.example\"", ", tenants: [11111111-2222-3333-4444-555555555555]");
+    let elsewhere = ", from: [{header: {name: X-Token}}, {cookie: {name: t}}]";
+    for text in [
+        basic("secretRef: {name: s}"),
+        basic("secretRef: {name: s, key: users.txt}, realm: my-orders"),
+        alternative("basic: {secretRef: {name: s}}, subscriptionKey: {}"),
+        beside("jwt", &format!("{jwt}{elsewhere}")),
+        beside("entraId", &format!("{entra}{elsewhere}")),
+    ] {
+        assert!(said(&text).is_empty(), "{text}");
+    }
+    for (text, word) in [
+        (basic(""), "secretRef"),
+        (basic("secretRef: {}"), "name"),
+        (basic("secretRef: {name: s, namespace: other}"), "no such field"),
+        (basic("secretRef: {name: s, key: a/b}"), "secretRef.key"),
+        (basic("secretRef: {name: s}, realm: \"\""), "realm"),
+        (basic("secretRef: {name: s}, realm: 'a\"b'"), "realm"),
+        (basic("secretRef: {name: s}, realm: 'a\\b'"), "realm"),
+        (basic("secretRef: {name: s}, realm: 'a b'"), "realm"),
+        (basic(&format!("secretRef: {{name: s}}, realm: {}", "a".repeat(65))), "realm"),
+        (basic("secretRef: {name: s}, users: [a]"), "no such field"),
+        (alternative("basic: {secretRef: {name: s}}, public: {}"), "stands alone"),
+        (beside("jwt", jwt), "one Authorization holds"),
+        (beside("jwt", &format!("{jwt}, from: []")), "one Authorization holds"),
+        (
+            beside(
+                "jwt",
+                &format!("{jwt}, from: [{{cookie: {{name: t}}}}, {{header: {{name: AUTHORIZATION, scheme: Token}}}}]"),
+            ),
+            "one Authorization holds",
+        ),
+        (beside("entraId", entra), "one Authorization holds"),
+    ] {
+        assert_said(&text, "a.yaml:", word);
+    }
+}
+
+#[test]
 fn what_an_api_server_would_refuse_of_certificates_is_said_with_its_place() {
     let certificate =
         |inner: &str| format!("{POLICY}  authentication:\n  - name: a\n    clientCertificate: {{{inner}}}\n");

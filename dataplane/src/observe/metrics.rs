@@ -19,6 +19,7 @@ use crate::issuer::Issuers;
 use crate::observe::metrics::certificates::CertificateMetrics;
 use crate::observe::metrics::durations::{Durations, DurationsByRequest};
 use crate::observe::metrics::issuers::IssuerMetrics;
+use crate::passwords;
 use crate::rejection::Reason;
 
 /// Classes of status, 1xx to 5xx.
@@ -44,6 +45,7 @@ pub struct Metrics {
     pub(crate) rejected_resources: Gauge,
     pub(crate) controller_connected: Gauge,
     pub(crate) certificates: CertificateMetrics,
+    pub(crate) passwords: passwords::Counters,
 }
 
 impl Metrics {
@@ -55,6 +57,9 @@ impl Metrics {
         registry.register_collector(Box::new(IssuerMetrics { issuers, clock }));
         let decisions = registered(&mut registry, &table::DECISIONS, Family::default());
         let rehearsed = registered(&mut registry, &table::REHEARSED, Family::default());
+        let hashes = registered(&mut registry, &table::PASSWORD_HASHES, Family::<Label, Counter>::default());
+        let hashes = |outcome| hashes.get_or_create(&[("outcome", outcome)]).clone();
+        let passwords = passwords::Counters { right: hashes("right"), wrong: hashes("wrong"), busy: hashes("busy") };
         let durations = registered(&mut registry, &table::SERVER_DURATION, DurationsByRequest::default());
         let upstream_durations = by_class(&mut registry, &table::CLIENT_DURATION);
         let mut gauge = |metric| registered(&mut registry, metric, Gauge::default());
@@ -81,6 +86,7 @@ impl Metrics {
             rejected_resources,
             controller_connected,
             certificates,
+            passwords,
         }
     }
 

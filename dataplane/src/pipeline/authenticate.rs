@@ -1,5 +1,7 @@
 //! Who is calling: alternatives in their order, each with all that it lists.
 
+pub mod login;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -16,6 +18,8 @@ use crate::clock::UnixMs;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
 use crate::map::Map;
+use crate::passwords::Passwords;
+use crate::passwords::file::PasswordFile;
 use crate::path::Query;
 use crate::pipeline::hygiene::Peer;
 use crate::pipeline::other_site;
@@ -29,6 +33,7 @@ use crate::runtime::keys::{Digest, Door, Keys, Subscription};
 use crate::runtime::policy::token_place::TokenPlace;
 use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces};
 use crate::server::worker::Shared;
+use login::HeldLogin;
 
 /// All that a policy may know of a request.
 #[derive(Clone, Copy)]
@@ -54,6 +59,8 @@ pub struct Caller<'a> {
     /// Why a key set that was sent is not in force.
     pub unusable_key_sets: &'a Map<Arc<str>, String>,
     pub trusts: &'a Map<Arc<str>, Arc<Result<ClientTrust, String>>>,
+    pub password_files: &'a Map<Arc<str>, Arc<Result<PasswordFile, String>>>,
+    pub passwords: &'a Passwords,
     pub patience: Patience,
     pub decryptions: &'a Decryptions,
     pub now: UnixMs,
@@ -113,6 +120,8 @@ impl<'a> Caller<'a> {
             key_sets: &runtime.key_sets,
             unusable_key_sets: &runtime.unusable_key_sets,
             trusts: &runtime.trusts,
+            password_files: &runtime.password_files,
+            passwords: &shared.passwords,
             patience: Patience::Waits,
             decryptions,
             now: shared.clock.now(),
@@ -131,6 +140,7 @@ pub struct Held {
     pub key: Option<(Arc<str>, PublicHalf)>,
     pub subscription: Option<(Arc<Subscription>, Digest)>,
     pub certificate: Option<HeldCertificate>,
+    pub login: Option<HeldLogin>,
 }
 
 /// A certificate that holds, with what asked for it.
@@ -230,6 +240,12 @@ impl Failure {
         self
     }
 
+    /// The failure that asks for another login.
+    fn asking_for(mut self, challenge: &HeaderValue) -> Self {
+        self.rejection.challenges = [challenge.clone()].into();
+        self
+    }
+
     /// The failure of a key whose token holds: only a key is asked for any more.
     fn beside_a_token(self) -> Self {
         let mut failure = self.beside_the_rest();
@@ -258,6 +274,8 @@ impl Failure {
 
 /// When a caller may ask again while an issuer is away: about two of the attempts that are made to reach it.
 const RETRY_AFTER_S: u16 = 10;
+/// And while too many passwords are being hashed.
+const RETRY_AFTER_BUSY_S: u16 = 1;
 
 /// An empty list admits nobody: it is stated, and offers no way in.
 fn nobody_admitted(authentication: &Authentication) -> Rejection {
@@ -275,7 +293,7 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
     match &alternative.demand {
         Demand::Public => {}
         Demand::Unavailable(denial) => return Err(Failure::denied(denial)),
-        Demand::Credentials { jwt, key, certificate } => {
+        Demand::Credentials { jwt, key, certificate, basic } => {
             if let Some(jwt) = jwt {
                 let (claims, place) = hold_token(alternative, jwt, caller).await?;
                 held.place = Some(place);
@@ -294,6 +312,14 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
                 held.certificate = Some(match (jwt, key) {
                     (None, None) => found?,
                     _ => found.map_err(Failure::beside_the_rest)?,
+                });
+            }
+            // Last, since it is dear: whoever has nothing else has nothing hashed.
+            if let Some(basic) = basic {
+                let found = login::hold(alternative, basic, caller).await;
+                held.login = Some(match (jwt, key, certificate) {
+                    (None, None, None) => found?,
+                    _ => found.map_err(|failure| failure.beside_the_rest().asking_for(&basic.challenge))?,
                 });
             }
         }

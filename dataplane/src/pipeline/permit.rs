@@ -11,6 +11,7 @@ use crate::credential::CallersToken;
 use crate::jwt::{Claims, PublicHalf};
 use crate::limit::allowance::Allowance;
 use crate::limit::at_once::Place;
+use crate::pipeline::authenticate::login::HeldLogin;
 use crate::pipeline::authenticate::{self, Caller, Held, HeldCertificate};
 use crate::pipeline::authorize::{Expressions, Findings};
 use crate::pipeline::limits::{self, Step, Taken};
@@ -52,6 +53,8 @@ pub struct Grounds {
     pub keys: SmallVec<[(Arc<str>, PublicHalf); 1]>,
     /// Certificates that held.
     pub certificates: SmallVec<[HeldCertificate; 1]>,
+    /// Logins that held.
+    pub logins: SmallVec<[HeldLogin; 1]>,
     /// Places among the requests that there may be at once: given back when nobody stands on it any more.
     pub places: SmallVec<[Arc<Place>; 1]>,
     /// The moment at which the first of the credentials ends.
@@ -81,16 +84,19 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     let mut subscriptions: SmallVec<_> = held.subscription.clone().into_iter().collect();
     let mut keys: SmallVec<_> = held.key.clone().into_iter().collect();
     let mut certificates: SmallVec<_> = held.certificate.clone().into_iter().collect();
+    let mut logins: SmallVec<_> = held.login.clone().into_iter().collect();
     for (_, below) in floors {
         expires = earliest(expires, below.expires(caller.now));
         verified.extend(below.place);
         subscriptions.extend(below.subscription);
         keys.extend(below.key);
         certificates.extend(below.certificate);
+        logins.extend(below.login);
     }
     let policy = Arc::clone(policy);
     let places = places.into_iter().map(Arc::new).collect();
-    let grounds = Grounds { policy, address: caller.address, subscriptions, keys, certificates, places, expires };
+    let grounds =
+        Grounds { policy, address: caller.address, subscriptions, keys, certificates, logins, places, expires };
     Ok(Permit { grounds, held, verified, computed: ComputedHeaders { request, response }, allowance })
 }
 
@@ -183,10 +189,11 @@ impl Permit {
         let reads = |alternative: &Alternative| match &alternative.demand {
             // What cannot be told may have read it.
             Demand::Unavailable(_) => true,
-            _ => alternative.token_places.iter().any(|place| place.is_authorization()),
+            demand => demand.basic().is_some() || alternative.token_places.iter().any(|place| place.is_authorization()),
         };
         match self.policy().alternatives().any(reads) {
             _ if self.verified.iter().any(|place| place.is_authorization()) => CallersToken::Validated,
+            _ if !self.grounds.logins.is_empty() => CallersToken::Password,
             true => CallersToken::Unvalidated,
             false => CallersToken::Unread,
         }

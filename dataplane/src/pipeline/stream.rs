@@ -71,6 +71,14 @@ impl Standing {
         })
     }
 
+    /// Whether the users' passwords are still the same.
+    fn logins_hold(&self, runtime: &Runtime) -> bool {
+        self.grounds.logins.iter().all(|held| {
+            let users = runtime.password_files.get(&held.file).and_then(|users| users.as_ref().as_ref().ok());
+            users.and_then(|users| users.hash_of(&held.user)).is_some_and(|hash| *hash == held.hash)
+        })
+    }
+
     /// What nothing ends goes on for many changes: it does not keep the routes of the moment in which it began.
     fn let_go_of_what_was(&mut self) {
         let runtime = self.worker.runtime();
@@ -119,6 +127,9 @@ impl Ground for Standing {
         };
         if !self.subscriptions_hold(&runtime, now) {
             return Some("the subscription that admitted it no longer opens the route");
+        }
+        if !self.logins_hold(&runtime) {
+            return Some("the user that it was admitted for has another password, or is gone");
         }
         let Some(listener) = self.attached(&runtime) else { return Some("the route has changed") };
         // The next generation most likely has the same.

@@ -1,6 +1,7 @@
 //! The executable form of a `Policy` resource: everything that can fail to parse has been parsed.
 
 pub mod authorization;
+pub mod basic;
 pub mod body_bound;
 pub mod computed;
 pub mod limit;
@@ -24,6 +25,7 @@ use crate::limit::registry::Registry;
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::server::pace::upload::Progress;
 use authorization::Authorization;
+use basic::Basic;
 use body_bound::BodyBound;
 use computed::ComputedHeader;
 use limit::Limit;
@@ -115,6 +117,7 @@ pub enum Demand {
         jwt: Option<Box<Jwt>>,
         key: Option<KeyPlaces>,
         certificate: Option<Arc<Demanded>>,
+        basic: Option<Box<Basic>>,
     },
 }
 
@@ -288,7 +291,8 @@ impl Policy {
                 Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
                 _ => &[],
             };
-            keys.iter().chain(alternative.token_places.iter().filter_map(|place| place.header()))
+            let login = alternative.demand.basic().and_then(|basic| basic.place.header());
+            keys.iter().chain(alternative.token_places.iter().filter_map(|place| place.header())).chain(login)
         })
     }
 
@@ -389,17 +393,26 @@ impl Alternative {
 }
 
 impl Demand {
+    /// The login that is asked for.
+    pub fn basic(&self) -> Option<&Basic> {
+        match self {
+            Self::Credentials { basic, .. } => basic.as_deref(),
+            Self::Unavailable(_) | Self::Public => None,
+        }
+    }
+
     fn build(alternative: &v1::Alternative) -> Result<Self, String> {
-        let v1::Alternative { unavailable, public, jwt, subscription_key, client_certificate, .. } = alternative;
-        match (in_force(unavailable.as_ref()), public, jwt, subscription_key, client_certificate) {
+        let v1::Alternative { unavailable, public, jwt, subscription_key, client_certificate, basic, .. } = alternative;
+        match (in_force(unavailable.as_ref()), public, (jwt, subscription_key, client_certificate, basic)) {
             (Some(deny), ..) => Ok(Self::Unavailable(Denial::new(deny))),
-            (None, true, None, None, None) => Ok(Self::Public),
-            (None, false, None, None, None) => Err("asks for nothing and is not public".to_owned()),
-            (None, true, ..) => Err("is public and asks for a credential".to_owned()),
-            (None, false, jwt, key, certificate) => Ok(Self::Credentials {
+            (None, true, (None, None, None, None)) => Ok(Self::Public),
+            (None, false, (None, None, None, None)) => Err("asks for nothing and is not public".to_owned()),
+            (None, true, _) => Err("is public and asks for a credential".to_owned()),
+            (None, false, (jwt, key, certificate, basic)) => Ok(Self::Credentials {
                 jwt: jwt.as_ref().map(Jwt::build).transpose()?.map(Box::new),
                 key: key.as_ref().map(KeyPlaces::build).transpose()?,
                 certificate: certificate.as_ref().map(Demanded::build).transpose()?.map(Arc::new),
+                basic: basic.as_ref().map(Basic::build).transpose()?.map(Box::new),
             }),
         }
     }
@@ -500,8 +513,9 @@ fn challenges(alternatives: &[Alternative]) -> Vec<HeaderValue> {
     let token = asks(|demand| matches!(demand, Demand::Credentials { jwt: Some(_), .. }));
     let key = asks(|demand| matches!(demand, Demand::Credentials { key: Some(_), .. }));
     let bearer = token.then(|| HeaderValue::from_static(r#"Bearer realm="sallyport""#));
+    let login = alternatives.iter().find_map(|alternative| alternative.demand.basic());
     let key = key.then(|| HeaderValue::from_static(KEY_CHALLENGE));
-    bearer.into_iter().chain(key).collect()
+    bearer.into_iter().chain(login.map(|basic| basic.challenge.clone())).chain(key).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::issuer::Issuers;
 use crate::limit::registry::Registry;
 use crate::observe::metrics::certificates::Ends;
 use crate::observe::traces::exporters::{Exporters, Exporting};
+use crate::passwords::file::PasswordFile;
 use crate::route::{PreparedRoute, RouteTable};
 use crate::runtime::backend::Backend;
 use crate::runtime::certificate::certified_key;
@@ -112,6 +113,7 @@ impl Store {
         self.build_key_sets(&take(Kind::KeySet));
         self.runtime.key_sets = self.issuers.in_force();
         self.build_trusts(&take(Kind::ClientTrust));
+        self.build_password_files(&take(Kind::PasswordFile));
         self.build_certificates(&certificates);
         self.build_gateways(&gateways);
         let policies = take(Kind::Policy);
@@ -199,6 +201,21 @@ impl Store {
                 _ => self.refused(Kind::ClientTrust, name).map(|refused| Err(refused.why.clone())),
             };
             put(&mut self.runtime.trusts, name, built);
+        }
+    }
+
+    /// Where nobody can tell who the users are, nobody is one.
+    fn build_password_files(&mut self, touched: &Touched) {
+        for name in touched {
+            let built = match self.body(Kind::PasswordFile, name).as_deref() {
+                Some(Body::PasswordFile(file)) => {
+                    let built = PasswordFile::build(file);
+                    self.note(Kind::PasswordFile, name, built.as_ref().err().cloned());
+                    Some(built)
+                }
+                _ => self.refused(Kind::PasswordFile, name).map(|refused| Err(refused.why.clone())),
+            };
+            put(&mut self.runtime.password_files, name, built);
         }
     }
 

@@ -27,6 +27,7 @@ use crate::observe::access_log::choice::Choice;
 use crate::observe::access_log::{AccessLog, Line};
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::exporters::Exporters;
+use crate::passwords::Passwords;
 use crate::pipeline::body::request::RequestBody;
 use crate::pipeline::looks::Looks;
 use crate::pipeline::tokens::Tokens;
@@ -48,6 +49,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Shared {
     pub runtime: ArcSwap<Runtime>,
     pub tokens: Tokens,
+    pub passwords: Passwords,
     pub clock: Clock,
     pub access_log: AccessLog,
     pub exporters: Exporters,

@@ -93,6 +93,8 @@ metrics! {
         "1 while there is a connection to a controller, else 0: what is in force stays, and changes do not come; always 0 where configuration is read from files";
     CERTIFICATE_END = Gauge, "sallyport_certificate_not_after_timestamp_seconds", "s", [("certificate", "`namespace/secret`")], None,
         "When the certificate in force ends, in seconds since 1970 UTC: shown by a listener, or to a service";
+    PASSWORD_HASHES = Counter, "sallyport_password_hashes", "{hash}", [("outcome", "`right`, `wrong`, `busy`")], None,
+        "Hashes of callers' passwords that were computed, by what came of them, and those that were not, since too many were under way";
     ISSUER_STATE = Gauge, "sallyport_issuer_state", "1", [ISSUER, KEY_SET, ("state", "`healthy`, `stale`, `unreached`")], None,
         "1 for the state that the keys of an issuer are in: healthy, stale (the last look failed, those held go on) or unreached (there are none)";
     ISSUER_KEYS_AGE = Gauge, "sallyport_issuer_keys_age_seconds", "s", [ISSUER, KEY_SET], None,

@@ -78,6 +78,8 @@ impl World {
             key_sets: &key_sets,
             unusable_key_sets: &self.unusable,
             trusts: &Map::default(),
+            password_files: &Map::default(),
+            passwords: &Passwords::new(crate::passwords::Counters::default()).unwrap(),
             patience: Patience::Waits,
             decryptions: &Decryptions::default(),
             now,

@@ -86,11 +86,14 @@ impl<'a> Known<'a> {
     /// Who calls, told apart from everybody else.
     pub(super) fn identity(&self) -> Option<Value<'_>> {
         let held = self.held?;
-        match (&held.claims, &held.subscription, &held.certificate) {
-            (Some(claims), ..) => Some(Value::text(claims.identity())),
-            (None, Some((subscription, _)), _) => Some(Value::text(format!("subscription:{}", subscription.id))),
-            (None, None, Some(certificate)) => Some(Value::text(&*certificate.vouched.identity)),
-            (None, None, None) => None,
+        match held {
+            Held { claims: Some(claims), .. } => Some(Value::text(claims.identity())),
+            Held { subscription: Some((subscription, _)), .. } => {
+                Some(Value::text(format!("subscription:{}", subscription.id)))
+            }
+            Held { certificate: Some(certificate), .. } => Some(Value::text(&*certificate.vouched.identity)),
+            Held { login: Some(login), .. } => Some(Value::text(login.identity())),
+            _ => None,
         }
     }
 
@@ -152,6 +155,8 @@ impl Environment for Known<'_> {
             | Field::CertificateEmails
             | Field::CertificateIps
             | Field::CertificateRfc9440 => self.certificate(field),
+            Field::AuthBasic => self.held?.login.as_ref().map(|_| Value::Bool(true)),
+            Field::BasicUser => self.held?.login.as_ref().map(|login| Value::text(&*login.user)),
             Field::RouteKind => Some(Value::text(&*door.api.kind)),
             Field::RouteNamespace => Some(Value::text(&*door.api.namespace)),
             Field::RouteName => Some(Value::text(&*door.api.name)),

@@ -11,6 +11,7 @@ use crate::clock::UnixMs;
 use crate::jwt::Decryptions;
 use crate::limit::registry::Registry;
 use crate::map::Map;
+use crate::passwords::{self, Passwords};
 use crate::path::Query;
 use crate::pipeline::authenticate::Hop;
 use crate::pipeline::hygiene::Peer;
@@ -113,6 +114,8 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         key_sets: &key_sets,
         unusable_key_sets: &unusable,
         trusts: &Map::default(),
+        password_files: &Map::default(),
+        passwords: &Passwords::new(passwords::Counters::default()).unwrap(),
         patience: Patience::Waits,
         decryptions: &Decryptions::default(),
         now: UnixMs(1_800_000_000_000),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use sallyport_expression::declared::{Field, Object};
+
 use sallyport_expression::typing::Type;
 use sallyport_expression::{Budget, Program, check, wire};
 use sallyport_snapshot::Hash;
@@ -122,10 +122,7 @@ fn told_apart_by(limit: &v1::Limit) -> Hash {
 }
 
 fn names_the_caller(program: &Program) -> bool {
-    let is_of_caller = |field: &Field| {
-        matches!(field.declaration().object, Object::Auth | Object::Token | Object::Subscription | Object::Certificate)
-    };
-    program.reads().iter().any(is_of_caller)
+    program.reads().iter().any(|field| field.declaration().object.is_of_caller())
 }
 
 fn program(expression: &v1::Expression, wanted: &[Type], budget: &mut Budget) -> Result<Program, String> {

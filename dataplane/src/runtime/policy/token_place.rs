@@ -30,6 +30,11 @@ impl TokenPlace {
         Self::Header { name: header::AUTHORIZATION, scheme: Some(BEARER.into()) }
     }
 
+    /// Where user names and passwords stand (RFC 7617, 2).
+    pub fn login() -> Self {
+        Self::Header { name: header::AUTHORIZATION, scheme: Some("Basic".into()) }
+    }
+
     /// All places that an alternative names, or the usual one.
     pub(super) fn all(alternative: &v1::Alternative) -> Result<Vec<Arc<Self>>, String> {
         let named = alternative.token_places.iter();
