@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::root;
 
 /// Paths in ARCHITECTURE.md begin here, where they do not begin at the root.
-const BASES: [&str; 9] = [
+const BASES: [&str; 10] = [
     "",
     "api/src",
     "snapshot",
@@ -17,6 +17,7 @@ const BASES: [&str; 9] = [
     "controller/src",
     "dataplane/src",
     "expression/src",
+    "password/src",
     "cli/src",
     "xtask/src",
 ];
