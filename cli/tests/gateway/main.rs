@@ -49,6 +49,7 @@ mod observed;
 mod outer_door;
 mod pauses;
 mod proxy_protocol;
+mod random_policies;
 mod returned;
 mod rotation;
 mod routing;

@@ -74,10 +74,14 @@ pub async fn get_from(source: Ipv4Addr, gateway: SocketAddr, target: &str, heade
 
 /// What comes on a connection from `source`: nothing but its end where it is refused as a whole.
 pub async fn connect_from(source: Ipv4Addr, gateway: SocketAddr) -> String {
+    say_from(source, gateway, &format!("GET /nowhere HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")).await
+}
+
+/// What comes, until the end, where `asked` is said on a connection from `source`.
+pub async fn say_from(source: Ipv4Addr, gateway: SocketAddr, asked: &str) -> String {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((source, 0))).unwrap();
     let mut stream = socket.connect(gateway).await.unwrap();
-    let asked = format!("GET /nowhere HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
     let mut heard = String::new();
     // It may be closed before it has been written to.
     let _closed = stream.write_all(asked.as_bytes()).await;
