@@ -354,12 +354,16 @@ fn policy_resources(name: &ObjectName, policy: &PolicyNode, room: &mut Room, com
         compiled.put("ApiPolicy", name, trust.clone(), Body::ClientTrust(message));
     }
     for (file, message) in &policy.password_files {
-        // And so is one without users.
-        let body = Body::PasswordFile(message.clone());
-        let fits =
-            compiled.has(v1::Kind::PasswordFile, file, &body) || has_room(name, message.encoded_len(), room, compiled);
-        let body = if fits { body } else { Body::PasswordFile(v1::PasswordFile::default()) };
-        compiled.put("ApiPolicy", name, file.clone(), body);
+        let named = Name::new(v1::Kind::PasswordFile, file.as_str());
+        // One Secret says the same to all who name it.
+        if compiled.snapshot.find(&named).is_some_and(|held| names_users(held.body())) {
+            compiled.owe("ApiPolicy", name, &named);
+            continue;
+        }
+        // One without users is refused by data planes.
+        let fits = has_room(name, message.encoded_len(), room, compiled);
+        let message = if fits { message.as_ref().clone() } else { v1::PasswordFile::default() };
+        compiled.put("ApiPolicy", name, file.clone(), Body::PasswordFile(message));
     }
     if let Some(credential) = &policy.sections.credential {
         compiled.put("ApiPolicy", name, format!("ApiPolicy/{name}"), Body::Credential(credential.clone()));
@@ -374,6 +378,10 @@ fn has_room(policy: &ObjectName, bytes: usize, room: &mut Room, compiled: &mut C
         compiled.withheld.entry(policy.clone()).or_default().insert(problem);
     }
     fits
+}
+
+fn names_users(body: &Body) -> bool {
+    matches!(body, Body::PasswordFile(file) if !file.logins.is_empty())
 }
 
 /// A data plane refuses it, and admits nobody by it.

@@ -2,18 +2,17 @@
 //! wait for the same, and what came of it is remembered for a while.
 
 pub mod file;
+mod remembered;
 mod turns;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use aws_lc_rs::rand::SystemRandom;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use quick_cache::sync::Cache;
 use sallyport_password::PasswordHash;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
@@ -21,19 +20,13 @@ use zeroize::Zeroizing;
 use crate::clock::UnixMs;
 use crate::pipeline::tokens::Patience;
 use file::PasswordFile;
+use remembered::Remembered;
 use turns::{Turn, Turns};
-
-const MAX_RIGHT: usize = 10_000;
-const RIGHT_FOR_MS: i64 = 5 * 60_000;
-const MAX_WRONG: usize = 1_000;
-const WRONG_FOR_MS: i64 = 10_000;
-/// Between two computations for policies that are only reported.
-const REHEARSED_EVERY_MS: i64 = 1_000;
 
 /// Who logs in, and where that is looked up.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
-    /// Name of the file.
+    /// Name of the file, which begins with its namespace.
     pub file: &'a Arc<str>,
     pub users: &'a PasswordFile,
     pub user: &'a str,
@@ -54,6 +47,8 @@ pub enum Unjudged {
     Busy,
     /// Nobody waits for what is only reported.
     NotAwaited,
+    /// Hashing has panicked.
+    Broken,
 }
 
 /// How many hashes were computed, by what came of it, and how many could not be.
@@ -68,73 +63,58 @@ pub struct Counters {
 pub struct Passwords {
     /// Of this process alone: what is remembered says nothing to anybody else.
     key: hmac::Key,
-    remembered: Arc<Remembered>,
     under_way: UnderWay,
     turns: Turns,
-    rehearsed: AtomicI64,
+    counters: Counters,
 }
 
 /// A login by its digest: the file, what stands there, the user and the password.
 type Case = [u8; 32];
-
-struct Remembered {
-    right: Cache<Case, UnixMs>,
-    wrong: Cache<Case, UnixMs>,
-    counters: Counters,
-}
 
 impl Passwords {
     /// Nothing is known yet. It fails where there is no randomness.
     pub fn new(counters: Counters) -> io::Result<Self> {
         let key = hmac::Key::generate(HMAC_SHA256, &SystemRandom::new());
         let key = key.map_err(|_| io::Error::other("there is no randomness for a key"))?;
-        let remembered = Remembered { right: Cache::new(MAX_RIGHT), wrong: Cache::new(MAX_WRONG), counters };
-        Ok(Self {
-            key,
-            remembered: Arc::new(remembered),
-            under_way: UnderWay::default(),
-            turns: Turns::default(),
-            rehearsed: AtomicI64::new(i64::MIN),
-        })
+        Ok(Self { key, under_way: UnderWay::default(), turns: Turns::default(), counters })
     }
 
-    /// Whether `login` is somebody's. It takes as long for users who are not there.
+    /// Whether `login` is somebody's.
     pub async fn judge(&self, login: Login<'_>, patience: Patience, now: UnixMs) -> Result<Verdict, Unjudged> {
         let (hash, is_there) = match login.users.hash_of(login.user) {
             Some(hash) => (hash, true),
-            None => (login.users.dearest(), false),
+            None => (login.users.stand_in(login.user).ok_or(Unjudged::Broken)?, false),
         };
-        let case = self.case(login, hash, is_there);
-        if let Some(verdict) = self.remembered.find(&case, now) {
+        let (case, remembered) = (self.case(login, hash, is_there), &login.users.remembered);
+        if let Some(verdict) = remembered.find(&case, now) {
             return Ok(verdict);
         }
         let password = Zeroizing::new(login.password.to_vec());
-        let work =
-            Work { case, hash: Arc::clone(hash), is_there, password, now, remembered: Arc::clone(&self.remembered) };
+        let (hash, remembered, counters) = (Arc::clone(hash), Arc::clone(remembered), self.counters.clone());
+        let work = Work { case, hash, is_there, password, now, remembered, counters };
+        let namespace = login.file.split('/').next().unwrap_or_default();
         if patience == Patience::AsksOnly {
-            self.ask(login.file, work);
+            self.ask(namespace, work);
             return Err(Unjudged::NotAwaited);
         }
         let joined = self.under_way.join(case);
-        let verdict = joined.verdict.get_or_try_init(|| self.compute(login.file, work)).await;
-        verdict.copied().inspect_err(|_| {
-            self.remembered.counters.busy.inc();
-        })
+        *joined.outcome.get_or_init(|| self.compute(namespace, work)).await
     }
 
-    async fn compute(&self, file: &Arc<str>, work: Work) -> Result<Verdict, Unjudged> {
-        let turn = self.turns.take(file, work.hash.memory_kib()).await.ok_or(Unjudged::Busy)?;
-        tokio::task::spawn_blocking(move || work.done(turn)).await.map_err(|_| Unjudged::Busy)
+    async fn compute(&self, namespace: &str, work: Work) -> Result<Verdict, Unjudged> {
+        let Some(turn) = self.turns.take(namespace, work.hash.memory_kib()).await else {
+            self.counters.busy.inc();
+            return Err(Unjudged::Busy);
+        };
+        tokio::task::spawn_blocking(move || work.done(turn)).await.map_err(|_| Unjudged::Broken)
     }
 
     /// Computes for others to gain from, now and then.
-    fn ask(&self, file: &Arc<str>, work: Work) {
-        let last = self.rehearsed.load(Ordering::Relaxed);
-        if work.now.0 < last.saturating_add(REHEARSED_EVERY_MS) {
+    fn ask(&self, namespace: &str, work: Work) {
+        if !work.remembered.may_rehearse(work.now) {
             return;
         }
-        if let Some(turn) = self.turns.try_take(file, work.hash.memory_kib()) {
-            self.rehearsed.store(work.now.0, Ordering::Relaxed);
+        if let Some(turn) = self.turns.try_take(namespace, work.hash.memory_kib()) {
             drop(tokio::task::spawn_blocking(move || work.done(turn)));
         }
     }
@@ -161,6 +141,7 @@ struct Work {
     password: Zeroizing<Vec<u8>>,
     now: UnixMs,
     remembered: Arc<Remembered>,
+    counters: Counters,
 }
 
 impl Work {
@@ -170,50 +151,32 @@ impl Work {
         drop(turn);
         let verdict = if fits && self.is_there { Verdict::Right } else { Verdict::Wrong };
         self.remembered.keep(self.case, verdict, self.now);
-        verdict
-    }
-}
-
-impl Remembered {
-    fn find(&self, case: &Case, now: UnixMs) -> Option<Verdict> {
-        let holds = |cache: &Cache<Case, UnixMs>| cache.get(case).is_some_and(|until| now < until);
-        if holds(&self.right) {
-            return Some(Verdict::Right);
-        }
-        holds(&self.wrong).then_some(Verdict::Wrong)
-    }
-
-    fn keep(&self, case: Case, verdict: Verdict, now: UnixMs) {
-        let until = |ms| UnixMs(now.0.saturating_add(ms));
-        let counter = match verdict {
-            Verdict::Right => {
-                self.right.insert(case, until(RIGHT_FOR_MS));
-                &self.counters.right
-            }
-            Verdict::Wrong => {
-                self.wrong.insert(case, until(WRONG_FOR_MS));
-                &self.counters.wrong
-            }
+        match verdict {
+            Verdict::Right => self.counters.right.inc(),
+            Verdict::Wrong => self.counters.wrong.inc(),
         };
-        counter.inc();
+        verdict
     }
 }
 
 /// Computations that somebody waits for.
 #[derive(Default)]
-struct UnderWay(Mutex<HashMap<Case, Arc<OnceCell<Verdict>>>>);
+struct UnderWay(Mutex<HashMap<Case, Arc<Outcome>>>);
+
+/// All who wait for one have the same of it, be it that there was no turn.
+type Outcome = OnceCell<Result<Verdict, Unjudged>>;
 
 /// Somebody who waits for one.
 struct Joined<'a> {
     under_way: &'a UnderWay,
     case: Case,
-    verdict: Arc<OnceCell<Verdict>>,
+    outcome: Arc<Outcome>,
 }
 
 impl UnderWay {
     fn join(&self, case: Case) -> Joined<'_> {
-        let verdict = Arc::clone(self.0.lock().entry(case).or_default());
-        Joined { under_way: self, case, verdict }
+        let outcome = Arc::clone(self.0.lock().entry(case).or_default());
+        Joined { under_way: self, case, outcome }
     }
 }
 
@@ -221,8 +184,9 @@ impl UnderWay {
 impl Drop for Joined<'_> {
     fn drop(&mut self) {
         let mut under_way = self.under_way.0.lock();
-        // The map's, and this one.
-        if Arc::strong_count(&self.verdict) == 2 {
+        // It is given up while nobody else counts.
+        drop(std::mem::take(&mut self.outcome));
+        if under_way.get(&self.case).is_some_and(|outcome| Arc::strong_count(outcome) == 1) {
             under_way.remove(&self.case);
         }
     }

@@ -333,6 +333,49 @@ async fn a_floor_asks_for_a_login_of_its_own_secret() {
     assert_eq!(shop.service.one().header("authorization"), None);
 }
 
+/// Whose route it is may not be whose Secret it is.
+#[tokio::test]
+async fn a_floors_password_is_handed_to_no_service() {
+    let floor = policy_on("floor", ON_ROUTE, &format!("enforcement: Floor\n{BY_LOGIN}\n"));
+    for near in ["authentication: [{name: open, public: {}}]", BY_LOGIN] {
+        let shop = Shop::start(&format!("{near}\ncredential: {{passThrough: {{}}}}"), &floor).await;
+        assert_eq!(shop.verdict("anna", PASSWORD).await, "200");
+        assert_eq!(shop.service.one().header("authorization"), None, "{near}");
+    }
+}
+
+/// Browsers send along what they keep, whoever asks for it.
+#[tokio::test]
+async fn another_site_cannot_have_a_browser_use_its_login() {
+    let shop = Shop::start(BY_LOGIN, "").await;
+    let login = basic("anna", PASSWORD);
+    for (site, verdict) in
+        [("cross-site", "403 cross-site"), ("same-site", "403 cross-site"), ("same-origin", "200"), ("none", "200")]
+    {
+        let request = Request::post("/orders/1").header(header::HOST, HOST).header(header::AUTHORIZATION, &*login);
+        let request = request.header("sec-fetch-site", site).body(Empty::<Bytes>::new()).unwrap();
+        assert_eq!(send(shop.gateway.http(), request).await.verdict(), verdict, "{site}");
+    }
+    assert_eq!(
+        shop.ask(&[("authorization", &login), ("sec-fetch-site", "cross-site")]).await.verdict(),
+        "200",
+        "a GET"
+    );
+}
+
+/// What cannot be asked for is no header that expressions could hand on.
+#[tokio::test]
+async fn a_password_stays_unseen_while_its_file_cannot_be_used() {
+    let ways = "authentication: [{name: login, basic: {secretRef: {name: staff}}}, {name: key, subscriptionKey: {}}]\nrequestHeaders: {set: [{name: X-Seen, expression: \"'authorization' in request.headers ? 'yes' : 'no'\"}]}\n";
+    let scope = "{apis: [{kind: HTTPRoute, name: orders}]}";
+    let mut shop = Shop::start(ways, &subscription("acme", scope, &format!("{{primary: {KEY}}}"))).await;
+    shop.gateway.remove("staff.yaml");
+    let answer = shop.ask(&[("authorization", &basic("anna", PASSWORD)), ("sallyport-key", KEY)]).await;
+    assert_eq!(answer.verdict(), "200");
+    let seen = shop.service.one();
+    assert_eq!((seen.header("x-seen"), seen.header("authorization")), (Some("no"), None));
+}
+
 /// Whoever is only reported waits for no hash.
 #[tokio::test]
 async fn a_rehearsal_tells_what_is_known_and_refuses_nobody() {

@@ -3,7 +3,6 @@
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::AuthorizationRule;
 use sallyport_expression::Budget;
-
 use sallyport_expression::parse::line_and_column;
 use sallyport_expression::typing::Type;
 use sallyport_snapshot::v1;

@@ -1,6 +1,9 @@
 //! Users and hashes of their passwords, out of a Secret.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sallyport_api::condition::Reason;
@@ -22,92 +25,124 @@ const MAX_TOLD: usize = 5;
 pub struct File {
     /// What it is called among resources.
     pub name: String,
-    pub message: v1::PasswordFile,
+    pub message: Arc<v1::PasswordFile>,
     /// What is wrong with lines that let nobody in.
     pub problem: Option<Problem>,
 }
 
-/// The file that an alternative of a policy in `namespace` names; `field`: of the alternative's member.
-pub fn file(
-    cluster: &ClusterState,
-    namespace: &str,
-    stated: &BasicAuthentication,
-    field: &str,
-) -> Result<File, Problem> {
-    let (field, key) = (format!("{field}.secretRef"), &stated.secret_ref.key);
-    let place = ObjectName::new(namespace, &stated.secret_ref.name);
-    let text = entry(secret(cluster, &place, &field)?, &place, key, &field)?;
-    let invalid =
-        |why: &str| Problem::new(&field, Reason::SecretInvalid, format!("Secret {place}, entry {key}: {why}"));
+/// Files that policies name, each read once however many do.
+pub struct Files<'a> {
+    cluster: &'a ClusterState,
+    read: RefCell<BTreeMap<String, Result<Read, Cow<'static, str>>>>,
+}
+
+#[derive(Clone)]
+struct Read {
+    message: Arc<v1::PasswordFile>,
+    fault: Option<String>,
+}
+
+impl<'a> Files<'a> {
+    /// None has been read.
+    pub fn of(cluster: &'a ClusterState) -> Self {
+        Self { cluster, read: RefCell::default() }
+    }
+
+    /// The file that an alternative of a policy in `namespace` names; `field`: of the alternative's member.
+    pub fn find(&self, namespace: &str, stated: &BasicAuthentication, field: &str) -> Result<File, Problem> {
+        let (field, key) = (format!("{field}.secretRef"), &stated.secret_ref.key);
+        let place = ObjectName::new(namespace, &stated.secret_ref.name);
+        let text = entry(secret(self.cluster, &place, &field)?, &place, key, &field)?;
+        let name = format!("{place}/{key}");
+        let read = self.read.borrow_mut().entry(name.clone()).or_insert_with(|| read(text)).clone();
+        let invalid =
+            |why: &str| Problem::new(&field, Reason::SecretInvalid, format!("Secret {place}, entry {key}: {why}"));
+        let Read { message, fault } = read.map_err(|why| invalid(&why))?;
+        Ok(File { name, message, problem: fault.map(|why| invalid(&why)) })
+    }
+}
+
+fn read(text: &[u8]) -> Result<Read, Cow<'static, str>> {
     if text.len() > MAX_BYTES {
-        return Err(invalid("it is larger than 512 KiB; spread the users over several Secrets"));
+        return Err("it is larger than 512 KiB; spread the users over several Secrets".into());
     }
-    let read = Users::read(text);
-    if read.known.is_empty() && read.faults.is_empty() {
-        return Err(invalid("it names no user; write a line user:hash for each (htpasswd -B)"));
+    let users = Users::read(text);
+    if users.lines.is_empty() && users.faults == 0 {
+        return Err("it names no user; write a line user:hash for each (htpasswd -B -C 10)".into());
     }
-    if read.known.len() > MAX_USERS {
-        return Err(invalid("it names more than 5,000 users; spread them over several Secrets"));
+    if users.lines.len() > MAX_USERS {
+        return Err("it names more than 5,000 users; spread them over several Secrets".into());
     }
-    if read.known.is_empty() {
-        return Err(invalid(&format!("no line lets anybody in: {}", read.told().join("; "))));
+    if users.known.is_empty() {
+        return Err(format!("no line lets anybody in: {}", users.told().unwrap_or_default()).into());
     }
-    let problem = (!read.faults.is_empty()).then(|| invalid(&read.told().join("; ")));
-    let logins = read.known.into_iter().map(|(user, (_, hash))| v1::Login {
+    let fault = users.told();
+    let logins = users.known.into_iter().map(|(user, hash)| v1::Login {
         user: user.to_owned(),
         password_hash: Some(v1::Secret { value: Bytes::copy_from_slice(hash.text().as_bytes()) }),
     });
-    let message = v1::PasswordFile { logins: logins.collect() };
-    Ok(File { name: format!("{place}/{key}"), message, problem })
+    Ok(Read { message: Arc::new(v1::PasswordFile { logins: logins.collect() }), fault })
 }
 
 /// What a file says.
 #[derive(Default)]
 struct Users<'a> {
-    /// Each with the line it stands in.
-    known: BTreeMap<&'a str, (usize, PasswordHash)>,
-    /// Numbers of lines that let nobody in, and why. Of what stands there nothing is repeated.
-    faults: Vec<(usize, String)>,
+    /// Who is named, each with the line that does so first.
+    lines: BTreeMap<&'a str, usize>,
+    known: BTreeMap<&'a str, PasswordHash>,
+    /// How many lines let nobody in.
+    faults: usize,
+    /// The first of them, by their numbers: of what stands there nothing is repeated.
+    first_faults: Vec<String>,
 }
 
 impl<'a> Users<'a> {
     fn read(text: &'a [u8]) -> Self {
         let mut users = Self::default();
-        let mut lines_of = BTreeMap::<&str, usize>::new();
         for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.trim_ascii().is_empty() || line.starts_with(b"#") {
-                continue;
+            if !line.trim_ascii().is_empty() && !line.starts_with(b"#") {
+                users.take(at + 1, line);
             }
-            let number = at + 1;
-            let Some((user, hash)) = split(line) else {
-                let why = "no user of 1 to 255 bytes of UTF-8 before a colon; write user:hash";
-                users.faults.push((number, why.to_owned()));
-                continue;
-            };
-            if let Some(first) = lines_of.insert(user, number) {
-                users.known.remove(user);
-                users
-                    .faults
-                    .push((number, format!("its user stands in line {first} as well, and neither counts; remove one")));
-                continue;
-            }
-            match PasswordHash::parse(hash) {
-                Ok(hash) => drop(users.known.insert(user, (number, hash))),
-                Err(unfit) => users.faults.push((number, unfit.to_string())),
+            if users.lines.len() > MAX_USERS {
+                break;
             }
         }
         users
     }
 
-    /// The first faults, each with its line.
-    fn told(&self) -> Vec<String> {
-        let told = self.faults.iter().take(MAX_TOLD);
-        let mut told: Vec<_> = told.map(|(number, why)| format!("line {number}: {why}")).collect();
-        if let Some(more @ 1..) = self.faults.len().checked_sub(MAX_TOLD) {
-            told.push(format!("{more} more lines let nobody in"));
+    fn take(&mut self, number: usize, line: &'a [u8]) {
+        let Some((user, hash)) = split(line) else {
+            return self
+                .note(number, || "no user of 1 to 255 bytes of UTF-8 before a colon; write user:hash".to_owned());
+        };
+        if let Some(first) = self.lines.get(user).copied() {
+            self.known.remove(user);
+            let why = || format!("its user stands in line {first} as well, and neither counts; remove one");
+            return self.note(number, why);
         }
-        told
+        self.lines.insert(user, number);
+        match PasswordHash::parse(hash) {
+            Ok(hash) => drop(self.known.insert(user, hash)),
+            Err(unfit) => self.note(number, || unfit.to_string()),
+        }
+    }
+
+    fn note(&mut self, number: usize, why: impl FnOnce() -> String) {
+        self.faults += 1;
+        if self.first_faults.len() < MAX_TOLD {
+            self.first_faults.push(format!("line {number}: {}", why()));
+        }
+    }
+
+    /// What is wrong, if anything.
+    fn told(&self) -> Option<String> {
+        let told = self.first_faults.join("; ");
+        match self.faults {
+            0 => None,
+            1..=MAX_TOLD => Some(told),
+            faults => Some(format!("{told}; {} more lines let nobody in", faults - MAX_TOLD)),
+        }
     }
 }
 
@@ -120,13 +155,18 @@ fn split(line: &[u8]) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use serde_json::json;
+
     use super::*;
+    use crate::cluster::{Object, ObjectKind};
 
     const HASH: &str = "$2y$04$abcdefghijklmnopqrstuukt5gEdxhyYU8q7nPVxOXoWsXfLuYbs6";
 
     fn read(text: &str) -> (Vec<String>, Vec<String>) {
         let users = Users::read(text.as_bytes());
-        (users.known.keys().map(|user| (*user).to_owned()).collect(), users.told())
+        (users.known.keys().map(|user| (*user).to_owned()).collect(), users.first_faults)
     }
 
     #[test]
@@ -171,8 +211,39 @@ mod tests {
 
     #[test]
     fn of_many_faults_a_few_are_told() {
-        let (_, told) = read(&"x\n".repeat(9));
-        assert_eq!(told.len(), 6);
-        assert_eq!(told[5], "4 more lines let nobody in");
+        let told = |faults: usize| Users::read("x\n".repeat(faults).as_bytes()).told();
+        assert_eq!(told(0), None);
+        assert!(told(5).is_some_and(|told| {
+            told.ends_with("line 5: no user of 1 to 255 bytes of UTF-8 before a colon; write user:hash")
+        }));
+        assert!(told(9).is_some_and(|told| told.ends_with("; 4 more lines let nobody in")));
+    }
+
+    #[test]
+    fn a_file_has_bounds() {
+        let users = |number: usize| (0..number).map(|at| format!("user{at}:{HASH}\n")).collect::<String>();
+        let why = |text: &str| super::read(text.as_bytes()).err().unwrap_or_default().into_owned();
+        assert_eq!(why(&users(MAX_USERS)), "");
+        assert!(why(&users(MAX_USERS + 1)).contains("more than 5,000"));
+        assert!(why(&"#".repeat(MAX_BYTES + 1)).contains("512 KiB"));
+        assert!(why("# nobody\n").contains("names no user"));
+        assert!(why("anna:secret\n").contains("no line lets anybody in: line 1: "));
+    }
+
+    #[test]
+    fn a_file_is_read_once_however_many_name_it() {
+        let mut cluster = ClusterState::default();
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": "staff", "namespace": "shop" },
+            "data": { "htpasswd": BASE64_STANDARD.encode(format!("anna:{HASH}")) },
+        });
+        cluster.apply(ObjectName::new("shop", "staff"), Object::decode(ObjectKind::Secret, secret, vec![]));
+        let stated = serde_json::from_value(json!({ "secretRef": { "name": "staff" } })).unwrap();
+        let files = Files::of(&cluster);
+        let [first, second] = ["a", "b"].map(|field| files.find("shop", &stated, field).ok().unwrap());
+        assert!(Arc::ptr_eq(&first.message, &second.message));
+        assert_eq!(files.find("other", &stated, "a").err().map(|problem| problem.reason), Some(Reason::SecretNotFound));
     }
 }

@@ -1,6 +1,7 @@
 //! ApiPolicies, parsed once: sections that hold, or say why they deny.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sallyport_api::ApiPolicy;
 use sallyport_api::condition::Reason;
@@ -11,13 +12,14 @@ use sallyport_snapshot::v1;
 use serde_json::Value;
 
 use super::address::{AddressRange, complaint};
+use super::basic::{File, Files};
 use super::gateway::GatewayNode;
 use super::guarded::{Guarded, KEY_HEADER};
 use super::headers::{self, HeaderChanges};
 use super::route::{RouteId, RouteNode};
 use super::token::Token;
 use super::{
-    Environment, authorization, basic, client_certificate, cors, credential, decryption_key, key_source, limits, token,
+    Environment, authorization, client_certificate, cors, credential, decryption_key, key_source, limits, token,
 };
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
 use crate::problem::{Problem, cut, denial, denial_by_older, is_for_older};
@@ -45,7 +47,7 @@ pub struct PolicyNode {
     /// Whom alternatives trust to vouch for certificates, by the name of the resource.
     pub trusts: BTreeMap<String, v1::ClientTrust>,
     /// Users and hashes of their passwords, by the name of the resource.
-    pub password_files: BTreeMap<String, v1::PasswordFile>,
+    pub password_files: BTreeMap<String, Arc<v1::PasswordFile>>,
     pub problems: Vec<Problem>,
 }
 
@@ -88,9 +90,10 @@ pub struct Sections {
 
 /// All policies.
 pub fn all(cluster: &ClusterState, environment: Environment) -> BTreeMap<ObjectName, PolicyNode> {
+    let files = Files::of(cluster);
     let node = |(name, policy): (&ObjectName, &Stored<ApiPolicy>)| {
         let node = match policy {
-            Stored::Decoded(policy) => decoded(cluster, environment, name, policy),
+            Stored::Decoded(policy) => decoded((cluster, &files), environment, name, policy),
             Stored::Undecodable(policy) => undecodable(name, policy),
         };
         (name.clone(), node)
@@ -165,7 +168,12 @@ pub fn kind_name(kind: TargetKind) -> &'static str {
     }
 }
 
-fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, policy: &ApiPolicy) -> PolicyNode {
+fn decoded(
+    (cluster, files): (&ClusterState, &Files<'_>),
+    environment: Environment,
+    name: &ObjectName,
+    policy: &ApiPolicy,
+) -> PolicyNode {
     let spec = &policy.spec;
     let label = format!("ApiPolicy {name}");
     let mut problems = Vec::new();
@@ -173,6 +181,7 @@ fn decoded(cluster: &ClusterState, environment: Environment, name: &ObjectName, 
     let authentication = spec.authentication.as_ref().map(|alternatives| {
         let mut parse = Alternatives {
             cluster,
+            files,
             environment,
             name,
             label: &label,
@@ -314,13 +323,14 @@ fn ip_filter(label: &str, filter: &IpFilter, problems: &mut Vec<Problem>) -> v1:
 /// Parses the alternatives of one policy.
 struct Alternatives<'a> {
     cluster: &'a ClusterState,
+    files: &'a Files<'a>,
     environment: Environment,
     name: &'a ObjectName,
     label: &'a str,
     problems: &'a mut Vec<Problem>,
     key_sets: &'a mut BTreeMap<String, v1::KeySet>,
     trusts: &'a mut BTreeMap<String, v1::ClientTrust>,
-    password_files: &'a mut BTreeMap<String, v1::PasswordFile>,
+    password_files: &'a mut BTreeMap<String, Arc<v1::PasswordFile>>,
 }
 
 impl Alternatives<'_> {
@@ -388,7 +398,7 @@ impl Alternatives<'_> {
     }
 
     fn basic(&mut self, stated: &BasicAuthentication, field: &str) -> Result<v1::BasicAuthentication, Problem> {
-        let basic::File { name, message, problem } = basic::file(self.cluster, &self.name.namespace, stated, field)?;
+        let File { name, message, problem } = self.files.find(&self.name.namespace, stated, field)?;
         self.problems.extend(problem);
         self.password_files.insert(name.clone(), message);
         Ok(v1::BasicAuthentication { password_file: name, realm: stated.realm.clone() })

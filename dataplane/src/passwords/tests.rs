@@ -2,6 +2,7 @@
 
 use sallyport_snapshot::v1;
 
+use super::remembered::{RIGHT_FOR_MS, WRONG_FOR_MS};
 use super::*;
 
 /// Of "pässword" and of "päss:wörd".
@@ -10,7 +11,7 @@ const BCRYPT: &str = "$2y$04$abcdefghijklmnopqrstuukt5gEdxhyYU8q7nPVxOXoWsXfLuYb
 const NOW: UnixMs = UnixMs(1_800_000_000_000);
 
 fn users(logins: &[(&str, &str)]) -> PasswordFile {
-    PasswordFile::build(&message(logins)).unwrap()
+    PasswordFile::build(&message(logins), None).unwrap()
 }
 
 fn message(logins: &[(&str, &str)]) -> v1::PasswordFile {
@@ -87,7 +88,9 @@ async fn what_was_found_out_holds_for_a_while_and_for_that_line_alone() {
         assert_eq!(world.at(&both, ("anna", "päss:wörd"), after(ms)).await, Ok(Verdict::Right));
         assert_eq!(world.hashed(), hashed, "{ms}");
     }
-    for (ms, hashed) in [(0, [2, 1, 0]), (WRONG_FOR_MS - 1, [2, 1, 0]), (WRONG_FOR_MS, [2, 2, 0])] {
+    assert_eq!(world.at(&both, ("anna", "päss:wörd"), after(0)).await, Ok(Verdict::Right), "the clock was set back");
+    assert_eq!(world.hashed(), [3, 0, 0], "which prolongs nothing");
+    for (ms, hashed) in [(0, [3, 1, 0]), (WRONG_FOR_MS - 1, [3, 1, 0]), (WRONG_FOR_MS, [3, 2, 0])] {
         assert_eq!(world.at(&both, ("anna", "guess"), after(ms)).await, Ok(Verdict::Wrong));
         assert_eq!(world.hashed(), hashed, "{ms}");
     }
@@ -97,7 +100,7 @@ async fn what_was_found_out_holds_for_a_while_and_for_that_line_alone() {
     assert_eq!(world.judge(&gone, "anna", "päss:wörd").await, Ok(Verdict::Wrong));
     let other = World { file: "other/staff/htpasswd".into(), ..world };
     assert_eq!(other.judge(&both, "anna", "päss:wörd").await, Ok(Verdict::Right));
-    assert_eq!(other.hashed()[0], 3, "what another file says is asked anew");
+    assert_eq!(other.hashed()[0], 4, "what another file says is asked anew");
 }
 
 #[tokio::test]
@@ -117,10 +120,71 @@ async fn more_than_can_be_hashed_is_not_waited_for() {
     let verdicts = futures_util::future::join_all(asking).await;
     let wrong = verdicts.iter().filter(|verdict| **verdict == Ok(Verdict::Wrong)).count();
     let busy = verdicts.iter().filter(|verdict| **verdict == Err(Unjudged::Busy)).count();
-    assert_eq!((wrong, busy), (32, 68), "as many as one file may have in the queue");
+    assert_eq!((wrong, busy), (32, 68), "as many as one namespace may have in the queue");
     assert_eq!(world.hashed(), [0, 32, 68]);
     assert!(world.passwords.under_way.0.lock().is_empty());
     assert_eq!(world.judge(&users, "anna", "pässword").await, Ok(Verdict::Right), "and then there is room again");
+}
+
+/// All of them together, not one after the other.
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_the_same_give_up_together() {
+    let (world, users) = (World::new(), users(&[("anna", ARGON2)]));
+    let held: Vec<_> = std::iter::from_fn(|| world.passwords.turns.try_take("other", 0)).collect();
+    let began = tokio::time::Instant::now();
+    let asking = (0..50).map(|_| world.judge(&users, "anna", "pässword"));
+    let verdicts = futures_util::future::join_all(asking).await;
+    assert!(verdicts.iter().all(|verdict| *verdict == Err(Unjudged::Busy)), "{verdicts:?}");
+    assert!(began.elapsed().as_secs() < 6, "{:?}", began.elapsed());
+    assert_eq!(world.hashed(), [0, 0, 1]);
+    drop(held);
+    assert_eq!(world.judge(&users, "anna", "pässword").await, Ok(Verdict::Right));
+}
+
+/// Many threads come and go for the same logins: nothing stays behind.
+#[test]
+fn nothing_is_left_of_what_nobody_waits_for() {
+    let under_way = UnderWay::default();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                (0..20_000_u32).for_each(|number| drop(under_way.join([u8::try_from(number % 3).unwrap(); 32])))
+            });
+        }
+    });
+    assert!(under_way.0.lock().is_empty());
+}
+
+/// Who is told by the time who is there? Strangers are as the users are: of some the hash is dear, of some it is cheap.
+#[test]
+fn strangers_take_as_long_as_users_do() {
+    let dear = BCRYPT.replacen("$04$", "$12$", 1);
+    let names: Vec<_> = (0..100).map(|number| format!("user{number}")).collect();
+    let hash = |number: usize| if number < 25 { &*dear } else { BCRYPT };
+    let logins: Vec<_> = names.iter().enumerate().map(|(number, name)| (&**name, hash(number))).collect();
+    let is_dear =
+        |users: &PasswordFile, stranger: usize| users.stand_in(&format!("stranger{stranger}")).unwrap().text() == dear;
+    let before = users(&logins);
+    let found = (0..2000).filter(|stranger| is_dear(&before, *stranger)).count();
+    assert!((400..600).contains(&found), "a quarter: {found}");
+    let after = users(&[&logins[..], &[("one-more", BCRYPT)]].concat());
+    let changed = (0..2000).filter(|stranger| is_dear(&before, *stranger) != is_dear(&after, *stranger)).count();
+    assert!(changed < 40, "{changed} are told by a line more");
+}
+
+/// A line that is changed, or added, costs nobody else a hash.
+#[tokio::test]
+async fn what_is_known_of_other_lines_stays_when_the_file_changes() {
+    let (world, before) = (World::new(), users(&[("anna", BCRYPT), ("ben", BCRYPT)]));
+    assert_eq!(world.judge(&before, "anna", "päss:wörd").await, Ok(Verdict::Right));
+    let after = PasswordFile::build(&message(&[("anna", BCRYPT), ("ben", ARGON2)]), Some(&before)).unwrap();
+    assert_eq!(world.judge(&after, "anna", "päss:wörd").await, Ok(Verdict::Right));
+    assert_eq!(world.hashed(), [1, 0, 0]);
+    let more: Vec<_> = (0..9).map(|number| format!("user{number}")).collect();
+    let more: Vec<_> = more.iter().map(|user| (&**user, BCRYPT)).chain([("anna", BCRYPT)]).collect();
+    let larger = PasswordFile::build(&message(&more), Some(&after)).unwrap();
+    assert_eq!(world.judge(&larger, "anna", "päss:wörd").await, Ok(Verdict::Right));
+    assert_eq!(world.hashed(), [2, 0, 0], "there was no room for so many");
 }
 
 #[tokio::test]
@@ -160,7 +224,7 @@ fn a_file_that_cannot_be_read_whole_is_none() {
         (message(&[("anna", BCRYPT), ("anna", ARGON2)]), "listed twice"),
         (v1::PasswordFile { logins: vec![v1::Login { user: "anna".into(), password_hash: None }] }, "login 0"),
     ] {
-        let why = PasswordFile::build(&logins).unwrap_err();
+        let why = PasswordFile::build(&logins, None).unwrap_err();
         assert!(why.contains(word) && !why.contains("anna"), "{why}");
     }
 }

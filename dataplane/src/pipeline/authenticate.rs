@@ -240,9 +240,11 @@ impl Failure {
         self
     }
 
-    /// The failure that asks for another login.
+    /// The failure that asks for a login alone, if one would help.
     fn asking_for(mut self, challenge: &HeaderValue) -> Self {
-        self.rejection.challenges = [challenge.clone()].into();
+        if matches!(self.rejection.reason, Reason::CredentialMissing | Reason::LoginInvalid) {
+            self.rejection.challenges = [challenge.clone()].into();
+        }
         self
     }
 
@@ -274,8 +276,6 @@ impl Failure {
 
 /// When a caller may ask again while an issuer is away: about two of the attempts that are made to reach it.
 const RETRY_AFTER_S: u16 = 10;
-/// And while too many passwords are being hashed.
-const RETRY_AFTER_BUSY_S: u16 = 1;
 
 /// An empty list admits nobody: it is stated, and offers no way in.
 fn nobody_admitted(authentication: &Authentication) -> Rejection {

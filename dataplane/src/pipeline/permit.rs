@@ -186,14 +186,13 @@ impl Permit {
 
     /// What may become of the caller's `Authorization`.
     pub fn callers_token(&self) -> CallersToken {
-        let reads = |alternative: &Alternative| match &alternative.demand {
-            // What cannot be told may have read it.
-            Demand::Unavailable(_) => true,
-            demand => demand.basic().is_some() || alternative.token_places.iter().any(|place| place.is_authorization()),
+        let reads = |alternative: &Alternative| {
+            alternative.may_read_a_login() || alternative.token_places.iter().any(|place| place.is_authorization())
         };
         match self.policy().alternatives().any(reads) {
             _ if self.verified.iter().any(|place| place.is_authorization()) => CallersToken::Validated,
-            _ if !self.grounds.logins.is_empty() => CallersToken::Password,
+            // Whoever says that it is handed on has asked for it. A Floor's is somebody else's secret.
+            _ if self.held.login.is_some() && self.grounds.logins.len() == 1 => CallersToken::Password,
             true => CallersToken::Unvalidated,
             false => CallersToken::Unread,
         }

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use prost::Message as _;
 use sallyport_snapshot::v1::{self, deny};
 use sallyport_snapshot::{EDITION, Hash};
@@ -284,15 +284,15 @@ impl Policy {
         keys.map(|name| &**name).chain(tokens)
     }
 
-    /// Headers in which keys and tokens are read.
+    /// Headers in which keys, tokens and passwords are read.
     pub fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
         self.alternatives().flat_map(|alternative| {
             let keys = match &alternative.demand {
                 Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
                 _ => &[],
             };
-            let login = alternative.demand.basic().and_then(|basic| basic.place.header());
-            keys.iter().chain(alternative.token_places.iter().filter_map(|place| place.header())).chain(login)
+            let tokens = alternative.token_places.iter().filter_map(|place| place.header());
+            keys.iter().chain(tokens).chain(alternative.may_read_a_login().then_some(&header::AUTHORIZATION))
         })
     }
 
@@ -377,6 +377,11 @@ impl Authentication {
 }
 
 impl Alternative {
+    /// Whether it reads user names and passwords, or may have: what never holds does not say what it would ask for.
+    pub fn may_read_a_login(&self) -> bool {
+        matches!(self.demand, Demand::Unavailable(_)) || self.demand.basic().is_some()
+    }
+
     fn build(object: &Arc<str>, alternative: &v1::Alternative) -> Result<Self, String> {
         let name: Arc<str> = alternative.name.as_str().into();
         let origin = Origin {

@@ -209,7 +209,8 @@ impl Store {
         for name in touched {
             let built = match self.body(Kind::PasswordFile, name).as_deref() {
                 Some(Body::PasswordFile(file)) => {
-                    let built = PasswordFile::build(file);
+                    let last = self.runtime.password_files.get(name).and_then(|last| last.as_ref().as_ref().ok());
+                    let built = PasswordFile::build(file, last);
                     self.note(Kind::PasswordFile, name, built.as_ref().err().cloned());
                     Some(built)
                 }

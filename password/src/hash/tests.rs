@@ -59,7 +59,7 @@ fn what_keeps_nobody_out_or_costs_too_much_is_no_hash() {
     let argon2 = |kind: &str, version: &str, costs: &str| {
         format!("${kind}${version}${costs}$c29tZXNhbHRzb21lc2FsdA$uec2fzdciZM+CBiiUAXQEF7ZKz42iQUTDNtOs7UWxG4")
     };
-    let sha512 = |rounds: &str, salt: &str| format!("$6${rounds}{salt}${}", "a".repeat(86));
+    let sha512 = |rounds: &str, salt: &str| format!("$6${rounds}{salt}${}.", "a".repeat(85));
     for (hash, why) in [
         ("secret".to_owned(), U::Weak),
         (String::new(), U::Weak),
@@ -100,8 +100,10 @@ fn what_keeps_nobody_out_or_costs_too_much_is_no_hash() {
         (sha512("", "saltsaltsaltsalts"), U::Form),
         (sha512("", "sa:lt"), U::Form),
         (sha512("", "salt$more"), U::Form),
-        (format!("$6$salt${}", "a".repeat(85)), U::Form),
-        (format!("$5$salt${}", "a".repeat(44)), U::Form),
+        (format!("$6$salt${}", ".".repeat(85)), U::Form),
+        (format!("$5$salt${}", ".".repeat(44)), U::Form),
+        (format!("$5$salt${}E", "a".repeat(42)), U::Form),
+        (format!("$6$salt${}2", "a".repeat(85)), U::Form),
         ("$7$C6..../....SodiumChloride$kBGj9fHznVYFQMEn/qDCfrDevf9YDtcDdKvEqHJLV8D".to_owned(), U::Form),
         ("$y$j9T$salt$hash".to_owned(), U::Form),
     ] {
@@ -115,19 +117,19 @@ fn the_bounds_themselves_are_taken() {
     for hash in [
         TAKEN[0].replacen("$04$", "$13$", 1),
         format!("$argon2id$v=19$m=65536,t=5,p=4{salt}"),
-        format!("$6$rounds=200000$salt${}", "a".repeat(86)),
+        format!("$6$rounds=200000$salt${}1", "a".repeat(85)),
+        format!("$5$rounds=1000$salt${}D", "a".repeat(42)),
     ] {
         assert!(PasswordHash::parse(&hash).is_ok(), "{hash}");
     }
 }
 
 #[test]
-fn the_dearest_of_several_is_known() {
+fn several_have_an_order_of_cost() {
     let work = |hash: &str| PasswordHash::parse(hash).unwrap().work();
     let (cheap, dear) = (TAKEN[0], TAKEN[0].replacen("$04$", "$12$", 1));
     assert!(work(cheap) < work(ARGON2[0]) && work(ARGON2[0]) < work(&dear));
     assert!(work(ARGON2[0]) < work(ARGON2[1]));
-    assert!(PasswordHash::parse(cheap).unwrap().is_cheap() && !PasswordHash::parse(&dear).unwrap().is_cheap());
 }
 
 #[test]

@@ -7,9 +7,9 @@ use base64::prelude::BASE64_STANDARD;
 use sallyport_password::{MAX_PASSWORD_BYTES, PasswordHash};
 use zeroize::Zeroizing;
 
-use super::{Caller, Failure, Progress, RETRY_AFTER_BUSY_S};
+use super::{Caller, Failure, Progress};
 use crate::passwords::{Login, Unjudged, Verdict};
-use crate::pipeline::token_places;
+use crate::pipeline::{other_site, token_places};
 use crate::rejection::Reason;
 use crate::runtime::policy::Alternative;
 use crate::runtime::policy::basic::Basic;
@@ -17,6 +17,8 @@ use crate::runtime::policy::basic::Basic;
 /// Of what stands after the scheme.
 const MAX_BYTES: usize = 1024;
 const MAX_USER_BYTES: usize = 255;
+/// When a caller may ask again while too many passwords are being hashed.
+const RETRY_AFTER_S: u16 = 1;
 
 /// A login that holds.
 #[derive(Clone)]
@@ -53,26 +55,37 @@ pub(super) async fn hold(alternative: &Alternative, basic: &Basic, caller: &Call
         let message = "no user name and password were sent";
         return Err(Failure::new(alternative, Progress::Absent, Reason::CredentialMissing, message));
     };
+    // Browsers keep a login, and send it along by themselves as they do cookies.
+    if other_site::has_sent(caller) {
+        let message = "another site has made a browser send the request with the login that it keeps";
+        return Err(Failure::new(alternative, Progress::Unjudged, Reason::CrossSite, message));
+    }
     let pair = decoded(sent).map_err(&invalid)?;
     let (user, password) = split(&pair).map_err(&invalid)?;
     let login = Login { file: &basic.file, users, user, password };
-    match caller.passwords.judge(login, caller.patience, caller.now).await {
-        Ok(Verdict::Right) => {}
-        Ok(Verdict::Wrong) if users.hash_of(user).is_some() => return Err(invalid("the password is wrong")),
-        Ok(Verdict::Wrong) => return Err(invalid("there is no such user, or its line cannot be used")),
-        Err(why) => return Err(unjudged(alternative, why)),
+    let verdict = caller.passwords.judge(login, caller.patience, caller.now).await;
+    match (verdict, users.hash_of(user)) {
+        (Ok(Verdict::Right), Some(hash)) => {
+            Ok(HeldLogin { file: Arc::clone(&basic.file), user: user.into(), hash: Arc::clone(hash) })
+        }
+        (Ok(Verdict::Wrong), Some(_)) => Err(invalid("the password is wrong")),
+        (Ok(_), None) => Err(invalid("there is no such user, or its line cannot be used")),
+        (Err(why), _) => Err(unjudged(alternative, why)),
     }
-    let hash = users.hash_of(user).ok_or_else(|| invalid("there is no such user"))?;
-    Ok(HeldLogin { file: Arc::clone(&basic.file), user: user.into(), hash: Arc::clone(hash) })
 }
 
 fn unjudged(alternative: &Alternative, why: Unjudged) -> Failure {
-    let message = match why {
-        Unjudged::Busy => "too many passwords are being hashed; fewer who guess, or a cheaper hash, would help",
-        Unjudged::NotAwaited => "what is only reported waits for no hash: it is known once somebody has logged in so",
+    let (reason, message) = match why {
+        Unjudged::Busy => {
+            (Reason::Overloaded, "too many passwords are being hashed; fewer who guess, or a cheaper hash, would help")
+        }
+        Unjudged::NotAwaited => {
+            (Reason::Overloaded, "what is only reported waits for no hash: it is known once somebody has logged in so")
+        }
+        Unjudged::Broken => (Reason::Internal, "hashing has failed"),
     };
-    let mut failure = Failure::new(alternative, Progress::Unknown, Reason::Overloaded, message);
-    failure.rejection.retry_after_s = Some(RETRY_AFTER_BUSY_S);
+    let mut failure = Failure::new(alternative, Progress::Unknown, reason, message);
+    failure.rejection.retry_after_s = (reason == Reason::Overloaded).then_some(RETRY_AFTER_S);
     failure
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-
 use sallyport_expression::typing::Type;
 use sallyport_expression::{Budget, Program, check, wire};
 use sallyport_snapshot::Hash;
