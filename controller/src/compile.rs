@@ -1,5 +1,6 @@
 //! From the graph to what a data plane is told. Pure: the same graph gives the same snapshot, byte for byte.
 
+mod brought;
 mod closed;
 mod credentials;
 mod excess;
@@ -10,7 +11,6 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use prost::Message as _;
 use sallyport_api::UnprotectedRoutes;
 use sallyport_api::condition::Reason;
@@ -22,7 +22,7 @@ use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
 use crate::graph::gateway::{ListenerNode, Standing};
-use crate::graph::policy::{PolicyNode, Targets};
+use crate::graph::policy::Targets;
 use crate::graph::route::{PartNode, RouteId, RouteNode};
 use crate::graph::rule::{BackendTarget, RuleNode};
 use crate::graph::service::{self, Slices};
@@ -78,7 +78,10 @@ fn within(room: &mut Room, graph: &Graph, cluster: &ClusterState) -> Compiled {
     }
     request_certificates(&mut compiled);
     for (name, policy) in &graph.policies {
-        policy_resources(name, policy, room, &mut compiled);
+        brought::of_policy(name, &policy.brought, room, &mut compiled);
+        if let Some(credential) = &policy.sections.credential {
+            compiled.put("ApiPolicy", name, format!("ApiPolicy/{name}"), Body::Credential(credential.clone()));
+        }
     }
     backends(graph, &slices, &guards, room, &mut compiled);
     services(cluster, &targets, &slices, &guards, room, &mut compiled);
@@ -337,57 +340,6 @@ fn take_part(gateway: &ObjectName, id: &RouteId, effective: Effective, compiled:
         compiled.owe("ApiPolicy", &name, &named);
         compiled.affected.entry(id.clone()).or_default().insert(name);
     }
-}
-
-fn policy_resources(name: &ObjectName, policy: &PolicyNode, room: &mut Room, compiled: &mut Compiled) {
-    for (key_set, message) in &policy.key_sets {
-        let body = Body::KeySet(message.clone());
-        let fits =
-            compiled.has(v1::Kind::KeySet, key_set, &body) || has_room(name, message.encoded_len(), room, compiled);
-        let body = if fits { body } else { Body::KeySet(without_keys(message)) };
-        compiled.put("ApiPolicy", name, key_set.clone(), body);
-    }
-    for (trust, message) in &policy.trusts {
-        // One that trusts nobody is refused by data planes, as a set without keys is.
-        let fits = has_room(name, message.encoded_len(), room, compiled);
-        let message = if fits { message.clone() } else { v1::ClientTrust::default() };
-        compiled.put("ApiPolicy", name, trust.clone(), Body::ClientTrust(message));
-    }
-    for (file, message) in &policy.password_files {
-        let named = Name::new(v1::Kind::PasswordFile, file.as_str());
-        // One Secret says the same to all who name it.
-        if compiled.snapshot.find(&named).is_some_and(|held| names_users(held.body())) {
-            compiled.owe("ApiPolicy", name, &named);
-            continue;
-        }
-        // One without users is refused by data planes.
-        let fits = has_room(name, message.encoded_len(), room, compiled);
-        let message = if fits { message.as_ref().clone() } else { v1::PasswordFile::default() };
-        compiled.put("ApiPolicy", name, file.clone(), Body::PasswordFile(message));
-    }
-    if let Some(credential) = &policy.sections.credential {
-        compiled.put("ApiPolicy", name, format!("ApiPolicy/{name}"), Body::Credential(credential.clone()));
-    }
-}
-
-/// Whether there is room for what a policy brings along. If not, the policy is told.
-fn has_room(policy: &ObjectName, bytes: usize, room: &mut Room, compiled: &mut Compiled) -> bool {
-    let fits = room.takes(&policy.namespace, bytes);
-    if !fits {
-        let problem = room.none_left(&policy.namespace, "spec.authentication", &format!("ApiPolicy {policy}"));
-        compiled.withheld.entry(policy.clone()).or_default().insert(problem);
-    }
-    fits
-}
-
-fn names_users(body: &Body) -> bool {
-    matches!(body, Body::PasswordFile(file) if !file.logins.is_empty())
-}
-
-/// A data plane refuses it, and admits nobody by it.
-fn without_keys(set: &v1::KeySet) -> v1::KeySet {
-    let none = v1::key_set::Source::Jwks(Bytes::from_static(br#"{"keys": []}"#));
-    v1::KeySet { issuer: set.issuer.clone(), source: Some(none), ca_certificates: vec![] }
 }
 
 fn backends(graph: &Graph, slices: &Slices<'_>, guards: &Guards<'_>, room: &mut Room, compiled: &mut Compiled) {

@@ -4,6 +4,7 @@
 //! that denies, never one that is left out.
 
 pub mod address;
+pub mod alternatives;
 pub mod approval;
 pub mod authorization;
 pub mod backend;

@@ -92,7 +92,7 @@ impl Passwords {
         let password = Zeroizing::new(login.password.to_vec());
         let (hash, remembered, counters) = (Arc::clone(hash), Arc::clone(remembered), self.counters.clone());
         let work = Work { case, hash, is_there, password, now, remembered, counters };
-        let namespace = login.file.split('/').next().unwrap_or_default();
+        let namespace = namespace_of(login.file);
         if patience == Patience::AsksOnly {
             self.ask(namespace, work);
             return Err(Unjudged::NotAwaited);
@@ -102,7 +102,12 @@ impl Passwords {
     }
 
     async fn compute(&self, namespace: &str, work: Work) -> Result<Verdict, Unjudged> {
-        let Some(turn) = self.turns.take(namespace, work.hash.memory_kib()).await else {
+        let turn = self.turns.take(namespace, work.hash.memory_kib()).await;
+        // Somebody who is gone may have had it computed meanwhile.
+        if let Some(verdict) = work.remembered.find(&work.case, work.now) {
+            return Ok(verdict);
+        }
+        let Some(turn) = turn else {
             self.counters.busy.inc();
             return Err(Unjudged::Busy);
         };
@@ -131,6 +136,11 @@ impl Passwords {
         case.copy_from_slice(context.sign().as_ref());
         case
     }
+}
+
+/// The namespace that the Secret of a file is in.
+pub fn namespace_of(file: &str) -> &str {
+    file.split('/').next().unwrap_or_default()
 }
 
 /// What is to be computed.

@@ -243,7 +243,7 @@ async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, record: &mu
     caller.decryptions.renew();
     let mut places = Vec::new();
     for rehearsal in &policy.rehearsals {
-        match permit::rehearse(rehearsal, caller, live, &mut steps).await {
+        match permit::rehearse(rehearsal, caller, (policy, live), &mut steps).await {
             Ok(taken) => places.extend(taken),
             Err(rejection) => record.would_refuse(&rehearsal.name, &rejection),
         }

@@ -235,10 +235,10 @@ reasons! {
     AuthorizationDenied => FORBIDDEN, "authorization-denied", "Not allowed",
         "This request is not allowed.",
         "The log names the policy, the rule, and what could not be told if anything. Change the rule, or give the caller what it asks for.";
-    /// Another site has made a browser send the request, with a token in a cookie.
+    /// Another site has made a browser send the request, with a token in a cookie, or the login that it keeps.
     CrossSite => FORBIDDEN, "cross-site", "Request of another site",
         "Requests that another site makes are not allowed.",
-        "The log names the policy. If the site is to be let in, have it send the token in a header; or set `csrf: Off` where the cookie is `SameSite=Strict`.";
+        "The log names the policy. If the site is to be let in, have it send the token in a header; or set `csrf: Off`, of a cookie where that is `SameSite=Strict`, of `basic` where no browser keeps logins.";
     /// A limit of requests in a time is used up.
     RateExceeded => TOO_MANY_REQUESTS, "rate-exceeded", "Too many requests",
         "Too many requests.",
@@ -291,7 +291,7 @@ reasons! {
     /// More work than the gateway takes at once.
     Overloaded => SERVICE_UNAVAILABLE, "overloaded", "Overloaded",
         "The gateway has too much to do. Try again.",
-        "Add replicas, or cores for each (from files `--workers`), or raise `bounds.maxRequestsInFlight` or `bounds.maxConnections`.";
+        "Add replicas, or cores for each (from files `--workers`), or raise `bounds.maxRequestsInFlight` or `bounds.maxConnections`. Where the log says that passwords are being hashed: limit who guesses by `ClientAddress`, or take a cheaper hash.";
     /// No endpoint of the service is ready.
     NoEndpoint => SERVICE_UNAVAILABLE, "no-endpoint", "Service not available",
         "The service has no endpoint that is ready.",

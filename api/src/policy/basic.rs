@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::token::Csrf;
 use crate::reference::NAME_PATTERN;
 
 /// A user name and a password in `Authorization: Basic` (RFC 7617), held against the hashes of a file as `htpasswd` writes it.
@@ -17,6 +18,10 @@ pub struct BasicAuthentication {
     #[serde(default = "BasicAuthentication::default_realm")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[\x21\x23-\x5b\x5d-\x7e]+$"))]
     pub realm: String,
+    /// Whether requests are refused (403) that another site has made a browser send: it keeps a login, and sends it along with them. Default: `Check`. Beside a token or a subscription key, which
+    /// browsers do not send by themselves, nothing is asked; a cookie with a token says so itself.
+    #[serde(default)]
+    pub csrf: Csrf,
 }
 
 impl BasicAuthentication {

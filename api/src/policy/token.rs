@@ -151,7 +151,8 @@ pub enum Csrf {
     /// and whose answer the other site does not see. Upgrades are judged always.
     #[default]
     Check,
-    /// Taken as all others: for cookies that browsers keep from other sites (`SameSite=Strict`), or services that look themselves.
+    /// Taken as all others: for cookies that browsers keep from other sites (`SameSite=Strict`), pages of other sites that are meant to call, or
+    /// services that look themselves.
     Off,
 }
 

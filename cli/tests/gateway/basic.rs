@@ -334,14 +334,43 @@ async fn a_floor_asks_for_a_login_of_its_own_secret() {
 }
 
 /// Whose route it is may not be whose Secret it is.
+#[rstest]
+#[case::of_another_namespace("team", "shop", "", "", false)]
+#[case::of_another_namespace_by_a_floor("team", "shop", "enforcement: Floor", "", false)]
+#[case::of_both("team", "shop", "enforcement: Floor", "team", false)]
+#[case::of_its_own("shop", "shop", "", "", true)]
+#[case::of_its_own_by_a_floor("shop", "shop", "enforcement: Floor", "", true)]
+#[case::twice_of_its_own("shop", "shop", "enforcement: Floor", "shop", true)]
 #[tokio::test]
-async fn a_floors_password_is_handed_to_no_service() {
-    let floor = policy_on("floor", ON_ROUTE, &format!("enforcement: Floor\n{BY_LOGIN}\n"));
-    for near in ["authentication: [{name: open, public: {}}]", BY_LOGIN] {
-        let shop = Shop::start(&format!("{near}\ncredential: {{passThrough: {{}}}}"), &floor).await;
-        assert_eq!(shop.verdict("anna", PASSWORD).await, "200");
-        assert_eq!(shop.service.one().header("authorization"), None, "{near}");
-    }
+async fn a_password_is_handed_to_services_of_its_secrets_namespace(
+    #[case] services: &str,
+    #[case] gateways: &str,
+    #[case] enforcement: &str,
+    #[case] beside: &str,
+    #[case] travels: bool,
+) {
+    let moved = |text: String| text.replace("namespace: shop", &format!("namespace: {services}"));
+    let service = Service::start().await;
+    let of_service = [route("orders", "shop"), backend("shop", service.address, "credential: {passThrough: {}}")];
+    let of_service = moved(of_service.concat()).replace("{name: public}", "{name: public, namespace: shop}");
+    let on_gateway = "{group: gateway.networking.k8s.io, kind: Gateway, name: public}";
+    let above = policy_on("above", on_gateway, &format!("{enforcement}\n{BY_LOGIN}\n"));
+    let near = match beside {
+        "" => String::new(),
+        _ => moved([policy("orders", BY_LOGIN), everybody()].concat()),
+    };
+    let near = if beside == gateways { near.replace(&everybody(), "") } else { near };
+    let gateway = Gateway::start(&[GATEWAY, &of_service, &above, &everybody(), &near].concat()).await;
+    assert!(gateway.diagnostics.is_empty(), "{:#?}", gateway.diagnostics);
+    let login = basic("anna", PASSWORD);
+    assert_eq!(send(gateway.http(), get("/orders/1", &[("authorization", &login)])).await.verdict(), "200");
+    assert_eq!(service.one().header("authorization"), travels.then_some(&*login));
+}
+
+async fn writes(shop: &Shop, site: &str) -> String {
+    let request = Request::post("/orders/1").header(header::HOST, HOST).header("sallyport-key", KEY);
+    let request = request.header(header::AUTHORIZATION, basic("anna", PASSWORD)).header("sec-fetch-site", site);
+    send(shop.gateway.http(), request.body(Empty::<Bytes>::new()).unwrap()).await.verdict()
 }
 
 /// Browsers send along what they keep, whoever asks for it.
@@ -352,14 +381,29 @@ async fn another_site_cannot_have_a_browser_use_its_login() {
     for (site, verdict) in
         [("cross-site", "403 cross-site"), ("same-site", "403 cross-site"), ("same-origin", "200"), ("none", "200")]
     {
-        let request = Request::post("/orders/1").header(header::HOST, HOST).header(header::AUTHORIZATION, &*login);
-        let request = request.header("sec-fetch-site", site).body(Empty::<Bytes>::new()).unwrap();
-        assert_eq!(send(shop.gateway.http(), request).await.verdict(), verdict, "{site}");
+        assert_eq!(writes(&shop, site).await, verdict, "{site}");
     }
     assert_eq!(
         shop.ask(&[("authorization", &login), ("sec-fetch-site", "cross-site")]).await.verdict(),
         "200",
         "a GET"
+    );
+}
+
+/// A key, no browser sends by itself.
+#[rstest]
+#[case::check("csrf: Check", "403 cross-site")]
+#[case::off("csrf: Off", "200")]
+#[case::beside_a_key("}, subscriptionKey: {", "200")]
+#[tokio::test]
+async fn another_site_may_where_that_is_said_or_a_key_stands_beside(#[case] more: &str, #[case] verdict: &str) {
+    let spec = format!("authentication: [{{name: login, basic: {{secretRef: {{name: staff}}, {more}}}}}]");
+    let scope = "{apis: [{kind: HTTPRoute, name: orders}]}";
+    let shop = Shop::start(&spec, &subscription("acme", scope, &format!("{{primary: {KEY}}}"))).await;
+    assert_eq!(writes(&shop, "cross-site").await, verdict);
+    assert_eq!(
+        shop.verdict("anna", "guess").await,
+        if more.contains("Key") { "401 credential-missing" } else { "401 login-invalid" }
     );
 }
 
@@ -396,6 +440,28 @@ async fn a_rehearsal_tells_what_is_known_and_refuses_nobody() {
     assert_eq!(shop.ask(&[]).await.verdict(), "200");
     let line = shop.gateway.log(asked + 1).await.pop().unwrap();
     assert!(line["would_refuse"].to_string().contains("credential-missing"), "{line}");
+}
+
+/// It is judged beside the live policy, and sees no more than that one's own expressions do.
+#[tokio::test]
+async fn a_rehearsal_sees_no_credential_that_the_live_policy_reads() {
+    let seen = "'authorization' in request.headers || 'sallyport-key' in request.headers || 'key' in request.query";
+    let next = policy_on(
+        "next",
+        ON_ROUTE,
+        &format!("mode: Report\nauthorization: [{{name: none, require: \"!({seen})\"}}]\n"),
+    );
+    let both = "authentication: [{name: both, basic: {secretRef: {name: staff}}, subscriptionKey: {headers: [Sallyport-Key], queryParameters: [key]}}]";
+    let scope = "{apis: [{kind: HTTPRoute, name: orders}]}";
+    let subscription = subscription("acme", scope, &format!("{{primary: {KEY}}}"));
+    let shop = Shop::start(both, &[next, subscription].concat()).await;
+    let login = basic("anna", PASSWORD);
+    let by_parameter = get(&format!("/orders/1?key={KEY}"), &[("authorization", &login)]);
+    assert_eq!(send(shop.gateway.http(), by_parameter).await.verdict(), "200");
+    assert_eq!(shop.ask(&[("authorization", &login), ("sallyport-key", KEY)]).await.verdict(), "200");
+    for line in shop.gateway.log(2).await {
+        assert!(line["would_refuse"].is_null(), "{line}");
+    }
 }
 
 #[rstest]

@@ -89,7 +89,7 @@ impl Room {
     /// Why `what` denies.
     pub(super) fn none_left(&self, namespace: &str, field: &str, what: &str) -> Problem {
         let message = format!(
-            "policies, routes, Backends and keys of namespace {namespace} take more than {} bytes, with a copy of the policies for each combination; say less in them. {what} answers 500",
+            "policies, routes, Backends, keys and password files of namespace {namespace} take more than {} bytes, with a copy of the policies for each combination; say less in them. {what} answers 500",
             self.share
         );
         Problem::new(field, Reason::UnsupportedValue, message)

@@ -1,3 +1,6 @@
+use rstest::rstest;
+
+use super::room::MAX_MESSAGE_BYTES;
 use super::*;
 use crate::graph::Environment;
 use crate::manifest::{self, SourceFile};
@@ -67,7 +70,7 @@ fn where_there_is_no_room_everything_denies_and_is_told() {
                 backends += 1;
             }
             Body::KeySet(set) => {
-                assert_eq!(set, without_keys(&set));
+                assert_eq!(set, brought::without_keys(&set));
                 keys += 1;
             }
             _ => {}
@@ -91,8 +94,38 @@ fn two_policies_with_one_key_set_have_no_more_room_than_one() {
     let sets =
         bodies(&compiled).into_iter().filter_map(|body| if let Body::KeySet(set) = body { Some(set) } else { None });
     let sets: Vec<_> = sets.collect();
-    assert!(sets.len() == 1 && sets[0] == without_keys(&sets[0]), "{sets:?}");
+    assert!(sets.len() == 1 && sets[0] == brought::without_keys(&sets[0]), "{sets:?}");
     assert!(compiled.withheld.contains_key(&ObjectName::new("shop", "others")));
+}
+
+/// Two policies with one Secret: there is room for it once, or for neither.
+#[rstest]
+#[case::for_none(0, 0, 2)]
+#[case::for_all(MAX_MESSAGE_BYTES, 1, 0)]
+fn two_policies_with_one_password_file_have_it_both_or_neither(
+    #[case] share: usize,
+    #[case] users: usize,
+    #[case] told: usize,
+) {
+    let (before, policy) = WORLD.rsplit_once("authentication:").unwrap();
+    assert!(policy.contains("jwt"));
+    let first = format!("{before}authentication: [{{name: login, basic: {{secretRef: {{name: staff}}}}}}]\n");
+    let second =
+        first.rsplit("---").next().unwrap().replacen("metadata: {name: orders,", "metadata: {name: others,", 1);
+    let hash = "$2y$04$abcdefghijklmnopqrstuukt5gEdxhyYU8q7nPVxOXoWsXfLuYbs6";
+    let secret = format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: staff, namespace: shop}}, stringData: {{htpasswd: \"anna:{hash}\"}}}}\n"
+    );
+    let (graph, cluster) = world(&format!("{first}---{second}---\n{secret}"));
+    let compiled = within(&mut Room::of_share(share), &graph, &cluster);
+    let files = bodies(&compiled).into_iter();
+    let files: Vec<_> =
+        files.filter_map(|body| if let Body::PasswordFile(file) = body { Some(file) } else { None }).collect();
+    assert!(files.len() == 1 && files[0].logins.len() == users, "{files:?}");
+    let file = Name::new(v1::Kind::PasswordFile, "shop/staff/htpasswd");
+    assert_eq!(compiled.contributors(&file).count(), 2);
+    let of_file = |problem: &&Problem| problem.field == "spec.authentication";
+    assert_eq!(compiled.withheld.values().flatten().filter(of_file).count(), told);
 }
 
 #[test]

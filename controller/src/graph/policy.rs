@@ -1,35 +1,26 @@
 //! ApiPolicies, parsed once: sections that hold, or say why they deny.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use sallyport_api::ApiPolicy;
 use sallyport_api::condition::Reason;
-use sallyport_api::policy::{
-    Alternative, BasicAuthentication, ClientCertificate, Enforcement, IpFilter, Mode, TargetKind, TargetReference,
-};
+use sallyport_api::policy::{Enforcement, IpFilter, Mode, TargetKind, TargetReference};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
 use super::address::{AddressRange, complaint};
-use super::basic::{File, Files};
+use super::alternatives::{Alternatives, Brought};
+use super::basic::Files;
 use super::gateway::GatewayNode;
-use super::guarded::{Guarded, KEY_HEADER};
+use super::guarded::Guarded;
 use super::headers::{self, HeaderChanges};
 use super::route::{RouteId, RouteNode};
-use super::token::Token;
-use super::{
-    Environment, authorization, client_certificate, cors, credential, decryption_key, key_source, limits, token,
-};
+use super::{Environment, authorization, cors, credential, limits};
 use crate::cluster::{ClusterState, ObjectName, Stored, Undecodable, created_ms};
-use crate::problem::{Problem, cut, denial, denial_by_older, is_for_older};
+use crate::problem::{Problem, cut, denial};
 
 /// Of what is wrong with a policy, whoever is refused by it is told no more in the log.
 const MAX_TOLD: usize = 5;
-/// The edition of the contract that brought certificates of callers.
-const CERTIFICATES_SINCE: u32 = 3;
-/// And passwords of callers.
-const PASSWORDS_SINCE: u32 = 6;
 /// No field of ours has a longer path.
 const MAX_FIELD: usize = 200;
 
@@ -43,11 +34,7 @@ pub struct PolicyNode {
     pub sections: Sections,
     /// What it lets nobody else say.
     pub guarded: Guarded,
-    pub key_sets: BTreeMap<String, v1::KeySet>,
-    /// Whom alternatives trust to vouch for certificates, by the name of the resource.
-    pub trusts: BTreeMap<String, v1::ClientTrust>,
-    /// Users and hashes of their passwords, by the name of the resource.
-    pub password_files: BTreeMap<String, Arc<v1::PasswordFile>>,
+    pub brought: Brought,
     pub problems: Vec<Problem>,
 }
 
@@ -177,23 +164,10 @@ fn decoded(
     let spec = &policy.spec;
     let label = format!("ApiPolicy {name}");
     let mut problems = Vec::new();
-    let (mut key_sets, mut trusts, mut password_files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let authentication = spec.authentication.as_ref().map(|alternatives| {
-        let mut parse = Alternatives {
-            cluster,
-            files,
-            environment,
-            name,
-            label: &label,
-            problems: &mut problems,
-            key_sets: &mut key_sets,
-            trusts: &mut trusts,
-            password_files: &mut password_files,
-        };
-        v1::Authentication {
-            object: label.clone(),
-            alternatives: alternatives.iter().enumerate().map(|(at, one)| parse.one(at, one)).collect(),
-        }
+    let mut brought = Brought::default();
+    let authentication = spec.authentication.as_ref().map(|stated| {
+        let (problems, brought) = (&mut problems, &mut brought);
+        Alternatives { cluster, files, environment, name, label: &label, problems, brought }.all(stated)
     });
     let is_floor = spec.enforcement == Enforcement::Floor;
     let author = authorization::Author { label: &label, is_floor, authenticates: authentication.is_some() };
@@ -238,9 +212,7 @@ fn decoded(
         targets: Targets::Named(spec.target_refs.iter().map(target).collect()),
         guarded: if is_report { Guarded::by(&sections).keys_only() } else { Guarded::by(&sections) },
         sections,
-        key_sets,
-        trusts,
-        password_files,
+        brought,
         problems,
     }
 }
@@ -281,9 +253,7 @@ fn undecodable(name: &ObjectName, policy: &Undecodable) -> PolicyNode {
         targets: targets.filter(|targets| !targets.is_empty()).map_or(Targets::Unreadable, Targets::Named),
         guarded: Guarded::lenient(&policy.raw),
         sections,
-        key_sets: BTreeMap::new(),
-        trusts: BTreeMap::new(),
-        password_files: BTreeMap::new(),
+        brought: Brought::default(),
         problems: vec![problem],
     }
 }
@@ -318,98 +288,4 @@ fn ip_filter(label: &str, filter: &IpFilter, problems: &mut Vec<Problem>) -> v1:
     let usable =
         |entries: &[String]| entries.iter().filter(|entry| AddressRange::parse(entry).is_some()).cloned().collect();
     v1::IpFilter { object: label.to_owned(), allow: usable(&filter.allow), deny: usable(&filter.deny), unavailable }
-}
-
-/// Parses the alternatives of one policy.
-struct Alternatives<'a> {
-    cluster: &'a ClusterState,
-    files: &'a Files<'a>,
-    environment: Environment,
-    name: &'a ObjectName,
-    label: &'a str,
-    problems: &'a mut Vec<Problem>,
-    key_sets: &'a mut BTreeMap<String, v1::KeySet>,
-    trusts: &'a mut BTreeMap<String, v1::ClientTrust>,
-    password_files: &'a mut BTreeMap<String, Arc<v1::PasswordFile>>,
-}
-
-impl Alternatives<'_> {
-    fn one(&mut self, at: usize, alternative: &Alternative) -> v1::Alternative {
-        let mut message = v1::Alternative {
-            name: alternative.name.clone(),
-            public: alternative.public.is_some(),
-            ..v1::Alternative::default()
-        };
-        if let Some((token, member)) = Token::of(alternative) {
-            let field = format!("spec.authentication[{at}].{member}");
-            // Also where the rest is broken: what may stand there is not forwarded.
-            message.token_places = token::places(token.rules());
-            let read = self.token(token, &field);
-            message.jwt = self.or_unavailable(read, &mut message.unavailable);
-            if message.unavailable.is_none() {
-                message.unavailable = token::denial_by_older(self.label, &message, &field);
-            }
-        }
-        if let Some(stated) = &alternative.client_certificate {
-            let field = format!("spec.authentication[{at}].clientCertificate");
-            let read = self.certificate(stated, &alternative.name, &field);
-            message.client_certificate = self.or_unavailable(read, &mut message.unavailable);
-            if message.unavailable.as_ref().is_none_or(is_for_older) {
-                message.unavailable = Some(denial_by_older(self.label, &field, CERTIFICATES_SINCE));
-            }
-        }
-        if let Some(stated) = &alternative.basic {
-            let field = format!("spec.authentication[{at}].basic");
-            let read = self.basic(stated, &field);
-            message.basic = self.or_unavailable(read, &mut message.unavailable);
-            if message.unavailable.as_ref().is_none_or(is_for_older) {
-                message.unavailable = Some(denial_by_older(self.label, &field, PASSWORDS_SINCE));
-            }
-        }
-        message.subscription_key = alternative.subscription_key.as_ref().map(|key| {
-            let headers: Vec<_> = key.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
-            let unnamed = headers.is_empty() && key.query_parameters.is_empty();
-            let headers = if unnamed { vec![KEY_HEADER.to_owned()] } else { headers };
-            v1::SubscriptionKey { headers, query_parameters: key.query_parameters.clone() }
-        });
-        message
-    }
-
-    /// What was read; or why the alternative never holds.
-    fn or_unavailable<T>(&mut self, read: Result<T, Problem>, unavailable: &mut Option<v1::Deny>) -> Option<T> {
-        read.map_err(|problem| {
-            *unavailable = Some(denial(self.label, &problem));
-            self.problems.push(problem);
-        })
-        .ok()
-    }
-
-    fn certificate(
-        &mut self,
-        stated: &ClientCertificate,
-        alternative: &str,
-        field: &str,
-    ) -> Result<v1::ClientCertificate, Problem> {
-        let trust = format!("{}/{alternative}", self.name);
-        let reader = client_certificate::Reader { cluster: self.cluster, policy: self.name, field };
-        let (message, trusted) = reader.read(stated, trust.clone())?;
-        self.trusts.extend(trusted.map(|trusted| (trust, trusted)));
-        Ok(message)
-    }
-
-    fn basic(&mut self, stated: &BasicAuthentication, field: &str) -> Result<v1::BasicAuthentication, Problem> {
-        let File { name, message, problem } = self.files.find(&self.name.namespace, stated, field)?;
-        self.problems.extend(problem);
-        self.password_files.insert(name.clone(), message);
-        Ok(v1::BasicAuthentication { password_file: name, realm: stated.realm.clone() })
-    }
-
-    fn token(&mut self, token: Token<'_>, field: &str) -> Result<v1::Jwt, Problem> {
-        let (key_set, set) = key_source::key_set(self.cluster, self.environment, self.name, token, field)?;
-        let (references, at) = (&token.rules().decryption_key_refs, format!("{field}.decryptionKeyRefs"));
-        let decryption_keys = decryption_key::keys(self.cluster, &self.name.namespace, references, &at)?;
-        let message = token::message(token, key_set.clone(), field)?;
-        self.key_sets.insert(key_set, set);
-        Ok(v1::Jwt { decryption_keys, ..message })
-    }
 }

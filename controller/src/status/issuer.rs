@@ -10,7 +10,7 @@ use crate::graph::policy::PolicyNode;
 /// The worst that any data plane tells of any issuer; `None` while none has told anything, and where there is nothing to fetch.
 pub(super) fn healthy(view: View<'_>, policy: &PolicyNode) -> Option<Condition> {
     let told = view.planes.iter().flat_map(|plane| &plane.replicas).flat_map(|replica| {
-        policy.key_sets.iter().filter_map(|(name, set)| Some((set.issuer.as_str(), replica.issuer(name)?)))
+        policy.brought.key_sets.iter().filter_map(|(name, set)| Some((set.issuer.as_str(), replica.issuer(name)?)))
     });
     let told: Vec<_> = told.collect();
     let worst = told.iter().map(|(_, health)| health.state()).max()?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{SHA256, digest};
 use sallyport_password::PasswordHash;
 use sallyport_snapshot::v1;
 
@@ -13,13 +13,13 @@ use super::remembered::Remembered;
 #[derive(Debug)]
 pub struct PasswordFile {
     hashes: HashMap<Box<str>, Arc<PasswordHash>>,
-    /// All of them, the cheapest first.
-    by_work: Vec<Arc<PasswordHash>>,
+    /// One of them each, by numbers that nobody can foresee.
+    stand_ins: Vec<(u64, Arc<PasswordHash>)>,
     pub(super) remembered: Arc<Remembered>,
 }
 
 impl PasswordFile {
-    /// Parses the resource. What was found out of the file as it was `last` is about lines, and holds where these have stayed.
+    /// Parses the resource; `last`: the file as it was.
     pub fn build(file: &v1::PasswordFile, last: Option<&Self>) -> Result<Self, String> {
         let mut hashes = HashMap::with_capacity(file.logins.len());
         for (at, login) in file.logins.iter().enumerate() {
@@ -32,11 +32,10 @@ impl PasswordFile {
         if hashes.is_empty() {
             return Err("it names no user".to_owned());
         }
-        let mut by_work: Vec<_> = hashes.values().map(Arc::clone).collect();
-        by_work.sort_by(|one, other| (one.work(), one.text()).cmp(&(other.work(), other.text())));
-        let remembered = last.map(|last| &last.remembered).filter(|remembered| remembered.has_room_for(hashes.len()));
-        let remembered = remembered.map_or_else(|| Arc::new(Remembered::of(hashes.len())), Arc::clone);
-        Ok(Self { hashes, by_work, remembered })
+        let stand_ins =
+            hashes.iter().map(|(user, hash)| (number(&format!("{user}:{}", hash.text())), Arc::clone(hash))).collect();
+        let remembered = Arc::new(Remembered::after(last.map(|last| &*last.remembered)));
+        Ok(Self { hashes, stand_ins, remembered })
     }
 
     /// The hash of a user's password.
@@ -44,17 +43,24 @@ impl PasswordFile {
         self.hashes.get(user)
     }
 
-    /// What is computed for a user who is not there: the hash of somebody, always the same, and which it is nobody can foresee. So strangers
-    /// take as long as users do, some longer and some shorter.
+    /// What is computed for a user who is not there: the hash of somebody. So strangers take as long as users do, some longer and some shorter.
+    ///
+    /// Whose it is hangs on the name, and on lines that nobody outside knows; it changes for a stranger as seldom as for a user: where a line
+    /// changes, for its part of them (rendezvous hashing).
     pub(super) fn stand_in(&self, user: &str) -> Option<&Arc<PasswordHash>> {
-        let dearest = self.by_work.last()?;
-        let mut context = Context::new(&SHA256);
-        context.update(dearest.text().as_bytes());
-        context.update(b"\n");
-        context.update(user.as_bytes());
-        let number = context.finish().as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        // Its part of the way from the cheapest to the dearest, which a line more or less hardly changes.
-        let at = (u128::from(number) * self.by_work.len() as u128) >> u64::BITS;
-        self.by_work.get(usize::try_from(at).ok()?)
+        let stranger = number(user);
+        let nearest = self.stand_ins.iter().min_by_key(|(number, _)| mixed(number ^ stranger));
+        nearest.map(|(_, hash)| hash)
     }
+}
+
+fn number(text: &str) -> u64 {
+    digest(&SHA256, text.as_bytes()).as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Every bit hangs on every other (the last step of SplitMix64).
+fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }

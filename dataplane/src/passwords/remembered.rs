@@ -1,5 +1,6 @@
 //! What was found out about logins of one file. Each file has room of its own: nobody drives out what is known of others.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use quick_cache::sync::Cache;
@@ -9,28 +10,25 @@ use crate::clock::UnixMs;
 
 pub(super) const RIGHT_FOR_MS: i64 = 5 * 60_000;
 pub(super) const WRONG_FOR_MS: i64 = 10_000;
+/// More than a file has users, of whom each has one password. Memory is taken as there are.
+const MAX_RIGHT: usize = 10_000;
 const MAX_WRONG: usize = 128;
 /// Between two computations for policies that are only reported.
 const REHEARSED_EVERY_MS: i64 = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Remembered {
-    users: usize,
-    right: Cache<Case, UnixMs>,
+    right: Arc<Cache<Case, UnixMs>>,
     wrong: Cache<Case, UnixMs>,
     rehearsed: AtomicI64,
 }
 
 impl Remembered {
-    /// Room for so many users: each has one password.
-    pub(super) fn of(users: usize) -> Self {
-        // A cache that is just large enough lets go of some.
-        let right = Cache::new(2 * users + 16);
-        Self { users, right, wrong: Cache::new(MAX_WRONG), rehearsed: AtomicI64::new(i64::MIN) }
-    }
-
-    pub(super) fn has_room_for(&self, users: usize) -> bool {
-        users <= self.users
+    /// What was right of the file as it was before is about lines, and holds for those that have stayed. What was wrong is forgotten: whom a
+    /// change concerns would be told by the time.
+    pub(super) fn after(last: Option<&Self>) -> Self {
+        let right = last.map_or_else(|| Arc::new(Cache::new(MAX_RIGHT)), |last| Arc::clone(&last.right));
+        Self { right, wrong: Cache::new(MAX_WRONG), rehearsed: AtomicI64::new(i64::MIN) }
     }
 
     pub(super) fn find(&self, case: &Case, now: UnixMs) -> Option<Verdict> {

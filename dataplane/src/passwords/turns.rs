@@ -10,7 +10,8 @@ use sallyport_password::MAX_MEMORY_KIB;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// Computations that are under way or wait, of one namespace, and in the whole process. The second bounds memory alone.
+/// Computations that are under way or wait, of one namespace, and in the whole process. The second bounds memory alone: whoever has none there
+/// may always have one.
 const MAX_QUEUED_OF_NAMESPACE: usize = 32;
 const MAX_QUEUED: usize = 1024;
 /// How long a turn is waited for.
@@ -31,24 +32,29 @@ struct Namespaces {
     by_name: HashMap<Box<str>, Queue>,
 }
 
-/// Of one namespace: how many there are, and who of them may ask for a core.
+/// Of one namespace.
 struct Queue {
     queued: usize,
-    next: Arc<Semaphore>,
+    own: Own,
+}
+
+/// What one namespace may ask for at a time: no more than there is. So in the line for it everybody else is soon the next.
+#[derive(Clone)]
+struct Own {
+    core: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
 }
 
 /// A place in the queue of a namespace, given back when this is dropped.
 struct Place {
     namespaces: Arc<Mutex<Namespaces>>,
     namespace: Box<str>,
-    next: Arc<Semaphore>,
+    own: Own,
 }
 
 /// Leave to compute, for as long as this is kept.
 pub(super) struct Turn {
-    _memory: OwnedSemaphorePermit,
-    _core: OwnedSemaphorePermit,
-    _next: OwnedSemaphorePermit,
+    _permits: [OwnedSemaphorePermit; 4],
     _place: Place,
 }
 
@@ -60,8 +66,7 @@ impl Default for Turns {
 
 impl Turns {
     fn on(cores: usize) -> Self {
-        let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        let (core, memory) = (semaphore(cores), semaphore(MAX_MEMORY_KIB as usize));
+        let Own { core, memory } = Own::on(cores);
         Self { namespaces: Arc::default(), cores, core, memory }
     }
 
@@ -69,40 +74,46 @@ impl Turns {
     pub(super) async fn take(&self, namespace: &str, memory_kib: u32) -> Option<Turn> {
         let place = self.enter(namespace)?;
         let all = async {
-            // Of one namespace no more ask for a core than there are: in its line everybody else is soon the next.
-            let next = Arc::clone(&place.next).acquire_owned().await.ok()?;
             // Whoever waits for memory keeps no core from others.
+            let own_memory = Arc::clone(&place.own.memory).acquire_many_owned(memory_kib).await.ok()?;
+            let own_core = Arc::clone(&place.own.core).acquire_owned().await.ok()?;
             let memory = Arc::clone(&self.memory).acquire_many_owned(memory_kib).await.ok()?;
             let core = Arc::clone(&self.core).acquire_owned().await.ok()?;
-            Some((next, memory, core))
+            Some([own_memory, own_core, memory, core])
         };
-        let (next, memory, core) = timeout(MAX_WAIT, all).await.ok().flatten()?;
-        Some(Turn { _memory: memory, _core: core, _next: next, _place: place })
+        let permits = timeout(MAX_WAIT, all).await.ok().flatten()?;
+        Some(Turn { _permits: permits, _place: place })
     }
 
     /// A turn if one is free.
     pub(super) fn try_take(&self, namespace: &str, memory_kib: u32) -> Option<Turn> {
         let place = self.enter(namespace)?;
-        let next = Arc::clone(&place.next).try_acquire_owned().ok()?;
+        let own_memory = Arc::clone(&place.own.memory).try_acquire_many_owned(memory_kib).ok()?;
+        let own_core = Arc::clone(&place.own.core).try_acquire_owned().ok()?;
         let memory = Arc::clone(&self.memory).try_acquire_many_owned(memory_kib).ok()?;
         let core = Arc::clone(&self.core).try_acquire_owned().ok()?;
-        Some(Turn { _memory: memory, _core: core, _next: next, _place: place })
+        Some(Turn { _permits: [own_memory, own_core, memory, core], _place: place })
     }
 
     fn enter(&self, namespace: &str) -> Option<Place> {
         let mut namespaces = self.namespaces.lock();
-        if namespaces.queued >= MAX_QUEUED {
-            return None;
-        }
+        let is_full = namespaces.queued >= MAX_QUEUED;
         let queue = namespaces.by_name.entry(namespace.into());
-        let queue = queue.or_insert_with(|| Queue { queued: 0, next: Arc::new(Semaphore::new(self.cores)) });
-        if queue.queued >= MAX_QUEUED_OF_NAMESPACE {
+        let queue = queue.or_insert_with(|| Queue { queued: 0, own: Own::on(self.cores) });
+        if queue.queued >= MAX_QUEUED_OF_NAMESPACE || is_full && queue.queued > 0 {
             return None;
         }
         queue.queued += 1;
-        let next = Arc::clone(&queue.next);
+        let own = queue.own.clone();
         namespaces.queued += 1;
-        Some(Place { namespaces: Arc::clone(&self.namespaces), namespace: namespace.into(), next })
+        Some(Place { namespaces: Arc::clone(&self.namespaces), namespace: namespace.into(), own })
+    }
+}
+
+impl Own {
+    fn on(cores: usize) -> Self {
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        Self { core: semaphore(cores), memory: semaphore(MAX_MEMORY_KIB as usize) }
     }
 }
 
@@ -132,7 +143,7 @@ mod tests {
         drop(first);
         assert_eq!(places("a").len(), 32);
         let others: Vec<_> = (0..40).flat_map(|number| places(&format!("n{number}"))).collect();
-        assert_eq!(others.len(), MAX_QUEUED - 32, "all together");
+        assert_eq!(others.len(), MAX_QUEUED - 32 + 9, "all together, and one of each that had none");
         drop((second, others));
         let namespaces = turns.namespaces.lock();
         assert_eq!((namespaces.queued, namespaces.by_name.len()), (0, 0));
@@ -153,10 +164,13 @@ mod tests {
     /// Each computation takes a second: one namespace has more to do than anybody waits for, the other has one.
     #[tokio::test(start_paused = true)]
     async fn whoever_fills_the_queue_of_a_namespace_keeps_no_other_waiting() {
-        for cores in [1, 2] {
+        // On how many cores, with how much memory, how many are served at a time.
+        for (cores, memory_kib, at_a_time) in
+            [(1, 0, 1), (2, 0, 2), (32, MAX_MEMORY_KIB, 1), (8, MAX_MEMORY_KIB / 2, 2)]
+        {
             let turns = Turns::on(cores);
             let computes = async |namespace: &str| {
-                let turn = turns.take(namespace, 0).await;
+                let turn = turns.take(namespace, memory_kib).await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 turn.is_some()
             };
@@ -170,7 +184,7 @@ mod tests {
             let (served, (is_served, within)) = tokio::join!(busy, other);
             assert!(is_served && within < Duration::from_millis(3_000), "{within:?} on {cores}");
             let served = served.iter().filter(|one| **one).count();
-            assert!((4 * cores..=6 * cores).contains(&served), "{served} on {cores}");
+            assert!((4 * at_a_time..=6 * at_a_time).contains(&served), "{served} on {cores}");
         }
     }
 }

@@ -31,7 +31,9 @@ use crate::route::{Asked, Rule};
 use crate::runtime::Runtime;
 use crate::runtime::keys::{Digest, Door, Keys, Subscription};
 use crate::runtime::policy::token_place::TokenPlace;
-use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces};
+use crate::runtime::policy::{
+    Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces, Policy,
+};
 use crate::server::worker::Shared;
 use login::HeldLogin;
 
@@ -62,6 +64,8 @@ pub struct Caller<'a> {
     pub password_files: &'a Map<Arc<str>, Arc<Result<PasswordFile, String>>>,
     pub passwords: &'a Passwords,
     pub patience: Patience,
+    /// The policy in force, while one is judged that is only reported: where that one reads credentials, this one's expressions see nothing.
+    pub beside: Option<&'a Policy>,
     pub decryptions: &'a Decryptions,
     pub now: UnixMs,
 }
@@ -123,6 +127,7 @@ impl<'a> Caller<'a> {
             password_files: &runtime.password_files,
             passwords: &shared.passwords,
             patience: Patience::Waits,
+            beside: None,
             decryptions,
             now: shared.clock.now(),
         }

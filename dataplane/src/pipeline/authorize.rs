@@ -12,10 +12,11 @@ use crate::path;
 use crate::pipeline::authenticate::{Caller, Held};
 use crate::pipeline::limits::Key;
 use crate::rejection::{Reason, Rejection};
+use crate::runtime::policy::Policy;
 use crate::runtime::policy::authorization::{Authorization, Rule};
 use crate::runtime::policy::computed::ComputedHeader;
+use crate::runtime::policy::header_changes::Computed;
 use crate::runtime::policy::limit::Limit;
-use crate::runtime::policy::{Computed, Policy};
 use known::{Known, Seen, Tokens};
 
 /// What was found at each level: the nearest one's, then that of each floor that says who may call, with the object that says it.

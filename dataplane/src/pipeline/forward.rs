@@ -76,7 +76,8 @@ pub(super) async fn forward(
     let computed = permit.take_computed();
     let policy = Arc::clone(permit.policy());
     policy.request_headers.apply(&mut head.headers, computed.request);
-    let shown = credential::present(credential, permit.callers_token(), backend.channel, &mut head.headers);
+    let shown =
+        credential::present(credential, permit.callers_token(&backend.namespace), backend.channel, &mut head.headers);
     let shown = shown.map_err(|denial| denial.rejection())?;
     tell_next_hop(&mut head.headers, rewritten.host, worker, record);
     let query = kept_query(&arrival, &backend, &permit, onward, shown.map(|shown| &*shown.name));

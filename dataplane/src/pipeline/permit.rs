@@ -11,6 +11,7 @@ use crate::credential::CallersToken;
 use crate::jwt::{Claims, PublicHalf};
 use crate::limit::allowance::Allowance;
 use crate::limit::at_once::Place;
+use crate::passwords::namespace_of;
 use crate::pipeline::authenticate::login::HeldLogin;
 use crate::pipeline::authenticate::{self, Caller, Held, HeldCertificate};
 use crate::pipeline::authorize::{Expressions, Findings};
@@ -20,8 +21,9 @@ use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
 use crate::runtime::keys::{Digest, Subscription};
 use crate::runtime::listener::Gateway;
+use crate::runtime::policy::header_changes::Computed;
 use crate::runtime::policy::token_place::TokenPlace;
-use crate::runtime::policy::{Alternative, Computed, Demand, Policy};
+use crate::runtime::policy::{Alternative, Demand, Policy};
 
 /// A request that every level of its policy admits.
 pub struct Permit {
@@ -107,10 +109,10 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
 pub async fn rehearse(
     policy: &Policy,
     caller: &Caller<'_>,
-    live: &Held,
+    (in_force, live): (&Policy, &Held),
     steps: &mut Steps,
 ) -> Result<SmallVec<[Place; 1]>, Rejection> {
-    let caller = &Caller { patience: Patience::AsksOnly, ..*caller };
+    let caller = &Caller { patience: Patience::AsksOnly, beside: Some(in_force), ..*caller };
     admit_address(policy, caller)?;
     let taken = take_unknown(policy, caller, steps)?;
     let mut own = SmallVec::<[(Arc<str>, Held); 1]>::new();
@@ -184,18 +186,24 @@ impl Permit {
         })
     }
 
-    /// What may become of the caller's `Authorization`.
-    pub fn callers_token(&self) -> CallersToken {
+    /// What may become of the caller's `Authorization` on its way to a service of `namespace`.
+    pub fn callers_token(&self, namespace: &str) -> CallersToken {
         let reads = |alternative: &Alternative| {
             alternative.may_read_a_login() || alternative.token_places.iter().any(|place| place.is_authorization())
         };
         match self.policy().alternatives().any(reads) {
             _ if self.verified.iter().any(|place| place.is_authorization()) => CallersToken::Validated,
-            // Whoever says that it is handed on has asked for it. A Floor's is somebody else's secret.
-            _ if self.held.login.is_some() && self.grounds.logins.len() == 1 => CallersToken::Password,
+            // Whose route it is may not be whose Secret it is.
+            _ if self.has_login_of(namespace) => CallersToken::Password,
             true => CallersToken::Unvalidated,
             false => CallersToken::Unread,
         }
+    }
+
+    /// Whether passwords of this namespace have held, and of no other.
+    fn has_login_of(&self, namespace: &str) -> bool {
+        let logins = &self.grounds.logins;
+        !logins.is_empty() && logins.iter().all(|login| namespace_of(&login.file) == namespace)
     }
 
     /// Other places in which tokens are read, and what becomes of what stands there if `verified` tokens travel.

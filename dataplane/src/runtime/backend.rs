@@ -13,6 +13,7 @@ use crate::upstream::target::{Parts, Target};
 /// The executable form of a `Backend` resource.
 pub struct Backend {
     pub name: Arc<str>,
+    pub namespace: Arc<str>,
     /// Absent where something of it cannot be had: `deny` says what.
     pub target: Result<Target, Denial>,
     pub channel: Channel,
@@ -41,6 +42,7 @@ impl Backend {
         let guarded = backend.identity_headers.iter().chain(&backend.key_headers);
         let prepared = Self {
             name: Arc::clone(name),
+            namespace: backend.object.as_ref().map_or("", |object| &object.namespace).into(),
             target,
             channel: if shows_certificate { Channel::ClientCertificate } else { Channel::Anonymous },
             speaks_grpc: speaks_grpc(backend),
@@ -54,6 +56,7 @@ impl Backend {
     pub fn denied(name: &Arc<str>, why: &str) -> Self {
         Self {
             name: Arc::clone(name),
+            namespace: "".into(),
             target: Err(Denial::configuration(name, why)),
             channel: Channel::Anonymous,
             speaks_grpc: false,

@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod basic;
 pub mod body_bound;
 pub mod computed;
+pub mod header_changes;
 pub mod limit;
 pub mod token_place;
 
@@ -11,11 +12,10 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use prost::Message as _;
 use sallyport_snapshot::v1::{self, deny};
 use sallyport_snapshot::{EDITION, Hash};
-use smallvec::SmallVec;
 
 use crate::client_certificate::Demanded;
 use crate::cors::Cors;
@@ -27,7 +27,7 @@ use crate::server::pace::upload::Progress;
 use authorization::Authorization;
 use basic::Basic;
 use body_bound::BodyBound;
-use computed::ComputedHeader;
+use header_changes::HeaderChanges;
 use limit::Limit;
 use token_place::TokenPlace;
 
@@ -134,14 +134,6 @@ pub struct Jwt {
 pub struct KeyPlaces {
     pub headers: Vec<HeaderName>,
     pub query_parameters: Vec<Arc<str>>,
-}
-
-/// Prepared header changes.
-#[derive(Default)]
-pub struct HeaderChanges {
-    pub set: Vec<(HeaderName, HeaderValue)>,
-    pub computed: Vec<ComputedHeader>,
-    pub remove: Vec<HeaderName>,
 }
 
 impl Denial {
@@ -408,6 +400,7 @@ impl Demand {
 
     fn build(alternative: &v1::Alternative) -> Result<Self, String> {
         let v1::Alternative { unavailable, public, jwt, subscription_key, client_certificate, basic, .. } = alternative;
+        let by_itself = jwt.is_none() && subscription_key.is_none();
         match (in_force(unavailable.as_ref()), public, (jwt, subscription_key, client_certificate, basic)) {
             (Some(deny), ..) => Ok(Self::Unavailable(Denial::new(deny))),
             (None, true, (None, None, None, None)) => Ok(Self::Public),
@@ -417,7 +410,7 @@ impl Demand {
                 jwt: jwt.as_ref().map(Jwt::build).transpose()?.map(Box::new),
                 key: key.as_ref().map(KeyPlaces::build).transpose()?,
                 certificate: certificate.as_ref().map(Demanded::build).transpose()?.map(Arc::new),
-                basic: basic.as_ref().map(Basic::build).transpose()?.map(Box::new),
+                basic: basic.as_ref().map(|basic| Basic::build(basic, by_itself)).transpose()?.map(Box::new),
             }),
         }
     }
@@ -445,45 +438,6 @@ impl KeyPlaces {
         })
     }
 }
-
-impl HeaderChanges {
-    fn build(
-        (edit, computed): (Option<&v1::HeaderEdit>, &[v1::ComputedHeader]),
-        section: &'static str,
-    ) -> Result<Self, String> {
-        let name = |name: &String| HeaderName::try_from(name).map_err(|_| format!("{section}: name {name:?}"));
-        let set = |header: &v1::Header| {
-            let value = HeaderValue::from_str(&header.value);
-            Ok((name(&header.name)?, value.map_err(|_| format!("{section}.set[{}]: value", header.name))?))
-        };
-        Ok(Self {
-            set: edit.into_iter().flat_map(|edit| &edit.set).map(set).collect::<Result<_, String>>()?,
-            computed: ComputedHeader::all(computed, section)?,
-            remove: edit.into_iter().flat_map(|edit| &edit.remove).map(name).collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// All that are set, whatever comes of it.
-    pub fn names(&self) -> impl Iterator<Item = &HeaderName> + Clone {
-        self.set.iter().map(|(name, _)| name).chain(self.computed.iter().map(|header| &header.name))
-    }
-
-    /// Changes `headers`, with what was computed.
-    pub fn apply(&self, headers: &mut HeaderMap, computed: Computed) {
-        for name in self.remove.iter().chain(self.computed.iter().map(|header| &header.name)) {
-            headers.remove(name);
-        }
-        for (name, value) in &self.set {
-            headers.insert(name.clone(), value.clone());
-        }
-        for (name, value) in computed {
-            headers.insert(name, value);
-        }
-    }
-}
-
-/// Headers that expressions have given values.
-pub type Computed = SmallVec<[(HeaderName, HeaderValue); 1]>;
 
 /// Where tokens are read besides `Authorization`.
 fn token_places<'a>(authentications: impl Iterator<Item = &'a Authentication>) -> Vec<Arc<TokenPlace>> {

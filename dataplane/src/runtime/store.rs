@@ -3,6 +3,9 @@
 //! Nothing here can fail as a whole. A resource that cannot be built, or that came in a form that must not be read, is told of
 //! until it changes or goes; where it guards something, what it guards is closed.
 
+mod listeners;
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -17,14 +20,13 @@ use crate::limit::registry::Registry;
 use crate::observe::metrics::certificates::Ends;
 use crate::observe::traces::exporters::{Exporters, Exporting};
 use crate::passwords::file::PasswordFile;
-use crate::route::{PreparedRoute, RouteTable};
+use crate::route::PreparedRoute;
 use crate::runtime::backend::Backend;
 use crate::runtime::certificate::certified_key;
 use crate::runtime::keys::{Api, Subscription};
-use crate::runtime::listener::{Gateway, Listener, Port, Tls};
+use crate::runtime::listener::{Gateway, Listener};
 use crate::runtime::policy::{Policy, joined};
 use crate::runtime::{Named, Runtime, key_parameters};
-use crate::upstream::target::Parts;
 
 /// What has been received, and the parts that have been built of it.
 pub struct Store {
@@ -169,6 +171,22 @@ impl Store {
         }
     }
 
+    /// What is built of a resource, or why it is not: what asks for it tells so.
+    fn usable<T>(
+        &mut self,
+        kind: Kind,
+        name: &Arc<str>,
+        build: impl FnOnce(&Body) -> Option<Result<T, String>>,
+    ) -> Option<Result<T, String>> {
+        match self.body(kind, name).as_deref().and_then(build) {
+            Some(built) => {
+                self.note(kind, name, built.as_ref().err().cloned());
+                Some(built)
+            }
+            None => self.refused(kind, name).map(|refused| Err(refused.why.clone())),
+        }
+    }
+
     /// A set that cannot be used is none; those who ask for it are told why.
     fn build_key_sets(&mut self, touched: &Touched) {
         for name in touched {
@@ -192,14 +210,10 @@ impl Store {
     /// Whom nobody can be told to trust, nobody is trusted for.
     fn build_trusts(&mut self, touched: &Touched) {
         for name in touched {
-            let built = match self.body(Kind::ClientTrust, name).as_deref() {
-                Some(Body::ClientTrust(trust)) => {
-                    let built = ClientTrust::build(trust);
-                    self.note(Kind::ClientTrust, name, built.as_ref().err().cloned());
-                    Some(built)
-                }
-                _ => self.refused(Kind::ClientTrust, name).map(|refused| Err(refused.why.clone())),
-            };
+            let built = self.usable(Kind::ClientTrust, name, |body| match body {
+                Body::ClientTrust(trust) => Some(ClientTrust::build(trust)),
+                _ => None,
+            });
             put(&mut self.runtime.trusts, name, built);
         }
     }
@@ -207,15 +221,12 @@ impl Store {
     /// Where nobody can tell who the users are, nobody is one.
     fn build_password_files(&mut self, touched: &Touched) {
         for name in touched {
-            let built = match self.body(Kind::PasswordFile, name).as_deref() {
-                Some(Body::PasswordFile(file)) => {
-                    let last = self.runtime.password_files.get(name).and_then(|last| last.as_ref().as_ref().ok());
-                    let built = PasswordFile::build(file, last);
-                    self.note(Kind::PasswordFile, name, built.as_ref().err().cloned());
-                    Some(built)
-                }
-                _ => self.refused(Kind::PasswordFile, name).map(|refused| Err(refused.why.clone())),
-            };
+            let last = self.runtime.password_files.get(name).cloned();
+            let last = last.as_deref().and_then(|last| last.as_ref().ok());
+            let built = self.usable(Kind::PasswordFile, name, |body| match body {
+                Body::PasswordFile(file) => Some(PasswordFile::build(file, last)),
+                _ => None,
+            });
             put(&mut self.runtime.password_files, name, built);
         }
     }
@@ -398,85 +409,6 @@ impl Store {
         }
         listeners
     }
-
-    fn listeners_with(&self, gateways: &Touched, certificates: &Touched) -> Touched {
-        let uses = |listener: &v1::Listener| {
-            let shows = |tls: &v1::ListenerTls| {
-                let of_names = tls.server_names.iter().map(|name| &name.certificate);
-                tls.certificates.iter().chain(of_names).any(|name| certificates.contains(name.as_str()))
-            };
-            gateways.contains(listener.gateway.as_str()) || listener.tls.as_ref().is_some_and(shows)
-        };
-        let listeners = self
-            .received
-            .iter()
-            .filter(|(_, resource)| matches!(resource.body().as_ref(), Body::Listener(listener) if uses(listener)));
-        listeners.map(|(name, _)| Arc::clone(&name.name)).collect()
-    }
-
-    fn build_listeners(&mut self, touched: &Touched) {
-        for name in touched {
-            let last = self.listeners.remove(name);
-            let built = match self.body(Kind::Listener, name).as_deref() {
-                Some(Body::Listener(listener)) => {
-                    let built = self.build_listener(name, listener, last.as_deref());
-                    self.note(Kind::Listener, name, built.as_ref().err().cloned());
-                    let closed = || self.closed_listener(name, listener).or_else(|| last.map(|last| last.closed()));
-                    built.ok().or_else(closed)
-                }
-                _ => self.refused(Kind::Listener, name).and_then(|refused| self.refused_listener(last, refused)),
-            };
-            if let Some(listener) = built {
-                self.listeners.insert(Arc::clone(name), Arc::new(listener));
-            }
-        }
-        if touched.is_empty() {
-            return;
-        }
-        let mut ports: BTreeMap<u16, Vec<Arc<Listener>>> = BTreeMap::new();
-        for listener in self.listeners.values() {
-            ports.entry(listener.port).or_default().push(Arc::clone(listener));
-        }
-        self.runtime.ports =
-            ports.into_iter().map(|(port, listeners)| (port, Arc::new(Port::new(listeners)))).collect();
-    }
-
-    fn build_listener(
-        &self,
-        name: &Arc<str>,
-        listener: &v1::Listener,
-        last: Option<&Listener>,
-    ) -> Result<Listener, String> {
-        let gateway = self
-            .gateways
-            .get(listener.gateway.as_str())
-            .ok_or_else(|| format!("its Gateway {} is not there", listener.gateway))?;
-        let last = last.and_then(|last| last.tls.as_ref());
-        let held = |name: &str| self.certificates.get(name).map(|certificate| Arc::clone(&certificate.key));
-        let tls = listener.tls.as_ref().map(|tls| Tls::build(tls, held, last)).transpose()?;
-        let table = RouteTable::build(name, self.routes.values().map(AsRef::as_ref));
-        Listener::new(name, listener, Arc::clone(gateway), tls, table)
-            .ok_or_else(|| format!("{} is no port", listener.port))
-    }
-
-    /// What a listener that is refused leaves behind: its place, where nothing is served.
-    fn refused_listener(&self, last: Option<Arc<Listener>>, refused: &Refused) -> Option<Listener> {
-        match (last, refused.body.as_deref()) {
-            (Some(last), _) => Some(last.closed()),
-            (None, Some(Body::Listener(listener))) => self.closed_listener(&refused.name.name, listener),
-            (None, _) => None,
-        }
-    }
-
-    /// The place of a listener with nothing in it: no other listener gets what was for it. Its port goes on speaking as it does.
-    fn closed_listener(&self, name: &Arc<str>, listener: &v1::Listener) -> Option<Listener> {
-        let unread = || Arc::new(Gateway::unread(&Arc::from(listener.gateway.as_str()), None));
-        let gateway = self.gateways.get(listener.gateway.as_str()).cloned().unwrap_or_else(unread);
-        let mut others = self.listeners.values().filter(|one| u32::from(one.port) == listener.port);
-        let is_tls = others.next().map_or(listener.tls.is_some(), |other| other.tls.is_some());
-        let tls = is_tls.then(|| Tls::without_certificate(Arc::default()));
-        Listener::new(name, listener, gateway, tls, RouteTable::default())
-    }
 }
 
 /// Puts what was built under `name`, or takes away what stood there.
@@ -494,22 +426,6 @@ fn closed(last: Option<&PreparedRoute>, refused: &Refused) -> Option<PreparedRou
         (Some(last), _) => Some(last.closed(&refused.why)),
         (None, Some(Body::Route(route))) => Some(PreparedRoute::new(route).0.closed(&refused.why)),
         (None, _) => None,
-    }
-}
-
-impl Parts for Snapshot {
-    fn endpoints(&self, name: &str) -> Option<&v1::Endpoints> {
-        match self.find(&Name::new(Kind::Endpoints, name))?.body().as_ref() {
-            Body::Endpoints(endpoints) => Some(endpoints),
-            _ => None,
-        }
-    }
-
-    fn certificate(&self, name: &str) -> Option<&v1::Certificate> {
-        match self.find(&Name::new(Kind::Certificate, name))?.body().as_ref() {
-            Body::Certificate(certificate) => Some(certificate),
-            _ => None,
-        }
     }
 }
 

@@ -55,7 +55,7 @@ impl World {
     }
 
     fn tell(&mut self, replica: usize, issuer: &str, state: State, message: &str) {
-        let sets = self.graph.policies.values().flat_map(|policy| policy.key_sets.keys());
+        let sets = self.graph.policies.values().flat_map(|policy| policy.brought.key_sets.keys());
         let key_set = sets.into_iter().find(|name| name.contains(issuer)).unwrap().clone();
         let health = IssuerHealth { key_set, state: state.into(), message: message.to_owned() };
         self.replicas[replica].hear(sallyport_snapshot::v1::Report { report: Some(Report::Issuer(health)) });
@@ -135,7 +135,8 @@ fn a_later_report_takes_the_place_of_an_earlier_one() {
 fn reports_on_what_was_never_sent_or_is_gone_are_not_kept() {
     let mut world = World::new();
     world.tell(0, "staff", State::Unreached, "no name");
-    let known = world.graph.policies.values().flat_map(|policy| policy.key_sets.keys()).next_back().unwrap().clone();
+    let known =
+        world.graph.policies.values().flat_map(|policy| policy.brought.key_sets.keys()).next_back().unwrap().clone();
     let strange = IssuerHealth { key_set: "strange".into(), state: State::Unreached.into(), message: "x".into() };
     let replica = &mut world.replicas[0];
     replica.hear(sallyport_snapshot::v1::Report { report: Some(Report::Issuer(strange)) });

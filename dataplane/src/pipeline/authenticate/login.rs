@@ -56,7 +56,7 @@ pub(super) async fn hold(alternative: &Alternative, basic: &Basic, caller: &Call
         return Err(Failure::new(alternative, Progress::Absent, Reason::CredentialMissing, message));
     };
     // Browsers keep a login, and send it along by themselves as they do cookies.
-    if other_site::has_sent(caller) {
+    if basic.is_forgeable && other_site::has_sent(caller) {
         let message = "another site has made a browser send the request with the login that it keeps";
         return Err(Failure::new(alternative, Progress::Unjudged, Reason::CrossSite, message));
     }

@@ -81,6 +81,7 @@ impl World {
             password_files: &Map::default(),
             passwords: &Passwords::new(crate::passwords::Counters::default()).unwrap(),
             patience: Patience::Waits,
+            beside: None,
             decryptions: &Decryptions::default(),
             now,
         };
@@ -164,7 +165,7 @@ async fn a_rehearsal_waits_for_no_keys() {
     let policy = by_token();
     let bearer = format!("Bearer {TOKEN}");
     let rehearsed = world.now(&bearer, TOKEN_TIME, async |caller| {
-        permit::rehearse(&policy, caller, &Held::default(), &mut Steps::default()).await
+        permit::rehearse(&policy, caller, (&policy, &Held::default()), &mut Steps::default()).await
     });
     let refused = rehearsed.expect("it is judged by the keys that are there").unwrap_err();
     assert_eq!(refused.reason, Reason::IssuerUnreached);

@@ -70,7 +70,8 @@ pub(super) struct Known<'a> {
 impl<'a> Known<'a> {
     pub(super) fn new(seen: &'a Seen<'a>, held: Option<&'a Held>) -> Self {
         let Seen { policy, caller, .. } = *seen;
-        let (headers, query) = (Headers { policy, caller }, Parameters { policy, query: caller.query });
+        let (headers, query) =
+            (Headers { policy, caller }, Parameters { policy, beside: caller.beside, query: caller.query });
         Self { seen, held, headers, query, token: OnceCell::new() }
     }
 

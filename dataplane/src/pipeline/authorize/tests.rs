@@ -117,6 +117,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         password_files: &Map::default(),
         passwords: &Passwords::new(passwords::Counters::default()).unwrap(),
         patience: Patience::Waits,
+        beside: None,
         decryptions: &Decryptions::default(),
         now: UnixMs(1_800_000_000_000),
     };

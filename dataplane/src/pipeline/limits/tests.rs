@@ -122,6 +122,7 @@ impl Asker {
             password_files: &Map::default(),
             passwords: &Passwords::new(passwords::Counters::default()).unwrap(),
             patience: Patience::Waits,
+            beside: None,
             decryptions: &Decryptions::default(),
             now: UnixMs(1_800_000_000_000),
         };

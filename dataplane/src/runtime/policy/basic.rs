@@ -15,11 +15,13 @@ pub struct Basic {
     pub challenge: HeaderValue,
     /// Where it stands.
     pub place: TokenPlace,
+    /// Another site can have a browser send all that the alternative asks for.
+    pub is_forgeable: bool,
 }
 
 impl Basic {
-    /// Parses the message.
-    pub(super) fn build(basic: &v1::BasicAuthentication) -> Result<Self, String> {
+    /// Parses the message. Beside it the alternative may ask for what no browser sends `by_itself`.
+    pub(super) fn build(basic: &v1::BasicAuthentication, by_itself: bool) -> Result<Self, String> {
         let realm = &basic.realm;
         if realm.is_empty() || realm.contains(['"', '\\']) {
             return Err(format!("basic.realm: {realm:?}"));
@@ -29,6 +31,7 @@ impl Basic {
             file: basic.password_file.as_str().into(),
             challenge: challenge.map_err(|_| format!("basic.realm: {realm:?}"))?,
             place: TokenPlace::login(),
+            is_forgeable: by_itself && !basic.from_other_sites,
         })
     }
 }
@@ -40,11 +43,22 @@ mod tests {
     #[test]
     fn a_realm_stays_in_its_quotes() {
         let built = |realm: &str| {
-            Basic::build(&v1::BasicAuthentication { password_file: "shop/a/htpasswd".into(), realm: realm.into() })
+            let message = v1::BasicAuthentication { realm: realm.into(), ..v1::BasicAuthentication::default() };
+            Basic::build(&message, true)
         };
         assert_eq!(built("orders").unwrap().challenge, r#"Basic realm="orders", charset="UTF-8""#);
         for realm in ["", "a\"b", "a\\", "a\nb"] {
             assert!(built(realm).is_err(), "{realm:?}");
+        }
+    }
+
+    #[test]
+    fn another_site_has_a_browser_send_what_that_sends_by_itself() {
+        for (by_itself, from_other_sites, is_forgeable) in
+            [(true, false, true), (true, true, false), (false, false, false), (false, true, false)]
+        {
+            let message = v1::BasicAuthentication { realm: "orders".into(), from_other_sites, ..<_>::default() };
+            assert_eq!(Basic::build(&message, by_itself).unwrap().is_forgeable, is_forgeable);
         }
     }
 }

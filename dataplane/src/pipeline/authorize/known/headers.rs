@@ -32,7 +32,11 @@ impl<'a> Headers<'a> {
         *name != header::HOST
             && !hygiene::is_never_forwarded(text)
             && (self.caller.hop.peer == Peer::TrustedProxy || !hygiene::tells_origin(text))
-            && !self.policy.credential_headers().any(|one| same_variable(text, one.as_str()))
+            && !self.policies().any(|policy| policy.credential_headers().any(|one| same_variable(text, one.as_str())))
+    }
+
+    fn policies(&self) -> impl Iterator<Item = &'a Policy> {
+        std::iter::once(self.policy).chain(self.caller.beside)
     }
 
     fn lines(&self, name: &HeaderName) -> Vec<&'a HeaderValue> {

@@ -12,12 +12,15 @@ use crate::runtime::policy::Policy;
 /// By their names, decoded; those in which credentials stand are not told.
 pub(super) struct Parameters<'a> {
     pub(super) policy: &'a Policy,
+    /// In force, where the other is only reported.
+    pub(super) beside: Option<&'a Policy>,
     pub(super) query: Query<'a>,
 }
 
 impl Parameters<'_> {
     fn is_told(&self, name: &[u8]) -> bool {
-        !self.policy.key_parameters().any(|one| one.as_bytes() == name)
+        let policies = std::iter::once(self.policy).chain(self.beside);
+        !policies.flat_map(Policy::key_parameters).any(|one| one.as_bytes() == name)
     }
 }
 

@@ -1,0 +1,129 @@
+//! Alternatives of one policy, and the resources that they bring along.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sallyport_api::policy::{Alternative, BasicAuthentication, ClientCertificate, Csrf};
+use sallyport_snapshot::v1;
+
+use super::basic::{File, Files};
+use super::guarded::KEY_HEADER;
+use super::token::Token;
+use super::{Environment, client_certificate, decryption_key, key_source, token};
+use crate::cluster::{ClusterState, ObjectName};
+use crate::problem::{Problem, denial, denial_by_older, is_for_older};
+
+/// The edition of the contract that brought certificates of callers.
+const CERTIFICATES_SINCE: u32 = 3;
+/// And passwords of callers.
+const PASSWORDS_SINCE: u32 = 6;
+
+/// What alternatives of a policy are judged by, by the names of the resources.
+#[derive(Default)]
+pub struct Brought {
+    /// Keys of issuers.
+    pub key_sets: BTreeMap<String, v1::KeySet>,
+    /// Who is trusted to vouch for certificates.
+    pub trusts: BTreeMap<String, v1::ClientTrust>,
+    /// Users and hashes of their passwords.
+    pub password_files: BTreeMap<String, Arc<v1::PasswordFile>>,
+}
+
+/// Parses the alternatives of one policy.
+pub(super) struct Alternatives<'a> {
+    pub cluster: &'a ClusterState,
+    pub files: &'a Files<'a>,
+    pub environment: Environment,
+    pub name: &'a ObjectName,
+    pub label: &'a str,
+    pub problems: &'a mut Vec<Problem>,
+    pub brought: &'a mut Brought,
+}
+
+impl Alternatives<'_> {
+    /// The section as data planes are told it.
+    pub fn all(&mut self, stated: &[Alternative]) -> v1::Authentication {
+        let alternatives = stated.iter().enumerate().map(|(at, one)| self.one(at, one)).collect();
+        v1::Authentication { object: self.label.to_owned(), alternatives }
+    }
+
+    fn one(&mut self, at: usize, alternative: &Alternative) -> v1::Alternative {
+        let mut message = v1::Alternative {
+            name: alternative.name.clone(),
+            public: alternative.public.is_some(),
+            ..v1::Alternative::default()
+        };
+        if let Some((token, member)) = Token::of(alternative) {
+            let field = format!("spec.authentication[{at}].{member}");
+            // Also where the rest is broken: what may stand there is not forwarded.
+            message.token_places = token::places(token.rules());
+            let read = self.token(token, &field);
+            message.jwt = self.or_unavailable(read, &mut message.unavailable);
+            if message.unavailable.is_none() {
+                message.unavailable = token::denial_by_older(self.label, &message, &field);
+            }
+        }
+        if let Some(stated) = &alternative.client_certificate {
+            let field = format!("spec.authentication[{at}].clientCertificate");
+            let read = self.certificate(stated, &alternative.name, &field);
+            message.client_certificate = self.or_unavailable(read, &mut message.unavailable);
+            if message.unavailable.as_ref().is_none_or(is_for_older) {
+                message.unavailable = Some(denial_by_older(self.label, &field, CERTIFICATES_SINCE));
+            }
+        }
+        if let Some(stated) = &alternative.basic {
+            let field = format!("spec.authentication[{at}].basic");
+            let read = self.basic(stated, &field);
+            message.basic = self.or_unavailable(read, &mut message.unavailable);
+            if message.unavailable.as_ref().is_none_or(is_for_older) {
+                message.unavailable = Some(denial_by_older(self.label, &field, PASSWORDS_SINCE));
+            }
+        }
+        message.subscription_key = alternative.subscription_key.as_ref().map(|key| {
+            let headers: Vec<_> = key.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
+            let unnamed = headers.is_empty() && key.query_parameters.is_empty();
+            let headers = if unnamed { vec![KEY_HEADER.to_owned()] } else { headers };
+            v1::SubscriptionKey { headers, query_parameters: key.query_parameters.clone() }
+        });
+        message
+    }
+
+    /// What was read; or why the alternative never holds.
+    fn or_unavailable<T>(&mut self, read: Result<T, Problem>, unavailable: &mut Option<v1::Deny>) -> Option<T> {
+        read.map_err(|problem| {
+            *unavailable = Some(denial(self.label, &problem));
+            self.problems.push(problem);
+        })
+        .ok()
+    }
+
+    fn certificate(
+        &mut self,
+        stated: &ClientCertificate,
+        alternative: &str,
+        field: &str,
+    ) -> Result<v1::ClientCertificate, Problem> {
+        let trust = format!("{}/{alternative}", self.name);
+        let reader = client_certificate::Reader { cluster: self.cluster, policy: self.name, field };
+        let (message, trusted) = reader.read(stated, trust.clone())?;
+        self.brought.trusts.extend(trusted.map(|trusted| (trust, trusted)));
+        Ok(message)
+    }
+
+    fn basic(&mut self, stated: &BasicAuthentication, field: &str) -> Result<v1::BasicAuthentication, Problem> {
+        let File { name, message, problem } = self.files.find(&self.name.namespace, stated, field)?;
+        self.problems.extend(problem);
+        self.brought.password_files.insert(name.clone(), message);
+        let from_other_sites = stated.csrf == Csrf::Off;
+        Ok(v1::BasicAuthentication { password_file: name, realm: stated.realm.clone(), from_other_sites })
+    }
+
+    fn token(&mut self, token: Token<'_>, field: &str) -> Result<v1::Jwt, Problem> {
+        let (key_set, set) = key_source::key_set(self.cluster, self.environment, self.name, token, field)?;
+        let (references, at) = (&token.rules().decryption_key_refs, format!("{field}.decryptionKeyRefs"));
+        let decryption_keys = decryption_key::keys(self.cluster, &self.name.namespace, references, &at)?;
+        let message = token::message(token, key_set.clone(), field)?;
+        self.brought.key_sets.insert(key_set, set);
+        Ok(v1::Jwt { decryption_keys, ..message })
+    }
+}
