@@ -1,15 +1,18 @@
-//! How long graph and snapshot take to be built anew: of 1,000 routes with a policy and a subscription each, and of 1,000 policies, 10,000
-//! routes and 100,000 subscriptions.
+//! How long it takes to build everything anew, and to plan what is said of it: of 1,000 routes with a policy and a subscription each, and of 1,000
+//! policies, 10,000 routes and 100,000 subscriptions.
 
 #![expect(clippy::print_stdout, clippy::disallowed_types, reason = "a measurement prints, and reads the clock")]
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use sallyport_controller::cluster::ClusterState;
-use sallyport_controller::compile::compile;
+use sallyport_controller::cluster::{ClusterState, ObjectName};
+use sallyport_controller::compile::{Compiled, compile};
 use sallyport_controller::graph::{Environment, Graph};
 use sallyport_controller::manifest::{self, SourceFile};
 use sallyport_controller::publish::Replica;
+use sallyport_controller::status::{self, ObjectStatus, Plane, View};
+use sallyport_snapshot::{Snapshot, of_gateway, v1};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -50,18 +53,38 @@ fn measure(size: Size) {
     for round in 0..5 {
         let began = Instant::now();
         let graph = Graph::build(&cluster, Environment::Cluster);
-        let built = began.elapsed();
+        let judged = began.elapsed();
         let compiled = compile(&graph, &cluster);
         let compiled_after = began.elapsed();
-        let update = replica.update(&compiled.snapshot);
+        let part = of_gateway(&compiled.snapshot, "shop/public");
+        let divided = began.elapsed();
+        let update = replica.update(&part);
+        let differs = began.elapsed();
+        if let Some(update) = &update {
+            replica.acknowledge(&v1::Ack { nonce: update.nonce, rejected: vec![], more: false });
+        }
+        let acknowledged = Instant::now();
+        let statuses = planned(&graph, &compiled, &part, &replica);
+        let planned = acknowledged.elapsed();
+        let bytes: usize = statuses.iter().map(|status| serde_json::to_vec(status).map_or(0, |text| text.len())).sum();
         println!(
-            "round {round}: graph {} ms, compile {} ms, difference {} ms, {} resources",
-            built.as_millis(),
-            (compiled_after - built).as_millis(),
-            (began.elapsed() - compiled_after).as_millis(),
+            "round {round}: graph {} ms, compile {} ms, part of a Gateway {} ms, difference {} ms, statuses {} ms, as text {} ms; {} resources, {bytes} bytes of statuses",
+            judged.as_millis(),
+            (compiled_after - judged).as_millis(),
+            (divided - compiled_after).as_millis(),
+            (differs - divided).as_millis(),
+            planned.as_millis(),
+            (acknowledged.elapsed() - planned).as_millis(),
             update.map_or(0, |update| update.changed.len())
         );
     }
+}
+
+fn planned(graph: &Graph, compiled: &Compiled, part: &Snapshot, replica: &Replica) -> Vec<ObjectStatus> {
+    let gateway = ObjectName::new("shop", "public");
+    let replicas = vec![replica.standing(), replica.standing()];
+    let planes = [Plane { gateway: Some(&gateway), snapshot: part, replicas }];
+    status::plan(View { graph, compiled, planes: &planes, addresses: None, unwritten: &BTreeMap::new(), now_s: 0 })
 }
 
 fn manifests(size: Size) -> String {
