@@ -8,6 +8,7 @@ use crate::duration::Duration;
 use crate::egress::Egress;
 use crate::infrastructure::{DeploymentSettings, ServiceSettings};
 use crate::observing::{AccessLogSettings, TelemetrySettings};
+use crate::origin_lock::OriginLock;
 use crate::status::Status;
 
 /// Settings for all Gateways of a class (`GatewayClass.spec.parametersRef`), or for one (`Gateway.spec.infrastructure.parametersRef`).
@@ -44,6 +45,10 @@ pub struct GatewayParametersSpec {
     /// within the class's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<TrustedProxies>,
+    /// What every request has to bring that comes through the firewall in front. A Gateway's holds beside the class's. Parameters that cannot be read
+    /// may have held one: until they can, every request is answered 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_lock: Option<OriginLock>,
     /// Where Backends may lead beyond what all may; keys of issuers and collectors of spans never do. Only a class can open something:
     /// what a Gateway's opens beyond that is ignored and reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +116,8 @@ pub enum ForwardedHeader {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Bounds {
-    /// Connections of one worker, WebSockets and other upgraded ones included; more are answered 503 and closed, over TLS closed at once. Default 10,000.
+    /// Connections of one worker, WebSockets and other upgraded ones included; more are answered 503 and closed, over TLS closed at once. Default
+    /// 10,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
@@ -146,7 +152,8 @@ pub struct Bounds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrent_streams: Option<u32>,
-    /// Time that requests, and WebSockets and other upgraded connections, have to finish when the data plane is told to stop. Default 25s, at most 10m.
+    /// Time that requests, and WebSockets and other upgraded connections, have to finish when the data plane is told to stop. Default 25s, at most
+    /// 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('10m')").message("more than 0s, at most 10m"))]
     pub drain_timeout: Option<Duration>,

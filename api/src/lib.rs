@@ -16,6 +16,7 @@ pub mod egress;
 pub mod gateway_api;
 pub mod infrastructure;
 pub mod observing;
+pub mod origin_lock;
 pub mod policy;
 pub mod reference;
 pub mod rotation;

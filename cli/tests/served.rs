@@ -149,6 +149,21 @@ fn of_logins() -> Vec<Asked> {
     ]
 }
 
+/// What comes through the firewall, and around it.
+fn of_firewall() -> Vec<Asked> {
+    let right = |path, status| get(path, status).with("x-origin", SECOND_KEY);
+    vec![
+        get("/orders", 403).has("origin-locked"),
+        get("/elsewhere", 403).has("origin-locked"),
+        get("/orders", 403).with("x-origin", "change-me").has("origin-locked"),
+        get("/orders", 403).with("x_origin", KEY).has("origin-locked"),
+        get("/orders", 200).with("x-origin", KEY).lacks(KEY),
+        right("/orders", 200).with("X_Origin", SECOND_KEY).lacks(SECOND_KEY),
+        right("/elsewhere", 404).has("no-route"),
+        right("/orders", 403).with("x-forwarded-for", "203.0.113.66").has("address-denied"),
+    ]
+}
+
 fn requests(example: &str) -> Vec<Asked> {
     match example {
         "addresses" => vec![
@@ -193,6 +208,7 @@ fn requests(example: &str) -> Vec<Asked> {
         ],
         "levels" => vec![get("/orders", 200), get("/elsewhere", 404)],
         "limits" => of_limits(),
+        "origin-lock" => of_firewall(),
         "other-namespace" => vec![get("/orders", 200).has("x-api-key: change-me")],
         "product" => vec![
             get("/orders", 401).has("credential-missing"),

@@ -22,6 +22,7 @@ use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
 use crate::graph::gateway::{ListenerNode, Standing};
+use crate::graph::parameters::origin_lock;
 use crate::graph::policy::Targets;
 use crate::graph::route::{PartNode, RouteId, RouteNode};
 use crate::graph::rule::{BackendTarget, RuleNode};
@@ -131,10 +132,14 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
     let api_servers: Vec<_> = graph.api_servers.iter().map(ToString::to_string).collect();
     for (name, gateway) in &graph.gateways {
         let floors = floors.get(name).map(Vec::as_slice).unwrap_or_default();
-        let floor_filters = floors.iter().map(|(_, filter)| (*filter).clone()).collect();
+        let locks = &gateway.message.origin_locks;
+        let filters = floors.iter().map(|(_, filter)| (*filter).clone());
+        let floor_filters = filters.chain(origin_lock::for_older(locks)).collect();
+        let is_locked_by_certificate = locks.iter().any(|lock| !lock.is_report && lock.client_certificate.is_some());
         let mut message = v1::Gateway { floor_filters, api_servers: api_servers.clone(), ..gateway.message.clone() };
         if message.encoded_len() > room::MAX_MESSAGE_BYTES {
             let problem = too_many_floors();
+            message.origin_locks.clear();
             message.floor_filters = vec![v1::IpFilter {
                 unavailable: Some(denial(&format!("Gateway {name}"), &problem)),
                 ..v1::IpFilter::default()
@@ -150,7 +155,8 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
         }
         for listener in &gateway.listeners {
             let tls = match listener.standing {
-                Standing::Serves => tls(name, listener, compiled),
+                Standing::Serves => tls(name, listener, compiled)
+                    .map(|tls| v1::ListenerTls { requests_certificates: is_locked_by_certificate, ..tls }),
                 // Without a certificate, and without routes: nothing is served there.
                 Standing::Holds { is_tls } => is_tls.then(v1::ListenerTls::default),
                 Standing::SetAside => continue,
@@ -191,7 +197,7 @@ fn request_certificates(compiled: &mut Compiled) {
 
 fn too_many_floors() -> Problem {
     let message = format!(
-        "the address filters of its Floors take more than {} bytes together; say less in them. Nobody is let in",
+        "the address filters of its Floors and its origin locks take more than {} bytes together; say less in them. Nobody is let in",
         room::MAX_MESSAGE_BYTES
     );
     Problem::new("spec", Reason::UnsupportedValue, message)

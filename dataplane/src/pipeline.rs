@@ -5,6 +5,7 @@
 pub mod authenticate;
 pub mod authorize;
 pub mod body;
+mod entrance;
 mod forward;
 pub mod hygiene;
 mod incoming;
@@ -93,14 +94,7 @@ async fn handle(
 ) -> Result<Response<Body>, Rejection> {
     let arrival = Arrival::read(connection, &request)?;
     record.path(&arrival.path);
-    let no_route = || Rejection::because(Reason::NoRoute, "no listener or rule matches host and path");
-    let listener = port.and_then(|port| port.listener(&arrival.destination.host)).ok_or_else(no_route)?;
-    record.is_for(&listener.gateway, request.method(), request.headers());
-    connection.may_carry(listener)?;
-    let address = arrival.client_address(connection, listener, request.headers());
-    record.came_from(address);
-    worker.shared().mark.refuse_own(request.headers())?;
-    permit::admit_to_gateway(&listener.gateway, address)?;
+    let (listener, address) = entrance::enter((worker, connection), port, &arrival, &mut request, record)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
     let query = Query(arrival.query.as_deref());
@@ -112,7 +106,7 @@ async fn handle(
         query,
     };
     let preflight = Preflight::read(request.method(), request.headers());
-    let matched = matched(listener, runtime, &asked, preflight.as_ref()).ok_or_else(no_route)?;
+    let matched = matched(listener, runtime, &asked, preflight.as_ref()).ok_or_else(entrance::no_route)?;
     let Matched { asked, found, policy, preflight } = matched;
     record.matched(&found, &policy, request.headers());
     if preflight.is_none() {

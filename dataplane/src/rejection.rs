@@ -235,6 +235,10 @@ reasons! {
     AuthorizationDenied => FORBIDDEN, "authorization-denied", "Not allowed",
         "This request is not allowed.",
         "The log names the policy, the rule, and what could not be told if anything. Change the rule, or give the caller what it asks for.";
+    /// It has not come through the firewall in front.
+    OriginLocked => FORBIDDEN, "origin-locked", "Not through the firewall",
+        "This host cannot be called directly.",
+        "The log says which part of the origin lock did not hold: header, cidrs or clientCertificate. Call by the firewall, or compare what that sends with the Secret, addresses and authorities of `originLock` in the GatewayParameters.";
     /// Another site has made a browser send the request, with a token in a cookie, or the login that it keeps.
     CrossSite => FORBIDDEN, "cross-site", "Request of another site",
         "Requests that another site makes are not allowed.",

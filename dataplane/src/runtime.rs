@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod key_parameters;
 pub mod keys;
 pub mod listener;
+pub mod origin_lock;
 pub mod policy;
 pub mod store;
 

@@ -46,6 +46,7 @@ mod leaks;
 mod limits;
 mod metrics;
 mod observed;
+mod origin_lock;
 mod outer_door;
 mod pauses;
 mod proxy_protocol;

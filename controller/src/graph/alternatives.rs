@@ -104,7 +104,12 @@ impl Alternatives<'_> {
         field: &str,
     ) -> Result<v1::ClientCertificate, Problem> {
         let trust = format!("{}/{alternative}", self.name);
-        let reader = client_certificate::Reader { cluster: self.cluster, policy: self.name, field };
+        let reader = client_certificate::Reader {
+            cluster: self.cluster,
+            kind: "ApiPolicy",
+            namespace: &self.name.namespace,
+            field,
+        };
         let (message, trusted) = reader.read(stated, trust.clone())?;
         self.brought.trusts.extend(trusted.map(|trusted| (trust, trusted)));
         Ok(message)

@@ -27,7 +27,7 @@ pub fn classes(cluster: &ClusterState) -> BTreeMap<ObjectName, ClassNode> {
     ours.map(|(name, class)| {
         let invalid = |why: String| Problem::new("spec.parametersRef", Reason::InvalidParameters, why);
         let problems = Reference::of_class(class).and_then(|reference| match reference.find(cluster) {
-            Ok((place, parameters)) => judge(&parameters.spec)
+            Ok((place, parameters)) => judge(cluster, &place, &parameters.spec)
                 .first()
                 .map(|problem| invalid(format!("GatewayParameters {place}, {}: {}", problem.field, problem.message))),
             Err(why) => Some(invalid(why)),
@@ -54,15 +54,16 @@ fn is_ours_to_judge(cluster: &ClusterState, name: &ObjectName, class: &GatewayCl
 
 /// All GatewayParameters.
 pub fn parameters(cluster: &ClusterState) -> BTreeMap<ObjectName, ClassNode> {
-    let node = |stored: &Stored<sallyport_api::GatewayParameters>| match stored {
+    let node = |name: &ObjectName, stored: &Stored<sallyport_api::GatewayParameters>| match stored {
         Stored::Decoded(parameters) => {
-            ClassNode { generation: parameters.metadata.generation, problems: judge(&parameters.spec) }
+            let problems = judge(cluster, name, &parameters.spec);
+            ClassNode { generation: parameters.metadata.generation, problems }
         }
         Stored::Undecodable(parameters) => {
-            let message = "it cannot be decoded; address filters of Gateways that refer to it let nobody pass";
+            let message = "it cannot be decoded; Gateways that refer to it answer every request 500";
             let problems = vec![Problem::new("spec", Reason::Undecodable, message)];
             ClassNode { generation: parameters.generation, problems }
         }
     };
-    cluster.gateway_parameters.iter().map(|(name, stored)| (name.clone(), node(stored))).collect()
+    cluster.gateway_parameters.iter().map(|(name, stored)| (name.clone(), node(name, stored))).collect()
 }

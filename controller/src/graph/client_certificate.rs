@@ -33,11 +33,12 @@ const CERTIFICATE_ENTRY: &str = "tls.crt";
 /// Authorities of one alternative: each handshake may have to try them all.
 const MAX_AUTHORITIES: usize = 64;
 
-/// Parses what one alternative says.
+/// Parses what an object asks of a certificate.
 pub struct Reader<'a> {
     pub cluster: &'a ClusterState,
-    pub policy: &'a ObjectName,
-    /// Of the alternative's member.
+    pub kind: &'static str,
+    pub namespace: &'a str,
+    /// Where it says so.
     pub field: &'a str,
 }
 
@@ -59,7 +60,7 @@ impl Reader<'_> {
         message.trust_domain = authority.trust_domain.clone().unwrap_or_default();
         let mut trusted = v1::ClientTrust::default();
         for (at, reference) in authority.ca_certificate_refs.iter().enumerate() {
-            let referrer = End { group: sallyport_api::GROUP, kind: "ApiPolicy", namespace: &self.policy.namespace };
+            let referrer = End { group: sallyport_api::GROUP, kind: self.kind, namespace: self.namespace };
             let field = format!("{}.trust.caCertificateRefs[{at}]", self.field);
             let found = authorities(self.cluster, referrer, reference, &field)?;
             if let Some(why) = found.iter().find_map(|der| no_authority(der)) {
@@ -127,7 +128,7 @@ impl Reader<'_> {
     }
 
     fn text(&self, kind: CaCertificateKind, name: &str, key: &str, field: &str) -> Result<Vec<u8>, Problem> {
-        let name = ObjectName::new(&self.policy.namespace, name);
+        let name = ObjectName::new(self.namespace, name);
         match kind {
             CaCertificateKind::ConfigMap => Ok(config_entry(self.cluster, &name, key, field)?.into_bytes()),
             CaCertificateKind::Secret => Ok(entry(secret(self.cluster, &name, field)?, &name, key, field)?.to_vec()),

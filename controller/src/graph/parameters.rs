@@ -2,6 +2,7 @@
 
 pub mod egress;
 mod observing;
+pub mod origin_lock;
 
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration;
@@ -20,8 +21,8 @@ use egress::Egress;
 const OF_CLASS: &str = "spec.gatewayClassName";
 /// Where a Gateway names its own.
 const OWN: &str = "spec.infrastructure.parametersRef";
-/// Parameters that cannot be read may have been tighter than what holds without them.
-const UNTIL_THEN: &str = "Until then no address filter lets anybody pass, and routes without a policy are refused";
+/// Parameters that cannot be read may be tighter than what holds without them.
+const UNTIL_THEN: &str = "Until then every request is answered 500, since they may hold an originLock";
 
 /// What holds for a Gateway.
 pub struct Settings {
@@ -34,9 +35,10 @@ pub struct Settings {
     pub ignored: Vec<Problem>,
 }
 
-/// What is wrong with parameters by themselves.
-pub fn judge(spec: &GatewayParametersSpec) -> Vec<Problem> {
-    judge_proxies(spec).into_iter().chain(judge_rest(spec)).collect()
+/// What is wrong with the parameters called `name`.
+pub fn judge(cluster: &ClusterState, name: &ObjectName, spec: &GatewayParametersSpec) -> Vec<Problem> {
+    let lock = spec.origin_lock.as_ref().and_then(|stated| origin_lock::read(cluster, name, stated).1);
+    judge_proxies(spec).into_iter().chain(lock).chain(judge_rest(spec)).collect()
 }
 
 /// What cannot be read, and is left out: that closes nothing but what it would have opened.
@@ -68,17 +70,12 @@ pub fn settle(
         let (group, kind, namespace) = (&*stated.group, &*stated.kind, Some(&*name.namespace));
         Reference { group, kind, namespace, name: &stated.name }.settle(cluster, OWN)
     });
-    let before = problems.len();
-    let mut settled = |found: Option<Result<GatewayParameters, Problem>>| match found {
-        Some(Err(problem)) => {
-            problems.push(problem);
-            None
-        }
-        Some(Ok(parameters)) => Some(parameters.spec),
-        None => None,
-    };
-    let (of_class, own) = (settled(of_class).unwrap_or_default(), settled(own).unwrap_or_default());
-    let unknown = problems.len() > before;
+    let mut read = Read::default();
+    let (of_class, own) = (read.take(cluster, OF_CLASS, of_class), read.take(cluster, OWN, own));
+    let Read { mut origin_locks, unknown, problems: found } = read;
+    problems.extend(found);
+    origin_locks.extend(unknown.as_ref().map(|problem| origin_lock::unknown(&format!("Gateway {name}"), problem)));
+    let unknown = unknown.is_some();
     let unreadable: Vec<_> = [(OF_CLASS, &of_class), (OWN, &own)]
         .into_iter()
         .flat_map(|(field, spec)| judge_proxies(spec).into_iter().map(move |problem| passed_on(field, &problem)))
@@ -106,9 +103,40 @@ pub fn settle(
             egress: egress.message(),
             api_servers: vec![],
             replicas: 0,
+            origin_locks,
         },
         egress,
         ignored,
+    }
+}
+
+/// What has been read of parameters, besides themselves.
+#[derive(Default)]
+struct Read {
+    origin_locks: Vec<v1::OriginLock>,
+    /// Why some are not there, or cannot be decoded.
+    unknown: Option<Problem>,
+    problems: Vec<Problem>,
+}
+
+impl Read {
+    fn take(&mut self, cluster: &ClusterState, field: &str, found: Option<Found>) -> GatewayParametersSpec {
+        match found {
+            Some(Ok((name, spec))) => {
+                if let Some(stated) = &spec.origin_lock {
+                    let (lock, problem) = origin_lock::read(cluster, &name, stated);
+                    self.origin_locks.push(lock);
+                    self.problems.extend(problem.map(|problem| passed_on(field, &problem)));
+                }
+                spec
+            }
+            Some(Err(problem)) => {
+                self.problems.push(problem.clone());
+                self.unknown.get_or_insert(problem);
+                GatewayParametersSpec::default()
+            }
+            None => GatewayParametersSpec::default(),
+        }
     }
 }
 
@@ -117,6 +145,9 @@ fn passed_on(field: &str, problem: &Problem) -> Problem {
     let message = format!("of its GatewayParameters, {}: {}", problem.field, problem.message);
     Problem::new(field, Reason::InvalidParameters, message)
 }
+
+/// Parameters with their name, or why there are none.
+type Found = Result<(ObjectName, GatewayParametersSpec), Problem>;
 
 /// What names GatewayParameters.
 pub struct Reference<'a> {
@@ -158,9 +189,9 @@ impl<'a> Reference<'a> {
         }
     }
 
-    fn settle(self, cluster: &ClusterState, field: &str) -> Result<GatewayParameters, Problem> {
+    fn settle(self, cluster: &ClusterState, field: &str) -> Found {
         match self.find(cluster) {
-            Ok((_, parameters)) => Ok(parameters.clone()),
+            Ok((place, parameters)) => Ok((place, parameters.spec.clone())),
             Err(why) => Err(Problem::new(field, Reason::InvalidParameters, format!("{why}. {UNTIL_THEN}"))),
         }
     }

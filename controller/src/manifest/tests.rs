@@ -234,6 +234,65 @@ fn what_an_api_server_would_refuse_of_logins_is_said_with_its_place() {
 }
 
 #[test]
+fn what_an_api_server_would_refuse_of_origin_locks_is_said_with_its_place() {
+    let lock = |inner: &str| {
+        let head =
+            "apiVersion: sallyport.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {name: a, namespace: shop}\n";
+        format!("{head}spec:\n  originLock: {{{inner}}}\n")
+    };
+    let header = |name: &str| lock(&format!("header: {{name: \"{name}\", secretRef: {{name: waf}}}}"));
+    let certificate = |more: &str| {
+        let trust = "trust: {caCertificateRefs: [{kind: ConfigMap, name: ca}]}";
+        lock(&format!("clientCertificate: {{{trust}, {more}}}"))
+    };
+    for text in [
+        header("X-Origin"),
+        header("X-Azure-FDID"),
+        header("CF-Access-Client-Secret"),
+        lock("cidrs: [192.0.2.0/24]"),
+        certificate("identities: [{subjectAltName: {dns: waf.example.com}}]"),
+        certificate("revocation: {crlRefs: [{kind: ConfigMap, name: crl}], onUnknown: Deny}"),
+        lock("cidrs: [192.0.2.7], mode: Report"),
+    ] {
+        assert!(said(&text).is_empty(), "{text}: {:?}", said(&text));
+    }
+    for (text, word) in [
+        (lock(""), "at least one of header, cidrs, clientCertificate"),
+        (lock("mode: Report"), "at least one of header, cidrs, clientCertificate"),
+        (lock("cidrs: []"), "originLock"),
+        (lock("cidrs: [192.0.2.7], mode: Off"), "mode"),
+        (lock("header: {name: X-Origin}"), "secretRef"),
+        (lock("header: {secretRef: {name: waf}}"), "name"),
+        (lock("header: {name: X-Origin, secretRef: {name: waf, namespace: other}}"), "no such field"),
+        (lock("headers: {name: X-Origin}"), "no such field"),
+        (header(""), "name"),
+        (header("X Origin"), "name"),
+        (header("X-Origin:"), "name"),
+        (certificate("revocation: {crlRefs: [{kind: ConfigMap, name: crl}], onUnknown: Allow}"), "onUnknown"),
+    ] {
+        assert_said(&text, "a.yaml:", word);
+    }
+    for taken in [
+        "Authorization",
+        "COOKIE",
+        "Host",
+        "connection",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Sallyport-Key",
+        "X-Forwarded-For",
+        "x-forwarded-client-cert",
+        "Client-Cert-Chain",
+        "Proxy-Authorization",
+        "Sec-Fetch-Site",
+        "Origin",
+        "CDN-Loop",
+    ] {
+        assert_said(&header(taken), "a.yaml:", "read for something else");
+    }
+}
+
+#[test]
 fn what_an_api_server_would_refuse_of_certificates_is_said_with_its_place() {
     let certificate =
         |inner: &str| format!("{POLICY}  authentication:\n  - name: a\n    clientCertificate: {{{inner}}}\n");

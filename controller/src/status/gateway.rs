@@ -39,8 +39,8 @@ pub(super) fn class(name: &ObjectName, class: &ClassNode) -> ObjectStatus {
 }
 
 pub(super) fn parameters(name: &ObjectName, node: &ClassNode) -> ObjectStatus {
-    let [accepted, _] = of_problems(&node.problems);
-    ObjectStatus { conditions: summed_up(vec![accepted]), ..named("GatewayParameters", name, node.generation) }
+    let conditions = summed_up(of_problems(&node.problems).into());
+    ObjectStatus { conditions, ..named("GatewayParameters", name, node.generation) }
 }
 
 /// How many routes each listener has, by Gateway and listener.

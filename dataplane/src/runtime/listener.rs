@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use http::header::HeaderName;
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 use sallyport_snapshot::v1;
@@ -15,6 +16,7 @@ use crate::observe::access_log::choice::Choice;
 use crate::observe::traces::Traces;
 use crate::route::RouteTable;
 use crate::runtime::certificate::{Shown, server_config};
+use crate::runtime::origin_lock::OriginLock;
 use crate::runtime::policy::{IpFilter, joined};
 use crate::settings::Bounds;
 
@@ -32,6 +34,8 @@ pub struct Port {
     /// What records is known with the Gateway, and not before.
     pub is_recorded_late: bool,
     gateways: Vec<Arc<Gateway>>,
+    /// In which origin locks of any of them read.
+    lock_headers: Vec<HeaderName>,
     exact: Map<Arc<str>, Arc<Listener>>,
     /// By what follows the asterisk, e.g. ".example.com".
     wildcards: Map<Arc<str>, Arc<Listener>>,
@@ -71,6 +75,8 @@ pub struct Gateway {
     pub leave: Option<Arc<Leave>>,
     /// Data planes that share what limits allow.
     pub replicas: NonZeroU32,
+    /// Each has to hold for every request.
+    pub origin_locks: Arc<[OriginLock]>,
 }
 
 /// TLS settings of a listener.
@@ -123,6 +129,7 @@ impl Port {
             traces: None,
             is_recorded_late: false,
             gateways: Vec::new(),
+            lock_headers: Vec::new(),
             exact: Map::default(),
             wildcards: Map::default(),
             any: None,
@@ -136,6 +143,8 @@ impl Port {
             [alone] => alone.traces.clone(),
             _ => is_recorded_late.then(|| Arc::new(Traces::off())),
         };
+        let locks = gateways().flat_map(|gateway| gateway.origin_locks.iter());
+        port.lock_headers = locks.filter_map(|lock| lock.header.clone()).collect();
         (port.bounds, port.logged) = (bounds.unwrap_or_default(), logged.unwrap_or_default());
         port.is_recorded_late = is_recorded_late;
         port
@@ -161,6 +170,16 @@ impl Port {
     /// the one without a hostname.
     pub fn listener(&self, host: &str) -> Option<&Arc<Listener>> {
         self.exact.get(host).or_else(|| self.wildcard(host)).or(self.any.as_ref())
+    }
+
+    /// The Gateways whose listeners they are.
+    pub fn gateways(&self) -> &[Arc<Gateway>] {
+        &self.gateways
+    }
+
+    /// Headers with what opens a lock of any of them: nobody else gets to see that.
+    pub fn lock_headers(&self) -> &[HeaderName] {
+        &self.lock_headers
     }
 
     /// The listeners of the port, in no order.
@@ -248,6 +267,12 @@ impl Gateway {
             problems.push(why);
             None
         });
+        let locks = gateway.origin_locks.iter().map(|lock| {
+            let (built, problem) = OriginLock::build(lock);
+            problems.extend(problem);
+            built
+        });
+        let origin_locks = locks.collect();
         let built = Self {
             name: Arc::clone(name),
             trusted_proxies,
@@ -259,6 +284,7 @@ impl Gateway {
             traces: None,
             leave: leave.map(Arc::new),
             replicas: NonZeroU32::new(gateway.replicas).unwrap_or(NonZeroU32::MIN),
+            origin_locks,
         };
         (built, joined(&problems))
     }
@@ -278,6 +304,7 @@ impl Gateway {
             traces: last.and_then(|last| last.traces.clone()),
             leave: None,
             replicas: last.map_or(NonZeroU32::MIN, |last| last.replicas),
+            origin_locks: [OriginLock::unread(&format!("Gateway {name}"))].into(),
         }
     }
 
@@ -286,9 +313,19 @@ impl Gateway {
         self.proxy_protocol && self.trusted_proxies.contains(peer)
     }
 
+    /// Whether nothing passes that comes from `peer`.
+    fn bars(&self, peer: IpAddr) -> bool {
+        self.is_barred_by_floors(peer) || self.is_locked_out(peer)
+    }
+
+    /// Whom a proxy tells of in front of the connection, that is what locks look at.
+    fn is_locked_out(&self, peer: IpAddr) -> bool {
+        !self.hears(peer) && self.origin_locks.iter().any(|lock| lock.bars(peer))
+    }
+
     /// Whether a Floor lets nothing pass that comes from `peer`. A trusted proxy speaks for others, and may be one wherever nobody
     /// knows which they are; a filter that cannot be had is told of when a request asks.
-    fn bars(&self, peer: IpAddr) -> bool {
+    fn is_barred_by_floors(&self, peer: IpAddr) -> bool {
         !self.addresses_unknown
             && !self.trusted_proxies.contains(peer)
             && self.floor_filters.iter().any(|filter| filter.unavailable.is_none() && !filter.admits(peer))

@@ -345,7 +345,7 @@ impl IpFilter {
         };
         let allow = (!filter.allow.is_empty()).then(|| set("allow", &filter.allow)).transpose()?;
         let origin = Origin { object: filter.object.as_str().into(), section: "ipFilter", ..Origin::default() };
-        let unavailable = filter.unavailable.as_ref().map(Denial::new);
+        let unavailable = in_force(filter.unavailable.as_ref()).map(Denial::new);
         Ok(Self { origin, allow, deny: set("deny", &filter.deny)?, unavailable })
     }
 }

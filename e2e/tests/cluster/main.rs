@@ -16,6 +16,7 @@ mod kit;
 mod limits;
 mod lossless;
 mod main_job;
+mod origin_lock;
 mod outage;
 mod subscriptions;
 mod upgrade;
