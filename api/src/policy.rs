@@ -25,8 +25,8 @@ pub use entra_id::{EntraCloud, EntraId, EntraVersion, TenantCheck};
 pub use limits::{Limit, LimitKey};
 pub use request::{ByteCount, RequestBounds};
 pub use token::{
-    Algorithm, AudienceCheck, ClaimRule, Csrf, JwksLocation, Jwt, Keys, TokenCookie, TokenHeader, TokenParameter,
-    TokenPlace, TokenRules,
+    Algorithm, AudienceCheck, Binding, ClaimRule, Csrf, JwksLocation, Jwt, Keys, SenderConstraint, TokenCookie,
+    TokenHeader, TokenParameter, TokenPlace, TokenRules,
 };
 
 /// Says who may call the routes it is attached to, and what the service behind them is told and shown.

@@ -172,10 +172,11 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
     }
 }
 
-/// Whether callers can get in by a certificate. What is only reported asks nobody for one.
+/// Whether callers can get in by a certificate, or by a token that is bound to one. What is only reported asks nobody for one.
 fn wants_certificate(policy: &v1::Policy) -> bool {
     let mut alternatives = policy.authentication.iter().chain(&policy.floors).flat_map(|one| &one.alternatives);
-    alternatives.any(|alternative| alternative.client_certificate.is_some())
+    let is_bound = |jwt: &v1::Jwt| jwt.sender_constraint.is_some();
+    alternatives.any(|one| one.client_certificate.is_some() || one.jwt.as_ref().is_some_and(is_bound))
 }
 
 /// Has listeners ask for certificates where a route of theirs wants one.

@@ -6,6 +6,7 @@
 //! token: `typ`, the audience and scopes do it where the issuer sets them.
 
 mod algorithm;
+mod binding;
 mod cache;
 mod claims;
 mod encrypted;
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 use crate::clock::UnixMs;
 pub use algorithm::Algorithm;
+pub use binding::Thumbprint;
 pub use cache::{Case, TokenCache};
 pub use claims::Claims;
 pub use encrypted::{Decryptions, MAX_KEYS as MAX_DECRYPTION_KEYS};
@@ -85,8 +87,12 @@ pub enum TokenFault {
     Audience,
     #[error("the claim {0} has a form that is not allowed")]
     ClaimForm(&'static str),
-    #[error("the token is bound to a sender (cnf), which this policy does not check")]
+    #[error("the token is bound to a sender (cnf), which this policy does not check; state senderConstraint")]
     Bound,
+    #[error("the token is bound to nothing (cnf), and the policy takes only those that are bound to a certificate")]
+    Unbound,
+    #[error("the token is bound (cnf) to something else than a certificate by x5t#S256, or not to that alone")]
+    Binding,
     #[error("the scope {missing} is missing")]
     InsufficientScope { missing: String },
     #[error("the claim {claim} is not what the policy requires")]

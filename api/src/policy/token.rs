@@ -88,6 +88,27 @@ pub struct TokenRules {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("at least 1s"))]
     pub max_lifetime: Option<Duration>,
+    /// Whether callers have to hold what a token is bound to (claim `cnf`, RFC 7800). Default: bound tokens are refused, since nothing shows who brings them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_constraint: Option<SenderConstraint>,
+}
+
+/// What callers have to hold beside a token, so that a stolen one opens nothing.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SenderConstraint {
+    /// What a token has to be bound to.
+    pub require: Binding,
+}
+
+/// What tokens are bound to. A token that is bound to anything else besides is refused.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum Binding {
+    /// The certificate that the caller shows in the TLS handshake (`x5t#S256`, RFC 8705, 3). Listeners with such routes ask for one. Whether anybody trusts it
+    /// is not asked: list `clientCertificate` in the alternative for that.
+    Certificate,
+    /// The same where a token is bound; one that is not bound passes as it is.
+    IfBound,
 }
 
 /// Exactly one place in a request where a token stands.

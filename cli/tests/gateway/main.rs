@@ -17,6 +17,7 @@ mod authorization;
 mod availability;
 mod basic;
 mod body_bound;
+mod bound_tokens;
 mod bounds;
 mod changes;
 mod client_certificates;

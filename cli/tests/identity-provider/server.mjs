@@ -11,7 +11,7 @@
 //
 // Arguments: the folder whose node_modules hold oidc-provider; and a JSON list of commands, if there is no parent: then it never ends by itself.
 
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { X509Certificate, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { createRequire } from 'node:module';
@@ -37,6 +37,16 @@ const CLIENT = {
   response_types: ['code'],
   redirect_uris: ['https://client.invalid/callback'],
 };
+// Its tokens are bound to the certificate that whoever stands in front tells of, in base64 of DER.
+const MACHINE = {
+  client_id: 'test-machine',
+  client_secret: 'not-a-secret-outside-of-tests',
+  grant_types: ['client_credentials'],
+  response_types: [],
+  redirect_uris: [],
+  tls_client_certificate_bound_access_tokens: true,
+};
+const CERTIFICATE = 'x-client-certificate';
 
 const KEY_PAIRS = {
   RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
@@ -80,7 +90,7 @@ function makeProvider(issuer, keys, alg, kid) {
   const resource = (name) => RESOURCES[name] ?? { audience: name, format: 'jwt' };
   return new Provider(issuer, {
     jwks: { keys },
-    clients: [{ ...CLIENT, id_token_signed_response_alg: alg }],
+    clients: [CLIENT, MACHINE].map((client) => ({ ...client, id_token_signed_response_alg: alg })),
     pkce: { required: () => true },
     cookies: { keys: ['not-a-secret-outside-of-tests'] },
     ttl: { AccessToken: 10 * YEAR_S, ClientCredentials: 10 * YEAR_S, IdToken: YEAR_S, Grant: 600, Interaction: 600, Session: 600 },
@@ -90,6 +100,14 @@ function makeProvider(issuer, keys, alg, kid) {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      mTLS: {
+        enabled: true,
+        certificateBoundAccessTokens: true,
+        getCertificate: ({ req }) => {
+          const told = req.headers[CERTIFICATE];
+          return told && new X509Certificate(Buffer.from(told, 'base64'));
+        },
+      },
       resourceIndicators: {
         enabled: true,
         useGrantedResource: () => true,

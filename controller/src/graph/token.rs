@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration as Written;
-use sallyport_api::policy::{Algorithm, Alternative, ClaimRule, Csrf, EntraId, Jwt, TokenPlace, TokenRules};
-use sallyport_snapshot::v1::{self, token_place::Place};
+use sallyport_api::policy::{Algorithm, Alternative, Binding, ClaimRule, Csrf, EntraId, Jwt, TokenPlace, TokenRules};
+use sallyport_snapshot::v1::{self, sender_constraint::Require, token_place::Place};
 
 use super::entra_id;
 use crate::problem::{self, Problem};
@@ -64,7 +64,16 @@ pub fn message(token: Token<'_>, key_set: String, field: &str) -> Result<v1::Jwt
         max_lifetime_ms: max_lifetime.map(|most| u64::try_from(most.as_millis()).unwrap_or(u64::MAX)),
         entra_id,
         decryption_keys: Vec::new(),
+        sender_constraint: rules.sender_constraint.as_ref().map(|stated| constraint(stated.require)),
     })
+}
+
+fn constraint(binding: Binding) -> v1::SenderConstraint {
+    let require = match binding {
+        Binding::Certificate => Require::Certificate,
+        Binding::IfBound => Require::IfBound,
+    };
+    v1::SenderConstraint { require: require.into() }
 }
 
 /// Where the token is looked for. Empty: where older data planes look as well.
@@ -123,11 +132,12 @@ fn finds_same(one: &Place, other: &Place) -> bool {
 /// What keeps data planes from passing over what they do not know of `alternative`.
 pub fn denial_by_older(object: &str, alternative: &v1::Alternative, field: &str) -> Option<v1::Deny> {
     let jwt = alternative.jwt.as_ref()?;
-    if jwt.entra_id.is_some() {
+    if jwt.entra_id.is_some() && jwt.sender_constraint.is_none() {
         return Some(problem::denial_by_older(object, field, 3));
     }
     // Each with the edition of the contract that brought it, the latest first.
     let unknown = [
+        ("senderConstraint", 8, jwt.sender_constraint.is_some()),
         ("decryptionKeyRefs", 3, !jwt.decryption_keys.is_empty()),
         ("types", 2, !jwt.types.is_empty()),
         ("maxLifetime", 2, jwt.max_lifetime_ms.is_some()),
@@ -190,12 +200,17 @@ mod tests {
             (json!({ "types": ["at+jwt"] }), Some("spec.authentication[0].jwt.types")),
             (json!({ "maxLifetime": "1h" }), Some("spec.authentication[0].jwt.maxLifetime")),
             (json!({ "from": [{ "cookie": { "name": "a" } }] }), Some("spec.authentication[0].jwt.from")),
+            (
+                json!({ "types": ["at+jwt"], "senderConstraint": { "require": "IfBound" } }),
+                Some("spec.authentication[0].jwt.senderConstraint"),
+            ),
         ] {
             let (jwt, token_places) = (Some(judged(more.clone()).unwrap()), places(&jwt(more.clone()).rules));
             let alternative = v1::Alternative { jwt, token_places, ..v1::Alternative::default() };
             let deny = denial_by_older("ApiPolicy shop/orders", &alternative, FIELD);
             assert_eq!(deny.as_ref().map(|deny| &*deny.section), denied, "{more}");
-            assert!(deny.is_none_or(|deny| deny.since == 2 && deny.reason() == v1::deny::Reason::Older));
+            let since = if more.get("senderConstraint").is_some() { 8 } else { 2 };
+            assert!(deny.is_none_or(|deny| deny.since == since && deny.reason() == v1::deny::Reason::Older));
         }
     }
 

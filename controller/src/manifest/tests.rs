@@ -234,6 +234,28 @@ fn what_an_api_server_would_refuse_of_logins_is_said_with_its_place() {
 }
 
 #[test]
+fn what_an_api_server_would_refuse_of_bindings_is_said_with_its_place() {
+    let constraint = |inner: &str| {
+        format!(
+            "{POLICY}  authentication:\n  - {{name: a, jwt: {{issuer: \"https://i.example\", audiences: [x], senderConstraint: {{{inner}}}}}}}\n"
+        )
+    };
+    for require in ["Certificate", "IfBound"] {
+        assert!(said(&constraint(&format!("require: {require}"))).is_empty());
+    }
+    for (inner, word) in [
+        ("", "require"),
+        ("require: certificate", "require"),
+        ("require: DPoP", "require"),
+        ("require: None", "require"),
+        ("require: [Certificate]", "require"),
+        ("require: Certificate, dpop: {}", "no such field"),
+    ] {
+        assert_said(&constraint(inner), "a.yaml:", word);
+    }
+}
+
+#[test]
 fn what_an_api_server_would_refuse_of_origin_locks_is_said_with_its_place() {
     let lock = |inner: &str| {
         let head =

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
@@ -46,6 +47,7 @@ impl CallersCertificate {
 pub struct ShownCertificate {
     chain: Vec<CertificateDer<'static>>,
     facts: OnceLock<Option<Facts>>,
+    thumbprint: OnceLock<[u8; 32]>,
     verdicts: Mutex<Vec<(Asked, Verdict)>>,
 }
 
@@ -60,7 +62,7 @@ struct Verdict {
 impl ShownCertificate {
     /// The leaf, and what came with it.
     pub fn new(chain: Vec<CertificateDer<'static>>) -> Self {
-        Self { chain, facts: OnceLock::new(), verdicts: Mutex::default() }
+        Self { chain, facts: OnceLock::new(), thumbprint: OnceLock::new(), verdicts: Mutex::default() }
     }
 
     /// The leaf, and what came with it.
@@ -71,6 +73,16 @@ impl ShownCertificate {
     /// What it says; `None` if it cannot be read.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.get_or_init(|| Facts::read(self.chain.first()?)).as_ref()
+    }
+
+    /// SHA-256 of the leaf (RFC 8705, 3.1).
+    pub fn thumbprint(&self) -> &[u8; 32] {
+        self.thumbprint.get_or_init(|| {
+            let mut hash = [0; 32];
+            let leaf = self.chain.first().map(AsRef::as_ref).unwrap_or_default();
+            hash.copy_from_slice(digest(&SHA256, leaf).as_ref());
+            hash
+        })
     }
 
     /// The leaf as RFC 9440 has it in a header.

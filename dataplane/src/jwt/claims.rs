@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::TokenFault;
+use super::binding::Thumbprint;
 use super::issuer::Origin;
 use super::key_ring::PublicHalf;
 use super::rules::Rules;
@@ -20,6 +21,7 @@ pub struct Claims {
     admitted_until: UnixMs,
     key: PublicHalf,
     opened: Option<Box<str>>,
+    certificate: Option<Box<Thumbprint>>,
 }
 
 impl Claims {
@@ -38,6 +40,11 @@ impl Claims {
         self.admitted_until
     }
 
+    /// The certificate that whoever brings the token has to hold.
+    pub fn certificate(&self) -> Option<&Thumbprint> {
+        self.certificate.as_deref()
+    }
+
     /// Of an encrypted token the signed one that stands in it.
     pub fn opened(&self) -> Option<&str> {
         self.opened.as_deref()
@@ -50,7 +57,8 @@ impl Claims {
 
     /// What it takes to remember them, besides what is the same for all.
     pub(super) fn bytes(&self) -> usize {
-        self.identity.len() + self.opened.as_deref().map_or(0, str::len)
+        let certificate = self.certificate.as_ref().map_or(0, |_| size_of::<Thumbprint>());
+        self.identity.len() + self.opened.as_deref().map_or(0, str::len) + certificate
     }
 
     /// The key that vouches for them.
@@ -68,9 +76,7 @@ pub(super) fn judge(
 ) -> Result<Claims, TokenFault> {
     let (expires, admitted_until) = judge_dates(members, rules, now)?;
     judge_audience(members, rules)?;
-    if members.contains_key("cnf") {
-        return Err(TokenFault::Bound);
-    }
+    let certificate = rules.binding.judge(members)?.map(Box::new);
     if members.get("sub").is_some_and(|subject| !subject.is_string()) {
         return Err(TokenFault::ClaimForm("sub"));
     }
@@ -84,7 +90,7 @@ pub(super) fn judge(
             return Err(TokenFault::ClaimMismatch { claim: rule.name.clone() });
         }
     }
-    Ok(Claims { identity, expires, admitted_until, key, opened: None })
+    Ok(Claims { identity, expires, admitted_until, key, opened: None, certificate })
 }
 
 /// `exp`, without and with the clock skew.
@@ -181,5 +187,6 @@ pub(super) fn of_subject(subject: &str, now: UnixMs) -> Claims {
         admitted_until: expires,
         key: PublicHalf::of_bytes(b"key"),
         opened: None,
+        certificate: None,
     }
 }

@@ -4,6 +4,7 @@ use prost::Message as _;
 use sallyport_snapshot::{Hash, v1};
 
 use super::algorithm::Algorithm;
+use super::binding::Binding;
 use super::encrypted::DecryptionKeys;
 use super::issuer::Issuer;
 
@@ -23,6 +24,7 @@ pub struct Rules {
     pub(super) types: Vec<String>,
     pub(super) clock_skew_ms: i64,
     pub(super) max_lifetime_ms: Option<i64>,
+    pub(super) binding: Binding,
     pub(super) decryption_keys: DecryptionKeys,
     fingerprint: Hash,
 }
@@ -68,6 +70,7 @@ impl Rules {
             types: jwt.types.clone(),
             clock_skew_ms: i64::from(jwt.clock_skew_s) * 1000,
             max_lifetime_ms: jwt.max_lifetime_ms.map(|most| i64::try_from(most).unwrap_or(i64::MAX)),
+            binding: Binding::build(jwt.sender_constraint.as_ref()),
             decryption_keys,
             fingerprint: Hash::of_bytes(&jwt.encode_to_vec()),
         })

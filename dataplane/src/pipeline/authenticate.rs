@@ -1,5 +1,6 @@
 //! Who is calling: alternatives in their order, each with all that it lists.
 
+mod certificate;
 pub mod login;
 
 use std::borrow::Cow;
@@ -313,7 +314,7 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
                 });
             }
             if let Some(demanded) = certificate {
-                let found = hold_certificate(alternative, demanded, caller);
+                let found = certificate::hold(alternative, demanded, caller);
                 held.certificate = Some(match (jwt, key) {
                     (None, None) => found?,
                     _ => found.map_err(Failure::beside_the_rest)?,
@@ -349,7 +350,10 @@ async fn hold_token(
     }
     let reach = KeysInReach { keys, patience: caller.patience, decryptions: caller.decryptions };
     match caller.tokens.verify(&token, jwt, reach, caller.now).await {
-        Ok(claims) => Ok((claims, Arc::clone(place))),
+        Ok(claims) => {
+            certificate::hold_bound(alternative, &claims, caller)?;
+            Ok((claims, Arc::clone(place)))
+        }
         Err(fault) => {
             let (progress, reason) = judge(&fault);
             let hint = jwt::hint(&token, &jwt.rules, &fault).map(|hint| format!(": {hint}")).unwrap_or_default();
@@ -418,48 +422,6 @@ fn hold_key(
     match subscription.opens(&caller.door, caller.now) {
         Ok(()) => Ok((Arc::clone(subscription), hash)),
         Err(reason) => Err(fail(Progress::NotEnough, reason, &format!("subscription {}", subscription.id))),
-    }
-}
-
-fn hold_certificate(
-    alternative: &Alternative,
-    demanded: &Arc<Demanded>,
-    caller: &Caller<'_>,
-) -> Result<HeldCertificate, Failure> {
-    let fail = |progress, reason, message: &str| Failure::new(alternative, progress, reason, message);
-    let shown = match caller.hop.certificate {
-        CallersCertificate::Shown(shown) => shown,
-        CallersCertificate::NotShown => {
-            return Err(fail(Progress::Unshown, Reason::CertificateMissing, "no certificate was shown"));
-        }
-        CallersCertificate::NotAskedFor if caller.hop.is_cleartext => {
-            return Err(fail(Progress::Unshown, Reason::CertificateMissing, "the listener speaks no TLS"));
-        }
-        // What is only reported asks nobody.
-        CallersCertificate::NotAskedFor if caller.patience == Patience::AsksOnly => {
-            let message = "nobody was asked for a certificate: only where it is enforced that is known";
-            return Err(fail(Progress::Unshown, Reason::CertificateMissing, message));
-        }
-        // Another connection will be asked.
-        CallersCertificate::NotAskedFor => {
-            let message = "the connection was made before the listener asked for certificates";
-            return Err(fail(Progress::Misdirected, Reason::Misdirected, message));
-        }
-    };
-    let trust = match demanded.trust.as_ref() {
-        "" => None,
-        name => match caller.trusts.get(name).map(AsRef::as_ref) {
-            Some(Ok(trust)) => Some(trust),
-            other => {
-                let why = other.and_then(|found| found.as_ref().err()).map_or("it is not there", String::as_str);
-                let message = format!("trust {name} cannot be used: {why}");
-                return Err(fail(Progress::Unjudged, Reason::Configuration, &message));
-            }
-        },
-    };
-    match demanded.judge(shown, trust, caller.now) {
-        Ok(vouched) => Ok(HeldCertificate { shown: Arc::clone(shown), vouched, demanded: Arc::clone(demanded) }),
-        Err(fault) => Err(fail(Progress::Invalid, Reason::CertificateRefused, &fault.to_string())),
     }
 }
 

@@ -17,7 +17,7 @@ pub fn example(name: &str) -> String {
 }
 
 /// The same, with the identity provider of this namespace for issuer.
-fn with_issuer(world: &World, name: &str) -> String {
+pub fn with_issuer(world: &World, name: &str) -> String {
     let line = |text: &str| format!("issuer: {text}\n");
     let of_tests = line(&issuer(world)) + "      caCertificateRefs: [{kind: ConfigMap, name: login-ca}]\n";
     let written = example(name);

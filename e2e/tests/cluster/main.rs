@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 mod basic;
+mod bound_tokens;
 mod canary;
 mod cert_manager;
 mod cli;

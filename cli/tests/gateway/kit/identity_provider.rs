@@ -21,6 +21,8 @@ pub const ORDERS: &str = "urn:test:orders";
 /// The same, whose tokens are encrypted.
 pub const SEALED: &str = "urn:test:sealed";
 const CLIENT: &str = "test-client:not-a-secret-outside-of-tests";
+/// Gets tokens that are bound to its certificate.
+const MACHINE: &str = "test-machine:not-a-secret-outside-of-tests";
 const REDIRECT: &str = "https://client.invalid/callback";
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity-provider");
 
@@ -127,6 +129,14 @@ impl IdentityProvider {
         text(&self.ask_for_tokens(form).await, "access_token")
     }
 
+    /// The same of a client whose tokens are bound to its certificate (RFC 8705, 3), of which whoever stands in front of the provider tells.
+    pub async fn token_of_machine(&self, resource: &str, scope: &str, machine: &Identity) -> String {
+        let form = format!("grant_type=client_credentials&resource={resource}&scope={scope}");
+        let told = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &machine.der);
+        let request = self.token_request(MACHINE).header("x-client-certificate", told);
+        text(&self.tokens(request, form).await, "access_token")
+    }
+
     /// The access token and the ID token of a person who signs in: authorization code with PKCE.
     pub async fn sign_in(&self, scope: &str) -> (String, String) {
         let verifier = "a-code-verifier-of-at-least-forty-three-characters";
@@ -166,11 +176,17 @@ impl IdentityProvider {
     }
 
     async fn ask_for_tokens(&self, form: String) -> Value {
-        let credentials = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, CLIENT);
-        let request = self
-            .request(Method::POST, "/token")
+        self.tokens(self.token_request(CLIENT), form).await
+    }
+
+    fn token_request(&self, client: &str) -> http::request::Builder {
+        let credentials = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, client);
+        self.request(Method::POST, "/token")
             .header(header::AUTHORIZATION, format!("Basic {credentials}"))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+    }
+
+    async fn tokens(&self, request: http::request::Builder, form: String) -> Value {
         let answer = self.send(request.body(Full::from(form)).unwrap()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         serde_json::from_slice(&answer.body).unwrap()

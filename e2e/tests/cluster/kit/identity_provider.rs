@@ -10,13 +10,13 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::authority::Authority;
+use super::authority::{Authority, Identity};
 use super::world::World;
 
 /// It starts Node.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ASKED: &str = "grant_type=client_credentials&client_id=test-client\
-    &client_secret=not-a-secret-outside-of-tests&resource=urn:test:orders&scope=";
+const ASKED: &str = "grant_type=client_credentials\
+    &client_secret=not-a-secret-outside-of-tests&resource=urn:test:orders";
 
 /// The issuer of the provider in this namespace.
 pub fn issuer(world: &World) -> String {
@@ -56,14 +56,26 @@ pub async fn start(world: &World) {
 
 /// An access token with this scope, once it is there to give one.
 pub async fn token(world: &World, scope: &str) -> String {
+    token_of(world, &format!("{ASKED}&client_id=test-client&scope={scope}"), None).await
+}
+
+/// The same of a client whose tokens are bound to its certificate (RFC 8705), of which whoever stands in front of the provider tells.
+pub async fn token_of_machine(world: &World, scope: &str, machine: &Identity) -> String {
+    token_of(world, &format!("{ASKED}&client_id=test-machine&scope={scope}"), Some(machine)).await
+}
+
+async fn token_of(world: &World, form: &str, machine: Option<&Identity>) -> String {
     let service = world.get("Service", "login").await.unwrap();
     let url = format!("http://{}:8080/token", service["spec"]["clusterIP"].as_str().unwrap());
     let caller: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let began = Instant::now();
     let mut last = String::new();
     while began.elapsed() < PATIENCE {
-        let request = Request::post(&url).header("content-type", "application/x-www-form-urlencoded");
-        match caller.request(request.body(Full::from(format!("{ASKED}{scope}"))).unwrap()).await {
+        let mut request = Request::post(&url).header("content-type", "application/x-www-form-urlencoded");
+        if let Some(machine) = machine {
+            request = request.header("x-client-certificate", machine.rfc9440().trim_matches(':'));
+        }
+        match caller.request(request.body(Full::from(form.to_owned())).unwrap()).await {
             Ok(response) => {
                 let body = response.into_body().collect().await.unwrap().to_bytes();
                 let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
