@@ -187,7 +187,7 @@ reasons! {
         ListenersNotValid = "ListenersNotValid" in [Accepted], "See the conditions of the listeners.";
         /// A parameters reference leads nowhere or to something invalid.
         InvalidParameters = "InvalidParameters" in [Accepted],
-            "Create or correct the GatewayParameters. While they cannot be read every request is answered 500, since they may hold an `originLock`.";
+            "Create or correct the GatewayParameters; the message says what holds until then.";
         /// Another Subscription, older, has the same key.
         DuplicateKey = "DuplicateKey" in [Accepted], "Make a new key for this Subscription.";
         /// The Product takes no subscribers from this namespace.

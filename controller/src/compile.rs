@@ -138,8 +138,8 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
         let is_locked_by_certificate = locks.iter().any(|lock| !lock.is_report && lock.client_certificate.is_some());
         let mut message = v1::Gateway { floor_filters, api_servers: api_servers.clone(), ..gateway.message.clone() };
         if message.encoded_len() > room::MAX_MESSAGE_BYTES {
-            let problem = too_many_floors();
-            message.origin_locks.clear();
+            let problem = too_much_at_gateway();
+            message.origin_locks = locks.iter().map(|lock| origin_lock::closed(lock, &problem)).collect();
             message.floor_filters = vec![v1::IpFilter {
                 unavailable: Some(denial(&format!("Gateway {name}"), &problem)),
                 ..v1::IpFilter::default()
@@ -196,9 +196,9 @@ fn request_certificates(compiled: &mut Compiled) {
     }
 }
 
-fn too_many_floors() -> Problem {
+fn too_much_at_gateway() -> Problem {
     let message = format!(
-        "the address filters of its Floors and its origin locks take more than {} bytes together; say less in them. Nobody is let in",
+        "the address filters of its Floors and its origin locks, with authorities and lists of revoked certificates, take more than {} bytes together; say less in them. Nobody is let in",
         room::MAX_MESSAGE_BYTES
     );
     Problem::new("spec", Reason::UnsupportedValue, message)

@@ -49,6 +49,7 @@ use crate::server::connection::Connection;
 use crate::server::worker::Worker;
 use authenticate::{Caller, Held, Hop};
 use body::{Body, Record};
+use entrance::Entered;
 use incoming::Arrival;
 use permit::Permit;
 
@@ -94,7 +95,8 @@ async fn handle(
 ) -> Result<Response<Body>, Rejection> {
     let arrival = Arrival::read(connection, &request)?;
     record.path(&arrival.path);
-    let (listener, address) = entrance::enter((worker, connection), port, &arrival, &mut request, record)?;
+    let Entered { listener, address, passage } =
+        entrance::enter((worker, connection), port, &arrival, &mut request, record)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
     let query = Query(arrival.query.as_deref());
@@ -148,6 +150,7 @@ async fn handle(
         arrival,
         upgrade,
         found,
+        passage,
         listener: listener.clone(),
         runtime: Arc::clone(runtime),
     };

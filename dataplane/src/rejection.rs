@@ -238,7 +238,7 @@ reasons! {
     /// It has not come through the firewall in front.
     OriginLocked => FORBIDDEN, "origin-locked", "Not through the firewall",
         "This host cannot be called directly.",
-        "The log says which part of the origin lock did not hold: header, cidrs or clientCertificate. Call by the firewall, or compare what that sends with the Secret, addresses and authorities of `originLock` in the GatewayParameters.";
+        "The log says which part of the origin lock did not hold: header, cidrs or clientCertificate. Connections of others are closed where no Gateway of the port takes them, and have no line. Call by the firewall, or compare what that sends with the Secret, addresses and authorities of `originLock` in the GatewayParameters.";
     /// Another site has made a browser send the request, with a token in a cookie, or the login that it keeps.
     CrossSite => FORBIDDEN, "cross-site", "Request of another site",
         "Requests that another site makes are not allowed.",

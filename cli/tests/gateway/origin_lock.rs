@@ -1,13 +1,18 @@
 //! The origin lock: who has not come through the firewall in front is refused before anything else is told.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, header};
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use rstest::rstest;
+use tokio::time::Instant;
 
-use crate::kit::caller::{Answer, HOST, connect_from, get, get_from, get_http2, http2, over, raw, read, send, tls};
+use crate::kit::caller::{
+    Answer, HOST, connect_from, get, get_from, get_http2, http2, open, over, raw, read, send, tls,
+};
 use crate::kit::gateway::Gateway;
 use crate::kit::manifest::{OPEN, backend, gateway_with, other_gateway, pem, policy, route, secret};
 use crate::kit::pki::Authority;
@@ -276,6 +281,8 @@ async fn a_connection_comes_from_the_firewall() {
     for stranger in [Ipv4Addr::new(127, 0, 0, 8), Ipv4Addr::LOCALHOST] {
         assert_eq!(connect_from(stranger, gateway).await, "", "it is closed before anything is read");
     }
+    let metrics = shop.gateway.metrics().await;
+    assert!(metrics.contains("sallyport_connections_barred_total 2"), "{metrics}");
     assert_eq!(shop.service.count(), 1);
 }
 
@@ -395,6 +402,124 @@ async fn what_is_only_reported_refuses_nobody() {
     assert!(log[2]["would_refuse"].is_null(), "{}", log[2]);
     let metrics = shop.gateway.metrics().await;
     assert!(metrics.contains("sallyport_rehearsed_refusals_total{") && metrics.contains("origin-locked"), "{metrics}");
+}
+
+/// A certificate is asked for only where one is enforced: of the rest it is told what would be.
+#[tokio::test]
+async fn of_a_certificate_that_nobody_asks_for_nothing_is_reported() {
+    let lock = "{header: {name: X-Origin, secretRef: {name: waf}}, clientCertificate: {trust: {caCertificateRefs: [{kind: ConfigMap, name: machines}]}}, mode: Report}";
+    let mut shop = Shop::start("").await;
+    shop.gateway.write("machines.yaml", &pem("ConfigMap", "machines", &[("ca.crt", &Authority::new("m").pem())]));
+    shop.require(&format!("originLock: {lock}"));
+    for (at, (headers, told)) in [(&[("x-origin", SECRET)][..], None), (&[], Some("x-origin"))].into_iter().enumerate()
+    {
+        let stream = tls(shop.gateway.https(), HOST, shop.authority.client(&[])).await.unwrap();
+        assert_eq!(over(stream, get("/orders", headers)).await.verdict(), "200");
+        let line = shop.gateway.log(at + 1).await.pop().unwrap();
+        assert_eq!(line["would_refuse"].is_null(), told.is_none(), "{line}");
+        assert!(told.is_none_or(|told| line["would_refuse"].to_string().contains(told)), "{line}");
+    }
+    assert_eq!(shop.verdict(&[("x-origin", SECRET)]).await, "200");
+    let line = shop.gateway.log(3).await.pop().unwrap();
+    assert!(line["would_refuse"].to_string().contains("speaks no TLS"), "{line}");
+}
+
+/// The lock asks for no client address: where nobody knows one, whoever brings the header passes all the same.
+#[tokio::test]
+async fn whose_address_nobody_can_read_passes_by_the_header() {
+    let shop = Shop::under("trustedProxies: {cidrs: [127.0.0.1]}", BY_HEADER).await;
+    for told in ["nonsense", "192.0.2.7:5678:1", "unknown"] {
+        let told = ("x-forwarded-for", told);
+        assert_eq!(shop.verdict(&[("x-origin", SECRET), told]).await, "200", "{told:?}");
+        assert_eq!(shop.verdict(&[told]).await, LOCKED, "{told:?}");
+    }
+    let shop = Shop::under("trustedProxies: {cidrs: [127.0.0.1], proxyProtocol: Required}", BY_HEADER).await;
+    for (secret, expected) in [(SECRET, 200), (NEXT, 200), ("guess", 403)] {
+        let request = format!(
+            "PROXY UNKNOWN\r\nGET /orders HTTP/1.1\r\nHost: {HOST}\r\nX-Origin: {secret}\r\nConnection: close\r\n\r\n"
+        );
+        let heard = raw(shop.gateway.http(), request.as_bytes()).await;
+        assert_eq!(heard.statuses(), [expected], "{heard:?}");
+    }
+    let shop = Shop::start(&format!("{BY_HEADER}, trustedProxies: {{cidrs: [nowhere]}}")).await;
+    assert_eq!(shop.verdict(&[("x-origin", SECRET)]).await, "200");
+}
+
+/// What has been let in is let go on only as long as what it has brought opens the lock.
+#[rstest]
+#[case::another_value(BY_HEADER, Some("{primary: fedcba9876543210fedcba9876543210}"))]
+#[case::other_addresses("originLock: {cidrs: [127.0.0.7]}", None)]
+#[case::another_header("originLock: {header: {name: X-Other, secretRef: {name: waf}}}", None)]
+#[case::a_value_that_is_none(BY_HEADER, Some("{primary: short}"))]
+#[tokio::test]
+async fn what_lasts_ends_with_what_let_it_in(#[case] own: &str, #[case] data: Option<&str>) {
+    let mut shop = Shop::start(&BY_HEADER.replace("}}}", "}}, cidrs: [127.0.0.0/8]}")).await;
+    let stream = tokio::net::TcpStream::connect(shop.gateway.http()).await.unwrap();
+    let mut events = open(stream, get("/orders/drip", &[("x-origin", SECRET)])).await.into_body();
+    assert!(events.frame().await.is_some_and(|frame| frame.is_ok()));
+    shop.gateway.write("another.yaml", &secret("another", "{}"));
+    shop.gateway.write("waf.yaml", &values(&format!("{{primary: {NEXT}, secondary: {SECRET}}}")));
+    lasts(&mut events).await;
+    if let Some(data) = data {
+        shop.gateway.write("waf.yaml", &values(data));
+    } else {
+        shop.require(own);
+    }
+    breaks_off(events).await;
+}
+
+#[tokio::test]
+async fn what_came_in_before_there_was_a_lock_ends_when_there_is_one() {
+    let mut shop = Shop::start("").await;
+    let stream = tokio::net::TcpStream::connect(shop.gateway.http()).await.unwrap();
+    let mut events = open(stream, get("/orders/drip", &[("x-origin", SECRET)])).await.into_body();
+    shop.require(&BY_HEADER.replace("}}}", "}}, mode: Report}"));
+    lasts(&mut events).await;
+    shop.require(BY_HEADER);
+    breaks_off(events).await;
+}
+
+/// Whether things come for longer than it takes to notice a change.
+async fn lasts(events: &mut Incoming) {
+    let until = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < until {
+        assert!(events.frame().await.is_some_and(|frame| frame.is_ok()), "it ended");
+    }
+}
+
+async fn breaks_off(mut events: Incoming) {
+    let ended = async { while events.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+    tokio::time::timeout(Duration::from_secs(3), ended).await.expect("it ends within a second");
+}
+
+/// A request has said all that matters in its head: what it says of the kind at its end is nobody's.
+#[tokio::test]
+async fn trailers_carry_it_no_further() {
+    let mut shop = Shop::start(BY_HEADER).await;
+    let over_http2 = shop.manifests(BY_HEADER).replace("  endpoints:", "  protocol: H2C\n  endpoints:");
+    shop.gateway.write("main.yaml", &over_http2);
+    let body = format!(
+        "POST /orders HTTP/1.1\r\nHost: {HOST}\r\nX-Origin: {SECRET}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\na\r\n0\r\nX-Origin: {SECRET}\r\nX_Origin: {SECRET}\r\nX-Sum: kept\r\n\r\n"
+    );
+    assert_eq!(raw(shop.gateway.http(), body.as_bytes()).await.statuses(), [200]);
+    let seen = shop.service.one();
+    let trailers = seen.trailers.expect("they come");
+    assert!(trailers.contains_key("x-sum") && !format!("{trailers:?}").contains(SECRET), "{trailers:?}");
+}
+
+/// One line cannot be two values.
+#[tokio::test]
+async fn two_locks_that_no_request_opens_are_told_of() {
+    let own = BY_HEADER.replace("name: waf", "name: inner");
+    let mut shop = Shop::under(BY_HEADER, &own).await;
+    shop.gateway.write("inner.yaml", &secret("inner", "{primary: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}"));
+    let said = shop.gateway.said("Gateway shop/public");
+    assert!(said.contains("no value stands in both Secrets"), "{said}");
+    assert_eq!(shop.verdict(&[("x-origin", SECRET)]).await, LOCKED);
+    shop.gateway.write("inner.yaml", &secret("inner", &format!("{{secondary: {SECRET}}}")));
+    assert_eq!(shop.gateway.said("Gateway shop/public"), "");
+    assert_eq!(shop.verdict(&[("x-origin", SECRET)]).await, "200");
+    assert_eq!(shop.verdict(&[("x-origin", NEXT)]).await, LOCKED);
 }
 
 /// A Gateway's lock adds to the class's.

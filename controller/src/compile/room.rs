@@ -16,7 +16,7 @@ use crate::problem::{Problem, denial};
 const MAX_NAMESPACE_BYTES: usize = 64 * 1024 * 1024;
 /// The same of all namespaces together: half of what a data plane takes at once. The rest is for what the cluster's size bounds.
 const MAX_BYTES: usize = pieces::MAX_WHOLE_BYTES / 2;
-/// One Backend with what is guarded at it, and the address filters of one Gateway's Floors.
+/// One Backend with what is guarded at it; and one Gateway with the address filters of its Floors and its origin locks.
 pub(super) const MAX_MESSAGE_BYTES: usize = 512 * 1024;
 
 /// What is taken so far.

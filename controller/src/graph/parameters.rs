@@ -72,10 +72,8 @@ pub fn settle(
     });
     let mut read = Read::default();
     let (of_class, own) = (read.take(cluster, OF_CLASS, of_class), read.take(cluster, OWN, own));
-    let Read { mut origin_locks, unknown, problems: found } = read;
-    problems.extend(found);
-    origin_locks.extend(unknown.as_ref().map(|problem| origin_lock::unknown(&format!("Gateway {name}"), problem)));
-    let unknown = unknown.is_some();
+    let unknown = read.unknown.is_some();
+    let origin_locks = read.origin_locks(name, problems);
     let unreadable: Vec<_> = [(OF_CLASS, &of_class), (OWN, &own)]
         .into_iter()
         .flat_map(|(field, spec)| judge_proxies(spec).into_iter().map(move |problem| passed_on(field, &problem)))
@@ -137,6 +135,16 @@ impl Read {
             }
             None => GatewayParametersSpec::default(),
         }
+    }
+
+    /// All that hold for the Gateway called `name`.
+    fn origin_locks(self, name: &ObjectName, problems: &mut Vec<Problem>) -> Vec<v1::OriginLock> {
+        let Self { mut origin_locks, unknown, problems: found } = self;
+        problems.extend(found);
+        let contradiction = origin_lock::contradiction(&origin_locks);
+        problems.extend(contradiction.map(|why| Problem::new(OWN, Reason::InvalidParameters, why)));
+        origin_locks.extend(unknown.map(|problem| origin_lock::unknown(&format!("Gateway {name}"), &problem)));
+        origin_locks
     }
 }
 

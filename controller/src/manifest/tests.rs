@@ -290,6 +290,8 @@ fn what_an_api_server_would_refuse_of_origin_locks_is_said_with_its_place() {
         (header(""), "name"),
         (header("X Origin"), "name"),
         (header("X-Origin:"), "name"),
+        (header("X_Origin"), "name"),
+        (header("sallyport_key"), "name"),
         (certificate("revocation: {crlRefs: [{kind: ConfigMap, name: crl}], onUnknown: Allow}"), "onUnknown"),
     ] {
         assert_said(&text, "a.yaml:", word);
@@ -309,6 +311,14 @@ fn what_an_api_server_would_refuse_of_origin_locks_is_said_with_its_place() {
         "Sec-Fetch-Site",
         "Origin",
         "CDN-Loop",
+        "Accept",
+        "If-Match",
+        "Range",
+        "Forwarded",
+        "X-Real-IP",
+        "Access-Control-Request-Method",
+        "grpc-timeout",
+        "X-Original-URL",
     ] {
         assert_said(&header(taken), "a.yaml:", "read for something else");
     }

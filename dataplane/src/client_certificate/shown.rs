@@ -25,7 +25,7 @@ const REFUSED_MS: i64 = 10_000;
 /// What is known of the certificate of a connection's caller.
 #[derive(Clone, Default)]
 pub enum CallersCertificate {
-    /// The listener speaks no TLS, or no route of it wanted one when the connection was made.
+    /// The listener speaks no TLS, or nobody there wanted one when the connection was made.
     #[default]
     NotAskedFor,
     NotShown,
@@ -41,6 +41,28 @@ impl CallersCertificate {
             None => Self::NotAskedFor,
         }
     }
+
+    /// The certificate, or why there is none.
+    pub fn shown(&self, is_cleartext: bool) -> Result<&Arc<ShownCertificate>, Unshown> {
+        match self {
+            Self::Shown(shown) => Ok(shown),
+            Self::NotShown => Err(Unshown::Nothing),
+            Self::NotAskedFor if is_cleartext => Err(Unshown::Cleartext),
+            Self::NotAskedFor => Err(Unshown::NotAskedFor),
+        }
+    }
+}
+
+/// Why there is no certificate of a caller, in the operator's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unshown {
+    #[error("no certificate was shown")]
+    Nothing,
+    #[error("the listener speaks no TLS")]
+    Cleartext,
+    /// Another connection will be asked, unless it is only reported what would be asked for.
+    #[error("the connection was made before the listener asked for certificates")]
+    NotAskedFor,
 }
 
 /// The caller's certificate, with those that it sent along.

@@ -41,6 +41,7 @@ pub struct Metrics {
     pub(crate) panics: Counter,
     pub(crate) lost_lines: Counter,
     pub(crate) shed_connections: Counter,
+    pub(crate) barred_connections: Counter,
     pub(crate) generation: Gauge,
     pub(crate) rejected_resources: Gauge,
     pub(crate) controller_connected: Gauge,
@@ -71,6 +72,7 @@ impl Metrics {
         let panics = counter(&table::PANICS);
         let lost_lines = counter(&table::LOST_LINES);
         let shed_connections = counter(&table::SHED_CONNECTIONS);
+        let barred_connections = counter(&table::BARRED_CONNECTIONS);
         Self {
             durations,
             upstream_durations,
@@ -82,6 +84,7 @@ impl Metrics {
             panics,
             lost_lines,
             shed_connections,
+            barred_connections,
             generation,
             rejected_resources,
             controller_connected,

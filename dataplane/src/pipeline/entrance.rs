@@ -3,105 +3,97 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::HeaderName;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 
 use super::body::Record;
-use super::hygiene::same_variable;
+use super::hygiene;
 use super::incoming::Arrival;
 use super::permit;
+use crate::clock::UnixMs;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::listener::{Gateway, Listener, Port};
-use crate::runtime::origin_lock::Brought;
+use crate::runtime::origin_lock::{self, Passage};
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
 
-/// The listener that it is for, and whom it comes from, if a request may come in at all.
+/// What has come in.
+pub(super) struct Entered<'a> {
+    pub(super) listener: &'a Arc<Listener>,
+    /// Whom it comes from, where that is known.
+    pub(super) address: Option<IpAddr>,
+    /// What it has brought to the locks of the Gateway; absent where there are none.
+    pub(super) passage: Option<Arc<Passage>>,
+}
+
+/// Whether a request may come in at all.
 pub(super) fn enter<'a>(
     (worker, connection): (&Worker, &Connection),
     port: Option<&'a Arc<Port>>,
     arrival: &Arrival,
     request: &mut Request<Incoming>,
     record: &mut Record,
-) -> Result<(&'a Arc<Listener>, Option<IpAddr>), Rejection> {
+) -> Result<Entered<'a>, Rejection> {
     let port = port.ok_or_else(no_route)?;
-    let listener = port.listener(&arrival.destination.host);
-    let address = listener.and_then(|listener| arrival.client_address(connection, listener, request.headers()));
-    if let Some(listener) = listener {
-        record.is_for(&listener.gateway, request.method(), request.headers());
-        record.came_from(address);
-        connection.may_carry(listener)?;
-    }
-    admit((worker, connection), (port, listener), request.headers(), record)?;
-    take_out(port, request.headers_mut());
-    let listener = listener.ok_or_else(no_route)?;
+    let now = worker.shared().clock.now();
+    let Some(listener) = port.listener(&arrival.destination.host) else {
+        admit_elsewhere(connection, port, request.headers(), now)?;
+        return Err(no_route());
+    };
+    let address = arrival.client_address(connection, listener, request.headers());
+    record.is_for(&listener.gateway, request.method(), request.headers());
+    record.came_from(address);
+    let passage = admit(connection, listener, request.headers(), (record, now))?;
+    connection.may_carry(listener)?;
+    hygiene::take_out(request.headers_mut(), port.lock_headers());
     worker.shared().mark.refuse_own(request.headers())?;
     permit::admit_to_gateway(&listener.gateway, address)?;
-    Ok((listener, address))
+    Ok(Entered { listener, address, passage })
 }
 
 pub(super) fn no_route() -> Rejection {
     Rejection::because(Reason::NoRoute, "no listener or rule matches host and path")
 }
 
-/// Whether a request may pass the origin locks. Where no listener knows the host, nobody is told that who could call none of the port's Gateways.
-fn admit(
-    (worker, connection): (&Worker, &Connection),
-    (port, listener): (&Port, Option<&Arc<Listener>>),
-    headers: &HeaderMap,
-    record: &mut Record,
-) -> Result<(), Rejection> {
-    let Some(listener) = listener else {
-        let mut refusals = Vec::new();
-        for gateway in port.gateways() {
-            match opens((worker, connection), (gateway, port.is_tls), headers, None) {
-                Ok(()) => return Ok(()),
-                Err(rejection) => refusals.push(rejection),
-            }
+/// Whether whoever asks for a host that no listener knows could call any Gateway of the port: nobody else is told that.
+fn admit_elsewhere(connection: &Connection, port: &Port, headers: &HeaderMap, now: UnixMs) -> Result<(), Rejection> {
+    let mut first = Ok(());
+    for gateway in port.gateways() {
+        let passage = passage(connection, (gateway, port.is_tls), headers);
+        match origin_lock::admit(&gateway.origin_locks, &passage, now) {
+            Ok(_) => return Ok(()),
+            Err(rejection) => first = first.and(Err(rejection)),
         }
-        return refusals.into_iter().next().map_or(Ok(()), Err);
-    };
-    let outcome = opens((worker, connection), (&listener.gateway, listener.tls.is_some()), headers, Some(record));
-    outcome.inspect_err(|rejection| {
+    }
+    first
+}
+
+/// Whether the locks of the listener's Gateway let the request pass.
+fn admit(
+    connection: &Connection,
+    listener: &Listener,
+    headers: &HeaderMap,
+    (record, now): (&mut Record, UnixMs),
+) -> Result<Option<Arc<Passage>>, Rejection> {
+    let locks = &listener.gateway.origin_locks;
+    if locks.is_empty() {
+        return Ok(None);
+    }
+    let mut passage = passage(connection, (&listener.gateway, listener.tls.is_some()), headers);
+    passage.until = origin_lock::admit(locks, &passage, now).inspect_err(|rejection| {
         if rejection.reason == Reason::Misdirected {
             connection.retire();
         }
-    })
-}
-
-fn opens(
-    (worker, connection): (&Worker, &Connection),
-    (gateway, is_tls): (&Gateway, bool),
-    headers: &HeaderMap,
-    mut record: Option<&mut Record>,
-) -> Result<(), Rejection> {
-    if gateway.origin_locks.is_empty() {
-        return Ok(());
-    }
-    let (peer, certificate) = (connection.origin(gateway).address, &connection.certificate);
-    let now = worker.shared().clock.now();
-    let brought = Brought { peer, certificate, is_cleartext: !is_tls, headers, now };
-    for lock in gateway.origin_locks.iter() {
-        match (lock.admits(brought), &mut record) {
-            (Ok(()), _) => {}
-            (Err(rejection), _) if !lock.is_report => return Err(rejection),
-            (Err(rejection), Some(record)) => record.would_refuse(&lock.object, &rejection),
-            (Err(_), None) => {}
+    })?;
+    for lock in locks.iter().filter(|lock| lock.is_report) {
+        if let Err(rejection) = lock.admits(&passage, now) {
+            record.would_refuse(&lock.object, &rejection);
         }
     }
-    Ok(())
+    Ok(Some(Arc::new(passage)))
 }
 
-/// Takes out what opens locks, in every spelling that anybody may read.
-fn take_out(port: &Port, headers: &mut HeaderMap) {
-    let locks = port.lock_headers();
-    if locks.is_empty() {
-        return;
-    }
-    let opens = |name: &HeaderName| locks.iter().any(|lock| same_variable(name.as_str(), lock.as_str()));
-    let found: Vec<HeaderName> = headers.keys().filter(|name| opens(name)).cloned().collect();
-    for name in found {
-        headers.remove(name);
-    }
+fn passage(connection: &Connection, (gateway, is_tls): (&Gateway, bool), headers: &HeaderMap) -> Passage {
+    let peer = connection.origin(gateway).address;
+    Passage::new((peer, &connection.certificate, !is_tls), &gateway.origin_locks, headers)
 }

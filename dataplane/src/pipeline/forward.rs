@@ -34,6 +34,7 @@ use crate::route::{Found, Pick};
 use crate::runtime::Runtime;
 use crate::runtime::backend::Backend;
 use crate::runtime::listener::Listener;
+use crate::runtime::origin_lock::Passage;
 use crate::server::connection::{Connection, Origin};
 use crate::server::pace::tunnel;
 use crate::server::worker::Worker;
@@ -50,6 +51,7 @@ pub(super) struct Admitted {
     pub(super) arrival: Arrival,
     pub(super) upgrade: Option<Upgrade>,
     pub(super) found: Found,
+    pub(super) passage: Option<Arc<Passage>>,
     pub(super) listener: Arc<Listener>,
     pub(super) runtime: Arc<Runtime>,
 }
@@ -62,7 +64,7 @@ pub(super) async fn forward(
     mut permit: Permit,
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
-    let Admitted { request, arrival, upgrade, found, listener, runtime } = admitted;
+    let Admitted { request, arrival, upgrade, found, passage, listener, runtime } = admitted;
     let Chosen { backend, credential, filters } = choose(worker, &found, &runtime)?;
     let target = backend.target.as_ref().map_err(|denial| denial.rejection())?;
     let credential = credential.as_deref();
@@ -85,8 +87,11 @@ pub(super) async fn forward(
     as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let leave = listener.gateway.leave.clone();
-    let standing = Standing::new(worker, permit.into_grounds(), found.clone(), listener, runtime.generation);
-    let guard = Guard { backend: Arc::clone(&backend), policy: Arc::clone(&policy), own: own.cloned() };
+    let lock_headers =
+        runtime.ports.get(&listener.port).map(|port| Arc::clone(port.lock_headers())).unwrap_or_default();
+    let entered = (listener, passage);
+    let standing = Standing::new(worker, permit.into_grounds(), found.clone(), entered, runtime.generation);
+    let guard = Guard { backend: Arc::clone(&backend), policy: Arc::clone(&policy), own: own.cloned(), lock_headers };
     let (body, upload) = RequestBody::of_caller(body, guard, &standing, record);
     let mut watch = standing.watched();
     let terms = terms(&found, target, record, upgrade.as_ref());

@@ -156,6 +156,17 @@ pub fn remove_claims<'a>(headers: &mut HeaderMap, identity: impl Iterator<Item =
     }
 }
 
+/// Takes headers out in every spelling.
+pub fn take_out(headers: &mut HeaderMap, names: &[HeaderName]) {
+    let is_named = |name: &HeaderName| names.iter().any(|one| same_variable(name.as_str(), one.as_str()));
+    if !names.is_empty() && headers.keys().any(is_named) {
+        let found: Vec<HeaderName> = headers.keys().filter(|name| is_named(name)).cloned().collect();
+        for name in found {
+            headers.remove(name);
+        }
+    }
+}
+
 /// Removes what a stranger says of where the request came from; of a trusted proxy only odd spellings, which it would not use.
 pub fn remove_origin(headers: &mut HeaderMap, peer: Peer) {
     let is_origin =

@@ -10,8 +10,11 @@ use crate::jwt::PublicHalf;
 use crate::route::Found;
 use crate::runtime::Runtime;
 use crate::runtime::keys::Door;
-use crate::runtime::listener::Listener;
+use crate::runtime::listener::{Gateway, Listener};
+use crate::runtime::origin_lock::{self, Passage};
 use crate::server::worker::Worker;
+
+const LOCKED_OUT: &str = "what it has brought no longer opens the origin lock of the Gateway";
 
 /// What has to go on holding while a request lasts.
 #[derive(Clone)]
@@ -20,6 +23,9 @@ pub struct Standing {
     grounds: Grounds,
     found: Found,
     listener: Arc<Listener>,
+    /// What it has brought to origin locks.
+    passage: Option<Arc<Passage>>,
+    passes_until: Option<UnixMs>,
     generation: u64,
 }
 
@@ -29,10 +35,11 @@ impl Standing {
         worker: &Rc<Worker>,
         grounds: Grounds,
         found: Found,
-        listener: Arc<Listener>,
+        (listener, passage): (Arc<Listener>, Option<Arc<Passage>>),
         generation: u64,
     ) -> Self {
-        Self { worker: Rc::clone(worker), grounds, found, listener, generation }
+        let passes_until = passage.as_ref().and_then(|passage| passage.until);
+        Self { worker: Rc::clone(worker), grounds, found, listener, passage, passes_until, generation }
     }
 
     /// Somebody who looks at it from now on.
@@ -79,6 +86,15 @@ impl Standing {
         })
     }
 
+    /// Whether what it has brought still opens the locks of its Gateway. What came in before there were any has brought nothing.
+    fn passes(&mut self, gateway: &Gateway, now: UnixMs) -> bool {
+        let opens = match &self.passage {
+            Some(passage) => origin_lock::admit(&gateway.origin_locks, passage, now).ok(),
+            None => gateway.origin_locks.iter().all(|lock| lock.is_report).then_some(None),
+        };
+        opens.map(|until| self.passes_until = until).is_some()
+    }
+
     /// What nothing ends goes on for many changes: it does not keep the routes of the moment in which it began.
     fn let_go_of_what_was(&mut self) {
         let runtime = self.worker.runtime();
@@ -117,12 +133,15 @@ impl Ground for Standing {
         if !self.certificates_hold(&runtime, now) {
             return Some("the certificate that admitted it is no longer trusted");
         }
+        if self.passes_until.is_some_and(|until| until <= now) && !self.passes(&Arc::clone(&self.listener.gateway), now)
+        {
+            return Some(LOCKED_OUT);
+        }
         if runtime.generation == self.generation {
             return None;
         }
-        let policy = &self.grounds.policy;
-        let Some(current) = runtime.policies.get(&policy.name).filter(|current| self.grounds.hold_under(current))
-        else {
+        let current = runtime.policies.get(&self.grounds.policy.name);
+        let Some(current) = current.filter(|current| self.grounds.hold_under(current)).cloned() else {
             return Some("the policy that admitted it has changed");
         };
         if !self.subscriptions_hold(&runtime, now) {
@@ -132,8 +151,11 @@ impl Ground for Standing {
             return Some("the user that it was admitted for has another password, or is gone");
         }
         let Some(listener) = self.attached(&runtime) else { return Some("the route has changed") };
+        if !self.passes(&listener.gateway, now) {
+            return Some(LOCKED_OUT);
+        }
         // The next generation most likely has the same.
-        self.grounds.policy = Arc::clone(current);
+        self.grounds.policy = current;
         self.listener = listener;
         self.generation = runtime.generation;
         None

@@ -35,7 +35,7 @@ pub struct Port {
     pub is_recorded_late: bool,
     gateways: Vec<Arc<Gateway>>,
     /// In which origin locks of any of them read.
-    lock_headers: Vec<HeaderName>,
+    lock_headers: Arc<[HeaderName]>,
     exact: Map<Arc<str>, Arc<Listener>>,
     /// By what follows the asterisk, e.g. ".example.com".
     wildcards: Map<Arc<str>, Arc<Listener>>,
@@ -129,7 +129,7 @@ impl Port {
             traces: None,
             is_recorded_late: false,
             gateways: Vec::new(),
-            lock_headers: Vec::new(),
+            lock_headers: Arc::default(),
             exact: Map::default(),
             wildcards: Map::default(),
             any: None,
@@ -143,8 +143,7 @@ impl Port {
             [alone] => alone.traces.clone(),
             _ => is_recorded_late.then(|| Arc::new(Traces::off())),
         };
-        let locks = gateways().flat_map(|gateway| gateway.origin_locks.iter());
-        port.lock_headers = locks.filter_map(|lock| lock.header.clone()).collect();
+        port.lock_headers = lock_headers(port.listeners());
         (port.bounds, port.logged) = (bounds.unwrap_or_default(), logged.unwrap_or_default());
         port.is_recorded_late = is_recorded_late;
         port
@@ -178,7 +177,7 @@ impl Port {
     }
 
     /// Headers with what opens a lock of any of them: nobody else gets to see that.
-    pub fn lock_headers(&self) -> &[HeaderName] {
+    pub fn lock_headers(&self) -> &Arc<[HeaderName]> {
         &self.lock_headers
     }
 
@@ -209,6 +208,15 @@ impl Port {
         }
         suffixes(host).find_map(|suffix| self.wildcards.get(suffix))
     }
+}
+
+/// Each once. A listener may stand on an older form of its Gateway than others.
+fn lock_headers<'a>(listeners: impl Iterator<Item = &'a Arc<Listener>>) -> Arc<[HeaderName]> {
+    let locks = listeners.flat_map(|listener| listener.gateway.origin_locks.iter());
+    let mut headers: Vec<_> = locks.filter_map(|lock| lock.header.clone()).collect();
+    headers.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    headers.dedup();
+    headers.into()
 }
 
 /// What may follow the asterisk of a wildcard that covers `host`, the longest first.
@@ -254,7 +262,7 @@ impl Gateway {
             Err(why) => (IpSet::default(), Some(why)),
         };
         let mut problems: Vec<_> = problem.into_iter().collect();
-        let filters = gateway.floor_filters.iter().map(|filter| {
+        let filters = gateway.floor_filters.iter().filter(|filter| !IpFilter::is_for_older(filter)).map(|filter| {
             IpFilter::build(filter).unwrap_or_else(|why| {
                 let unavailable = IpFilter::unavailable(&filter.object, &why);
                 problems.push(why);
@@ -304,7 +312,10 @@ impl Gateway {
             traces: last.and_then(|last| last.traces.clone()),
             leave: None,
             replicas: last.map_or(NonZeroU32::MIN, |last| last.replicas),
-            origin_locks: [OriginLock::unread(&format!("Gateway {name}"))].into(),
+            origin_locks: OriginLock::unread(
+                &format!("Gateway {name}"),
+                last.map(|last| &*last.origin_locks).unwrap_or_default(),
+            ),
         }
     }
 

@@ -8,15 +8,19 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderMap;
 use http::header::HeaderName;
 use sallyport_snapshot::v1;
+use smallvec::SmallVec;
 
 use crate::client_certificate::Demanded;
-use crate::client_certificate::shown::CallersCertificate;
+use crate::client_certificate::shown::{CallersCertificate, Unshown};
 use crate::client_certificate::trust::ClientTrust;
 use crate::clock::UnixMs;
 use crate::ip_set::IpSet;
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::runtime::keys::Digest;
 use crate::runtime::policy::{Denial, in_force};
+
+/// As the log names the part that fails.
+const CERTIFICATE: &str = "clientCertificate";
 
 /// Everything that is stated has to hold.
 pub struct OriginLock {
@@ -37,15 +41,52 @@ struct Demand {
     certificate: Option<(Demanded, Option<ClientTrust>)>,
 }
 
-/// What a request brings.
-#[derive(Clone, Copy)]
-pub struct Brought<'a> {
+/// What a request has brought to locks; what goes on for long is judged by it again.
+#[derive(Clone)]
+pub struct Passage {
     /// Where its connection comes from, if that is known.
-    pub peer: Option<IpAddr>,
-    pub certificate: &'a CallersCertificate,
-    pub is_cleartext: bool,
-    pub headers: &'a HeaderMap,
-    pub now: UnixMs,
+    peer: Option<IpAddr>,
+    certificate: CallersCertificate,
+    is_cleartext: bool,
+    /// What stands in the one line of each header that a lock reads; nothing of a header that is not there, or in several lines.
+    lines: SmallVec<[(HeaderName, Digest); 1]>,
+    /// Until then nobody need ask again, if nothing has changed.
+    pub until: Option<UnixMs>,
+}
+
+impl Passage {
+    /// What stands in `headers` for `locks`, on a connection that comes from `peer`.
+    pub fn new(
+        (peer, certificate, is_cleartext): (Option<IpAddr>, &CallersCertificate, bool),
+        locks: &[OriginLock],
+        headers: &HeaderMap,
+    ) -> Self {
+        let mut lines = SmallVec::new();
+        for name in locks.iter().filter_map(|lock| lock.header.as_ref()) {
+            let mut values = headers.get_all(name).iter();
+            if let (Some(line), None) = (values.next(), values.next()) {
+                lines.push((name.clone(), digest_of(line.as_bytes())));
+            }
+        }
+        Self { peer, certificate: certificate.clone(), is_cleartext, lines, until: None }
+    }
+
+    fn line(&self, name: &HeaderName) -> Option<&Digest> {
+        self.lines.iter().find(|(known, _)| known == name).map(|(_, digest)| digest)
+    }
+}
+
+/// Whether all locks that are enforced admit; and until when that need not be asked again.
+pub fn admit(locks: &[OriginLock], passage: &Passage, now: UnixMs) -> Result<Option<UnixMs>, Rejection> {
+    let enforced = locks.iter().filter(|lock| !lock.is_report);
+    let ends = enforced.map(|lock| lock.admits(passage, now)).collect::<Result<SmallVec<[_; 2]>, _>>()?;
+    Ok(ends.into_iter().flatten().min())
+}
+
+fn digest_of(value: &[u8]) -> Digest {
+    let mut hash = Digest::default();
+    hash.copy_from_slice(digest(&SHA256, value).as_ref());
+    hash
 }
 
 impl OriginLock {
@@ -72,10 +113,17 @@ impl OriginLock {
         Self { object: message.object.as_str().into(), is_report: message.is_report, header, demand }
     }
 
-    /// Stands in for what cannot be read.
-    pub fn unread(object: &str) -> Self {
+    /// Stands in for those of a Gateway that cannot be read, where `last` were in force: what opened them is still nobody else's.
+    pub fn unread(object: &str, last: &[Self]) -> Arc<[Self]> {
         let why = "the Gateway may hold an origin lock, and cannot be read as it was meant";
-        Self { object: object.into(), is_report: false, header: None, demand: Err(Denial::configuration(object, why)) }
+        let lock = |header| Self {
+            object: object.into(),
+            is_report: false,
+            header,
+            demand: Err(Denial::configuration(object, why)),
+        };
+        let headers = last.iter().filter_map(|lock| lock.header.clone());
+        std::iter::once(None).chain(headers.map(Some)).map(lock).collect()
     }
 
     /// Whether nothing that comes from `peer` passes, whatever it brings.
@@ -84,20 +132,32 @@ impl OriginLock {
         !self.is_report && peers.is_some_and(|peers| !peers.contains(peer))
     }
 
-    /// Whether a request may pass that brings this.
-    pub fn admits(&self, brought: Brought<'_>) -> Result<(), Rejection> {
+    /// Whether a request may pass that brings this; and until when that need not be asked again.
+    pub fn admits(&self, passage: &Passage, now: UnixMs) -> Result<Option<UnixMs>, Rejection> {
         let demand = self.demand.as_ref().map_err(Denial::rejection)?;
         if let Some(peers) = &demand.peers
-            && !brought.peer.is_some_and(|peer| peers.contains(peer))
+            && !passage.peer.is_some_and(|peer| peers.contains(peer))
         {
             return Err(self.refusal("cidrs", "the connection comes from none of its addresses"));
         }
-        if let Some((demanded, trust)) = &demand.certificate {
-            self.judge_certificate(demanded, trust.as_ref(), brought)?;
+        if let Some(name) = &self.header {
+            self.judge_header(name, &demand.digests, passage)?;
         }
-        match &self.header {
-            Some(name) => self.judge_header(name, &demand.digests, brought.headers),
-            None => Ok(()),
+        match &demand.certificate {
+            Some((demanded, trust)) => self.judge_certificate(demanded, trust.as_ref(), passage, now),
+            None => Ok(None),
+        }
+    }
+
+    fn judge_header(&self, name: &HeaderName, digests: &[Digest], passage: &Passage) -> Result<(), Rejection> {
+        let Some(sent) = passage.line(name) else {
+            return Err(self.refusal("header", &format!("{name} does not stand in exactly one line")));
+        };
+        let is_one = |found: bool, digest: &Digest| found | verify_slices_are_equal(digest, sent).is_ok();
+        if digests.iter().fold(false, is_one) {
+            Ok(())
+        } else {
+            Err(self.refusal("header", &format!("{name} holds no value of the Secret")))
         }
     }
 
@@ -105,38 +165,20 @@ impl OriginLock {
         &self,
         demanded: &Demanded,
         trust: Option<&ClientTrust>,
-        brought: Brought<'_>,
-    ) -> Result<(), Rejection> {
-        let refused = |why: &str| Err(self.refusal("clientCertificate", why));
-        match brought.certificate {
-            CallersCertificate::Shown(shown) => match demanded.judge(shown, trust, brought.now) {
-                Ok(_) => Ok(()),
-                Err(fault) => refused(&fault.to_string()),
+        passage: &Passage,
+        now: UnixMs,
+    ) -> Result<Option<UnixMs>, Rejection> {
+        match passage.certificate.shown(passage.is_cleartext) {
+            Ok(shown) => match demanded.judge(shown, trust, now) {
+                Ok(vouched) => Ok(Some(vouched.until)),
+                Err(fault) => Err(self.refusal(CERTIFICATE, &fault.to_string())),
             },
-            CallersCertificate::NotShown => refused("no certificate was shown"),
-            CallersCertificate::NotAskedFor if brought.is_cleartext => refused("the listener speaks no TLS"),
-            CallersCertificate::NotAskedFor if self.is_report => {
-                refused("nobody was asked for a certificate: only where it is enforced that is known")
+            // What is only reported asks nobody: of a certificate nothing is known.
+            Err(Unshown::NotAskedFor) if self.is_report => Ok(None),
+            Err(why @ Unshown::NotAskedFor) => {
+                Err(Rejection::decided_by(self.origin(CERTIFICATE, &why.to_string()), Reason::Misdirected))
             }
-            // Another connection will be asked.
-            CallersCertificate::NotAskedFor => {
-                let why = "the connection was made before the listener asked for certificates";
-                Err(Rejection::decided_by(self.origin("clientCertificate", why), Reason::Misdirected))
-            }
-        }
-    }
-
-    fn judge_header(&self, name: &HeaderName, digests: &[Digest], headers: &HeaderMap) -> Result<(), Rejection> {
-        let mut lines = headers.get_all(name).iter();
-        let (Some(line), None) = (lines.next(), lines.next()) else {
-            return Err(self.refusal("header", &format!("{name} does not stand in exactly one line")));
-        };
-        let sent = digest(&SHA256, line.as_bytes());
-        let is_one = |found: bool, digest: &Digest| found | verify_slices_are_equal(digest, sent.as_ref()).is_ok();
-        if digests.iter().fold(false, is_one) {
-            Ok(())
-        } else {
-            Err(self.refusal("header", &format!("{name} holds neither of the values")))
+            Err(why) => Err(self.refusal(CERTIFICATE, &why.to_string())),
         }
     }
 
@@ -186,7 +228,7 @@ mod tests {
 
     fn by_header() -> v1::OriginLock {
         let digests = [SECRET, "another one of the same length.."];
-        let digests = digests.map(|value| Bytes::copy_from_slice(digest(&SHA256, value.as_bytes()).as_ref()));
+        let digests = digests.map(|value| Bytes::copy_from_slice(&digest_of(value.as_bytes())));
         v1::OriginLock { header: "x-origin".into(), header_sha256: digests.into(), ..v1::OriginLock::default() }
     }
 
@@ -195,9 +237,9 @@ mod tests {
         for (name, value) in lines {
             headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        let (certificate, now) = (&CallersCertificate::NotAskedFor, UnixMs(0));
-        let brought = Brought { peer, certificate, is_cleartext: true, headers: &headers, now };
-        lock.admits(brought).err().map(|rejection| rejection.reason)
+        let lock = std::slice::from_ref(lock);
+        let passage = Passage::new((peer, &CallersCertificate::NotAskedFor, true), lock, &headers);
+        lock[0].admits(&passage, UnixMs(0)).err().map(|rejection| rejection.reason)
     }
 
     #[test]
@@ -260,6 +302,17 @@ mod tests {
             assert_eq!(admits(&lock, None, &[("x-origin", SECRET)]), Some(Reason::Configuration), "{what}");
             assert_eq!(problem.is_some(), is_told, "{what}");
         }
-        assert_eq!(admits(&OriginLock::unread("Gateway shop/public"), None, &[]), Some(Reason::Configuration));
+    }
+
+    #[test]
+    fn of_what_cannot_be_read_it_is_kept_what_is_nobody_elses() {
+        let last = [OriginLock::build(&by_header()).0];
+        for (last, headers) in [(&last[..], 1), (&[], 0)] {
+            let locks = OriginLock::unread("Gateway shop/public", last);
+            assert_eq!(locks.iter().filter(|lock| lock.header.is_some()).count(), headers);
+            for lock in locks.iter() {
+                assert_eq!(admits(lock, None, &[("x-origin", SECRET)]), Some(Reason::Configuration));
+            }
+        }
     }
 }

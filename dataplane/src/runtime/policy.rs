@@ -338,6 +338,12 @@ impl IpFilter {
         !self.deny.contains(address) && self.allow.as_ref().is_none_or(|allow| allow.contains(address))
     }
 
+    /// Whether it only keeps data planes from letting anybody in that do not know what stands beside it.
+    pub(super) fn is_for_older(filter: &v1::IpFilter) -> bool {
+        let says_nothing = filter.allow.is_empty() && filter.deny.is_empty();
+        says_nothing && filter.unavailable.is_some() && in_force(filter.unavailable.as_ref()).is_none()
+    }
+
     /// Parses a filter.
     pub(super) fn build(filter: &v1::IpFilter) -> Result<Self, String> {
         let set = |field: &str, entries: &[String]| {

@@ -229,7 +229,8 @@ pub(super) async fn serve(
     let runtime = worker.runtime();
     let Some(entry) = runtime.ports.get(&port) else { return };
     if entry.bars(peer.ip()) {
-        tracing::debug!(%peer, port, "a Floor bars the peer from all that is served here");
+        worker.shared().metrics.barred_connections.inc();
+        tracing::debug!(%peer, port, "Floors or origin locks bar the peer from all that is served here");
         return;
     }
     let bounds = entry.bounds.clone();
@@ -240,7 +241,12 @@ pub(super) async fn serve(
     let _best_effort = stream.set_nodelay(true);
     let told = match told(entry, &mut stream, peer).await {
         Ok(told) => told,
-        Err(why) => return tracing::debug!(%peer, port, %why, "what the peer says of the connection is not taken"),
+        Err(why) => {
+            if matches!(why, Untold::Barred(_)) {
+                worker.shared().metrics.barred_connections.inc();
+            }
+            return tracing::debug!(%peer, port, %why, "what the peer says of the connection is not taken");
+        }
     };
     let connection = Connection {
         peer,
@@ -305,7 +311,7 @@ enum Untold {
     TooLate,
     #[error(transparent)]
     Fault(#[from] Fault),
-    #[error("a Floor bars {0} from all that is served here")]
+    #[error("Floors or origin locks bar {0} from all that is served here")]
     Barred(IpAddr),
 }
 

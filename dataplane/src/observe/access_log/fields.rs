@@ -34,7 +34,11 @@ pub const FIELDS: &[Field] = &[
     field("upstream_ms", "number", "From when the endpoint was asked to the head of its response."),
     field("bytes_sent", "number", "Bytes of the response's body that were handed to the connection."),
     field("refusal", "object", "Why it was refused; absent where it was not."),
-    field("would_refuse", "list of `{policy, refusal}`", "What policies in Report mode would have refused."),
+    field(
+        "would_refuse",
+        "list of `{policy, refusal}`",
+        "What policies and origin locks in Report mode would have refused.",
+    ),
 ];
 
 /// The members of a `refusal`; those that say nothing are empty texts.

@@ -78,13 +78,15 @@ metrics! {
     DECISIONS = Counter, "sallyport_decisions", "{request}", [("reason", "`forwarded`, or a [reason](reasons.md)")], None,
         "Requests by what was decided: forwarded, or the reason of the refusal";
     REHEARSED = Counter, "sallyport_rehearsed_refusals", "{refusal}", [("reason", REASON)], None,
-        "Refusals that policies in Report mode would have made";
+        "Refusals that policies and origin locks in Report mode would have made";
     PANICS = Counter, "sallyport_panics", "{request}", [], None,
         "Requests that made the gateway panic";
     LOST_LINES = Counter, "sallyport_access_log_lost", "{line}", [], None,
         "Lines of the access log that were lost because their writer was too slow";
     SHED_CONNECTIONS = Counter, "sallyport_connections_shed", "{connection}", [], None,
         "Connections that were closed at once, since there were too many or descriptors were short";
+    BARRED_CONNECTIONS = Counter, "sallyport_connections_barred", "{connection}", [], None,
+        "Connections that were closed before anything was read of them, since Floors or origin locks let nothing pass that comes from there";
     GENERATION = Gauge, "sallyport_configuration_generation", "{change}", [], None,
         "Configuration changes that this process has applied";
     REJECTED_RESOURCES = Gauge, "sallyport_configuration_rejected_resources", "{resource}", [], None,

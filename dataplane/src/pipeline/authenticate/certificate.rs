@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use super::{Caller, Failure, HeldCertificate, Progress};
 use crate::client_certificate::Demanded;
-use crate::client_certificate::shown::{CallersCertificate, ShownCertificate};
+use crate::client_certificate::shown::{ShownCertificate, Unshown};
 use crate::jwt::Claims;
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Reason;
 use crate::runtime::policy::Alternative;
+
+/// Why nothing is known of a certificate where it is only reported what one would be judged by.
+const NOT_KNOWN: &str = "nobody was asked for a certificate: only where it is enforced that is known";
 
 /// The certificate of the caller, if it is what `demanded` asks for.
 pub(super) fn hold(
@@ -17,11 +20,7 @@ pub(super) fn hold(
     caller: &Caller<'_>,
 ) -> Result<HeldCertificate, Failure> {
     let fail = |progress, reason, message: &str| Failure::new(alternative, progress, reason, message);
-    let shown = match shown(caller) {
-        Ok(shown) => shown,
-        Err(Unshown::Refused(why)) => return Err(fail(Progress::Unshown, Reason::CertificateMissing, why)),
-        Err(Unshown::Misdirected) => return Err(misdirected(alternative)),
-    };
+    let shown = shown(alternative, caller, (Progress::Unshown, Reason::CertificateMissing), "")?;
     let trust = match demanded.trust.as_ref() {
         "" => None,
         name => match caller.trusts.get(name).map(AsRef::as_ref) {
@@ -42,41 +41,28 @@ pub(super) fn hold(
 /// Whether the caller has shown the certificate that the token is bound to (RFC 8705, 3). Whether anybody trusts it is not asked.
 pub(super) fn hold_bound(alternative: &Alternative, claims: &Claims, caller: &Caller<'_>) -> Result<(), Failure> {
     let Some(bound) = claims.certificate() else { return Ok(()) };
-    let refused = |why: &str| {
-        let message = format!("the token is bound to a certificate: {why}");
-        Err(Failure::new(alternative, Progress::Invalid, Reason::TokenInvalid, message))
-    };
-    match shown(caller) {
-        Ok(shown) if shown.thumbprint() == bound => Ok(()),
-        Ok(_) => refused("another one was shown"),
-        Err(Unshown::Refused(why)) => refused(why),
-        Err(Unshown::Misdirected) => Err(misdirected(alternative)),
+    let invalid = (Progress::Invalid, Reason::TokenInvalid);
+    let about = "the token is bound to a certificate: ";
+    if shown(alternative, caller, invalid, about)?.thumbprint() == bound {
+        return Ok(());
     }
+    Err(Failure::new(alternative, invalid.0, invalid.1, format!("{about}another one was shown")))
 }
 
-/// Why there is no certificate of the caller.
-enum Unshown {
-    Refused(&'static str),
-    /// Another connection will be asked.
-    Misdirected,
-}
-
-fn shown<'a>(caller: &Caller<'a>) -> Result<&'a Arc<ShownCertificate>, Unshown> {
-    match caller.hop.certificate {
-        CallersCertificate::Shown(shown) => Ok(shown),
-        CallersCertificate::NotShown => Err(Unshown::Refused("no certificate was shown")),
-        CallersCertificate::NotAskedFor if caller.hop.is_cleartext => {
-            Err(Unshown::Refused("the listener speaks no TLS"))
-        }
+/// The certificate of the caller; or how what asks for one fails, which would have been `else_what`.
+fn shown<'a>(
+    alternative: &Alternative,
+    caller: &Caller<'a>,
+    else_what: (Progress, Reason),
+    about: &str,
+) -> Result<&'a Arc<ShownCertificate>, Failure> {
+    let (progress, reason) = else_what;
+    caller.hop.certificate.shown(caller.hop.is_cleartext).map_err(|why| match why {
         // What is only reported asks nobody.
-        CallersCertificate::NotAskedFor if caller.patience == Patience::AsksOnly => {
-            Err(Unshown::Refused("nobody was asked for a certificate: only where it is enforced that is known"))
+        Unshown::NotAskedFor if caller.patience == Patience::AsksOnly => {
+            Failure::new(alternative, progress, reason, format!("{about}{NOT_KNOWN}"))
         }
-        CallersCertificate::NotAskedFor => Err(Unshown::Misdirected),
-    }
-}
-
-fn misdirected(alternative: &Alternative) -> Failure {
-    let message = "the connection was made before the listener asked for certificates";
-    Failure::new(alternative, Progress::Misdirected, Reason::Misdirected, message)
+        Unshown::NotAskedFor => Failure::new(alternative, Progress::Misdirected, Reason::Misdirected, why.to_string()),
+        _ => Failure::new(alternative, progress, reason, format!("{about}{why}")),
+    })
 }
