@@ -91,6 +91,44 @@ pub struct TrustedProxies {
     /// and reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// The header in which they tell of the certificate that the caller has shown them; their own is nobody's then. Of anybody else it is not read,
+    /// and of everybody taken out. Default: the certificate of the connection counts. Only a class can say it: a Gateway's own is ignored and
+    /// reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_header: Option<ClientCertificateHeader>,
+}
+
+/// A header with the certificate of a caller whose TLS ends in front of the gateway.
+#[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.name) || self.format in ['RFC9440','XFCC']").message("name the header; only RFC9440 and XFCC have a usual one"))]
+pub struct ClientCertificateHeader {
+    /// Name of the header, 1 to 256 characters. Default: `Client-Cert` of `RFC9440`, `X-Forwarded-Client-Cert` of `XFCC`. It stands in one line; in
+    /// several nobody can tell whose certificate is meant, and what cannot be read is refused like one that nobody trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^|~]+$"))]
+    #[x_kube(validation = Rule::new("!(self.lowerAscii() in ['authorization','cookie','host','connection','transfer-encoding','content-length','content-type','te','trailer','upgrade','keep-alive','expect','origin','forwarded','cdn-loop','traceparent','tracestate','user-agent','referer','sallyport-key','dpop']) && ['proxy-','sec-','accept','if-','x-forwarded-for','x-forwarded-proto','x-forwarded-host','x-forwarded-port'].all(p, !self.lowerAscii().startsWith(p))")
+        .message("this header is read for something else; name the one that the proxy sets"))]
+    pub name: Option<String>,
+    /// How the certificate stands in it.
+    pub format: ClientCertificateFormat,
+}
+
+/// How a proxy writes a certificate into a header. At most 5 certificates, the caller's first, and 16 KiB.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum ClientCertificateFormat {
+    /// A byte sequence of DER; those between it and an authority in the header of the same name with `-Chain` (RFC 9440).
+    #[serde(rename = "RFC9440")]
+    Rfc9440,
+    /// `Cert` or `Chain` of exactly one element, as Envoy writes `x-forwarded-client-cert`. `Hash`, `Subject` and `URI` prove nothing.
+    #[serde(rename = "XFCC")]
+    Xfcc,
+    /// PEM, percent-encoded (RFC 3986, 2.1), as nginx writes `$ssl_client_escaped_cert`; others may follow.
+    #[serde(rename = "EscapedPEM")]
+    EscapedPem,
+    /// DER in Base64 (RFC 4648, 4) with padding.
+    #[serde(rename = "Base64DER")]
+    Base64Der,
 }
 
 /// What precedes the first byte of a connection (HAProxy, "The PROXY protocol, versions 1 & 2").

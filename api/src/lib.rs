@@ -34,7 +34,8 @@ pub use backend::{
     ServiceEndpoint, SystemCertificates, Validation,
 };
 pub use gateway_parameters::{
-    Bounds, ForwardedHeader, GatewayParameters, GatewayParametersSpec, ProxyProtocol, TrustedProxies, UnprotectedRoutes,
+    Bounds, ClientCertificateFormat, ClientCertificateHeader, ForwardedHeader, GatewayParameters,
+    GatewayParametersSpec, ProxyProtocol, TrustedProxies, UnprotectedRoutes,
 };
 pub use policy::{ApiPolicy, ApiPolicySpec};
 pub use product::{Approval, NamespacesFrom, Product, ProductSpec, SubscriberNamespaces, Subscribers};

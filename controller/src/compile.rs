@@ -22,7 +22,7 @@ use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
 use crate::graph::gateway::{ListenerNode, Standing};
-use crate::graph::parameters::origin_lock;
+use crate::graph::parameters::{forwarded_certificate, origin_lock};
 use crate::graph::policy::Targets;
 use crate::graph::route::{PartNode, RouteId, RouteNode};
 use crate::graph::rule::{BackendTarget, RuleNode};
@@ -134,7 +134,8 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
         let floors = floors.get(name).map(Vec::as_slice).unwrap_or_default();
         let locks = &gateway.message.origin_locks;
         let filters = floors.iter().map(|(_, filter)| (*filter).clone());
-        let floor_filters = filters.chain(origin_lock::for_older(locks)).collect();
+        let forwarded = forwarded_certificate::for_older(&format!("Gateway {name}"), &gateway.message);
+        let floor_filters = filters.chain(origin_lock::for_older(locks)).chain(forwarded).collect();
         let is_locked_by_certificate = locks.iter().any(|lock| !lock.is_report && lock.client_certificate.is_some());
         let mut message = v1::Gateway { floor_filters, api_servers: api_servers.clone(), ..gateway.message.clone() };
         if message.encoded_len() > room::MAX_MESSAGE_BYTES {

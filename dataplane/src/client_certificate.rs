@@ -1,6 +1,7 @@
 //! Certificates that callers show (RFC 5280): the handshake has proven that they hold the key, and each route judges whether it trusts them.
 
 mod facts;
+pub mod forwarded;
 mod identity;
 mod revocation;
 pub mod shown;

@@ -33,6 +33,7 @@ use hyper::upgrade::OnUpgrade;
 use sallyport_expression::Steps;
 use tokio::time::Instant;
 
+use crate::client_certificate::shown::CallersCertificate;
 use crate::cors::{InForce, Preflight};
 use crate::gate::carries_requests;
 use crate::jwt::Decryptions;
@@ -95,7 +96,7 @@ async fn handle(
 ) -> Result<Response<Body>, Rejection> {
     let arrival = Arrival::read(connection, &request)?;
     record.path(&arrival.path);
-    let Entered { listener, address, passage } =
+    let Entered { listener, address, passage, certificate } =
         entrance::enter((worker, connection), port, &arrival, &mut request, record)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
@@ -119,7 +120,8 @@ async fn handle(
         return Err(deny.rejection());
     }
     let gateway = &listener.gateway.name;
-    let hop = hop(connection, listener, &arrival, upgrade.as_ref());
+    let certificate = certificate.as_ref().unwrap_or(&connection.certificate);
+    let hop = hop((connection, certificate), listener, &arrival, upgrade.as_ref());
     let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
     let body_bytes = request.body().size_hint().exact();
     let replicas = listener.gateway.replicas;
@@ -158,7 +160,7 @@ async fn handle(
 }
 
 fn hop<'a>(
-    connection: &'a Connection,
+    (connection, certificate): (&'a Connection, &'a CallersCertificate),
     listener: &Listener,
     arrival: &'a Arrival,
     upgrade: Option<&'a Upgrade>,
@@ -167,7 +169,7 @@ fn hop<'a>(
         upgrade: upgrade.map(|upgrade| &upgrade.to),
         authority: Some(&arrival.destination.authority),
         peer: forward::peer(connection, listener),
-        certificate: &connection.certificate,
+        certificate,
         is_cleartext: listener.tls.is_none(),
     }
 }

@@ -13,6 +13,7 @@ use sallyport_snapshot::{Difference, Name, Versioned};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::client_certificate::forwarded;
 use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
 use crate::issuer::{Issuers, Means};
@@ -97,6 +98,7 @@ impl DataPlane {
             runtime: ArcSwap::from_pointee(Runtime::default()),
             tokens: Tokens::default(),
             passwords: Passwords::new(metrics.passwords.clone())?,
+            forwarded_certificates: forwarded::Remembered::default(),
             clock: surroundings.clock,
             access_log: surroundings.access_log,
             exporters: exporters.clone(),

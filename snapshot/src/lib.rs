@@ -22,8 +22,9 @@ pub use snapshot::{Held, Snapshot};
 /// What both halves know of what closes something: each edition brought fields that a data plane must not pass over. 1: `authorizations`
 /// of policies. 2: `types`, `max_lifetime_ms` and `token_places` of tokens, headers that are computed. 3: `entra_id` and
 /// `decryption_keys` of tokens, certificates of callers. 4: `request` of policies, `cors` of policies and rules. 5: `limits` of policies. 6:
-/// passwords of callers. 7: `origin_locks` of Gateways. 8: `sender_constraint` of tokens. A [`Deny`](v1::Deny) with `REASON_OLDER` stands beside such a field.
-pub const EDITION: u32 = 8;
+/// passwords of callers. 7: `origin_locks` of Gateways. 8: `sender_constraint` of tokens. 9: `client_certificate_header` of
+/// Gateways. A [`Deny`](v1::Deny) with `REASON_OLDER` stands beside such a field.
+pub const EDITION: u32 = 9;
 
 /// The messages described by themselves (a `google.protobuf.FileDescriptorSet`), for whoever prints them.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

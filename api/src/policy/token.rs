@@ -75,8 +75,9 @@ pub struct TokenRules {
     #[x_kube(validation = Rule::new("self.all(t, !(t.lowerAscii() in ['dpop+jwt','application/dpop+jwt','logout+jwt','application/logout+jwt','secevent+jwt','application/secevent+jwt','token-introspection+jwt','application/token-introspection+jwt']))")
         .message("proofs, logout tokens, security events and introspection responses say nothing about who may call; name a type of access tokens"))]
     pub types: Vec<String>,
-    /// Private keys, in PEM (PKCS #8), of Secrets in the same namespace, by which encrypted tokens are opened (JWE, RFC 7516): RSA of 2048 to 4096 bits, P-256 or P-384. What stands in
-    /// such a token has to be a signed one. Default: encrypted tokens are refused. At most 4, tried in this order.
+    /// Private keys, in PEM (PKCS #8), of Secrets in the same namespace, by which encrypted tokens are opened (JWE, RFC 7516): RSA of 2048 to 4096
+    /// bits, P-256 or P-384. What stands in such a token has to be a signed one. Default: encrypted tokens are refused. At most 4, tried in this
+    /// order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub decryption_key_refs: Vec<EntryReference>,
@@ -88,7 +89,8 @@ pub struct TokenRules {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("at least 1s"))]
     pub max_lifetime: Option<Duration>,
-    /// Whether callers have to hold what a token is bound to (claim `cnf`, RFC 7800). Default: bound tokens are refused, since nothing shows who brings them.
+    /// Whether callers have to hold what a token is bound to (claim `cnf`, RFC 7800). Default: bound tokens are refused, since nothing shows who
+    /// brings them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender_constraint: Option<SenderConstraint>,
 }
@@ -104,8 +106,8 @@ pub struct SenderConstraint {
 /// What tokens are bound to. A token that is bound to anything else besides is refused.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Binding {
-    /// The certificate that the caller shows in the TLS handshake (`x5t#S256`, RFC 8705, 3). Listeners with such routes ask for one. Whether anybody trusts it
-    /// is not asked: list `clientCertificate` in the alternative for that.
+    /// The certificate that the caller shows in the TLS handshake (`x5t#S256`, RFC 8705, 3). Listeners with such routes ask for one. Whether anybody
+    /// trusts it is not asked: list `clientCertificate` in the alternative for that.
     Certificate,
     /// The same where a token is bound; one that is not bound passes as it is.
     IfBound,

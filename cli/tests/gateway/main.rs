@@ -34,6 +34,7 @@ mod endure;
 mod entra_id;
 mod exhaustion;
 mod fail_closed;
+mod forwarded_certificates;
 mod hostile_issuer;
 mod http2_bounds;
 mod http2_frames;

@@ -1,6 +1,7 @@
 //! GatewayParameters of a class and of a Gateway, put together.
 
 pub mod egress;
+pub mod forwarded_certificate;
 mod observing;
 pub mod origin_lock;
 
@@ -96,6 +97,7 @@ pub fn settle(
             addresses_unknown,
             floor_filters: vec![],
             proxy_protocol: proxy_protocol(&of_class, &own, &mut ignored),
+            client_certificate_header: client_certificate_header(&of_class, &own, &mut ignored),
             access_log: observing::access_log(own.access_log.as_ref(), of_class.access_log.as_ref()),
             telemetry: observing::telemetry(own.telemetry.as_ref(), of_class.telemetry.as_ref()),
             egress: egress.message(),
@@ -268,6 +270,24 @@ fn proxy_protocol(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec,
         ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
     }
     of_class == ProxyProtocol::Required && own != Some(ProxyProtocol::Off)
+}
+
+/// Only a class can have certificates believed that others tell of.
+fn client_certificate_header(
+    of_class: &GatewayParametersSpec,
+    own: &GatewayParametersSpec,
+    ignored: &mut Vec<Problem>,
+) -> Option<v1::ForwardedCertificate> {
+    let stated = |spec: &GatewayParametersSpec| {
+        spec.trusted_proxies.as_ref().and_then(|proxies| proxies.client_certificate_header.clone())
+    };
+    let (of_class, own) = (stated(of_class), stated(own));
+    if own.is_some() && own != of_class {
+        let message =
+            "trustedProxies.clientCertificateHeader is ignored: only the class's GatewayParameters can say it";
+        ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
+    }
+    of_class.as_ref().map(forwarded_certificate::message)
 }
 
 /// Field by field the Gateway's own, else the class's, else the data plane's default. `None` where neither says anything.

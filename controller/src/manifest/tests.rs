@@ -256,6 +256,40 @@ fn what_an_api_server_would_refuse_of_bindings_is_said_with_its_place() {
 }
 
 #[test]
+fn what_an_api_server_would_refuse_of_forwarded_certificates_is_said_with_its_place() {
+    let header = |inner: &str| {
+        let head =
+            "apiVersion: sallyport.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {name: a, namespace: shop}\n";
+        format!("{head}spec:\n  trustedProxies: {{cidrs: [10.0.0.0/8], clientCertificateHeader: {{{inner}}}}}\n")
+    };
+    for inner in [
+        "format: RFC9440",
+        "format: XFCC",
+        "format: XFCC, name: X-Forwarded-Client-Cert",
+        "format: EscapedPEM, name: ssl-client-cert",
+        "format: Base64DER, name: X-ARR-ClientCert",
+    ] {
+        assert!(said(&header(inner)).is_empty(), "{inner}: {:?}", said(&header(inner)));
+    }
+    for (inner, word) in [
+        ("", "format"),
+        ("name: Client-Cert", "format"),
+        ("format: EscapedPEM", "name the header"),
+        ("format: Base64DER", "name the header"),
+        ("format: PEM", "format"),
+        ("format: rfc9440", "format"),
+        ("format: RFC9440, name: \"\"", "name"),
+        ("format: RFC9440, name: client_cert", "name"),
+        ("format: RFC9440, name: Authorization", "read for something else"),
+        ("format: RFC9440, name: COOKIE", "read for something else"),
+        ("format: XFCC, name: X-Forwarded-For", "read for something else"),
+        ("format: XFCC, chain: true", "no such field"),
+    ] {
+        assert_said(&header(inner), "a.yaml:", word);
+    }
+}
+
+#[test]
 fn what_an_api_server_would_refuse_of_origin_locks_is_said_with_its_place() {
     let lock = |inner: &str| {
         let head =

@@ -7,9 +7,12 @@ use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 
 use super::body::Record;
-use super::hygiene;
+use super::forward;
+use super::hygiene::{self, Peer};
 use super::incoming::Arrival;
 use super::permit;
+use crate::client_certificate::forwarded::ForwardedCertificate;
+use crate::client_certificate::shown::CallersCertificate;
 use crate::clock::UnixMs;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::listener::{Gateway, Listener, Port};
@@ -24,6 +27,8 @@ pub(super) struct Entered<'a> {
     pub(super) address: Option<IpAddr>,
     /// What it has brought to the locks of the Gateway; absent where there are none.
     pub(super) passage: Option<Arc<Passage>>,
+    /// What a trusted proxy tells of; absent where that of the connection counts.
+    pub(super) certificate: Option<CallersCertificate>,
 }
 
 /// Whether a request may come in at all.
@@ -45,10 +50,26 @@ pub(super) fn enter<'a>(
     record.came_from(address);
     let passage = admit(connection, listener, request.headers(), (record, now))?;
     connection.may_carry(listener)?;
-    hygiene::take_out(request.headers_mut(), port.lock_headers());
+    let certificate = forwarded_certificate(worker, connection, listener, request.headers());
+    hygiene::take_out(request.headers_mut(), port.edge_headers());
     worker.shared().mark.refuse_own(request.headers())?;
     permit::admit_to_gateway(&listener.gateway, address)?;
-    Ok(Entered { listener, address, passage })
+    Ok(Entered { listener, address, passage, certificate })
+}
+
+/// What the connection's maker tells of whom it speaks for. Where nobody knows who is a proxy, nobody's certificate is known.
+fn forwarded_certificate(
+    worker: &Worker,
+    connection: &Connection,
+    listener: &Listener,
+    headers: &HeaderMap,
+) -> Option<CallersCertificate> {
+    let forwarded = listener.gateway.forwarded.as_ref()?;
+    if listener.gateway.addresses_unknown {
+        return Some(ForwardedCertificate::of_nobody_knows_whom());
+    }
+    let is_proxy = forward::peer(connection, listener) == Peer::TrustedProxy;
+    is_proxy.then(|| forwarded.told(headers, &worker.shared().forwarded_certificates))
 }
 
 pub(super) fn no_route() -> Rejection {

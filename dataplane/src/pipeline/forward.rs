@@ -87,11 +87,11 @@ pub(super) async fn forward(
     as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let leave = listener.gateway.leave.clone();
-    let lock_headers =
-        runtime.ports.get(&listener.port).map(|port| Arc::clone(port.lock_headers())).unwrap_or_default();
+    let edge_headers =
+        runtime.ports.get(&listener.port).map(|port| Arc::clone(port.edge_headers())).unwrap_or_default();
     let entered = (listener, passage);
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), entered, runtime.generation);
-    let guard = Guard { backend: Arc::clone(&backend), policy: Arc::clone(&policy), own: own.cloned(), lock_headers };
+    let guard = Guard { backend: Arc::clone(&backend), policy: Arc::clone(&policy), own: own.cloned(), edge_headers };
     let (body, upload) = RequestBody::of_caller(body, guard, &standing, record);
     let mut watch = standing.watched();
     let terms = terms(&found, target, record, upgrade.as_ref());

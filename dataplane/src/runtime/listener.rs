@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 use sallyport_snapshot::v1;
 
+use crate::client_certificate::forwarded::ForwardedCertificate;
 use crate::egress::leave::Leave;
 use crate::ip_set::IpSet;
 use crate::map::Map;
@@ -34,8 +35,8 @@ pub struct Port {
     /// What records is known with the Gateway, and not before.
     pub is_recorded_late: bool,
     gateways: Vec<Arc<Gateway>>,
-    /// In which origin locks of any of them read.
-    lock_headers: Arc<[HeaderName]>,
+    /// Of what stands in front of any of them.
+    edge_headers: Arc<[HeaderName]>,
     exact: Map<Arc<str>, Arc<Listener>>,
     /// By what follows the asterisk, e.g. ".example.com".
     wildcards: Map<Arc<str>, Arc<Listener>>,
@@ -77,6 +78,8 @@ pub struct Gateway {
     pub replicas: NonZeroU32,
     /// Each has to hold for every request.
     pub origin_locks: Arc<[OriginLock]>,
+    /// Where its trusted proxies tell of certificates of callers.
+    pub forwarded: Option<ForwardedCertificate>,
 }
 
 /// TLS settings of a listener.
@@ -129,7 +132,7 @@ impl Port {
             traces: None,
             is_recorded_late: false,
             gateways: Vec::new(),
-            lock_headers: Arc::default(),
+            edge_headers: Arc::default(),
             exact: Map::default(),
             wildcards: Map::default(),
             any: None,
@@ -143,7 +146,7 @@ impl Port {
             [alone] => alone.traces.clone(),
             _ => is_recorded_late.then(|| Arc::new(Traces::off())),
         };
-        port.lock_headers = lock_headers(port.listeners());
+        port.edge_headers = edge_headers(port.listeners());
         (port.bounds, port.logged) = (bounds.unwrap_or_default(), logged.unwrap_or_default());
         port.is_recorded_late = is_recorded_late;
         port
@@ -176,9 +179,9 @@ impl Port {
         &self.gateways
     }
 
-    /// Headers with what opens a lock of any of them: nobody else gets to see that.
-    pub fn lock_headers(&self) -> &Arc<[HeaderName]> {
-        &self.lock_headers
+    /// Headers with what opens a lock of any of them, and with certificates that are told of: nobody else gets to see them.
+    pub fn edge_headers(&self) -> &Arc<[HeaderName]> {
+        &self.edge_headers
     }
 
     /// The listeners of the port, in no order.
@@ -211,10 +214,13 @@ impl Port {
 }
 
 /// Each once. A listener may stand on an older form of its Gateway than others.
-fn lock_headers<'a>(listeners: impl Iterator<Item = &'a Arc<Listener>>) -> Arc<[HeaderName]> {
-    let locks = listeners.flat_map(|listener| listener.gateway.origin_locks.iter());
-    let mut headers: Vec<_> = locks.filter_map(|lock| lock.header.clone()).collect();
-    headers.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+fn edge_headers<'a>(listeners: impl Iterator<Item = &'a Arc<Listener>>) -> Arc<[HeaderName]> {
+    let mut headers = Vec::new();
+    for gateway in listeners.map(|listener| &listener.gateway) {
+        headers.extend(gateway.origin_locks.iter().filter_map(|lock| lock.header.clone()));
+        headers.extend(gateway.forwarded.iter().flat_map(ForwardedCertificate::headers).cloned());
+    }
+    headers.sort_unstable_by(|one: &HeaderName, other| one.as_str().cmp(other.as_str()));
     headers.dedup();
     headers.into()
 }
@@ -281,6 +287,11 @@ impl Gateway {
             built
         });
         let origin_locks = locks.collect();
+        let forwarded = gateway.client_certificate_header.as_ref().map(ForwardedCertificate::build).transpose();
+        let forwarded = forwarded.unwrap_or_else(|why| {
+            problems.push(why);
+            Some(ForwardedCertificate::unreadable())
+        });
         let built = Self {
             name: Arc::clone(name),
             trusted_proxies,
@@ -293,6 +304,7 @@ impl Gateway {
             leave: leave.map(Arc::new),
             replicas: NonZeroU32::new(gateway.replicas).unwrap_or(NonZeroU32::MIN),
             origin_locks,
+            forwarded,
         };
         (built, joined(&problems))
     }
@@ -316,6 +328,7 @@ impl Gateway {
                 &format!("Gateway {name}"),
                 last.map(|last| &*last.origin_locks).unwrap_or_default(),
             ),
+            forwarded: last.and_then(|last| last.forwarded.clone()),
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::client_certificate::forwarded;
 use crate::clock::Clock;
 use crate::egress::AddressRules;
 use crate::observe::access_log::choice::Choice;
@@ -50,6 +51,7 @@ pub struct Shared {
     pub runtime: ArcSwap<Runtime>,
     pub tokens: Tokens,
     pub passwords: Passwords,
+    pub forwarded_certificates: forwarded::Remembered,
     pub clock: Clock,
     pub access_log: AccessLog,
     pub exporters: Exporters,

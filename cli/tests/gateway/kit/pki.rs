@@ -21,17 +21,30 @@ pub struct Identity {
     key_der: Vec<u8>,
 }
 
+fn params_of(authority: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name.push(DnType::CommonName, authority);
+    params
+}
+
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, name);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        Self(CertifiedIssuer::self_signed(params_of(name), KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// One that this one vouches for.
+    pub fn middle(&self, name: &str) -> Self {
+        Self(CertifiedIssuer::signed_by(params_of(name), KeyPair::generate().unwrap(), &self.0).unwrap())
     }
 
     pub fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    pub fn der(&self) -> Vec<u8> {
+        self.0.der().to_vec()
     }
 
     /// A certificate for `names`.

@@ -53,15 +53,15 @@ pub struct Guard {
     pub(in crate::pipeline) policy: Arc<Policy>,
     /// The header of the gateway's own credential.
     pub(in crate::pipeline) own: Option<HeaderName>,
-    /// What opens locks of the port.
-    pub(in crate::pipeline) lock_headers: Arc<[HeaderName]>,
+    /// What nobody but what stands in front may say.
+    pub(in crate::pipeline) edge_headers: Arc<[HeaderName]>,
 }
 
 impl Guard {
     fn clean<T>(&self, frame: &mut Frame<T>) {
         if let Some(trailers) = frame.trailers_mut() {
             let tokens = self.policy.token_places.iter().filter_map(|place| place.header());
-            let guarded = self.backend.guarded.iter().chain(&self.own).chain(self.lock_headers.iter());
+            let guarded = self.backend.guarded.iter().chain(&self.own).chain(self.edge_headers.iter());
             hygiene::clean_trailers(trailers, guarded.chain(tokens));
         }
     }
