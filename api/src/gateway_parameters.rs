@@ -8,7 +8,7 @@ use crate::duration::Duration;
 use crate::egress::Egress;
 use crate::infrastructure::{DeploymentSettings, ServiceSettings};
 use crate::observing::{AccessLogSettings, TelemetrySettings};
-use crate::origin_lock::OriginLock;
+use crate::origin_lock::{NAME_IS_FREE, OriginLock};
 use crate::status::Status;
 
 /// Settings for all Gateways of a class (`GatewayClass.spec.parametersRef`), or for one (`Gateway.spec.infrastructure.parametersRef`).
@@ -75,8 +75,10 @@ pub enum UnprotectedRoutes {
 }
 
 /// Proxies in front of the gateway.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.clientCertificateHeader) || (has(self.cidrs) && self.cidrs.size() > 0)")
+    .message("name those in cidrs who write clientCertificateHeader; anybody else's is not read"))]
 pub struct TrustedProxies {
     /// Addresses, networks (CIDR, RFC 4632) or ranges (`first-last`) of the proxies. At most 256. Empty: the peer address is the
     /// client address. While one cannot be read, no client address is known, and no address filter lets anybody pass.
@@ -107,7 +109,7 @@ pub struct ClientCertificateHeader {
     /// several nobody can tell whose certificate is meant, and what cannot be read is refused like one that nobody trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^|~]+$"))]
-    #[x_kube(validation = Rule::new("!(self.lowerAscii() in ['authorization','cookie','host','connection','transfer-encoding','content-length','content-type','te','trailer','upgrade','keep-alive','expect','origin','forwarded','cdn-loop','traceparent','tracestate','user-agent','referer','sallyport-key','dpop']) && ['proxy-','sec-','accept','if-','x-forwarded-for','x-forwarded-proto','x-forwarded-host','x-forwarded-port'].all(p, !self.lowerAscii().startsWith(p))")
+    #[x_kube(validation = Rule::new(NAME_IS_FREE)
         .message("this header is read for something else; name the one that the proxy sets"))]
     pub name: Option<String>,
     /// How the certificate stands in it.

@@ -34,13 +34,14 @@ pub struct OriginLock {
     pub mode: Mode,
 }
 
-/// What gateways and services read themselves would be taken out of every request.
-const NAME_IS_FREE: &str = "!(self.lowerAscii() in ['authorization','cookie','host','connection','transfer-encoding','content-length','content-type',\
+/// What gateways and services read themselves would be taken out of every request. `client-cert*` and `x-forwarded-*client-cert` are told of certificates in.
+pub(crate) const NAME_IS_FREE: &str = "!(self.lowerAscii() in ['authorization','cookie','host','connection','transfer-encoding','content-length','content-type',\
     'content-encoding','content-range','content-language','te','trailer','upgrade','keep-alive','expect','origin','range','forwarded','via','date',\
     'cache-control','pragma','cdn-loop','traceparent','tracestate','baggage','user-agent','referer','from','sallyport-key','dpop','x-real-ip',\
     'last-event-id','idempotency-key','signature','signature-input','digest','priority','early-data']) \
-    && ['proxy-','x-forwarded-','client-cert','sec-','accept','if-','grpc-','access-control-','x-original-','x-rewrite-','x-http-method']\
-    .all(p, !self.lowerAscii().startsWith(p))";
+    && ['proxy-','sec-','accept','if-','grpc-','access-control-','x-original-','x-rewrite-','x-http-method']\
+    .all(p, !self.lowerAscii().startsWith(p)) \
+    && (!self.lowerAscii().startsWith('x-forwarded-') || self.lowerAscii().endsWith('client-cert'))";
 
 /// A secret in a header.
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct OriginHeader {
     /// Name of the header. It stands in one line, and is taken out of every request to the port, in every spelling: no expression, service or log
     /// sees it.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^|~]+$"))]
+    #[x_kube(validation = Rule::new("!self.lowerAscii().startsWith('client-cert') && !self.lowerAscii().startsWith('x-forwarded-')")
+        .message("this header is read for something else; name one of its own, e.g. X-Origin"))]
     #[x_kube(validation = Rule::new(NAME_IS_FREE).message("this header is read for something else; name one of its own, e.g. X-Origin"))]
     pub name: String,
     /// A Secret beside the GatewayParameters with the entries `primary`, `secondary`, or both, each of 32 to 256 characters of visible ASCII: either

@@ -202,7 +202,7 @@ reasons! {
     /// No alternative can hold without a certificate of the caller, and none was shown.
     CertificateMissing => FORBIDDEN, "certificate-missing", "Client certificate missing",
         "A client certificate is required.",
-        "The client has to show a certificate in the TLS handshake; the log says whether the listener speaks TLS.";
+        "The client has to show a certificate in the TLS handshake, here or to the proxy that tells of it; the log says whether the listener speaks TLS.";
     /// The caller's certificate is untrusted, expired, revoked, unreadable or nobody's who is meant: answered alike.
     CertificateRefused => FORBIDDEN, "certificate-refused", "Client certificate not accepted",
         "The client certificate is not accepted here.",

@@ -106,8 +106,8 @@ pub struct SenderConstraint {
 /// What tokens are bound to. A token that is bound to anything else besides is refused.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Binding {
-    /// The certificate that the caller shows in the TLS handshake (`x5t#S256`, RFC 8705, 3). Listeners with such routes ask for one. Whether anybody
-    /// trusts it is not asked: list `clientCertificate` in the alternative for that.
+    /// The certificate that the caller shows in the TLS handshake (`x5t#S256`, RFC 8705, 3), here or to a trusted proxy that tells of it. Listeners
+    /// with such routes ask for one. Whether anybody trusts it is not asked: list `clientCertificate` in the alternative for that.
     Certificate,
     /// The same where a token is bound; one that is not bound passes as it is.
     IfBound,

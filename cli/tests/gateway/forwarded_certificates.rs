@@ -6,11 +6,11 @@ use std::net::Ipv4Addr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, date_time_ymd};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SerialNumber, date_time_ymd};
 use rstest::rstest;
 use serde_json::json;
 
-use crate::kit::caller::{Answer, HOST, get, get_from, over, send, tls};
+use crate::kit::caller::{Answer, HOST, get, get_from, over, raw, send, tls};
 use crate::kit::gateway::Gateway;
 use crate::kit::issuer::{Issuer, encode};
 use crate::kit::manifest::{backend, gateway_with, other_gateway, pem, policy, route};
@@ -84,6 +84,12 @@ fn sequence(der: &[u8]) -> String {
     format!(":{}:", BASE64_STANDARD.encode(der))
 }
 
+/// SHA-256, in hexadecimal.
+fn print_of(identity: &Identity) -> String {
+    let print = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &identity.der);
+    print.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn escaped(pem: &str) -> String {
     utf8_percent_encode(pem, NON_ALPHANUMERIC).to_string()
 }
@@ -98,7 +104,10 @@ fn escaped(pem: &str) -> String {
 async fn what_a_proxy_tells_of_is_judged_as_what_is_shown(#[case] header: &str, #[case] name: &str) {
     let shop = Shop::start(header).await;
     let written = |identity: &Identity| match header {
-        XFCC => format!("By=spiffe://a;Hash=00;Cert=\"{}\";Subject=\"CN=x\"", escaped(&identity.certificate)),
+        XFCC => {
+            let cert = escaped(&identity.certificate);
+            format!("By=spiffe://a;Hash={};Cert=\"{cert}\";Subject=\"CN=x\"", print_of(identity))
+        }
         _ if header.contains("EscapedPEM") => escaped(&identity.certificate),
         _ if header.contains("Base64DER") => BASE64_STANDARD.encode(&identity.der),
         _ => sequence(&identity.der),
@@ -108,8 +117,7 @@ async fn what_a_proxy_tells_of_is_judged_as_what_is_shown(#[case] header: &str, 
         assert_eq!(shop.verdict(&[(name, &written(&machine))]).await, "200");
     }
     let seen = shop.service.take();
-    let print = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &machine.der);
-    let print: String = print.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let print = print_of(&machine);
     assert!(seen.iter().all(|seen| seen.header("x-caller") == Some(&*print)), "{seen:#?}");
     assert!(seen.iter().all(|seen| seen.header(name).is_none()), "{seen:#?}");
 
@@ -130,6 +138,10 @@ async fn what_a_proxy_tells_of_is_judged_as_what_is_shown(#[case] header: &str, 
     }
     let (right, underscored) = (written(&machine), name.replace('-', "_"));
     assert_eq!(shop.verdict(&[(name, &right), (name, &right)]).await, REFUSED, "twice");
+    assert_eq!(shop.verdict(&[(name, &right), (name, "")]).await, REFUSED, "beside one that tells of none");
+    assert_eq!(shop.verdict(&[(name, ""), (name, &right)]).await, REFUSED, "beside one that tells of none");
+    let joined = format!("{right}, {right}");
+    assert_eq!(shop.verdict(&[(name, &joined)]).await, REFUSED, "two in one line");
     assert_eq!(shop.verdict(&[]).await, MISSING);
     assert_eq!(shop.verdict(&[(name, "")]).await, MISSING);
     assert_eq!(shop.verdict(&[(&underscored, &right)]).await, MISSING, "another spelling");
@@ -168,6 +180,7 @@ async fn of_envoys_header_only_one_certificate_counts() {
     let cert = format!("Cert=\"{}\"", escaped(&shop.machine().certificate));
     let hash = "By=spiffe://a;Hash=00;Subject=\"CN=loader.example.com\";DNS=loader.example.com";
     for value in [
+        format!("{hash};{cert}"),
         hash.to_owned(),
         format!("{cert},{cert}"),
         format!("{hash},{cert}"),
@@ -201,6 +214,47 @@ async fn where_a_proxy_cannot_be_read_no_certificate_is_known() {
     assert_eq!(shop.service.count(), 1);
 }
 
+/// What a balancer of layer 4 tells in front of the connection says nothing of certificates: its own is nobody's, and a client's header is the client's.
+#[tokio::test]
+async fn behind_a_proxy_header_only_trusted_proxies_are_heard() {
+    let behind = format!(
+        "{{trustedProxies: {{cidrs: [127.0.0.1, 192.0.2.7], proxyProtocol: Required, clientCertificateHeader: {{{RFC9440}}}}}}}"
+    );
+    let mut shop = Shop::start(RFC9440).await;
+    let listeners = shop_without_policy(&shop).replacen(&parameters(RFC9440), &behind, 1);
+    shop.gateway.write("main.yaml", &listeners);
+    shop.gateway.write("policy.yaml", &policy("orders", BY_CERTIFICATE));
+    let told = sequence(&shop.machine().der);
+    for (client, expected) in [("192.0.2.7", 200), ("198.51.100.9", 403)] {
+        let request = format!(
+            "PROXY TCP4 {client} 127.0.0.1 40000 80\r\nGET /orders HTTP/1.1\r\nHost: {HOST}\r\nClient-Cert: {told}\r\nConnection: close, client-cert\r\n\r\n"
+        );
+        let heard = raw(shop.gateway.http(), request.as_bytes()).await;
+        assert_eq!(heard.statuses(), [expected], "{client}: {heard:?}");
+        assert!(expected == 200 || heard.text.contains("certificate-refused"), "{heard:?}");
+    }
+}
+
+/// A list that comes between two requests counts for what is remembered of the first.
+#[tokio::test]
+async fn what_is_remembered_is_judged_anew_after_a_change() {
+    let mut shop = Shop::start(RFC9440).await;
+    let machine = shop.machines.issue_changed(&["loader.example.com"], |params| {
+        for_callers(params);
+        params.serial_number = Some(SerialNumber::from(4711));
+    });
+    let told = [("client-cert", &*sequence(&machine.der))];
+    assert_eq!(shop.verdict(&told).await, "200");
+    let listed = BY_CERTIFICATE
+        .replace("}, identities", "}, revocation: {crlRefs: [{kind: ConfigMap, name: machines-crl}]}, identities");
+    shop.gateway.write("crl.yaml", &pem("ConfigMap", "machines-crl", &[("ca.crl", &shop.machines.revoking(&[4711]))]));
+    shop.gateway.write("main.yaml", &shop_without_policy(&shop));
+    shop.gateway.write("policy.yaml", &policy("orders", &listed));
+    assert_eq!(shop.verdict(&told).await, REFUSED);
+    shop.gateway.write("crl.yaml", &pem("ConfigMap", "machines-crl", &[("ca.crl", &shop.machines.revoking(&[1]))]));
+    assert_eq!(shop.verdict(&told).await, "200");
+}
+
 /// Who ends TLS in front tells of the certificate that a token is bound to.
 #[tokio::test]
 async fn a_token_is_bound_to_what_the_proxy_tells_of() {
@@ -215,6 +269,14 @@ async fn a_token_is_bound_to_what_the_proxy_tells_of() {
     shop.gateway.write("main.yaml", &shop_without_policy(&shop));
     let (machine, colleague) = (shop.machine(), shop.machine());
     let print = encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &machine.der));
+    // An issuer that has taken the digest of nothing has bound the token to nobody.
+    let of_nothing = encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b""));
+    let of_nothing =
+        format!("Bearer {}", issuer.token_with("orders-api", &json!({ "cnf": { "x5t#S256": of_nothing } })));
+    for told in ["::", "nonsense", ""] {
+        let headers = [("authorization", &*of_nothing), ("client-cert", told)];
+        assert_eq!(shop.verdict(&headers).await, "401 token-invalid", "{told:?}");
+    }
     let token = format!("Bearer {}", issuer.token_with("orders-api", &json!({ "cnf": { "x5t#S256": print } })));
     let with = |identity: Option<&Identity>| {
         let mut headers = vec![("authorization".to_owned(), token.clone())];

@@ -479,6 +479,22 @@ async fn what_came_in_before_there_was_a_lock_ends_when_there_is_one() {
     breaks_off(events).await;
 }
 
+/// The route's owner lets streams last; the Gateway's owner does not let them past the lock.
+#[tokio::test]
+async fn a_policy_does_not_let_streams_outlast_the_lock() {
+    let mut shop = Shop::start(BY_HEADER).await;
+    shop.gateway.write(
+        "streams.yaml",
+        &policy("orders", "streams: {endOnExpiry: false}")
+            .replace("name: orders, namespace", "name: streams, namespace"),
+    );
+    let stream = tokio::net::TcpStream::connect(shop.gateway.http()).await.unwrap();
+    let mut events = open(stream, get("/orders/drip", &[("x-origin", SECRET)])).await.into_body();
+    lasts(&mut events).await;
+    shop.gateway.write("waf.yaml", &values(&format!("{{primary: {NEXT}}}")));
+    breaks_off(events).await;
+}
+
 /// Whether things come for longer than it takes to notice a change.
 async fn lasts(events: &mut Incoming) {
     let until = Instant::now() + Duration::from_millis(1500);

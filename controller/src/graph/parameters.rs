@@ -281,11 +281,16 @@ fn client_certificate_header(
     let stated = |spec: &GatewayParametersSpec| {
         spec.trusted_proxies.as_ref().and_then(|proxies| proxies.client_certificate_header.clone())
     };
+    let believes_nobody = own.trusted_proxies.as_ref().is_some_and(|proxies| proxies.cidrs.is_empty());
     let (of_class, own) = (stated(of_class), stated(own));
-    if own.is_some() && own != of_class {
-        let message =
-            "trustedProxies.clientCertificateHeader is ignored: only the class's GatewayParameters can say it";
-        ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
+    let mut ignore = |message: &str| ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
+    if own.is_some() {
+        ignore("trustedProxies.clientCertificateHeader is ignored: only the class's GatewayParameters can say it");
+    }
+    if of_class.is_some() && believes_nobody {
+        ignore(
+            "trustedProxies without cidrs believes nobody: no certificate is known while the class has clientCertificateHeader; list those who write it, or leave trustedProxies out",
+        );
     }
     of_class.as_ref().map(forwarded_certificate::message)
 }

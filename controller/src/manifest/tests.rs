@@ -283,10 +283,15 @@ fn what_an_api_server_would_refuse_of_forwarded_certificates_is_said_with_its_pl
         ("format: RFC9440, name: Authorization", "read for something else"),
         ("format: RFC9440, name: COOKIE", "read for something else"),
         ("format: XFCC, name: X-Forwarded-For", "read for something else"),
+        ("format: XFCC, name: X-Forwarded-Prefix", "read for something else"),
+        ("format: XFCC, name: Range", "read for something else"),
+        ("format: XFCC, name: grpc-timeout", "read for something else"),
         ("format: XFCC, chain: true", "no such field"),
     ] {
         assert_said(&header(inner), "a.yaml:", word);
     }
+    let of_nobody = header("format: RFC9440").replace("cidrs: [10.0.0.0/8], ", "");
+    assert_said(&of_nobody, "a.yaml:", "name those in cidrs");
 }
 
 #[test]

@@ -23,7 +23,7 @@ async fn an_object_that_goes_to_and_fro_costs_little() {
     let first = written(&api, 1).await;
     assert!(!events(&first).is_empty());
     let mut told = events(&first).len();
-    for round in 0..60 {
+    for round in 0..40 {
         let named = if round % 2 == 0 { "elsewhere" } else { "orders" };
         api.edit(&ours("apipolicies", "shop/orders"), |policy| policy["spec"]["targetRefs"][0]["name"] = named.into());
         told += events(&written(&api, 1).await).len();

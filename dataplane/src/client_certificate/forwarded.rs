@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
@@ -11,16 +11,17 @@ use percent_encoding::percent_decode;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use sallyport_snapshot::v1::{self, forwarded_certificate::Format as Told};
 use sfv::{BareItem, Item, List, ListEntry, Parser};
 
 use super::shown::{CallersCertificate, MAX_BYTES, MAX_CERTIFICATES, ShownCertificate};
 
-/// Memory for all that is remembered in a process, and how many that may be: verdicts are kept with each.
-const REMEMBERED: (usize, u64) = (4096, 16 * 1024 * 1024);
-/// Of one besides its certificates.
-const ENTRY_BYTES: usize = 1024;
+/// Memory for all that is remembered in a process, and how many that may be.
+const REMEMBERED: (usize, u64) = (4096, 32 * 1024 * 1024);
+/// Of one besides its certificates: verdicts are kept with each.
+const ENTRY_BYTES: usize = 8 * 1024;
+/// What is read from certificates takes so many times their length: names of a few bytes each are texts of their own then.
+const READ: usize = 12;
 
 /// Where trusted proxies tell of the certificates of callers, and how.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ struct Size;
 
 impl Weighter<[u8; 32], Arc<ShownCertificate>> for Size {
     fn weight(&self, _: &[u8; 32], shown: &Arc<ShownCertificate>) -> u64 {
-        (ENTRY_BYTES + shown.chain().iter().map(|one| one.len()).sum::<usize>()) as u64
+        (ENTRY_BYTES + READ * shown.chain().iter().map(|one| one.len()).sum::<usize>()) as u64
     }
 }
 
@@ -95,23 +96,30 @@ impl ForwardedCertificate {
         if self.format == Format::Unknown {
             return Self::of_nobody_knows_whom();
         }
-        let lines = |name: &HeaderName| headers.get_all(name).iter().filter(|line| !line.is_empty());
+        let lines = |name: &HeaderName| headers.get_all(name).iter();
         let chain = || self.chain.iter().flat_map(lines);
-        if lines(&self.header).next().is_none() && chain().next().is_none() {
-            return CallersCertificate::NotShown;
-        }
-        let case = self.case(lines(&self.header).map(|line| (0, line)).chain(chain().map(|line| (1, line))));
+        // Whoever adds an empty line beside another's has not told of a certificate, and who has written the other nobody knows.
+        let mut leaf = lines(&self.header);
+        let line = match (leaf.next(), leaf.next()) {
+            (None, _) if chain().next().is_none() => return CallersCertificate::NotShown,
+            (Some(line), None) if line.is_empty() && chain().all(HeaderValue::is_empty) => {
+                return CallersCertificate::NotShown;
+            }
+            (Some(line), None) => line,
+            _ => return Self::of_nobody_knows_whom(),
+        };
+        let case = self.case(std::iter::once((0, line)).chain(chain().map(|line| (1, line))));
         if let Some(shown) = remembered.0.get(&case) {
             return CallersCertificate::Shown(shown);
         }
-        let mut leaf = lines(&self.header);
-        let read = match (leaf.next(), leaf.next()) {
-            (Some(line), None) => self.read(line.as_bytes(), chain()),
-            _ => None,
-        };
-        let shown = Arc::new(ShownCertificate::new(read.filter(|chain| fits(chain)).unwrap_or_default()));
-        remembered.0.insert(case, Arc::clone(&shown));
-        CallersCertificate::Shown(shown)
+        match self.read(line.as_bytes(), chain()).filter(|chain| fits(chain)) {
+            Some(chain) => {
+                let shown = Arc::new(ShownCertificate::of_many_connections(chain));
+                remembered.0.insert(case, Arc::clone(&shown));
+                CallersCertificate::Shown(shown)
+            }
+            None => Self::of_nobody_knows_whom(),
+        }
     }
 
     /// A certificate that cannot be read.
@@ -174,24 +182,33 @@ fn bytes_of(item: Item) -> Option<CertificateDer<'static>> {
 }
 
 /// The one element that there is, by its certificate alone: hashes and names prove nothing, and of several elements nobody can tell which is of the
-/// caller. `Chain` begins with the certificate itself.
+/// caller. `Chain` begins with the certificate itself. Envoy writes `Hash` before all that a caller can choose, such as its names: where it stands, it is that of
+/// the certificate.
 fn xfcc(line: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let (mut certificate, mut chain) = (None, None);
+    let (mut certificate, mut chain, mut hash) = (None, None, None);
     for (key, value) in pairs(std::str::from_utf8(line).ok()?)? {
-        let found = match key.to_ascii_lowercase().as_str() {
-            "cert" => &mut certificate,
-            "chain" => &mut chain,
-            _ => continue,
+        let is_second = match key.to_ascii_lowercase().as_str() {
+            "cert" => certificate.replace(escaped_pem(value.as_bytes())?).is_some(),
+            "chain" => chain.replace(escaped_pem(value.as_bytes())?).is_some(),
+            "hash" => hash.replace(value).is_some(),
+            _ => false,
         };
-        if found.replace(escaped_pem(value.as_bytes())?).is_some() {
+        if is_second {
             return None;
         }
     }
-    match (certificate, chain) {
-        (None, chain) => chain,
-        (Some(alone), None) => (alone.len() == 1).then_some(alone),
-        (Some(alone), Some(chain)) => (alone.len() == 1 && chain.first() == alone.first()).then_some(chain),
-    }
+    let told = match (certificate, chain) {
+        (None, chain) => chain?,
+        (Some(alone), None) if alone.len() == 1 => alone,
+        (Some(alone), Some(chain)) if alone.len() == 1 && chain.first() == alone.first() => chain,
+        (Some(_), _) => return None,
+    };
+    let is_hash_of = |hash: &String| told.first().is_some_and(|leaf| hexadecimal(leaf).eq_ignore_ascii_case(hash));
+    hash.as_ref().is_none_or(is_hash_of).then_some(told)
+}
+
+fn hexadecimal(leaf: &CertificateDer<'_>) -> String {
+    digest(&SHA256, leaf).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The pairs of a line with exactly one element; values without their quotes.
@@ -220,7 +237,7 @@ fn pairs(line: &str) -> Option<Vec<(String, String)>> {
                 value.push(letter);
             }
         }
-        found.push((key.trim().to_owned(), value));
+        found.push((key, value));
         match letters.next() {
             None => return Some(found),
             Some(';') => {}
@@ -230,11 +247,43 @@ fn pairs(line: &str) -> Option<Vec<(String, String)>> {
     }
 }
 
-/// Certificates in PEM, percent-encoded: the caller's first.
+/// Certificates in PEM, percent-encoded: the caller's first. Nothing else stands between them: what a reader of PEM passes over may be another's certificate.
 fn escaped_pem(value: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let text: Vec<u8> = percent_decode(value).collect();
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().ok()?;
+    let text = unescaped(value)?;
+    let mut certificates = Vec::new();
+    let mut rest = text.trim_end_matches(is_line_end);
+    while !rest.is_empty() {
+        let (body, after) = rest.strip_prefix(BEGIN)?.split_once(END)?;
+        let body: String = body.strip_prefix(is_line_end)?.split(is_line_end).collect();
+        certificates.push(STANDARD.decode(body).ok()?.into());
+        let next = after.trim_start_matches(is_line_end);
+        if !next.is_empty() && next.len() == after.len() {
+            return None;
+        }
+        rest = next;
+    }
     (!certificates.is_empty()).then_some(certificates)
+}
+
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+fn is_line_end(letter: char) -> bool {
+    matches!(letter, '\r' | '\n')
+}
+
+/// Percent-encoding of PEM (RFC 3986, 2.1): letters that PEM has, and escapes.
+fn unescaped(value: &[u8]) -> Option<String> {
+    let mut rest = value;
+    while let [byte, after @ ..] = rest {
+        rest = match (byte, after) {
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
+            (b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=', _) => after,
+            (letter, _) if letter.is_ascii_alphanumeric() => after,
+            _ => return None,
+        };
+    }
+    String::from_utf8(percent_decode(value).collect()).ok()
 }
 
 #[cfg(test)]
@@ -292,12 +341,17 @@ mod tests {
         assert_eq!(of(&[("client-cert", &leaf), ("client-cert-chain", &chain), ("client-cert-chain", &issuer)]), whole);
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[("client-cert", "")]), None, "nothing is told of");
+        assert_eq!(of(&[("client-cert", ""), ("client-cert-chain", "")]), None);
         assert_eq!(of(&[("client_cert", &leaf), ("x-client-cert", &leaf)]), None);
         let long = std::iter::repeat_n(&*issuer, MAX_CERTIFICATES).collect::<Vec<_>>().join(",");
         let large = sequence(&vec![0; MAX_BYTES + 1]);
         for lines in [
             &[("client-cert", &*leaf), ("client-cert", &leaf)][..],
             &[("client-cert-chain", &issuer)],
+            &[("client-cert", &leaf), ("client-cert", "")],
+            &[("client-cert", ""), ("client-cert", &leaf)],
+            &[("client-cert", ""), ("client-cert", "")],
+            &[("client-cert", ""), ("client-cert-chain", &issuer)],
             &[("client-cert", &format!("{leaf}, {leaf}"))],
             &[("client-cert", &format!("{leaf};a=1"))],
             &[("client-cert", &STANDARD.encode(LEAF))],
@@ -321,7 +375,7 @@ mod tests {
         let of = |line: &str| told(Told::Xfcc, "x-forwarded-client-cert", &[("x-forwarded-client-cert", line)]);
         let alone = Some(vec![LEAF.to_vec()]);
         let chain = Some(vec![LEAF.to_vec(), ISSUER.to_vec()]);
-        let by = "By=spiffe://cluster.local/ns/a/sa/b;Hash=468ed33b";
+        let by = format!("By=spiffe://cluster.local/ns/a/sa/b;Hash={}", hexadecimal(&LEAF.into()));
         for (line, expected) in [
             (format!("Cert=\"{leaf}\""), &alone),
             (format!("{by};Cert=\"{leaf}\""), &alone),
@@ -332,7 +386,12 @@ mod tests {
             assert_eq!(of(&line), *expected, "{line}");
         }
         for line in [
-            by.to_owned(),
+            by.clone(),
+            format!("Hash=00;Cert=\"{leaf}\""),
+            format!("{by};Hash=00;Cert=\"{leaf}\""),
+            format!("Hash={};URI=x;Cert=\"{leaf}\"", hexadecimal(&ISSUER.into())),
+            format!(" Cert=\"{leaf}\""),
+            format!("\u{2003}Cert=\"{leaf}\""),
             format!("{by};Subject=\"CN=a;Cert={leaf}\""),
             format!("{by};Subject=\"CN=a\\\";Cert=\\\"{leaf}\""),
             format!("Cert=\"{leaf}\",Cert=\"{leaf}\""),
@@ -360,13 +419,29 @@ mod tests {
         assert_eq!(of(Told::EscapedPem, &escaped(&pem(LEAF))), Some(vec![LEAF.to_vec()]));
         // A plus stands for itself.
         let plus = [0xfb, 0xef, 0xbe];
-        let raw = pem(&plus).replace('\n', "%0A");
+        let raw = pem(&plus).replace('\n', "%0A").replace(' ', "%20");
         assert!(raw.contains('+'));
         assert_eq!(of(Told::EscapedPem, &raw), Some(vec![plus.to_vec()]));
         assert_eq!(of(Told::Base64Der, &STANDARD.encode(LEAF)), Some(vec![LEAF.to_vec()]));
         assert_eq!(of(Told::EscapedPem, ""), None);
         for (format, line) in [
             (Told::EscapedPem, pem(LEAF).replace('\n', " ")),
+            (Told::EscapedPem, format!("{}, {}", escaped(&pem(LEAF)), escaped(&pem(ISSUER)))),
+            (Told::EscapedPem, format!("{},{}", escaped(pem(LEAF).trim_end()), escaped(&pem(ISSUER)))),
+            (Told::EscapedPem, escaped(&(pem(LEAF) + ", " + &pem(ISSUER)))),
+            (Told::EscapedPem, escaped(&(pem(LEAF).trim_end().to_owned() + &pem(ISSUER)))),
+            (Told::EscapedPem, escaped(&format!("x{}", pem(LEAF)))),
+            (Told::EscapedPem, escaped(&format!("{}x", pem(LEAF)))),
+            (Told::EscapedPem, escaped(&pem(LEAF).replace("CERTIFICATE", "PRIVATE KEY"))),
+            (Told::EscapedPem, escaped(&(pem(LEAF) + &pem(ISSUER).replace("CERTIFICATE", "PRIVATE KEY")))),
+            (
+                Told::EscapedPem,
+                escaped(&pem(LEAF).replace("-----BEGIN CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----")),
+            ),
+            (Told::EscapedPem, escaped(&pem(LEAF)) + "%"),
+            (Told::EscapedPem, escaped(&pem(LEAF)) + "%0"),
+            (Told::EscapedPem, escaped(&pem(LEAF)) + "%zz"),
+            (Told::EscapedPem, escaped(&pem(LEAF)) + "%FF"),
             (Told::EscapedPem, "nonsense".to_owned()),
             (Told::EscapedPem, escaped("-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----\n")),
             (Told::EscapedPem, STANDARD.encode(LEAF)),

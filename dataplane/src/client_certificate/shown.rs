@@ -17,8 +17,9 @@ use crate::clock::UnixMs;
 pub const MAX_CERTIFICATES: usize = 5;
 /// All of them together.
 pub const MAX_BYTES: usize = 16 * 1024;
-/// Verdicts that a connection keeps: as many as a policy has alternatives.
+/// Verdicts that are kept of a connection: as many as a policy has alternatives. And of what is told of over many, for many policies.
 const MAX_VERDICTS: usize = 16;
+const MAX_VERDICTS_OF_MANY: usize = 64;
 /// After that a refusal is looked at again: what was missing may be there.
 const REFUSED_MS: i64 = 10_000;
 
@@ -71,6 +72,7 @@ pub struct ShownCertificate {
     facts: OnceLock<Option<Facts>>,
     thumbprint: OnceLock<[u8; 32]>,
     verdicts: Mutex<Vec<(Asked, Verdict)>>,
+    max_verdicts: usize,
 }
 
 /// By whom it was judged: the demand, and whom that trusts.
@@ -84,7 +86,18 @@ struct Verdict {
 impl ShownCertificate {
     /// The leaf, and what came with it.
     pub fn new(chain: Vec<CertificateDer<'static>>) -> Self {
-        Self { chain, facts: OnceLock::new(), thumbprint: OnceLock::new(), verdicts: Mutex::default() }
+        Self {
+            chain,
+            facts: OnceLock::new(),
+            thumbprint: OnceLock::new(),
+            verdicts: Mutex::default(),
+            max_verdicts: MAX_VERDICTS,
+        }
+    }
+
+    /// The same of one that a proxy tells of, over many connections and for all that it forwards.
+    pub fn of_many_connections(chain: Vec<CertificateDer<'static>>) -> Self {
+        Self { max_verdicts: MAX_VERDICTS_OF_MANY, ..Self::new(chain) }
     }
 
     /// The leaf, and what came with it.
@@ -97,14 +110,15 @@ impl ShownCertificate {
         self.facts.get_or_init(|| Facts::read(self.chain.first()?)).as_ref()
     }
 
-    /// SHA-256 of the leaf (RFC 8705, 3.1).
-    pub fn thumbprint(&self) -> &[u8; 32] {
-        self.thumbprint.get_or_init(|| {
+    /// SHA-256 of the leaf (RFC 8705, 3.1); `None` if that cannot be read: it may be of nothing.
+    pub fn thumbprint(&self) -> Option<&[u8; 32]> {
+        self.facts()?;
+        Some(self.thumbprint.get_or_init(|| {
             let mut hash = [0; 32];
             let leaf = self.chain.first().map(AsRef::as_ref).unwrap_or_default();
             hash.copy_from_slice(digest(&SHA256, leaf).as_ref());
             hash
-        })
+        }))
     }
 
     /// The leaf as RFC 9440 has it in a header.
@@ -119,17 +133,24 @@ impl ShownCertificate {
         now: UnixMs,
         judge: impl FnOnce() -> Result<Vouched, CertificateFault>,
     ) -> Result<Arc<Vouched>, CertificateFault> {
-        let mut verdicts = self.verdicts.lock();
-        verdicts.retain(|(_, verdict)| now < verdict.until);
-        if let Some((_, verdict)) = verdicts.iter().find(|(known, _)| *known == asked) {
-            return verdict.outcome.clone();
+        if let Some(outcome) = self.known(asked, now) {
+            return outcome;
         }
+        // Nobody else waits meanwhile: of two who judge at once both find the same.
         let outcome = judge().map(Arc::new);
         let until = outcome.as_ref().map_or(UnixMs(now.0.saturating_add(REFUSED_MS)), |vouched| vouched.until);
-        if verdicts.len() == MAX_VERDICTS {
+        let mut verdicts = self.verdicts.lock();
+        verdicts.retain(|(known, verdict)| *known != asked && now < verdict.until);
+        if verdicts.len() >= self.max_verdicts {
             verdicts.remove(0);
         }
         verdicts.push((asked, Verdict { outcome: outcome.clone(), until }));
         outcome
+    }
+
+    fn known(&self, asked: Asked, now: UnixMs) -> Option<Result<Arc<Vouched>, CertificateFault>> {
+        let verdicts = self.verdicts.lock();
+        let found = verdicts.iter().find(|(known, verdict)| *known == asked && now < verdict.until);
+        found.map(|(_, verdict)| verdict.outcome.clone())
     }
 }

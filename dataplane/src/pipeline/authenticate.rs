@@ -79,7 +79,7 @@ pub struct Hop<'a> {
     /// Host and port, as they were asked for.
     pub authority: Option<&'a HeaderValue>,
     pub peer: Peer,
-    /// What the caller has shown in the handshake.
+    /// What the caller has shown in the handshake, here or to a trusted proxy that tells of it.
     pub certificate: &'a CallersCertificate,
     pub is_cleartext: bool,
 }

@@ -65,11 +65,15 @@ fn forwarded_certificate(
     headers: &HeaderMap,
 ) -> Option<CallersCertificate> {
     let forwarded = listener.gateway.forwarded.as_ref()?;
-    if listener.gateway.addresses_unknown {
+    // Also where the header is stated and nobody is trusted to write it: whose connections are those of proxies nobody knows then.
+    if listener.gateway.addresses_unknown || listener.gateway.trusted_proxies.is_empty() {
         return Some(ForwardedCertificate::of_nobody_knows_whom());
     }
-    let is_proxy = forward::peer(connection, listener) == Peer::TrustedProxy;
-    is_proxy.then(|| forwarded.told(headers, &worker.shared().forwarded_certificates))
+    if forward::peer(connection, listener) == Peer::TrustedProxy {
+        return Some(forwarded.told(headers, &worker.shared().forwarded_certificates));
+    }
+    // A proxy that tells in front of the connection whom it speaks for has shown its own certificate, and is not who would have written the header.
+    connection.is_told().then(ForwardedCertificate::of_nobody_knows_whom)
 }
 
 pub(super) fn no_route() -> Rejection {
@@ -83,7 +87,10 @@ fn admit_elsewhere(connection: &Connection, port: &Port, headers: &HeaderMap, no
         let passage = passage(connection, (gateway, port.is_tls), headers);
         match origin_lock::admit(&gateway.origin_locks, &passage, now) {
             Ok(_) => return Ok(()),
-            Err(rejection) => first = first.and(Err(rejection)),
+            Err(rejection) => {
+                retire_if_misdirected(connection, &rejection);
+                first = first.and(Err(rejection));
+            }
         }
     }
     first
@@ -101,17 +108,21 @@ fn admit(
         return Ok(None);
     }
     let mut passage = passage(connection, (&listener.gateway, listener.tls.is_some()), headers);
-    passage.until = origin_lock::admit(locks, &passage, now).inspect_err(|rejection| {
-        if rejection.reason == Reason::Misdirected {
-            connection.retire();
-        }
-    })?;
+    passage.until = origin_lock::admit(locks, &passage, now)
+        .inspect_err(|rejection| retire_if_misdirected(connection, rejection))?;
     for lock in locks.iter().filter(|lock| lock.is_report) {
         if let Err(rejection) = lock.admits(&passage, now) {
             record.would_refuse(&lock.object, &rejection);
         }
     }
     Ok(Some(Arc::new(passage)))
+}
+
+/// Whoever has to ask on another connection is not kept on this one.
+fn retire_if_misdirected(connection: &Connection, rejection: &Rejection) {
+    if rejection.reason == Reason::Misdirected {
+        connection.retire();
+    }
 }
 
 fn passage(connection: &Connection, (gateway, is_tls): (&Gateway, bool), headers: &HeaderMap) -> Passage {

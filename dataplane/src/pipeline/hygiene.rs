@@ -35,8 +35,8 @@ static NEVER_FORWARDED: [&str; 18] = [
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
-    // In which a proxy in front tells of a client's certificate (RFC 9440; Envoy's form; nginx's, Apache's and IIS's habits): believed
-    // from nobody here.
+    // In which a proxy in front tells of a client's certificate (RFC 9440; Envoy's form; nginx's, Apache's and IIS's habits): where one is
+    // believed, it has been read by now.
     "client-cert",
     "client-cert-chain",
     "ssl-client-cert",

@@ -10,7 +10,7 @@ use crate::jwt::PublicHalf;
 use crate::route::Found;
 use crate::runtime::Runtime;
 use crate::runtime::keys::Door;
-use crate::runtime::listener::{Gateway, Listener};
+use crate::runtime::listener::Listener;
 use crate::runtime::origin_lock::{self, Passage};
 use crate::server::worker::Worker;
 
@@ -86,10 +86,19 @@ impl Standing {
         })
     }
 
-    /// Whether what it has brought still opens the locks of its Gateway. What came in before there were any has brought nothing.
-    fn passes(&mut self, gateway: &Gateway, now: UnixMs) -> bool {
+    /// Whether what it has brought still opens the locks of its Gateway: asked after a change, and when what was found out the last time is over.
+    fn is_let_in(&mut self, runtime: &Runtime, now: UnixMs) -> bool {
+        let is_changed = runtime.generation != self.generation;
+        if !is_changed && self.passes_until.is_none_or(|until| now < until) {
+            return true;
+        }
+        let listeners = runtime.ports.get(&self.listener.port).map(|port| port.listeners());
+        let current = listeners.into_iter().flatten().find(|one| one.gateway.name == self.listener.gateway.name);
+        // Where its Gateway has no listener any more it is the route that has changed.
+        let gateway = Arc::clone(&current.unwrap_or(&self.listener).gateway);
         let opens = match &self.passage {
             Some(passage) => origin_lock::admit(&gateway.origin_locks, passage, now).ok(),
+            // What came in before there were any has brought nothing.
             None => gateway.origin_locks.iter().all(|lock| lock.is_report).then_some(None),
         };
         opens.map(|until| self.passes_until = until).is_some()
@@ -118,24 +127,24 @@ impl Standing {
 
 impl Ground for Standing {
     fn fault(&mut self) -> Option<&'static str> {
+        let now = self.worker.shared().clock.now();
+        let runtime = self.worker.runtime();
+        // Whoever writes the policy of a route says nothing of the Gateway's lock.
+        if !self.is_let_in(&runtime, now) {
+            return Some(LOCKED_OUT);
+        }
         if !self.grounds.policy.end_on_expiry {
             self.let_go_of_what_was();
             return None;
         }
-        let now = self.worker.shared().clock.now();
         if self.grounds.expires.is_some_and(|end| end <= now) {
             return Some("the credential that admitted it has expired");
         }
-        let runtime = self.worker.runtime();
         if !self.keys_hold(&runtime) {
             return Some("the issuer no longer has the key that vouches for the token that admitted it");
         }
         if !self.certificates_hold(&runtime, now) {
             return Some("the certificate that admitted it is no longer trusted");
-        }
-        if self.passes_until.is_some_and(|until| until <= now) && !self.passes(&Arc::clone(&self.listener.gateway), now)
-        {
-            return Some(LOCKED_OUT);
         }
         if runtime.generation == self.generation {
             return None;
@@ -151,9 +160,6 @@ impl Ground for Standing {
             return Some("the user that it was admitted for has another password, or is gone");
         }
         let Some(listener) = self.attached(&runtime) else { return Some("the route has changed") };
-        if !self.passes(&listener.gateway, now) {
-            return Some(LOCKED_OUT);
-        }
         // The next generation most likely has the same.
         self.grounds.policy = current;
         self.listener = listener;

@@ -244,11 +244,11 @@ impl Listener {
     }
 
     /// The same place with nothing in it: no other listener answers for its host, and handshakes are refused.
-    pub fn closed(&self) -> Self {
+    pub fn closed(&self, gateway: Arc<Gateway>) -> Self {
         let tls = self.tls.as_ref().map(|tls| Tls::without_certificate(Arc::clone(&tls.certificates)));
         Self {
             name: Arc::clone(&self.name),
-            gateway: Arc::clone(&self.gateway),
+            gateway,
             port: self.port,
             tls,
             routes: RouteTable::default(),

@@ -105,6 +105,11 @@ impl Connection {
         }
     }
 
+    /// Whether a proxy has told in front of it whom it speaks for.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// Whether requests for `listener` may come on it (RFC 9110, 7.4 and 15.5.20).
     pub fn may_carry(&self, listener: &Listener) -> Result<(), Rejection> {
         let fits = match &self.certificates {

@@ -104,6 +104,8 @@ async fn a_subscription_is_approved_and_its_keys_are_shown_rotated_suspended_and
         };
         refused(verdict).await;
     }
+    // Data planes are told before the status is written.
+    world.condition("Subscription", "mobile", "Approved", false).await;
     ends(2, &["keys", "rotate", "mobile", "primary", "-n", namespace]).await;
 }
 

@@ -43,10 +43,12 @@ pub(super) fn hold_bound(alternative: &Alternative, claims: &Claims, caller: &Ca
     let Some(bound) = claims.certificate() else { return Ok(()) };
     let invalid = (Progress::Invalid, Reason::TokenInvalid);
     let about = "the token is bound to a certificate: ";
-    if shown(alternative, caller, invalid, about)?.thumbprint() == bound {
-        return Ok(());
-    }
-    Err(Failure::new(alternative, invalid.0, invalid.1, format!("{about}another one was shown")))
+    let why = match shown(alternative, caller, invalid, about)?.thumbprint() {
+        Some(print) if print == bound => return Ok(()),
+        Some(_) => "another one was shown",
+        None => "the one that was shown cannot be read",
+    };
+    Err(Failure::new(alternative, invalid.0, invalid.1, format!("{about}{why}")))
 }
 
 /// The certificate of the caller; or how what asks for one fails, which would have been `else_what`.

@@ -22,7 +22,9 @@ impl Store {
             .received
             .iter()
             .filter(|(_, resource)| matches!(resource.body().as_ref(), Body::Listener(listener) if uses(listener)));
-        listeners.map(|(name, _)| Arc::clone(&name.name)).collect()
+        // What is refused is not among them, and stands on a Gateway as well.
+        let held = self.listeners.iter().filter(|(_, listener)| gateways.contains(&*listener.gateway.name));
+        listeners.map(|(name, _)| &name.name).chain(held.map(|(name, _)| name)).map(Arc::clone).collect()
     }
 
     pub(super) fn build_listeners(&mut self, touched: &Touched) {
@@ -32,7 +34,10 @@ impl Store {
                 Some(Body::Listener(listener)) => {
                     let built = self.build_listener(name, listener, last.as_deref());
                     self.note(Kind::Listener, name, built.as_ref().err().cloned());
-                    let closed = || self.closed_listener(name, listener).or_else(|| last.map(|last| last.closed()));
+                    let closed = || {
+                        self.closed_listener(name, listener)
+                            .or_else(|| last.map(|last| last.closed(Arc::clone(&last.gateway))))
+                    };
                     built.ok().or_else(closed)
                 }
                 _ => self.refused(Kind::Listener, name).and_then(|refused| self.refused_listener(last, refused)),
@@ -73,7 +78,10 @@ impl Store {
     /// What a listener that is refused leaves behind: its place, where nothing is served.
     fn refused_listener(&self, last: Option<Arc<Listener>>, refused: &Refused) -> Option<Listener> {
         match (last, refused.body.as_deref()) {
-            (Some(last), _) => Some(last.closed()),
+            (Some(last), _) => {
+                let gateway = self.gateways.get(&last.gateway.name).cloned();
+                Some(last.closed(gateway.unwrap_or_else(|| Arc::clone(&last.gateway))))
+            }
             (None, Some(Body::Listener(listener))) => self.closed_listener(&refused.name.name, listener),
             (None, _) => None,
         }
