@@ -229,6 +229,10 @@ reasons! {
         /// No key of the issuer is held: it has never been reached, or has discredited those it had. Its tokens are answered with 503.
         IssuerUnreached = "IssuerUnreached" in [IssuerHealthy],
             "Correct `issuer` or `keys`, or let the gateway reach the issuer; the message says what came.";
+        /// The last question about a token had no answer that can be used: the endpoint was not reached, refuses the gateway's login, or answers otherwise than RFC 7662 has it. Tokens that are not
+        /// remembered are answered with 503.
+        IntrospectionUnanswered = "IntrospectionUnanswered" in [IssuerHealthy],
+            "Correct `endpoint`, `caCertificateRefs` or `clientAuthentication`, or let the gateway reach the endpoint; the message says what came. It is said again when another token is asked about.";
         /// Policies take effect.
         Affected = "Affected" in [ApiPolicyAffected];
         /// No policy says who may call: every request is answered with 500, reason `unprotected`.

@@ -4,6 +4,7 @@ mod basic;
 mod client_certificate;
 mod cors;
 mod entra_id;
+mod introspection;
 mod limits;
 mod request;
 mod token;
@@ -22,6 +23,7 @@ pub use client_certificate::{
 };
 pub use cors::{Cors, CorsMethod};
 pub use entra_id::{EntraCloud, EntraId, EntraVersion, TenantCheck};
+pub use introspection::{ClientAuthentication, ClientAuthenticationMethod, ClientSecretReference, Introspection};
 pub use limits::{Limit, LimitKey};
 pub use request::{ByteCount, RequestBounds};
 pub use token::{
@@ -200,13 +202,13 @@ pub struct IpFilter {
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.jwt) || has(self.entraId) || has(self.subscriptionKey) || has(self.clientCertificate) || has(self.basic) || has(self.public)")
-        .message("state what the alternative asks for: jwt or entraId, subscriptionKey, clientCertificate, basic, or several; or public"),
-    validation = Rule::new("!has(self.jwt) || !has(self.entraId)")
-        .message("a caller sends one token; state jwt or entraId, and another alternative for the other"),
-    validation = Rule::new("!has(self.public) || (!has(self.jwt) && !has(self.entraId) && !has(self.subscriptionKey) && !has(self.clientCertificate) && !has(self.basic))")
+    validation = Rule::new("has(self.jwt) || has(self.entraId) || has(self.introspection) || has(self.subscriptionKey) || has(self.clientCertificate) || has(self.basic) || has(self.public)")
+        .message("state what the alternative asks for: jwt, entraId or introspection, subscriptionKey, clientCertificate, basic, or several; or public"),
+    validation = Rule::new("[has(self.jwt), has(self.entraId), has(self.introspection)].filter(x, x).size() <= 1")
+        .message("a caller sends one token; state one of jwt, entraId, introspection, and another alternative for another"),
+    validation = Rule::new("!has(self.public) || (!has(self.jwt) && !has(self.entraId) && !has(self.introspection) && !has(self.subscriptionKey) && !has(self.clientCertificate) && !has(self.basic))")
         .message("public asks for nothing and stands alone"),
-    validation = Rule::new("!has(self.basic) || ((!has(self.jwt) || (has(self.jwt.from) && self.jwt.from.size() > 0 && self.jwt.from.all(p, !has(p.header) || p.header.name.lowerAscii() != 'authorization'))) && (!has(self.entraId) || (has(self.entraId.from) && self.entraId.from.size() > 0 && self.entraId.from.all(p, !has(p.header) || p.header.name.lowerAscii() != 'authorization'))))")
+    validation = Rule::new("!has(self.basic) || ((!has(self.jwt) || (has(self.jwt.from) && self.jwt.from.size() > 0 && self.jwt.from.all(p, !has(p.header) || p.header.name.lowerAscii() != 'authorization'))) && (!has(self.entraId) || (has(self.entraId.from) && self.entraId.from.size() > 0 && self.entraId.from.all(p, !has(p.header) || p.header.name.lowerAscii() != 'authorization'))) && (!has(self.introspection) || (has(self.introspection.from) && self.introspection.from.size() > 0 && self.introspection.from.all(p, !has(p.header) || p.header.name.lowerAscii() != 'authorization'))))")
         .message("one Authorization holds a token or a password; have the token sent elsewhere (from), or state another alternative for the password")
 )]
 pub struct Alternative {
@@ -219,6 +221,9 @@ pub struct Alternative {
     /// An access token of Microsoft Entra ID, in the same place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entra_id: Option<EntraId>,
+    /// A token whose issuer is asked about it, in the same place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<Introspection>,
     /// The key of a Subscription that includes the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_key: Option<SubscriptionKey>,

@@ -206,6 +206,11 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders/1", 200).with("sallyport-key", KEY).lacks(KEY),
             get("/ordersX", 404).has("no-route"),
         ],
+        "introspection" => vec![
+            get("/orders", 401).has("credential-missing").has("www-authenticate: Bearer"),
+            get("/orders", 401).with("authorization", "Bearer a,b").has("token-invalid"),
+            get("/orders", 503).with("authorization", "Bearer opaque").has("introspection-unavailable"),
+        ],
         "levels" => vec![get("/orders", 200), get("/elsewhere", 404)],
         "limits" => of_limits(),
         "origin-lock" => of_firewall(),

@@ -26,6 +26,7 @@ pub mod guarded;
 pub mod headers;
 pub mod infrastructure;
 pub mod ingress;
+mod introspection;
 pub mod key_source;
 mod limits;
 pub mod outgoing;

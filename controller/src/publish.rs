@@ -5,6 +5,7 @@ mod relay;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sallyport_snapshot::QUESTIONS;
 use sallyport_snapshot::v1::{self, Kind, report::Report};
 use sallyport_snapshot::{Difference, Hash, Held, Name, Snapshot};
 
@@ -34,7 +35,7 @@ struct Sent {
 pub struct Standing {
     acknowledged: Held,
     rejected: BTreeMap<Name, String>,
-    /// What it tells of issuers, by the name of the KeySet; of those only that it was told about.
+    /// What it tells of issuers, by the name of the KeySet, of those only that it was told about; or of the question.
     issuers: BTreeMap<String, v1::IssuerHealth>,
 }
 
@@ -77,10 +78,10 @@ impl Replica {
         let sent = Sent::of(&difference);
         sent.apply_to(&mut self.sent);
         self.in_flight = Some(sent);
-        let is_stale = |key_set: &String| !holds_key_set(&self.sent, key_set);
+        let is_stale = |key_set: &String| !may_tell_of(&self.sent, key_set);
         if self.standing.issuers.keys().any(is_stale) {
             let sent = &self.sent;
-            Arc::make_mut(&mut self.standing).issuers.retain(|key_set, _| holds_key_set(sent, key_set));
+            Arc::make_mut(&mut self.standing).issuers.retain(|key_set, _| may_tell_of(sent, key_set));
         }
         let mut update = message(self.nonce, &difference);
         update.removed.append(&mut self.foreign);
@@ -102,7 +103,7 @@ impl Replica {
     /// Takes in what it tells by itself; whether it may tell that.
     pub fn hear(&mut self, report: v1::Report) -> bool {
         match &report.report {
-            Some(Report::Issuer(health)) if holds_key_set(&self.sent, &health.key_set) => {
+            Some(Report::Issuer(health)) if may_tell_of(&self.sent, &health.key_set) => {
                 Arc::make_mut(&mut self.standing).hear(report);
                 true
             }
@@ -151,6 +152,10 @@ impl Standing {
     pub fn hear(&mut self, report: v1::Report) {
         if let Some(Report::Issuer(mut health)) = report.report {
             health.message = shortened(&health.message);
+            let is_new = health.key_set.starts_with(QUESTIONS) && !self.issuers.contains_key(&health.key_set);
+            if is_new && self.issuers.keys().filter(|name| name.starts_with(QUESTIONS)).count() >= MAX_QUESTIONS {
+                return;
+            }
             self.issuers.insert(health.key_set.clone(), health);
         }
     }
@@ -189,8 +194,12 @@ pub enum Enforced<'a> {
     Rejected(&'a str),
 }
 
-fn holds_key_set(held: &Held, name: &str) -> bool {
-    held.contains_key(&Name::new(Kind::KeySet, name))
+/// Of questions to issuers, how many a data plane may tell of.
+const MAX_QUESTIONS: usize = 1000;
+
+/// Whether a data plane that was told all this may tell of `name`.
+fn may_tell_of(held: &Held, name: &str) -> bool {
+    name.starts_with(QUESTIONS) || held.contains_key(&Name::new(Kind::KeySet, name))
 }
 
 fn message(nonce: u64, difference: &Difference) -> v1::Update {

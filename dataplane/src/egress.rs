@@ -1,4 +1,4 @@
-//! The one client for calls that a configuration makes us place: key sets today, token endpoints later.
+//! The one client for calls that a configuration makes us place: for keys of issuers, and questions about tokens.
 //!
 //! It follows no redirect, takes no compressed answer, and refuses addresses that a tenant must not reach through us, after
 //! the name has been resolved. Each call is bounded in bytes and time.
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
@@ -54,16 +54,34 @@ pub enum CallFault {
     Status { host: String, status: StatusCode },
     #[error("{host} answered in an encoding that was not asked for")]
     Encoding { host: String },
-    #[error("the answer of {host} broke off or is larger than {MAX_BODY_BYTES} bytes")]
-    Body { host: String },
-    #[error("{host} did not answer within {} s", CALL_TIMEOUT.as_secs())]
-    Timeout { host: String },
+    #[error("the answer of {host} broke off or is larger than {most} bytes")]
+    Body { host: String, most: usize },
+    #[error("{host} did not answer within {} ms", within.as_millis())]
+    Timeout { host: String, within: Duration },
 }
 
 /// An answer with status 200.
 pub struct Answer {
     pub headers: HeaderMap,
     pub body: Bytes,
+}
+
+/// What is asked of a place. By default a document of any kind that is JSON.
+pub struct Call {
+    /// What is sent: a form, or nothing, where it is only fetched.
+    pub form: Option<String>,
+    /// A login, for `Authorization`.
+    pub authorization: Option<HeaderValue>,
+    /// The whole call, resolution and handshake included.
+    pub within: Duration,
+    /// The largest answer.
+    pub most: usize,
+}
+
+impl Default for Call {
+    fn default() -> Self {
+        Self { form: None, authorization: None, within: CALL_TIMEOUT, most: MAX_BODY_BYTES }
+    }
 }
 
 /// Places calls under one set of rules.
@@ -83,20 +101,26 @@ impl Egress {
 
     /// Fetches `address`. With some `authorities` (DER), only these are trusted.
     pub async fn get(&self, address: &str, authorities: &[Bytes]) -> Result<Answer, CallFault> {
-        let place = Place::parse(address)?;
-        let call = self.call(&place, authorities);
-        tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(|_| CallFault::Timeout { host: place.host.clone() })?
+        self.call(address, authorities, Call::default()).await
     }
 
-    async fn call(&self, place: &Place, authorities: &[Bytes]) -> Result<Answer, CallFault> {
+    /// Places `call` at `address`. With some `authorities` (DER), only these are trusted.
+    pub async fn call(&self, address: &str, authorities: &[Bytes], call: Call) -> Result<Answer, CallFault> {
+        let (place, within) = (Place::parse(address)?, call.within);
+        let answer = self.answer(&place, authorities, call);
+        let answer = tokio::time::timeout(within, answer).await;
+        answer.map_err(|_| CallFault::Timeout { host: place.host.clone(), within })?
+    }
+
+    async fn answer(&self, place: &Place, authorities: &[Bytes], call: Call) -> Result<Answer, CallFault> {
         let stream = self.connect(place).await?;
         if !place.is_tls {
-            return exchange(stream, place).await;
+            return exchange(stream, place, call).await;
         }
         let connector = TlsConnector::from(Arc::new(self.tls(authorities)));
         let name = ServerName::try_from(place.host.clone()).map_err(|_| CallFault::Address(place.host.clone()))?;
         let stream = connector.connect(name, stream).await;
-        exchange(stream.map_err(|source| CallFault::Tls { host: place.host.clone(), source })?, place).await
+        exchange(stream.map_err(|source| CallFault::Tls { host: place.host.clone(), source })?, place, call).await
     }
 
     /// An address that must not be called ends the attempt: it was no accident.
@@ -193,33 +217,41 @@ fn without_secrets(address: &str) -> String {
 async fn exchange<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: T,
     place: &Place,
+    call: Call,
 ) -> Result<Answer, CallFault> {
     let protocol = |source| CallFault::Protocol { host: place.host.clone(), source };
-    let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(protocol)?;
+    let (mut sender, connection) = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.map_err(protocol)?;
     let driver = tokio::spawn(connection);
-    let response = sender.send_request(request(place)?).await.map_err(protocol);
+    let most = call.most;
+    let response = sender.send_request(request(place, call)?).await.map_err(protocol);
     let answer = match response {
-        Ok(response) => read(response, place).await,
+        Ok(response) => read(response, place, most).await,
         Err(fault) => Err(fault),
     };
     driver.abort();
     answer
 }
 
-fn request(place: &Place) -> Result<Request<Empty<Bytes>>, CallFault> {
-    Request::builder()
-        .method(Method::GET)
+fn request(place: &Place, call: Call) -> Result<Request<Full<Bytes>>, CallFault> {
+    let mut request = Request::builder()
+        .method(if call.form.is_some() { Method::POST } else { Method::GET })
         .uri(&place.target)
         .header(header::HOST, &place.authority)
         .header(header::ACCEPT, "application/json")
         .header(header::ACCEPT_ENCODING, "identity")
         .header(header::USER_AGENT, concat!("sallyport/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close")
-        .body(Empty::new())
-        .map_err(|_| CallFault::Address(place.host.clone()))
+        .header(header::CONNECTION, "close");
+    if let Some(authorization) = call.authorization {
+        request = request.header(header::AUTHORIZATION, authorization);
+    }
+    if call.form.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    }
+    let body = call.form.map(Bytes::from).unwrap_or_default();
+    request.body(Full::new(body)).map_err(|_| CallFault::Address(place.host.clone()))
 }
 
-async fn read(response: Response<hyper::body::Incoming>, place: &Place) -> Result<Answer, CallFault> {
+async fn read(response: Response<hyper::body::Incoming>, place: &Place, most: usize) -> Result<Answer, CallFault> {
     let host = || place.host.clone();
     let (head, body) = response.into_parts();
     if head.status != StatusCode::OK {
@@ -228,7 +260,7 @@ async fn read(response: Response<hyper::body::Incoming>, place: &Place) -> Resul
     if head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(CallFault::Encoding { host: host() });
     }
-    let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| CallFault::Body { host: host() })?;
+    let body = Limited::new(body, most).collect().await.map_err(|_| CallFault::Body { host: host(), most })?;
     Ok(Answer { headers: head.headers, body: body.to_bytes() })
 }
 

@@ -26,12 +26,13 @@ use crate::clock::UnixMs;
 pub use algorithm::Algorithm;
 pub use binding::Thumbprint;
 pub use cache::{Case, TokenCache};
-pub use claims::Claims;
+pub use claims::{Claims, Term, judge_said, scopes};
 pub use encrypted::{Decryptions, MAX_KEYS as MAX_DECRYPTION_KEYS};
 pub use hint::hint;
 pub use key_ring::{Discredited, KeyRing, KeySetFault, PublicHalf};
-pub use rules::{InvalidRules, Rules};
+pub use rules::{ClaimRules, InvalidRules, Rules};
 pub use signatures::Signatures;
+pub use strict_json::object as strict_object;
 
 /// The longest token: fits a header beside cookies, and every token seen in practice.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -135,7 +136,7 @@ pub fn verify_sealed(
     if !keys.vouches(key, |stated| origin.is_signed_by(stated)) {
         return Err(TokenFault::KeyOfOther);
     }
-    claims::judge(&payload, rules, (&origin, key), now)
+    claims::judge(&payload, &rules.claims, (&origin, key), now)
 }
 
 /// Claims of somebody, for tests of what is done with them.
@@ -160,7 +161,7 @@ impl Content {
 
     /// All that `scope` and `scp` say.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        claims::scopes(&self.claims)
+        scopes(&self.claims)
     }
 }
 

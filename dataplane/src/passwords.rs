@@ -5,20 +5,18 @@ pub mod file;
 mod remembered;
 mod turns;
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use aws_lc_rs::rand::SystemRandom;
-use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use sallyport_password::PasswordHash;
-use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use crate::clock::UnixMs;
 use crate::pipeline::tokens::Patience;
+use crate::together::Together;
 use file::PasswordFile;
 use remembered::Remembered;
 use turns::{Turn, Turns};
@@ -63,7 +61,8 @@ pub struct Counters {
 pub struct Passwords {
     /// Of this process alone: what is remembered says nothing to anybody else.
     key: hmac::Key,
-    under_way: UnderWay,
+    /// Computations that somebody waits for.
+    under_way: Together<Case, Result<Verdict, Unjudged>>,
     turns: Turns,
     counters: Counters,
 }
@@ -76,7 +75,7 @@ impl Passwords {
     pub fn new(counters: Counters) -> io::Result<Self> {
         let key = hmac::Key::generate(HMAC_SHA256, &SystemRandom::new());
         let key = key.map_err(|_| io::Error::other("there is no randomness for a key"))?;
-        Ok(Self { key, under_way: UnderWay::default(), turns: Turns::default(), counters })
+        Ok(Self { key, under_way: Together::default(), turns: Turns::default(), counters })
     }
 
     /// Whether `login` is somebody's.
@@ -97,8 +96,7 @@ impl Passwords {
             self.ask(namespace, work);
             return Err(Unjudged::NotAwaited);
         }
-        let joined = self.under_way.join(case);
-        *joined.outcome.get_or_init(|| self.compute(namespace, work)).await
+        self.under_way.done(case, || self.compute(namespace, work)).await
     }
 
     async fn compute(&self, namespace: &str, work: Work) -> Result<Verdict, Unjudged> {
@@ -166,39 +164,6 @@ impl Work {
             Verdict::Wrong => self.counters.wrong.inc(),
         };
         verdict
-    }
-}
-
-/// Computations that somebody waits for.
-#[derive(Default)]
-struct UnderWay(Mutex<HashMap<Case, Arc<Outcome>>>);
-
-/// All who wait for one have the same of it, be it that there was no turn.
-type Outcome = OnceCell<Result<Verdict, Unjudged>>;
-
-/// Somebody who waits for one.
-struct Joined<'a> {
-    under_way: &'a UnderWay,
-    case: Case,
-    outcome: Arc<Outcome>,
-}
-
-impl UnderWay {
-    fn join(&self, case: Case) -> Joined<'_> {
-        let outcome = Arc::clone(self.0.lock().entry(case).or_default());
-        Joined { under_way: self, case, outcome }
-    }
-}
-
-/// The last who waits takes it away.
-impl Drop for Joined<'_> {
-    fn drop(&mut self) {
-        let mut under_way = self.under_way.0.lock();
-        // It is given up while nobody else counts.
-        drop(std::mem::take(&mut self.outcome));
-        if under_way.get(&self.case).is_some_and(|outcome| Arc::strong_count(outcome) == 1) {
-            under_way.remove(&self.case);
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::client_certificate::forwarded;
 use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
+use crate::introspection::Introspections;
 use crate::issuer::{Issuers, Means};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
@@ -91,6 +92,7 @@ impl DataPlane {
             clock: surroundings.clock.clone(),
             reports: surroundings.reports,
         };
+        let asking = means.clone();
         let issuers = Arc::new(Issuers::new(means, Handle::current()));
         let exporters = Exporters::new(surroundings.traces, rules.clone(), Handle::current());
         let metrics = Metrics::new(Arc::clone(&issuers), surroundings.clock.clone());
@@ -98,6 +100,7 @@ impl DataPlane {
             runtime: ArcSwap::from_pointee(Runtime::default()),
             tokens: Tokens::default(),
             passwords: Passwords::new(metrics.passwords.clone())?,
+            introspections: Introspections::new(asking, Handle::current(), metrics.introspections.clone()),
             forwarded_certificates: forwarded::Remembered::default(),
             clock: surroundings.clock,
             access_log: surroundings.access_log,

@@ -13,6 +13,8 @@ pub enum Object {
     Auth,
     /// `auth.jwt`
     Token,
+    /// `auth.introspection`
+    Introspection,
     /// `auth.subscription`
     Subscription,
     /// `auth.certificate`
@@ -35,6 +37,7 @@ impl Object {
             Self::Client => "client",
             Self::Auth => "auth",
             Self::Token => "auth.jwt",
+            Self::Introspection => "auth.introspection",
             Self::Subscription => "auth.subscription",
             Self::Certificate => "auth.certificate",
             Self::Basic => "auth.basic",
@@ -45,7 +48,9 @@ impl Object {
     /// Whether it tells who calls.
     pub fn is_of_caller(self) -> bool {
         match self {
-            Self::Auth | Self::Token | Self::Subscription | Self::Certificate | Self::Basic => true,
+            Self::Auth | Self::Token | Self::Introspection | Self::Subscription | Self::Certificate | Self::Basic => {
+                true
+            }
             Self::Request | Self::Client | Self::Route => false,
         }
     }
@@ -167,6 +172,14 @@ fields! {
         "Its alternative names that are addresses.";
     CertificateRfc9440: Certificate."rfc9440", Type::Text, always,
         "The whole certificate, as the header `Client-Cert` has it (RFC 9440, 2.1).";
+    AuthIntrospection: Auth."introspection", Type::Object(Object::Introspection), sometimes,
+        "What the issuer says of the token, where the alternative asks it.";
+    IntrospectionSubject: Introspection."subject", Type::Text, sometimes,
+        "The member `sub`.";
+    IntrospectionScopes: Introspection."scopes", Type::list(Type::Text), always,
+        "What `scope` and `scp` say, split at spaces.";
+    IntrospectionClaims: Introspection."claims", Type::table(Type::Dyn), always,
+        "All members by their names (RFC 7662, 2.2), as JSON has them: numbers are of type `double`, whole ones beyond 2^53 `int` or `uint`.";
     AuthBasic: Auth."basic", Type::Object(Object::Basic), sometimes,
         "The caller's login, where the alternative asks for a user name and a password.";
     BasicUser: Basic."user", Type::Text, always,

@@ -1,6 +1,7 @@
 //! What every test here needs: a gateway, a service behind it, an issuer beside it, callers in front of it.
 
 pub mod caller;
+pub mod endpoint;
 pub mod frames;
 pub mod gateway;
 pub mod hostile;

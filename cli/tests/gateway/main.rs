@@ -43,6 +43,7 @@ mod identity_headers;
 mod identity_provider;
 mod ingress;
 mod inner_door;
+mod introspection;
 mod issuers;
 mod leaks;
 mod limits;

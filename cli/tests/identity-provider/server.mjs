@@ -100,6 +100,8 @@ function makeProvider(issuer, keys, alg, kid) {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      introspection: { enabled: true },
+      revocation: { enabled: true },
       mTLS: {
         enabled: true,
         certificateBoundAccessTokens: true,

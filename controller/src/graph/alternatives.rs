@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sallyport_api::policy::{Alternative, BasicAuthentication, ClientCertificate, Csrf};
+use sallyport_api::policy::{Alternative, BasicAuthentication, ClientCertificate, Csrf, Introspection};
 use sallyport_snapshot::v1;
 
 use super::basic::{File, Files};
 use super::guarded::KEY_HEADER;
 use super::token::Token;
-use super::{Environment, client_certificate, decryption_key, key_source, token};
+use super::{Environment, client_certificate, decryption_key, introspection, key_source, token};
 use crate::cluster::{ClusterState, ObjectName};
 use crate::problem::{Problem, denial, denial_by_older, is_for_older};
 
@@ -17,6 +17,8 @@ use crate::problem::{Problem, denial, denial_by_older, is_for_older};
 const CERTIFICATES_SINCE: u32 = 3;
 /// And passwords of callers.
 const PASSWORDS_SINCE: u32 = 6;
+/// And questions to issuers.
+const INTROSPECTION_SINCE: u32 = 10;
 
 /// What alternatives of a policy are judged by, by the names of the resources.
 #[derive(Default)]
@@ -27,6 +29,8 @@ pub struct Brought {
     pub trusts: BTreeMap<String, v1::ClientTrust>,
     /// Users and hashes of their passwords.
     pub password_files: BTreeMap<String, Arc<v1::PasswordFile>>,
+    /// Issuers, or their endpoints, that are asked about tokens, by the names of the questions.
+    pub introspections: BTreeMap<String, String>,
 }
 
 /// Parses the alternatives of one policy.
@@ -43,7 +47,12 @@ pub(super) struct Alternatives<'a> {
 impl Alternatives<'_> {
     /// The section as data planes are told it.
     pub fn all(&mut self, stated: &[Alternative]) -> v1::Authentication {
-        let alternatives = stated.iter().enumerate().map(|(at, one)| self.one(at, one)).collect();
+        let mut alternatives: Vec<_> = stated.iter().enumerate().map(|(at, one)| self.one(at, one)).collect();
+        let judged = stated.iter().filter_map(|one| one.jwt.as_ref()).map(|jwt| jwt.issuer.clone());
+        let foreign_issuers: Vec<_> = judged.collect();
+        for asked in alternatives.iter_mut().filter_map(|one| one.introspection.as_mut()) {
+            asked.foreign_issuers.clone_from(&foreign_issuers);
+        }
         v1::Authentication { object: self.label.to_owned(), alternatives }
     }
 
@@ -56,11 +65,20 @@ impl Alternatives<'_> {
         if let Some((token, member)) = Token::of(alternative) {
             let field = format!("spec.authentication[{at}].{member}");
             // Also where the rest is broken: what may stand there is not forwarded.
-            message.token_places = token::places(token.rules());
+            message.token_places = token::places(&token.rules().from);
             let read = self.token(token, &field);
             message.jwt = self.or_unavailable(read, &mut message.unavailable);
             if message.unavailable.is_none() {
                 message.unavailable = token::denial_by_older(self.label, &message, &field);
+            }
+        }
+        if let Some(stated) = &alternative.introspection {
+            let field = format!("spec.authentication[{at}].introspection");
+            message.token_places = token::places(&stated.from);
+            let read = self.introspection(stated, &field);
+            message.introspection = self.or_unavailable(read, &mut message.unavailable);
+            if message.unavailable.is_none() {
+                message.unavailable = Some(denial_by_older(self.label, &field, INTROSPECTION_SINCE));
             }
         }
         if let Some(stated) = &alternative.client_certificate {
@@ -112,6 +130,14 @@ impl Alternatives<'_> {
         };
         let (message, trusted) = reader.read(stated, trust.clone())?;
         self.brought.trusts.extend(trusted.map(|trusted| (trust, trusted)));
+        Ok(message)
+    }
+
+    fn introspection(&mut self, stated: &Introspection, field: &str) -> Result<v1::Introspection, Problem> {
+        let (cluster, environment) = (self.cluster, self.environment);
+        let message = introspection::Reader { cluster, environment, policy: self.name, field }.message(stated)?;
+        let told = stated.issuer.as_ref().unwrap_or(&stated.endpoint);
+        self.brought.introspections.insert(message.name.clone(), told.clone());
         Ok(message)
     }
 

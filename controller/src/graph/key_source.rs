@@ -97,7 +97,7 @@ fn judge_set(json: &[u8], field: &str) -> Result<(), Problem> {
 }
 
 /// https, or in standalone http to loopback.
-fn judge_address(environment: Environment, address: &str, field: &str) -> Result<(), Problem> {
+pub(super) fn judge_address(environment: Environment, address: &str, field: &str) -> Result<(), Problem> {
     let invalid = |why: String| Err(Problem::new(field, Reason::Invalid, why));
     let Ok(uri) = address.parse::<http::Uri>() else {
         return invalid(format!("{address:?} is no address; write https://..."));

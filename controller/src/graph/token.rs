@@ -11,7 +11,7 @@ use super::entra_id;
 use crate::problem::{self, Problem};
 
 /// By how much clocks may differ if nobody says.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// What tells a type's long name from its short one (RFC 7515, 4.1.9).
 const LONG: &str = "application/";
 /// Where tokens stand if nobody says (RFC 6750, 2.1).
@@ -45,7 +45,7 @@ pub fn message(token: Token<'_>, key_set: String, field: &str) -> Result<v1::Jwt
     let rules = token.rules();
     let clock_skew = length(rules.clock_skew.as_ref(), field, "clockSkew")?.unwrap_or(CLOCK_SKEW);
     let max_lifetime = length(rules.max_lifetime.as_ref(), field, "maxLifetime")?;
-    judge_places(rules, field)?;
+    judge_places(&rules.from, field)?;
     let algorithms = if rules.algorithms.is_empty() { Algorithm::ALL.to_vec() } else { rules.algorithms.clone() };
     let (issuer, entra_id) = match token {
         Token::Jwt(jwt) => (jwt.issuer.clone(), None),
@@ -77,20 +77,20 @@ fn constraint(binding: Binding) -> v1::SenderConstraint {
 }
 
 /// Where the token is looked for. Empty: where older data planes look as well.
-pub fn places(rules: &TokenRules) -> Vec<v1::TokenPlace> {
+pub fn places(from: &[TokenPlace]) -> Vec<v1::TokenPlace> {
     let told = |stated: &TokenPlace| {
         let from_other_sites = stated.cookie.as_ref().is_some_and(|cookie| cookie.csrf == Csrf::Off);
         place(stated).map(|place| v1::TokenPlace { place: Some(place), from_other_sites })
     };
-    let places: Vec<_> = rules.from.iter().filter_map(told).collect();
+    let places: Vec<_> = from.iter().filter_map(told).collect();
     let usual = Place::Header(v1::TokenHeader { name: HEADER.into(), scheme: SCHEME.into() });
     let is_usual = places.iter().all(|one| one.place.as_ref() == Some(&usual));
     if is_usual { Vec::new() } else { places }
 }
 
 /// A token that two entries find is always ambiguous.
-fn judge_places(rules: &TokenRules, field: &str) -> Result<(), Problem> {
-    let places: Vec<_> = rules.from.iter().map(place).collect();
+pub(super) fn judge_places(from: &[TokenPlace], field: &str) -> Result<(), Problem> {
+    let places: Vec<_> = from.iter().map(place).collect();
     for (at, one) in places.iter().enumerate() {
         let message = match one {
             None => "this names no place, or several; state exactly one of header, queryParameter, cookie",
@@ -147,12 +147,12 @@ pub fn denial_by_older(object: &str, alternative: &v1::Alternative, field: &str)
     Some(problem::denial_by_older(object, &format!("{field}.{first}"), since))
 }
 
-fn length(stated: Option<&Written>, field: &str, name: &str) -> Result<Option<Duration>, Problem> {
+pub(super) fn length(stated: Option<&Written>, field: &str, name: &str) -> Result<Option<Duration>, Problem> {
     let parsed = stated.map(|length| length.parse()).transpose();
     parsed.map_err(|error| Problem::new(format!("{field}.{name}"), Reason::Invalid, error.to_string()))
 }
 
-fn claim(rule: &ClaimRule) -> v1::ClaimRule {
+pub(super) fn claim(rule: &ClaimRule) -> v1::ClaimRule {
     v1::ClaimRule {
         name: rule.name.clone(),
         any_of: rule.any_of.clone(),
@@ -205,7 +205,7 @@ mod tests {
                 Some("spec.authentication[0].jwt.senderConstraint"),
             ),
         ] {
-            let (jwt, token_places) = (Some(judged(more.clone()).unwrap()), places(&jwt(more.clone()).rules));
+            let (jwt, token_places) = (Some(judged(more.clone()).unwrap()), places(&jwt(more.clone()).rules.from));
             let alternative = v1::Alternative { jwt, token_places, ..v1::Alternative::default() };
             let deny = denial_by_older("ApiPolicy shop/orders", &alternative, FIELD);
             assert_eq!(deny.as_ref().map(|deny| &*deny.section), denied, "{more}");
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_taken_from_other_sites_only_where_that_is_said() {
-        let told = |cookie| places(&jwt(json!({ "from": [{ "cookie": cookie }] })).rules)[0].from_other_sites;
+        let told = |cookie| places(&jwt(json!({ "from": [{ "cookie": cookie }] })).rules.from)[0].from_other_sites;
         assert!(!told(json!({ "name": "a" })) && !told(json!({ "name": "a", "csrf": "Check" })));
         assert!(told(json!({ "name": "a", "csrf": "Off" })));
     }

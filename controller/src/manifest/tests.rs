@@ -234,6 +234,64 @@ fn what_an_api_server_would_refuse_of_logins_is_said_with_its_place() {
 }
 
 #[test]
+fn what_an_api_server_would_refuse_of_introspection_is_said_with_its_place() {
+    const CLIENT: &str = "clientAuthentication: {id: gateway, method: ClientSecretBasic, secretRef: {name: s}}";
+    let alternative = |inner: &str| format!("{POLICY}  authentication:\n  - {{name: a, {inner}}}\n");
+    let asked = |inner: &str| alternative(&format!("introspection: {{endpoint: \"https://i.example/x\", {inner}}}"));
+    let whole = format!("{CLIENT}, audiences: [x]");
+    let elsewhere = "from: [{header: {name: X-Token}}]";
+    for text in [
+        asked(&whole),
+        asked(&format!("{CLIENT}, audienceCheck: None")),
+        asked(&format!(
+            "{whole}, issuer: \"https://i.example\", prefix: opq_, timeout: 50ms, cache: 0s, negativeCache: 1m"
+        )),
+        asked(&format!("{whole}, claims: [{{name: role, anyOf: [a]}}], maxLifetime: 1h, clockSkew: 0s")),
+        alternative(&format!("introspection: {{endpoint: \"https://i.example/x\", {whole}}}, subscriptionKey: {{}}")),
+        alternative(&format!(
+            "introspection: {{endpoint: \"https://i.example/x\", {whole}, {elsewhere}}}, basic: {{secretRef: {{name: s}}}}"
+        )),
+    ] {
+        assert!(said(&text).is_empty(), "{text}: {:?}", said(&text));
+    }
+    for (text, word) in [
+        (asked("audiences: [x]"), "clientAuthentication"),
+        (alternative(&format!("introspection: {{{whole}}}")), "endpoint"),
+        (asked(CLIENT), "list the audiences"),
+        (asked(&format!("{whole}, audienceCheck: None")), "audience"),
+        (asked(&format!("{whole}, timeout: 49ms")), "50ms to 10s"),
+        (asked(&format!("{whole}, timeout: 11s")), "50ms to 10s"),
+        (asked(&format!("{whole}, cache: 11m")), "0s to 10m"),
+        (asked(&format!("{whole}, negativeCache: 61s")), "0s to 1m"),
+        (asked(&format!("{whole}, clockSkew: 301s")), "300s"),
+        (asked(&format!("{whole}, prefix: \"a b\"")), "prefix"),
+        (asked(&format!("{whole}, algorithms: [RS256]")), "no such field"),
+        (asked(&format!("{whole}, answer: JWT")), "no such field"),
+        (asked(&whole.replace("ClientSecretBasic", "PrivateKeyJwt")), "method"),
+        (asked(&whole.replace("id: gateway, ", "")), "id"),
+        (asked(&whole.replace("{name: s}", "{name: s, namespace: other}")), "no such field"),
+        (
+            alternative(&format!("introspection: {{endpoint: \"https://i.example/x\", {whole}}}, public: {{}}")),
+            "stands alone",
+        ),
+        (
+            alternative(&format!(
+                "introspection: {{endpoint: \"https://i.example/x\", {whole}}}, basic: {{secretRef: {{name: s}}}}"
+            )),
+            "one Authorization holds",
+        ),
+        (
+            alternative(&format!(
+                "introspection: {{endpoint: \"https://i.example/x\", {whole}}}, jwt: {{issuer: \"https://i.example\", audiences: [x]}}"
+            )),
+            "one token",
+        ),
+    ] {
+        assert_said(&text, "a.yaml:", word);
+    }
+}
+
+#[test]
 fn what_an_api_server_would_refuse_of_bindings_is_said_with_its_place() {
     let constraint = |inner: &str| {
         format!(

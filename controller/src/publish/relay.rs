@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sallyport_snapshot::v1::{self, report::Report};
 use sallyport_snapshot::{Hash, Held, Name};
 
-use super::{Garbled, Standing, holds_key_set};
+use super::{Garbled, Standing, may_tell_of};
 
 impl Standing {
     /// What turns `before` into this: first what is in force, if that has changed, then what it tells of itself.
@@ -35,7 +35,7 @@ impl Standing {
             }
         }
         let acknowledged = &self.acknowledged;
-        self.issuers.retain(|key_set, _| holds_key_set(acknowledged, key_set));
+        self.issuers.retain(|key_set, _| may_tell_of(acknowledged, key_set));
         self.reject(&change.rejected);
         Ok(())
     }
@@ -72,7 +72,7 @@ mod tests {
         let issuers = issuers.iter().map(|(one, state)| (format!("k{one}"), health(*state, &format!("k{one}"))));
         Standing {
             rejected: rejected.filter(|(name, _)| acknowledged.contains_key(name)).collect(),
-            issuers: issuers.filter(|(key_set, _)| holds_key_set(&acknowledged, key_set)).collect(),
+            issuers: issuers.filter(|(key_set, _)| may_tell_of(&acknowledged, key_set)).collect(),
             acknowledged,
         }
     }

@@ -14,7 +14,7 @@ fn the_host_is_named_as_the_address_spells_it() {
         ("https://[2001:db8::1]:8443/keys?x=1", "[2001:db8::1]:8443"),
         ("https://[2001:db8::1]/", "[2001:db8::1]"),
     ] {
-        let request = request(&Place::parse(address).unwrap()).unwrap();
+        let request = request(&Place::parse(address).unwrap(), Call::default()).unwrap();
         assert_eq!(request.headers().get(header::HOST).unwrap(), host, "{address}");
     }
 }

@@ -98,7 +98,7 @@ fn log(key_set: &str, health: &v1::IssuerHealth) {
                 "an issuer cannot be asked for its keys; those that are held go on: check the issuer and the way to it"
             );
         }
-        State::Unreached | State::Unspecified => {
+        State::Unreached | State::Unanswered | State::Unspecified => {
             tracing::warn!(
                 key_set,
                 why,

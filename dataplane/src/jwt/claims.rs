@@ -6,7 +6,7 @@ use super::TokenFault;
 use super::binding::Thumbprint;
 use super::issuer::Origin;
 use super::key_ring::PublicHalf;
-use super::rules::Rules;
+use super::rules::ClaimRules;
 use crate::clock::UnixMs;
 use sallyport_snapshot::v1::ClaimRule;
 
@@ -70,34 +70,76 @@ impl Claims {
 /// Judges the claims of a token from `origin` that `key` vouches for.
 pub(super) fn judge(
     members: &Map<String, Value>,
-    rules: &Rules,
+    rules: &ClaimRules,
     (origin, key): (&Origin<'_>, PublicHalf),
     now: UnixMs,
 ) -> Result<Claims, TokenFault> {
-    let (expires, admitted_until) = judge_dates(members, rules, now)?;
+    let (term, certificate) = judge_itself(members, rules, now)?;
+    let (Some(expires), Some(admitted_until)) = (term.expires, term.admitted_until) else {
+        return Err(TokenFault::Expired);
+    };
+    let identity = origin.identity(members)?;
+    judge_scopes(members, rules)?;
+    judge_rules(members, rules, |claim| origin.leaves_out(claim, members))?;
+    let certificate = certificate.map(Box::new);
+    Ok(Claims { identity, expires, admitted_until, key, opened: None, certificate })
+}
+
+/// When what is said of a token ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Term {
+    /// `exp`, where it is there.
+    pub expires: Option<UnixMs>,
+    /// The same, and the clock skew that the policy allows.
+    pub admitted_until: Option<UnixMs>,
+}
+
+/// Judges what is said of a token by whoever has issued it.
+pub fn judge_said(members: &Map<String, Value>, rules: &ClaimRules, now: UnixMs) -> Result<Term, TokenFault> {
+    let (term, _) = judge_itself(members, rules, now)?;
+    judge_scopes(members, rules)?;
+    judge_rules(members, rules, |_| false)?;
+    Ok(term)
+}
+
+/// What has to hold whatever it opens: dates, audience, binding.
+fn judge_itself(
+    members: &Map<String, Value>,
+    rules: &ClaimRules,
+    now: UnixMs,
+) -> Result<(Term, Option<Thumbprint>), TokenFault> {
+    let term = judge_dates(members, rules, now)?;
     judge_audience(members, rules)?;
-    let certificate = rules.binding.judge(members)?.map(Box::new);
+    let certificate = rules.binding.judge(members)?;
     if members.get("sub").is_some_and(|subject| !subject.is_string()) {
         return Err(TokenFault::ClaimForm("sub"));
     }
-    let identity = origin.identity(members)?;
-    judge_scopes(members, rules)?;
+    Ok((term, certificate))
+}
+
+fn judge_rules(
+    members: &Map<String, Value>,
+    rules: &ClaimRules,
+    is_left_out: impl Fn(&str) -> bool,
+) -> Result<(), TokenFault> {
     for rule in &rules.claims {
-        if origin.leaves_out(&rule.name, members) {
+        if is_left_out(&rule.name) {
             return Err(TokenFault::LeftOut);
         }
         if !holds(rule, members.get(&rule.name)) {
             return Err(TokenFault::ClaimMismatch { claim: rule.name.clone() });
         }
     }
-    Ok(Claims { identity, expires, admitted_until, key, opened: None, certificate })
+    Ok(())
 }
 
-/// `exp`, without and with the clock skew.
-fn judge_dates(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Result<(UnixMs, UnixMs), TokenFault> {
-    let expires = date(members, "exp")?.ok_or(TokenFault::Expired)?;
-    let admitted_until = UnixMs(expires.0.saturating_add(rules.clock_skew_ms));
-    if admitted_until <= now {
+fn judge_dates(members: &Map<String, Value>, rules: &ClaimRules, now: UnixMs) -> Result<Term, TokenFault> {
+    let expires = date(members, "exp")?;
+    if expires.is_none() && rules.has_end {
+        return Err(TokenFault::Expired);
+    }
+    let admitted_until = expires.map(|expires| UnixMs(expires.0.saturating_add(rules.clock_skew_ms)));
+    if admitted_until.is_some_and(|until| until <= now) {
         return Err(TokenFault::Expired);
     }
     let latest = UnixMs(now.0.saturating_add(rules.clock_skew_ms));
@@ -105,9 +147,9 @@ fn judge_dates(members: &Map<String, Value>, rules: &Rules, now: UnixMs) -> Resu
     if [begins, issued].into_iter().flatten().any(|date| date > latest) {
         return Err(TokenFault::NotYetValid);
     }
-    match rules.max_lifetime_ms {
-        Some(most) if !lasts_at_most(most, issued, expires) => Err(TokenFault::Lifetime),
-        _ => Ok((expires, admitted_until)),
+    match (rules.max_lifetime_ms, expires) {
+        (Some(most), Some(expires)) if !lasts_at_most(most, issued, expires) => Err(TokenFault::Lifetime),
+        _ => Ok(Term { expires, admitted_until }),
     }
 }
 
@@ -125,7 +167,7 @@ fn date(members: &Map<String, Value>, name: &'static str) -> Result<Option<UnixM
     Ok(Some(UnixMs((seconds * 1000.0) as i64)))
 }
 
-fn judge_audience(members: &Map<String, Value>, rules: &Rules) -> Result<(), TokenFault> {
+fn judge_audience(members: &Map<String, Value>, rules: &ClaimRules) -> Result<(), TokenFault> {
     if rules.audience_unchecked {
         return Ok(());
     }
@@ -135,7 +177,7 @@ fn judge_audience(members: &Map<String, Value>, rules: &Rules) -> Result<(), Tok
 }
 
 /// All required scopes in `scope` (RFC 8693, 4.2: split at spaces) or `scp` (a text or a list).
-fn judge_scopes(members: &Map<String, Value>, rules: &Rules) -> Result<(), TokenFault> {
+fn judge_scopes(members: &Map<String, Value>, rules: &ClaimRules) -> Result<(), TokenFault> {
     if rules.scopes.is_empty() {
         return Ok(());
     }
@@ -147,7 +189,7 @@ fn judge_scopes(members: &Map<String, Value>, rules: &Rules) -> Result<(), Token
 }
 
 /// Each scope in `scope` and `scp`; none of a claim that has another form.
-pub(super) fn scopes(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
+pub fn scopes(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let scope = members.get("scope").and_then(Value::as_str);
     let scp = texts(members.get("scp")).unwrap_or_default();
     scope.into_iter().chain(scp).flat_map(|text| text.split(' ')).filter(|one| !one.is_empty())

@@ -51,7 +51,7 @@ pub fn hint(token: &str, rules: &Rules, fault: &TokenFault) -> Option<&'static s
         TokenFault::Issuer if entra.is_of_cloud(text("iss")) => Some(TWO_TENANTS),
         TokenFault::Issuer => CLOUDS.iter().any(|cloud| text("iss").starts_with(cloud)).then_some(OTHER_CLOUD),
         TokenFault::ClaimForm(_) if text("azp").is_empty() && text("appid").is_empty() => Some(ID_TOKEN),
-        TokenFault::Audience => misnamed(audience, &rules.audiences),
+        TokenFault::Audience => misnamed(audience, &rules.claims.audiences),
         TokenFault::InsufficientScope { .. } if text("scp").is_empty() => Some(NO_SCOPES),
         TokenFault::LeftOut => Some(TOO_MANY_GROUPS),
         _ => None,

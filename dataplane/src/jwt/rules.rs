@@ -15,23 +15,31 @@ const MAX_CLOCK_SKEW_S: u32 = 300;
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub(super) issuer: Issuer,
-    pub(super) audiences: Vec<String>,
-    pub(super) audience_unchecked: bool,
-    pub(super) scopes: Vec<String>,
-    pub(super) claims: Vec<v1::ClaimRule>,
+    pub(super) claims: ClaimRules,
     pub(super) algorithms: Vec<Algorithm>,
     /// In lower case, without `application/`. Empty: `jwt`, `at+jwt` and none.
     pub(super) types: Vec<String>,
-    pub(super) clock_skew_ms: i64,
-    pub(super) max_lifetime_ms: Option<i64>,
-    pub(super) binding: Binding,
     pub(super) decryption_keys: DecryptionKeys,
     fingerprint: Hash,
 }
 
+/// What has to stand in a token, or be said of one.
+#[derive(Clone, Debug)]
+pub struct ClaimRules {
+    pub(super) audiences: Vec<String>,
+    pub(super) audience_unchecked: bool,
+    pub(super) scopes: Vec<String>,
+    pub(super) claims: Vec<v1::ClaimRule>,
+    pub(super) clock_skew_ms: i64,
+    pub(super) max_lifetime_ms: Option<i64>,
+    pub(super) binding: Binding,
+    /// Whether a token says when it ends.
+    pub(super) has_end: bool,
+}
+
 /// A part of the rules that does not parse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("jwt.{field}: {message}")]
+#[error("{field}: {message}")]
 pub struct InvalidRules {
     pub(super) field: &'static str,
     pub(super) message: String,
@@ -44,12 +52,6 @@ impl Rules {
         let issuer = Issuer::build(jwt)?;
         let decryption_keys = DecryptionKeys::build(&jwt.decryption_keys)
             .map_err(|why| InvalidRules { field: "decryptionKeyRefs", message: why.to_owned() })?;
-        if jwt.audiences.is_empty() != jwt.audience_unchecked {
-            return invalid("audiences", "list them, or leave the check out explicitly, not both".into());
-        }
-        if jwt.clock_skew_s > MAX_CLOCK_SKEW_S {
-            return invalid("clockSkew", format!("is over {MAX_CLOCK_SKEW_S} s"));
-        }
         let mut algorithms = Vec::new();
         for name in &jwt.algorithms {
             match Algorithm::parse(name) {
@@ -62,15 +64,9 @@ impl Rules {
         }
         Ok(Self {
             issuer,
-            audiences: jwt.audiences.clone(),
-            audience_unchecked: jwt.audience_unchecked,
-            scopes: jwt.scopes.clone(),
-            claims: jwt.claims.clone(),
+            claims: ClaimRules::of_token(jwt)?,
             algorithms,
             types: jwt.types.clone(),
-            clock_skew_ms: i64::from(jwt.clock_skew_s) * 1000,
-            max_lifetime_ms: jwt.max_lifetime_ms.map(|most| i64::try_from(most).unwrap_or(i64::MAX)),
-            binding: Binding::build(jwt.sender_constraint.as_ref()),
             decryption_keys,
             fingerprint: Hash::of_bytes(&jwt.encode_to_vec()),
         })
@@ -79,5 +75,47 @@ impl Rules {
     /// Equal for equal rules: what a cached verdict is bound to.
     pub fn fingerprint(&self) -> Hash {
         self.fingerprint
+    }
+}
+
+impl ClaimRules {
+    fn of_token(jwt: &v1::Jwt) -> Result<Self, InvalidRules> {
+        Self {
+            audiences: jwt.audiences.clone(),
+            audience_unchecked: jwt.audience_unchecked,
+            scopes: jwt.scopes.clone(),
+            claims: jwt.claims.clone(),
+            clock_skew_ms: i64::from(jwt.clock_skew_s) * 1000,
+            max_lifetime_ms: jwt.max_lifetime_ms.map(|most| i64::try_from(most).unwrap_or(i64::MAX)),
+            binding: Binding::build(jwt.sender_constraint.as_ref()),
+            has_end: true,
+        }
+        .judged()
+    }
+
+    /// Of what is asked about: it may end when its issuer likes. Leaving the audience out needs `audience_unchecked`.
+    pub fn of_introspection(asked: &v1::Introspection) -> Result<Self, InvalidRules> {
+        Self {
+            audiences: asked.audiences.clone(),
+            audience_unchecked: asked.audience_unchecked,
+            scopes: asked.scopes.clone(),
+            claims: asked.claims.clone(),
+            clock_skew_ms: i64::from(asked.clock_skew_s) * 1000,
+            max_lifetime_ms: asked.max_lifetime_ms.map(|most| i64::try_from(most).unwrap_or(i64::MAX)),
+            binding: Binding::Unchecked,
+            has_end: asked.max_lifetime_ms.is_some(),
+        }
+        .judged()
+    }
+
+    fn judged(self) -> Result<Self, InvalidRules> {
+        let invalid = |field, message: String| Err(InvalidRules { field, message });
+        if self.audiences.is_empty() != self.audience_unchecked {
+            return invalid("audiences", "list them, or leave the check out explicitly, not both".into());
+        }
+        if self.clock_skew_ms > i64::from(MAX_CLOCK_SKEW_S) * 1000 {
+            return invalid("clockSkew", format!("is over {MAX_CLOCK_SKEW_S} s"));
+        }
+        Ok(self)
     }
 }

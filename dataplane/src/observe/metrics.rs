@@ -15,6 +15,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use super::access_log::Line;
 use crate::clock::Clock;
+use crate::introspection;
 use crate::issuer::Issuers;
 use crate::observe::metrics::certificates::CertificateMetrics;
 use crate::observe::metrics::durations::{Durations, DurationsByRequest};
@@ -47,6 +48,7 @@ pub struct Metrics {
     pub(crate) controller_connected: Gauge,
     pub(crate) certificates: CertificateMetrics,
     pub(crate) passwords: passwords::Counters,
+    pub(crate) introspections: introspection::Counters,
 }
 
 impl Metrics {
@@ -61,6 +63,7 @@ impl Metrics {
         let hashes = registered(&mut registry, &table::PASSWORD_HASHES, Family::<Label, Counter>::default());
         let hashes = |outcome| hashes.get_or_create(&[("outcome", outcome)]).clone();
         let passwords = passwords::Counters { right: hashes("right"), wrong: hashes("wrong"), busy: hashes("busy") };
+        let introspections = introspections(&mut registry);
         let durations = registered(&mut registry, &table::SERVER_DURATION, DurationsByRequest::default());
         let upstream_durations = by_class(&mut registry, &table::CLIENT_DURATION);
         let mut gauge = |metric| registered(&mut registry, metric, Gauge::default());
@@ -90,6 +93,7 @@ impl Metrics {
             controller_connected,
             certificates,
             passwords,
+            introspections,
         }
     }
 
@@ -119,6 +123,18 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _written = encode(&mut text, &self.registry);
         text
+    }
+}
+
+fn introspections(registry: &mut Registry) -> introspection::Counters {
+    let questions = registered(registry, &table::INTROSPECTIONS, Family::<Label, Counter>::default());
+    let questions = |outcome| questions.get_or_create(&[("outcome", outcome)]).clone();
+    introspection::Counters {
+        active: questions("active"),
+        inactive: questions("inactive"),
+        refused: questions("refused"),
+        unavailable: questions("unavailable"),
+        busy: questions("busy"),
     }
 }
 

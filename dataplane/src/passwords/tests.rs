@@ -122,7 +122,7 @@ async fn one_password_that_many_ask_about_is_hashed_once() {
     let asking = (0..100).map(|_| world.judge(&users, "anna", "pässword"));
     assert!(futures_util::future::join_all(asking).await.iter().all(|verdict| *verdict == Ok(Verdict::Right)));
     assert_eq!(world.hashed(), [1, 0, 0]);
-    assert!(world.passwords.under_way.0.lock().is_empty());
+    assert!(world.passwords.under_way.is_idle());
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn more_than_can_be_hashed_is_not_waited_for() {
     let busy = verdicts.iter().filter(|verdict| **verdict == Err(Unjudged::Busy)).count();
     assert_eq!((wrong, busy), (32, 68), "as many as one namespace may have in the queue");
     assert_eq!(world.hashed(), [0, 32, 68]);
-    assert!(world.passwords.under_way.0.lock().is_empty());
+    assert!(world.passwords.under_way.is_idle());
     assert_eq!(world.judge(&users, "anna", "pässword").await, Ok(Verdict::Right), "and then there is room again");
 }
 
@@ -152,20 +152,6 @@ async fn those_who_wait_for_the_same_give_up_together() {
     assert_eq!(world.hashed(), [0, 0, 1]);
     drop(held);
     assert_eq!(world.judge(&users, "anna", "pässword").await, Ok(Verdict::Right));
-}
-
-/// Many threads come and go for the same logins: nothing stays behind.
-#[test]
-fn nothing_is_left_of_what_nobody_waits_for() {
-    let under_way = UnderWay::default();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                (0..20_000_u32).for_each(|number| drop(under_way.join([u8::try_from(number % 3).unwrap(); 32])))
-            });
-        }
-    });
-    assert!(under_way.0.lock().is_empty());
 }
 
 /// Who is told by the time who is there? Strangers are as the users are: of some the hash is dear, of some it is cheap.
@@ -227,7 +213,7 @@ async fn what_nobody_waits_for_any_more_is_remembered() {
     let mut asking = Box::pin(world.judge(&users, "anna", "pässword"));
     assert!(futures_util::poll!(&mut asking).is_pending());
     drop(asking);
-    assert!(world.passwords.under_way.0.lock().is_empty());
+    assert!(world.passwords.under_way.is_idle());
     soon(async || (world.hashed() != [0, 0, 0]).then_some(())).await;
     assert_eq!(world.judge(&users, "anna", "pässword").await, Ok(Verdict::Right));
     assert_eq!(world.hashed(), [1, 0, 0]);

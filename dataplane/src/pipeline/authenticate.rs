@@ -1,6 +1,7 @@
 //! Who is calling: alternatives in their order, each with all that it lists.
 
 mod certificate;
+pub mod introspected;
 pub mod login;
 
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use crate::client_certificate::shown::{CallersCertificate, ShownCertificate};
 use crate::client_certificate::trust::ClientTrust;
 use crate::client_certificate::{Demanded, Vouched};
 use crate::clock::UnixMs;
+use crate::introspection::Introspections;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
 use crate::map::Map;
@@ -24,7 +26,6 @@ use crate::passwords::file::PasswordFile;
 use crate::path::Query;
 use crate::pipeline::hygiene::Peer;
 use crate::pipeline::other_site;
-use crate::pipeline::permit::earliest;
 use crate::pipeline::token_places;
 use crate::pipeline::tokens::{KeysInReach, Patience, Tokens};
 use crate::rejection::{Origin, Reason, Rejection};
@@ -36,6 +37,7 @@ use crate::runtime::policy::{
     Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces, Policy,
 };
 use crate::server::worker::Shared;
+use introspected::HeldIntrospection;
 use login::HeldLogin;
 
 /// All that a policy may know of a request.
@@ -64,6 +66,7 @@ pub struct Caller<'a> {
     pub trusts: &'a Map<Arc<str>, Arc<Result<ClientTrust, String>>>,
     pub password_files: &'a Map<Arc<str>, Arc<Result<PasswordFile, String>>>,
     pub passwords: &'a Passwords,
+    pub introspections: &'a Introspections,
     pub patience: Patience,
     /// The policy in force, while one is judged that is only reported: where that one reads credentials, this one's expressions see nothing.
     pub beside: Option<&'a Policy>,
@@ -127,6 +130,7 @@ impl<'a> Caller<'a> {
             trusts: &runtime.trusts,
             password_files: &runtime.password_files,
             passwords: &shared.passwords,
+            introspections: &shared.introspections,
             patience: Patience::Waits,
             beside: None,
             decryptions,
@@ -147,6 +151,7 @@ pub struct Held {
     pub subscription: Option<(Arc<Subscription>, Digest)>,
     pub certificate: Option<HeldCertificate>,
     pub login: Option<HeldLogin>,
+    pub introspection: Option<HeldIntrospection>,
 }
 
 /// A certificate that holds, with what asked for it.
@@ -164,7 +169,9 @@ impl Held {
             |claims: &Claims| if claims.expires() <= admitted { claims.admitted_until() } else { claims.expires() };
         let token = self.claims.as_deref().map(end);
         let subscription = self.subscription.as_ref().and_then(|(subscription, _)| subscription.expires());
-        earliest(earliest(token, subscription), self.certificate.as_ref().map(|held| held.vouched.not_after))
+        let said = self.introspection.as_ref().and_then(|held| held.introspected.term.admitted_until);
+        let certificate = self.certificate.as_ref().map(|held| held.vouched.not_after);
+        [token, subscription, said, certificate].into_iter().flatten().min()
     }
 }
 
@@ -274,6 +281,7 @@ impl Failure {
                 self.rejection.challenges = [invalid].into();
             }
             Reason::IssuerUnreached => self.rejection.retry_after_s = Some(RETRY_AFTER_S),
+            Reason::IntrospectionUnavailable => self.rejection.retry_after_s = Some(ASK_AGAIN_AFTER_S),
             _ => {}
         }
         self.rejection
@@ -282,6 +290,9 @@ impl Failure {
 
 /// When a caller may ask again while an issuer is away: about two of the attempts that are made to reach it.
 const RETRY_AFTER_S: u16 = 10;
+
+/// The same while an issuer cannot be asked about a token.
+const ASK_AGAIN_AFTER_S: u16 = 5;
 
 /// An empty list admits nobody: it is stated, and offers no way in.
 fn nobody_admitted(authentication: &Authentication) -> Rejection {
@@ -299,7 +310,7 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
     match &alternative.demand {
         Demand::Public => {}
         Demand::Unavailable(denial) => return Err(Failure::denied(denial)),
-        Demand::Credentials { jwt, key, certificate, basic } => {
+        Demand::Credentials { jwt, introspection, key, certificate, basic } => {
             if let Some(jwt) = jwt {
                 let (claims, place) = hold_token(alternative, jwt, caller).await?;
                 held.place = Some(place);
@@ -328,6 +339,15 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
                     _ => found.map_err(|failure| failure.beside_the_rest().asking_for(&basic.challenge))?,
                 });
             }
+            // Dearer still.
+            if let Some(asked) = introspection {
+                let found = introspected::hold(alternative, asked, caller).await;
+                let (found, place) = match (key, certificate, basic) {
+                    (None, None, None) => found?,
+                    _ => found.map_err(Failure::beside_the_rest)?,
+                };
+                (held.introspection, held.place) = (Some(found), Some(place));
+            }
         }
     }
     Ok(held)
@@ -344,10 +364,6 @@ async fn hold_token(
         return Err(Failure::new(alternative, Progress::Unjudged, Reason::Configuration, message));
     };
     let (token, place) = token_sent(alternative, caller)?;
-    if place.is_forgeable() && other_site::has_sent(caller) {
-        let message = "another site has made a browser send the request with the cookie that the token stands in";
-        return Err(Failure::new(alternative, Progress::Unjudged, Reason::CrossSite, message));
-    }
     let reach = KeysInReach { keys, patience: caller.patience, decryptions: caller.decryptions };
     match caller.tokens.verify(&token, jwt, reach, caller.now).await {
         Ok(claims) => {
@@ -383,6 +399,10 @@ fn token_sent<'a>(
         let invalid = HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_request""#);
         failure.rejection.challenges = [invalid].into();
         return Err(failure);
+    }
+    if first.1.is_forgeable() && other_site::has_sent(caller) {
+        let message = "another site has made a browser send the request with the cookie that the token stands in";
+        return Err(Failure::new(alternative, Progress::Unjudged, Reason::CrossSite, message));
     }
     Ok(first)
 }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::clock::UnixMs;
 use crate::credential::CallersToken;
+use crate::introspection::Renewal;
 use crate::jwt::{Claims, PublicHalf};
 use crate::limit::allowance::Allowance;
 use crate::limit::at_once::Place;
@@ -55,6 +56,8 @@ pub struct Grounds {
     pub keys: SmallVec<[(Arc<str>, PublicHalf); 1]>,
     /// Certificates that held.
     pub certificates: SmallVec<[HeldCertificate; 1]>,
+    /// Tokens that were asked about, and by which their issuers are asked again.
+    pub introspections: SmallVec<[Arc<Renewal>; 1]>,
     /// Logins that held.
     pub logins: SmallVec<[HeldLogin; 1]>,
     /// Places among the requests that there may be at once: given back when nobody stands on it any more.
@@ -87,6 +90,7 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     let mut keys: SmallVec<_> = held.key.clone().into_iter().collect();
     let mut certificates: SmallVec<_> = held.certificate.clone().into_iter().collect();
     let mut logins: SmallVec<_> = held.login.clone().into_iter().collect();
+    let mut introspections: SmallVec<_> = held.introspection.iter().map(|held| Arc::clone(&held.renewal)).collect();
     for (_, below) in floors {
         expires = earliest(expires, below.expires(caller.now));
         verified.extend(below.place);
@@ -94,11 +98,21 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
         keys.extend(below.key);
         certificates.extend(below.certificate);
         logins.extend(below.login);
+        introspections.extend(below.introspection.map(|held| held.renewal));
     }
     let policy = Arc::clone(policy);
     let places = places.into_iter().map(Arc::new).collect();
-    let grounds =
-        Grounds { policy, address: caller.address, subscriptions, keys, certificates, logins, places, expires };
+    let grounds = Grounds {
+        policy,
+        address: caller.address,
+        subscriptions,
+        keys,
+        certificates,
+        introspections,
+        logins,
+        places,
+        expires,
+    };
     Ok(Permit { grounds, held, verified, computed: ComputedHeaders { request, response }, allowance })
 }
 

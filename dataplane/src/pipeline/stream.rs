@@ -146,6 +146,10 @@ impl Ground for Standing {
         if !self.certificates_hold(&runtime, now) {
             return Some("the certificate that admitted it is no longer trusted");
         }
+        let introspections = &self.worker.shared().introspections;
+        if !self.grounds.introspections.iter().all(|renewal| introspections.holds(renewal, now)) {
+            return Some("the issuer of the token that admitted it no longer says that it is active");
+        }
         if runtime.generation == self.generation {
             return None;
         }

@@ -19,6 +19,7 @@ use sallyport_snapshot::{EDITION, Hash};
 
 use crate::client_certificate::Demanded;
 use crate::cors::Cors;
+use crate::introspection::Introspection;
 use crate::ip_set::IpSet;
 use crate::jwt::{MAX_DECRYPTION_KEYS, Rules};
 use crate::limit::registry::Registry;
@@ -115,6 +116,7 @@ pub enum Demand {
     /// All that is present has to hold; at least one is.
     Credentials {
         jwt: Option<Box<Jwt>>,
+        introspection: Option<Arc<Introspection>>,
         key: Option<KeyPlaces>,
         certificate: Option<Arc<Demanded>>,
         basic: Option<Box<Basic>>,
@@ -389,7 +391,7 @@ impl Alternative {
             message: String::new(),
         };
         let told = |error| format!("{object} authentication[{name}]: {error}");
-        let demand = Demand::build(alternative).map_err(told)?;
+        let demand = Demand::build(object, alternative).map_err(told)?;
         let token_places = TokenPlace::all(alternative).map_err(told)?;
         Ok(Self { origin, name: Arc::clone(&name), token_places, demand })
     }
@@ -404,21 +406,34 @@ impl Demand {
         }
     }
 
-    fn build(alternative: &v1::Alternative) -> Result<Self, String> {
-        let v1::Alternative { unavailable, public, jwt, subscription_key, client_certificate, basic, .. } = alternative;
-        let by_itself = jwt.is_none() && subscription_key.is_none();
-        match (in_force(unavailable.as_ref()), public, (jwt, subscription_key, client_certificate, basic)) {
-            (Some(deny), ..) => Ok(Self::Unavailable(Denial::new(deny))),
-            (None, true, (None, None, None, None)) => Ok(Self::Public),
-            (None, false, (None, None, None, None)) => Err("asks for nothing and is not public".to_owned()),
-            (None, true, _) => Err("is public and asks for a credential".to_owned()),
-            (None, false, (jwt, key, certificate, basic)) => Ok(Self::Credentials {
-                jwt: jwt.as_ref().map(Jwt::build).transpose()?.map(Box::new),
-                key: key.as_ref().map(KeyPlaces::build).transpose()?,
-                certificate: certificate.as_ref().map(Demanded::build).transpose()?.map(Arc::new),
-                basic: basic.as_ref().map(|basic| Basic::build(basic, by_itself)).transpose()?.map(Box::new),
-            }),
+    fn build(object: &str, alternative: &v1::Alternative) -> Result<Self, String> {
+        let v1::Alternative { jwt, introspection, subscription_key, client_certificate, basic, .. } = alternative;
+        if let Some(deny) = in_force(alternative.unavailable.as_ref()) {
+            return Ok(Self::Unavailable(Denial::new(deny)));
         }
+        let is_bare = jwt.is_none()
+            && introspection.is_none()
+            && subscription_key.is_none()
+            && client_certificate.is_none()
+            && basic.is_none();
+        match (alternative.public, is_bare) {
+            (true, true) => return Ok(Self::Public),
+            (false, true) => return Err("asks for nothing and is not public".to_owned()),
+            (true, false) => return Err("is public and asks for a credential".to_owned()),
+            (false, false) => {}
+        }
+        if jwt.is_some() && introspection.is_some() {
+            return Err("asks for two tokens".to_owned());
+        }
+        let by_itself = jwt.is_none() && introspection.is_none() && subscription_key.is_none();
+        let introspection = introspection.as_ref().map(|asked| Introspection::build(object, asked)).transpose()?;
+        Ok(Self::Credentials {
+            jwt: jwt.as_ref().map(Jwt::build).transpose()?.map(Box::new),
+            introspection: introspection.map(Arc::new),
+            key: subscription_key.as_ref().map(KeyPlaces::build).transpose()?,
+            certificate: client_certificate.as_ref().map(Demanded::build).transpose()?.map(Arc::new),
+            basic: basic.as_ref().map(|basic| Basic::build(basic, by_itself)).transpose()?.map(Box::new),
+        })
     }
 }
 
@@ -427,7 +442,7 @@ impl Jwt {
         let scopes = jwt.scopes.join(" ");
         let challenge = format!(r#"Bearer realm="sallyport", error="insufficient_scope", scope="{scopes}""#);
         Ok(Self {
-            rules: Rules::build(jwt).map_err(|error| error.to_string())?,
+            rules: Rules::build(jwt).map_err(|error| format!("jwt.{error}"))?,
             key_set: jwt.key_set.as_str().into(),
             insufficient_scope: HeaderValue::try_from(challenge).map_err(|_| format!("jwt.scopes: {scopes:?}"))?,
         })
@@ -475,7 +490,9 @@ pub(super) fn joined(problems: &[String]) -> Option<String> {
 /// What `WWW-Authenticate` offers a caller who sent nothing: each scheme once.
 fn challenges(alternatives: &[Alternative]) -> Vec<HeaderValue> {
     let asks = |wanted: fn(&Demand) -> bool| alternatives.iter().any(|alternative| wanted(&alternative.demand));
-    let token = asks(|demand| matches!(demand, Demand::Credentials { jwt: Some(_), .. }));
+    let token = asks(|demand| {
+        matches!(demand, Demand::Credentials { jwt: Some(_), .. } | Demand::Credentials { introspection: Some(_), .. })
+    });
     let key = asks(|demand| matches!(demand, Demand::Credentials { key: Some(_), .. }));
     let bearer = token.then(|| HeaderValue::from_static(r#"Bearer realm="sallyport""#));
     let login = alternatives.iter().find_map(|alternative| alternative.demand.basic());
@@ -523,7 +540,7 @@ mod tests {
         let denied = |since| {
             let deny = Some(v1::Deny { reason: deny::Reason::Older.into(), since, ..v1::Deny::default() });
             let asked = v1::Alternative { unavailable: deny, public: true, ..v1::Alternative::default() };
-            matches!(Demand::build(&asked), Ok(Demand::Unavailable(_)))
+            matches!(Demand::build("ApiPolicy shop/a", &asked), Ok(Demand::Unavailable(_)))
         };
         assert_eq!([0, EDITION, EDITION + 1, u32::MAX].map(denied), [false, false, true, true]);
     }

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::client_certificate::forwarded;
 use crate::clock::Clock;
 use crate::egress::AddressRules;
+use crate::introspection::Introspections;
 use crate::observe::access_log::choice::Choice;
 use crate::observe::access_log::{AccessLog, Line};
 use crate::observe::metrics::Metrics;
@@ -51,6 +52,7 @@ pub struct Shared {
     pub runtime: ArcSwap<Runtime>,
     pub tokens: Tokens,
     pub passwords: Passwords,
+    pub introspections: Introspections,
     pub forwarded_certificates: forwarded::Remembered,
     pub clock: Clock,
     pub access_log: AccessLog,

@@ -13,6 +13,7 @@ mod examples;
 mod figures;
 mod held_back;
 mod ingress;
+mod introspection;
 mod kit;
 mod limits;
 mod lossless;

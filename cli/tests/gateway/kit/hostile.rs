@@ -103,7 +103,6 @@ fn metadata(address: SocketAddr) -> Manner {
 }
 
 async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Answers>>) {
-    const PACE: Duration = Duration::from_millis(100);
     let mut head = [0; 4096];
     let read = stream.read(&mut head).await.unwrap_or_default();
     let asks_for_keys = head[..read].starts_with(b"GET /jwks ");
@@ -111,7 +110,12 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Answers>>) {
         let answers = answers.lock();
         if asks_for_keys { answers.keys.clone() } else { answers.metadata.clone() }
     };
-    // It does not care whether anybody listens.
+    say(&mut stream, manner).await;
+}
+
+/// It does not care whether anybody listens.
+pub async fn say(stream: &mut TcpStream, manner: Manner) {
+    const PACE: Duration = Duration::from_millis(100);
     match manner {
         Manner::Bytes(bytes) => drop(stream.write_all(&bytes).await),
         Manner::Endless(bytes) => while stream.write_all(&bytes).await.is_ok() {},

@@ -18,6 +18,8 @@ use super::pki::{Authority, Identity};
 
 /// The resource whose tokens are for the audience `orders-api`.
 pub const ORDERS: &str = "urn:test:orders";
+/// The same, whose tokens say nothing by themselves.
+pub const OPAQUE: &str = "urn:test:opaque";
 /// The same, whose tokens are encrypted.
 pub const SEALED: &str = "urn:test:sealed";
 const CLIENT: &str = "test-client:not-a-secret-outside-of-tests";
@@ -129,6 +131,13 @@ impl IdentityProvider {
         text(&self.ask_for_tokens(form).await, "access_token")
     }
 
+    /// Takes a token back (RFC 7009).
+    pub async fn revoke(&self, token: &str) {
+        let request = self.form_request(CLIENT, "/token/revocation");
+        let answer = self.send(request.body(Full::from(format!("token={token}"))).unwrap()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
     /// The same of a client whose tokens are bound to its certificate (RFC 8705, 3), of which whoever stands in front of the provider tells.
     pub async fn token_of_machine(&self, resource: &str, scope: &str, machine: &Identity) -> String {
         let form = format!("grant_type=client_credentials&resource={resource}&scope={scope}");
@@ -180,8 +189,12 @@ impl IdentityProvider {
     }
 
     fn token_request(&self, client: &str) -> http::request::Builder {
+        self.form_request(client, "/token")
+    }
+
+    fn form_request(&self, client: &str, target: &str) -> http::request::Builder {
         let credentials = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, client);
-        self.request(Method::POST, "/token")
+        self.request(Method::POST, target)
             .header(header::AUTHORIZATION, format!("Basic {credentials}"))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
     }

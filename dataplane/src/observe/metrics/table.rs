@@ -97,6 +97,8 @@ metrics! {
         "When the certificate in force ends, in seconds since 1970 UTC: shown by a listener, or to a service";
     PASSWORD_HASHES = Counter, "sallyport_password_hashes", "{hash}", [("outcome", "`right`, `wrong`, `busy`")], None,
         "Hashes of callers' passwords that were computed, by what came of them, and those that were not, since too many were under way";
+    INTROSPECTIONS = Counter, "sallyport_introspections", "{question}", [("outcome", "`active`, `inactive`, `refused`, `unavailable`, `busy`")], None,
+        "Questions to issuers about tokens, by what came of them: active and what was asked for, not active, active and not what was asked for, no usable answer; and those that were not asked, since too many were under way";
     ISSUER_STATE = Gauge, "sallyport_issuer_state", "1", [ISSUER, KEY_SET, ("state", "`healthy`, `stale`, `unreached`")], None,
         "1 for the state that the keys of an issuer are in: healthy, stale (the last look failed, those held go on) or unreached (there are none)";
     ISSUER_KEYS_AGE = Gauge, "sallyport_issuer_keys_age_seconds", "s", [ISSUER, KEY_SET], None,

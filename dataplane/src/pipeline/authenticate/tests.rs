@@ -80,6 +80,7 @@ impl World {
             trusts: &Map::default(),
             password_files: &Map::default(),
             passwords: &Passwords::new(crate::passwords::Counters::default()).unwrap(),
+            introspections: &Introspections::of_tests(),
             patience: Patience::Waits,
             beside: None,
             decryptions: &Decryptions::default(),

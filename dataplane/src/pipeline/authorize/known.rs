@@ -78,8 +78,8 @@ impl<'a> Known<'a> {
     /// What the token says, if it has been validated.
     fn token(&self) -> Option<&Content> {
         let held = self.held?;
-        let place = held.place.as_ref()?;
-        let opened = held.claims.as_ref().and_then(|claims| claims.opened());
+        let (place, claims) = (held.place.as_ref()?, held.claims.as_ref()?);
+        let opened = claims.opened();
         let read = || self.seen.tokens.of(place, opened, self.seen.caller);
         Option::as_ref(self.token.get_or_init(read))
     }
@@ -89,6 +89,7 @@ impl<'a> Known<'a> {
         let held = self.held?;
         match held {
             Held { claims: Some(claims), .. } => Some(Value::text(claims.identity())),
+            Held { introspection: Some(held), .. } => Some(Value::text(&*held.introspected.identity)),
             Held { subscription: Some((subscription, _)), .. } => {
                 Some(Value::text(format!("subscription:{}", subscription.id)))
             }
@@ -125,6 +126,7 @@ impl Environment for Known<'_> {
     fn read(&self, field: Field) -> Option<Value<'_>> {
         let Caller { method, host, address, door, now, rule, .. } = self.seen.caller;
         let subscription = || self.held?.subscription.as_ref().map(|(subscription, _)| subscription);
+        let said = || self.held?.introspection.as_ref().map(|held| &*held.introspected);
         let claim = |name| self.token()?.claims.get(name)?.as_str().map(Value::text);
         match field {
             Field::RequestMethod => Some(Value::text(method.as_str())),
@@ -156,6 +158,10 @@ impl Environment for Known<'_> {
             | Field::CertificateEmails
             | Field::CertificateIps
             | Field::CertificateRfc9440 => self.certificate(field),
+            Field::AuthIntrospection => said().map(|_| Value::Bool(true)),
+            Field::IntrospectionSubject => said()?.members.get("sub")?.as_str().map(Value::text),
+            Field::IntrospectionScopes => said().map(|said| Value::list(said.scopes().map(Value::text).collect())),
+            Field::IntrospectionClaims => said().map(|said| Value::Map(Map::Json(&said.members))),
             Field::AuthBasic => self.held?.login.as_ref().map(|_| Value::Bool(true)),
             Field::BasicUser => self.held?.login.as_ref().map(|login| Value::text(&*login.user)),
             Field::RouteKind => Some(Value::text(&*door.api.kind)),

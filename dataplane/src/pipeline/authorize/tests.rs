@@ -8,6 +8,7 @@ use sallyport_snapshot::{Hash, v1};
 
 use super::*;
 use crate::clock::UnixMs;
+use crate::introspection::Introspections;
 use crate::jwt::Decryptions;
 use crate::limit::registry::Registry;
 use crate::map::Map;
@@ -116,6 +117,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         trusts: &Map::default(),
         password_files: &Map::default(),
         passwords: &Passwords::new(passwords::Counters::default()).unwrap(),
+        introspections: &Introspections::of_tests(),
         patience: Patience::Waits,
         beside: None,
         decryptions: &Decryptions::default(),

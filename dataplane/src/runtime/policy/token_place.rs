@@ -39,7 +39,8 @@ impl TokenPlace {
     pub(super) fn all(alternative: &v1::Alternative) -> Result<Vec<Arc<Self>>, String> {
         let named = alternative.token_places.iter();
         let mut places: Vec<_> = named.map(|place| Self::build(place).map(Arc::new)).collect::<Result<_, _>>()?;
-        if places.is_empty() && alternative.jwt.is_some() {
+        let reads_one = alternative.jwt.is_some() || alternative.introspection.is_some();
+        if places.is_empty() && reads_one {
             places.push(Arc::new(Self::authorization()));
         }
         Ok(places)

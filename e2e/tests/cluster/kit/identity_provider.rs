@@ -15,8 +15,8 @@ use super::world::World;
 
 /// It starts Node.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ASKED: &str = "grant_type=client_credentials\
-    &client_secret=not-a-secret-outside-of-tests&resource=urn:test:orders";
+const ASKED: &str = "grant_type=client_credentials&client_secret=not-a-secret-outside-of-tests";
+const ORDERS: &str = "&resource=urn:test:orders";
 
 /// The issuer of the provider in this namespace.
 pub fn issuer(world: &World) -> String {
@@ -56,12 +56,28 @@ pub async fn start(world: &World) {
 
 /// An access token with this scope, once it is there to give one.
 pub async fn token(world: &World, scope: &str) -> String {
-    token_of(world, &format!("{ASKED}&client_id=test-client&scope={scope}"), None).await
+    token_of(world, &format!("{ASKED}{ORDERS}&client_id=test-client&scope={scope}"), None).await
 }
 
 /// The same of a client whose tokens are bound to its certificate (RFC 8705), of which whoever stands in front of the provider tells.
 pub async fn token_of_machine(world: &World, scope: &str, machine: &Identity) -> String {
-    token_of(world, &format!("{ASKED}&client_id=test-machine&scope={scope}"), Some(machine)).await
+    token_of(world, &format!("{ASKED}{ORDERS}&client_id=test-machine&scope={scope}"), Some(machine)).await
+}
+
+/// The same that says nothing by itself.
+pub async fn opaque_token(world: &World, scope: &str) -> String {
+    token_of(world, &format!("{ASKED}&resource=urn:test:opaque&client_id=test-client&scope={scope}"), None).await
+}
+
+/// Takes a token back (RFC 7009).
+pub async fn revoke(world: &World, token: &str) {
+    let service = world.get("Service", "login").await.unwrap();
+    let url = format!("http://{}:8080/token/revocation", service["spec"]["clusterIP"].as_str().unwrap());
+    let caller: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let form = format!("token={token}&client_id=test-client&client_secret=not-a-secret-outside-of-tests");
+    let request = Request::post(&url).header("content-type", "application/x-www-form-urlencoded");
+    let response = caller.request(request.body(Full::from(form)).unwrap()).await.unwrap();
+    assert!(response.status().is_success(), "{response:?}");
 }
 
 async fn token_of(world: &World, form: &str, machine: Option<&Identity>) -> String {
