@@ -47,6 +47,9 @@ pub use subscription_approval::{
     Decision, ProductReference, SubscriptionApproval, SubscriptionApprovalSpec, SubscriptionReference,
 };
 
+/// Of a Secret whose entries leave the data plane by the word of a policy: hosts that they may be sent to, with commas between them.
+pub const HOSTS_ANNOTATION: &str = "sallyport.dev/hosts";
+
 /// The API group of all our kinds.
 pub const GROUP: &str = "sallyport.dev";
 /// `controllerName` of a GatewayClass that is ours.

@@ -153,8 +153,9 @@ impl Standing {
         if let Some(Report::Issuer(mut health)) = report.report {
             health.message = shortened(&health.message);
             let is_new = health.key_set.starts_with(QUESTIONS) && !self.issuers.contains_key(&health.key_set);
+            // Most are of settings that are gone: what is told of again is what there is.
             if is_new && self.issuers.keys().filter(|name| name.starts_with(QUESTIONS)).count() >= MAX_QUESTIONS {
-                return;
+                self.issuers.retain(|name, _| !name.starts_with(QUESTIONS));
             }
             self.issuers.insert(health.key_set.clone(), health);
         }

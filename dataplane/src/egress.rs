@@ -21,6 +21,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::authorities;
 use crate::names::Names;
@@ -101,23 +102,28 @@ impl Egress {
 
     /// Fetches `address`. With some `authorities` (DER), only these are trusted.
     pub async fn get(&self, address: &str, authorities: &[Bytes]) -> Result<Answer, CallFault> {
-        self.call(address, authorities, Call::default()).await
+        self.call(address, self.trusting(authorities), Call::default()).await
     }
 
-    /// Places `call` at `address`. With some `authorities` (DER), only these are trusted.
-    pub async fn call(&self, address: &str, authorities: &[Bytes], call: Call) -> Result<Answer, CallFault> {
+    /// The same client with connections and names of its own, for another runtime.
+    pub fn apart(&self) -> Self {
+        Self { names: Names::of_system(), ..self.clone() }
+    }
+
+    /// Places `call` at `address`, which is known by `tls`.
+    pub async fn call(&self, address: &str, tls: Arc<ClientConfig>, call: Call) -> Result<Answer, CallFault> {
         let (place, within) = (Place::parse(address)?, call.within);
-        let answer = self.answer(&place, authorities, call);
+        let answer = self.answer(&place, tls, call);
         let answer = tokio::time::timeout(within, answer).await;
         answer.map_err(|_| CallFault::Timeout { host: place.host.clone(), within })?
     }
 
-    async fn answer(&self, place: &Place, authorities: &[Bytes], call: Call) -> Result<Answer, CallFault> {
+    async fn answer(&self, place: &Place, tls: Arc<ClientConfig>, call: Call) -> Result<Answer, CallFault> {
         let stream = self.connect(place).await?;
         if !place.is_tls {
             return exchange(stream, place, call).await;
         }
-        let connector = TlsConnector::from(Arc::new(self.tls(authorities)));
+        let connector = TlsConnector::from(tls);
         let name = ServerName::try_from(place.host.clone()).map_err(|_| CallFault::Address(place.host.clone()))?;
         let stream = connector.connect(name, stream).await;
         exchange(stream.map_err(|source| CallFault::Tls { host: place.host.clone(), source })?, place, call).await
@@ -138,7 +144,8 @@ impl Egress {
         connect_to_first(&addresses).await.map_err(|source| CallFault::Connect { host: host(), source })
     }
 
-    fn tls(&self, authorities: &[Bytes]) -> ClientConfig {
+    /// By whom places are known: with some `authorities` (DER), only these are trusted.
+    pub fn trusting(&self, authorities: &[Bytes]) -> Arc<ClientConfig> {
         let roots = if authorities.is_empty() {
             Arc::clone(self.system_roots.get_or_init(|| Arc::new(authorities::of_system())))
         } else {
@@ -147,11 +154,12 @@ impl Egress {
             Arc::new(roots)
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider supports the default versions")
             .with_root_certificates(roots)
-            .with_no_client_auth()
+            .with_no_client_auth();
+        Arc::new(config)
     }
 }
 
@@ -221,15 +229,11 @@ async fn exchange<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) -> Result<Answer, CallFault> {
     let protocol = |source| CallFault::Protocol { host: place.host.clone(), source };
     let (mut sender, connection) = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.map_err(protocol)?;
-    let driver = tokio::spawn(connection);
+    // It ends with whoever asks, also where the time is over.
+    let _driver = AbortOnDropHandle::new(tokio::spawn(connection));
     let most = call.most;
     let response = sender.send_request(request(place, call)?).await.map_err(protocol);
-    let answer = match response {
-        Ok(response) => read(response, place, most).await,
-        Err(fault) => Err(fault),
-    };
-    driver.abort();
-    answer
+    read(response?, place, most).await
 }
 
 fn request(place: &Place, call: Call) -> Result<Request<Full<Bytes>>, CallFault> {

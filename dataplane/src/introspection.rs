@@ -3,9 +3,11 @@
 
 mod answer;
 mod asked;
+mod asker;
 mod places;
 mod renewal;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,6 @@ use prometheus_client::metrics::counter::Counter;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sallyport_snapshot::v1;
-use tokio::runtime::Handle;
 
 use crate::clock::UnixMs;
 use crate::egress::CallFault;
@@ -25,15 +26,20 @@ use crate::sources::chain;
 use crate::together::Together;
 pub use answer::Introspected;
 pub use asked::Introspection;
+use asker::Asker;
 use places::{Place, Places};
 pub use renewal::Renewal;
 
-/// Memory for all that is remembered, and how many that may be.
+/// Memory for all that is remembered, and how many that most often are.
 const REMEMBERED: (usize, u64) = (10_000, 32 * 1024 * 1024);
 /// Of one besides what was said.
 const VERDICT_BYTES: usize = 512;
-/// Of what was said, the longest that is remembered.
-const MAX_REMEMBERED_BYTES: usize = 8 * 1024;
+/// Of what was said, the most memory with which it is remembered.
+const MAX_REMEMBERED_BYTES: usize = 64 * 1024;
+/// That an endpoint cannot be asked is told no more often, however often that changes.
+const BETWEEN_WORDS_MS: i64 = 10_000;
+/// Endpoints of which it is known what was told last.
+const MAX_TOLD: usize = 10_000;
 /// Questions in a second for what is only reported.
 const MAX_REHEARSED: u32 = 10;
 
@@ -84,10 +90,19 @@ struct Inner {
     remembered: Cache<Case, Remembered, Size>,
     under_way: Together<Case, Verdict>,
     places: Places,
+    /// For what lasts: whoever floods the gateway with tokens ends no streams by it.
+    renewal_places: Places,
     rehearsed: Mutex<(i64, u32)>,
+    told: Mutex<HashMap<Arc<str>, Told>>,
     means: Means,
-    control: Handle,
+    asker: Asker,
     counters: Counters,
+}
+
+/// What was told last of an endpoint.
+struct Told {
+    is_answered: bool,
+    at: UnixMs,
 }
 
 #[derive(Clone)]
@@ -106,15 +121,17 @@ impl Weighter<Case, Remembered> for Size {
 }
 
 impl Introspections {
-    /// Asks by `means`, on the runtime of `control`.
-    pub fn new(means: Means, control: Handle, counters: Counters) -> Self {
+    /// Asks by `means`.
+    pub fn new(means: Means, counters: Counters) -> Self {
         Self(Arc::new(Inner {
             remembered: Cache::with_weighter(REMEMBERED.0, REMEMBERED.1, Size),
             under_way: Together::default(),
             places: Places::default(),
+            renewal_places: Places::default(),
             rehearsed: Mutex::default(),
+            told: Mutex::default(),
             means,
-            control,
+            asker: Asker::default(),
             counters,
         }))
     }
@@ -130,28 +147,30 @@ impl Introspections {
             self.ask_for_others(case, token, asked, now);
             return Err(IntrospectionFault::NotAwaited);
         }
-        self.ask(case, token, asked).await
+        self.ask(case, token, asked, &self.0.places).await
     }
 
     fn find(&self, case: &Case, now: UnixMs) -> Option<Verdict> {
         self.0.remembered.get(case).filter(|remembered| now < remembered.until).map(|remembered| remembered.verdict)
     }
 
-    async fn ask(&self, case: Case, token: &str, asked: &Arc<Introspection>) -> Verdict {
-        self.0.under_way.done(case, || self.answered(case, token, asked)).await
+    async fn ask(&self, case: Case, token: &str, asked: &Arc<Introspection>, places: &Places) -> Verdict {
+        self.0.under_way.done(case, || self.answered(case, token, asked, places)).await
     }
 
-    async fn answered(&self, case: Case, token: &str, asked: &Arc<Introspection>) -> Verdict {
+    async fn answered(&self, case: Case, token: &str, asked: &Arc<Introspection>, places: &Places) -> Verdict {
         // Somebody who is gone may have had it asked meanwhile.
         if let Some(verdict) = self.find(&case, self.0.means.clock.now()) {
             return verdict;
         }
-        let Some(place) = self.0.places.enter(&asked.namespace) else {
+        let Some(place) = places.enter(&asked.namespace, &asked.name) else {
             self.0.counters.busy.inc();
             return Err(IntrospectionFault::Busy);
         };
-        let answered = self.0.control.spawn(Arc::clone(&self.0).question(case, token.into(), Arc::clone(asked), place));
-        answered.await.unwrap_or_else(|_| Err(IntrospectionFault::Unavailable("asking has failed".into())))
+        let broken = || IntrospectionFault::Unavailable("asking has failed".into());
+        let question = Arc::clone(&self.0).question(case, token.into(), Arc::clone(asked), place);
+        let answered = self.0.asker.spawn(question).ok_or_else(broken)?;
+        answered.await.unwrap_or_else(|_| Err(broken()))
     }
 
     /// Asks for others to gain from, now and then.
@@ -164,8 +183,8 @@ impl Introspections {
                 return;
             }
         }
-        let Some(place) = self.0.places.enter(&asked.namespace) else { return };
-        drop(self.0.control.spawn(Arc::clone(&self.0).question(case, token.into(), Arc::clone(asked), place)));
+        let Some(place) = self.0.places.enter(&asked.namespace, &asked.name) else { return };
+        drop(self.0.asker.spawn(Arc::clone(&self.0).question(case, token.into(), Arc::clone(asked), place)));
     }
 }
 
@@ -178,13 +197,14 @@ impl Inner {
         asked: Arc<Introspection>,
         place: Place,
     ) -> Verdict {
-        let called = self.means.egress.call(&asked.endpoint, &asked.authorities, asked.call(&token)).await;
+        let egress = self.asker.egress(&self.means);
+        let called = egress.call(&asked.endpoint, asked.trust(egress), asked.call(&token)).await;
         drop(place);
         let now = self.means.clock.now();
         let verdict =
             called.map_err(|fault| unavailable(&fault)).and_then(|answer| answer::judge(&answer, &asked, now));
         self.count(&verdict);
-        self.tell(&asked, &verdict);
+        self.tell(&asked, &verdict, now);
         self.keep(case, &asked, &verdict, now);
         verdict
     }
@@ -195,7 +215,7 @@ impl Inner {
             Ok(introspected) if introspected.bytes() > MAX_REMEMBERED_BYTES => return,
             Ok(introspected) => {
                 let until = after(asked.cache);
-                introspected.term.admitted_until.map_or(until, |end| end.min(until))
+                introspected.term.expires.map_or(until, |end| end.min(until))
             }
             Err(IntrospectionFault::Unavailable(_) | IntrospectionFault::Busy | IntrospectionFault::NotAwaited) => {
                 return;
@@ -217,27 +237,42 @@ impl Inner {
     }
 
     /// Says how the endpoint fares, when that has changed.
-    fn tell(&self, asked: &Introspection, verdict: &Verdict) {
+    fn tell(&self, asked: &Introspection, verdict: &Verdict, now: UnixMs) {
         use v1::issuer_health::State;
         let fault = match verdict {
-            Err(IntrospectionFault::Unavailable(why)) => Some(Arc::clone(why)),
+            Err(IntrospectionFault::Unavailable(why)) => Some(why),
             _ => None,
         };
-        if !asked.has_changed(fault.clone()) {
+        if !self.is_news(&asked.name, fault.is_none(), now) {
             return;
         }
         let name = &*asked.name;
-        let state = if let Some(why) = &fault {
+        let state = if let Some(why) = fault {
             tracing::warn!(endpoint = name, %why, "tokens cannot be asked about, and are answered with 503: check the endpoint, the way to it and the client's login");
             State::Unanswered
         } else {
             tracing::info!(endpoint = name, "tokens can be asked about");
             State::Healthy
         };
-        let message = fault.as_deref().unwrap_or_default().to_owned();
+        let message = fault.map(|why| why.to_string()).unwrap_or_default();
         let health = v1::IssuerHealth { key_set: name.to_owned(), state: state.into(), message };
         // Nobody listens while the process ends.
         let _sent = self.means.reports.send(v1::Report { report: Some(v1::report::Report::Issuer(health)) });
+    }
+
+    /// Whether it is another word than the last one. Whoever can make an endpoint fail for one token now and then makes nobody write more than that.
+    fn is_news(&self, name: &Arc<str>, is_answered: bool, now: UnixMs) -> bool {
+        let mut told = self.told.lock();
+        if told.len() >= MAX_TOLD && !told.contains_key(name) {
+            told.clear();
+        }
+        let is_news = told.get(name).is_none_or(|last| {
+            last.is_answered != is_answered && (is_answered || now.0.saturating_sub(last.at.0) >= BETWEEN_WORDS_MS)
+        });
+        if is_news {
+            told.insert(Arc::clone(name), Told { is_answered, at: now });
+        }
+        is_news
     }
 }
 
@@ -245,7 +280,7 @@ impl Inner {
 fn unavailable(fault: &CallFault) -> IntrospectionFault {
     let why = match fault {
         CallFault::Status { host, status } if matches!(status.as_u16(), 401 | 403) => {
-            format!("{host} answered {status}: it does not take the login of clientAuthentication")
+            format!("{host} answered {status}: most often it does not take the login of clientAuthentication")
         }
         fault => chain(fault),
     };
@@ -258,12 +293,10 @@ impl Introspections {
     pub(crate) fn of_tests() -> Self {
         use crate::egress::{AddressRules, Egress};
         use crate::settings::Environment;
-        static CONTROL: std::sync::LazyLock<tokio::runtime::Runtime> =
-            std::sync::LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
         let (reports, _) = tokio::sync::mpsc::unbounded_channel();
         let egress = Egress::new(AddressRules::of(Environment::Standalone));
         let means = Means { egress, clock: crate::clock::Clock::default(), reports };
-        Self::new(means, CONTROL.handle().clone(), Counters::default())
+        Self::new(means, Counters::default())
     }
 }
 

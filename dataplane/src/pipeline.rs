@@ -96,7 +96,7 @@ async fn handle(
 ) -> Result<Response<Body>, Rejection> {
     let arrival = Arrival::read(connection, &request)?;
     record.path(&arrival.path);
-    let Entered { listener, address, passage, certificate } =
+    let Entered { listener, edge_headers, address, passage, certificate } =
         entrance::enter((worker, connection), port, &arrival, &mut request, record)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
@@ -153,6 +153,7 @@ async fn handle(
         upgrade,
         found,
         passage,
+        edge_headers: Arc::clone(edge_headers),
         listener: listener.clone(),
         runtime: Arc::clone(runtime),
     };

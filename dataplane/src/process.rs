@@ -100,7 +100,7 @@ impl DataPlane {
             runtime: ArcSwap::from_pointee(Runtime::default()),
             tokens: Tokens::default(),
             passwords: Passwords::new(metrics.passwords.clone())?,
-            introspections: Introspections::new(asking, Handle::current(), metrics.introspections.clone()),
+            introspections: Introspections::new(asking, metrics.introspections.clone()),
             forwarded_certificates: forwarded::Remembered::default(),
             clock: surroundings.clock,
             access_log: surroundings.access_log,

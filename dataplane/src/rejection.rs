@@ -268,14 +268,14 @@ reasons! {
         "What this request was admitted by ended before it was answered.",
         "Nothing, where it was intended; else see `streams.endOnExpiry` and how long tokens live.";
     /// No key is held of the issuer that the token names: most often it has never been reached. Or the token names a new key, and the
-    /// The issuer of the token cannot be asked about it, or its answer cannot be used.
-    IntrospectionUnavailable => SERVICE_UNAVAILABLE, "introspection-unavailable", "Token cannot be checked",
-        "The access token cannot be checked at the moment. Try again.",
-        "The log says what came of the question, and the condition IssuerHealthy of the policy what came of the last one: check `endpoint`, the way to it, `caCertificateRefs` and the login in `clientAuthentication`; or too many tokens of the namespace are being asked about at once.";
     /// issuer takes its time to tell its keys.
     IssuerUnreached => SERVICE_UNAVAILABLE, "issuer-unreached", "Token cannot be checked",
         "The access token cannot be checked at the moment. Try again.",
         "See the condition `IssuerHealthy` and the metric `sallyport_issuer_state`; both say why.";
+    /// The issuer of the token cannot be asked about it, or its answer cannot be used.
+    IntrospectionUnavailable => SERVICE_UNAVAILABLE, "introspection-unavailable", "Token cannot be checked",
+        "The access token cannot be checked at the moment. Try again.",
+        "The log says what came of the question, and the condition IssuerHealthy of the policy what came of the last one: check `endpoint`, the way to it, `caCertificateRefs` and the login in `clientAuthentication`; or too many tokens of the namespace are being asked about at once.";
     /// Something that the route needs cannot be resolved.
     Configuration => INTERNAL_SERVER_ERROR, "configuration", "Configuration error",
         "This route is not configured correctly. Nothing was forwarded.",

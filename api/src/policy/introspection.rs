@@ -14,8 +14,8 @@ use crate::reference::{CaCertificateReference, NAME_PATTERN};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(AUDIENCES_STATED).message(AUDIENCES_CURE))]
 pub struct Introspection {
-    /// The endpoint: an https address. Redirects are not followed.
-    #[schemars(length(min = 1, max = 2048))]
+    /// The endpoint: an https address without user and fragment. Redirects are not followed.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^[^@#\s]+$"))]
     pub endpoint: String,
     /// What the member `iss` of the answer has to be, byte for byte; it has to be there then. A token that is a JWT of another issuer is not sent. State it where the endpoint knows tokens of
     /// several issuers. Default: not asked.
@@ -55,9 +55,9 @@ pub struct Introspection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("at least 1s"))]
     pub max_lifetime: Option<Duration>,
-    /// What tokens of this issuer begin with, 1 to 64 characters of visible ASCII: others are not sent. Default: any.
+    /// What tokens of this issuer begin with, 1 to 64 characters that tokens may have (RFC 6750, 2.1): others are not sent. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[\x21-\x7e]+$"))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9._~+/-]+$"))]
     pub prefix: Option<String>,
     /// How long a question may take, connecting included: 50ms to 10s. Default 2s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,7 +95,8 @@ pub enum ClientAuthenticationMethod {
     ClientSecretPost,
 }
 
-/// An entry of a Secret that holds a client's secret.
+/// An entry of a Secret that holds a client's secret. The annotation `sallyport.dev/hosts` of the Secret names the hosts that it may be sent to, with commas between them; the
+/// endpoint's has to be one: whoever writes a policy chooses who is asked.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientSecretReference {

@@ -48,10 +48,15 @@ impl Alternatives<'_> {
     /// The section as data planes are told it.
     pub fn all(&mut self, stated: &[Alternative]) -> v1::Authentication {
         let mut alternatives: Vec<_> = stated.iter().enumerate().map(|(at, one)| self.one(at, one)).collect();
-        let judged = stated.iter().filter_map(|one| one.jwt.as_ref()).map(|jwt| jwt.issuer.clone());
-        let foreign_issuers: Vec<_> = judged.collect();
-        for asked in alternatives.iter_mut().filter_map(|one| one.introspection.as_mut()) {
-            asked.foreign_issuers.clone_from(&foreign_issuers);
+        let issuers: Vec<_> = alternatives.iter().map(issuers).collect();
+        for (at, asked) in alternatives.iter_mut().enumerate() {
+            if let Some(asked) = &mut asked.introspection {
+                let others = issuers.iter().enumerate().filter(|(other, _)| *other != at);
+                let others = others
+                    .flat_map(|(_, issuers)| issuers)
+                    .filter(|(issuer, by_keys)| *by_keys || *issuer != asked.issuer);
+                asked.foreign_issuers = others.map(|(issuer, _)| issuer.clone()).collect();
+            }
         }
         v1::Authentication { object: self.label.to_owned(), alternatives }
     }
@@ -68,34 +73,27 @@ impl Alternatives<'_> {
             message.token_places = token::places(&token.rules().from);
             let read = self.token(token, &field);
             message.jwt = self.or_unavailable(read, &mut message.unavailable);
-            if message.unavailable.is_none() {
-                message.unavailable = token::denial_by_older(self.label, &message, &field);
-            }
+            let unknown = token::denial_by_older(self.label, &message, &field);
+            deny_to_older(&mut message.unavailable, unknown);
         }
         if let Some(stated) = &alternative.introspection {
             let field = format!("spec.authentication[{at}].introspection");
             message.token_places = token::places(&stated.from);
             let read = self.introspection(stated, &field);
             message.introspection = self.or_unavailable(read, &mut message.unavailable);
-            if message.unavailable.is_none() {
-                message.unavailable = Some(denial_by_older(self.label, &field, INTROSPECTION_SINCE));
-            }
+            deny_to_older(&mut message.unavailable, Some(denial_by_older(self.label, &field, INTROSPECTION_SINCE)));
         }
         if let Some(stated) = &alternative.client_certificate {
             let field = format!("spec.authentication[{at}].clientCertificate");
             let read = self.certificate(stated, &alternative.name, &field);
             message.client_certificate = self.or_unavailable(read, &mut message.unavailable);
-            if message.unavailable.as_ref().is_none_or(is_for_older) {
-                message.unavailable = Some(denial_by_older(self.label, &field, CERTIFICATES_SINCE));
-            }
+            deny_to_older(&mut message.unavailable, Some(denial_by_older(self.label, &field, CERTIFICATES_SINCE)));
         }
         if let Some(stated) = &alternative.basic {
             let field = format!("spec.authentication[{at}].basic");
             let read = self.basic(stated, &field);
             message.basic = self.or_unavailable(read, &mut message.unavailable);
-            if message.unavailable.as_ref().is_none_or(is_for_older) {
-                message.unavailable = Some(denial_by_older(self.label, &field, PASSWORDS_SINCE));
-            }
+            deny_to_older(&mut message.unavailable, Some(denial_by_older(self.label, &field, PASSWORDS_SINCE)));
         }
         message.subscription_key = alternative.subscription_key.as_ref().map(|key| {
             let headers: Vec<_> = key.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
@@ -136,8 +134,9 @@ impl Alternatives<'_> {
     fn introspection(&mut self, stated: &Introspection, field: &str) -> Result<v1::Introspection, Problem> {
         let (cluster, environment) = (self.cluster, self.environment);
         let message = introspection::Reader { cluster, environment, policy: self.name, field }.message(stated)?;
-        let told = stated.issuer.as_ref().unwrap_or(&stated.endpoint);
-        self.brought.introspections.insert(message.name.clone(), told.clone());
+        let endpoint = stated.endpoint.split('?').next().unwrap_or_default();
+        let told = stated.issuer.as_deref().unwrap_or(endpoint);
+        self.brought.introspections.insert(message.name.clone(), told.to_owned());
         Ok(message)
     }
 
@@ -157,4 +156,26 @@ impl Alternatives<'_> {
         self.brought.key_sets.insert(key_set, set);
         Ok(v1::Jwt { decryption_keys, ..message })
     }
+}
+
+/// What keeps data planes from passing over what they do not know of an alternative: the newest of all that it states decides who knows it whole.
+fn deny_to_older(unavailable: &mut Option<v1::Deny>, unknown: Option<v1::Deny>) {
+    let Some(unknown) = unknown else { return };
+    let holds = unavailable.as_ref().is_some_and(|deny| !is_for_older(deny) || deny.since >= unknown.since);
+    if !holds {
+        *unavailable = Some(unknown);
+    }
+}
+
+/// Whose tokens an alternative judges, and whether by keys. What ends in a slash stands for all that begin so: of Entra ID each tenant is one.
+fn issuers(alternative: &v1::Alternative) -> Vec<(String, bool)> {
+    let mut issuers = Vec::new();
+    if let Some(jwt) = &alternative.jwt {
+        issuers.push((jwt.issuer.clone(), true));
+        let of_tenants = jwt.entra_id.iter().flat_map(|entra| [&entra.issuer_v1, &entra.issuer_v2]);
+        issuers.extend(of_tenants.map(|issuer| (issuer.split('{').next().unwrap_or_default().to_owned(), true)));
+    }
+    issuers.extend(alternative.introspection.iter().map(|asked| (asked.issuer.clone(), false)));
+    issuers.retain(|(issuer, _)| !issuer.is_empty());
+    issuers
 }

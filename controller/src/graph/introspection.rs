@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use k8s_openapi::api::core::v1::Secret;
 use prost::Message as _;
+use sallyport_api::HOSTS_ANNOTATION;
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration as Written;
 use sallyport_api::policy::{ClientAuthenticationMethod, Introspection};
@@ -63,7 +65,8 @@ impl Reader<'_> {
         };
         // It is told in reports and logs: nothing of the secret is in it.
         let settings = [self.policy.to_string().as_bytes(), self.field.as_bytes(), &message.encode_to_vec()].concat();
-        let name = format!("{QUESTIONS}{}#{}", stated.endpoint, Hash::of_bytes(&settings));
+        let endpoint = stated.endpoint.split('?').next().unwrap_or_default();
+        let name = format!("{QUESTIONS}{endpoint}#{}", Hash::of_bytes(&settings));
         Ok(v1::Introspection { name, client_secret: Some(self.client_secret(stated)?), ..message })
     }
 
@@ -81,7 +84,16 @@ impl Reader<'_> {
         let field = format!("{}.clientAuthentication.secretRef", self.field);
         let reference = &stated.client_authentication.secret_ref;
         let name = ObjectName::new(&self.policy.namespace, &reference.name);
-        let value = entry(secret(self.cluster, &name, &field)?, &name, &reference.key, &field)?;
+        let found = secret(self.cluster, &name, &field)?;
+        let host = stated.endpoint.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
+        let host = host.unwrap_or_default();
+        if !is_for(found, &host) {
+            let message = format!(
+                "Secret {name} is not for {host}, where it would be sent; whoever may write the Secret adds the annotation {HOSTS_ANNOTATION}: {host}"
+            );
+            return Err(Problem::new(field, Reason::SecretInvalid, message));
+        }
+        let value = entry(found, &name, &reference.key, &field)?;
         if value.is_empty() || !value.iter().all(|byte| matches!(byte, 0x20..=0x7e)) {
             let message = format!(
                 "Secret {name}: {} is empty or holds what no client secret may (RFC 6749, A.2), often a line end; store the bare value",
@@ -91,6 +103,12 @@ impl Reader<'_> {
         }
         Ok(v1::Secret { value: Bytes::copy_from_slice(value) })
     }
+}
+
+/// Whoever writes a policy chooses who is asked: whoever keeps the Secret says where it may be sent.
+fn is_for(secret: &Secret, host: &str) -> bool {
+    let hosts = secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(HOSTS_ANNOTATION));
+    hosts.is_some_and(|hosts| hosts.split(',').any(|one| one.trim().eq_ignore_ascii_case(host)))
 }
 
 fn milliseconds(span: Duration) -> u32 {

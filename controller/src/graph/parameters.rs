@@ -88,16 +88,17 @@ pub fn settle(
     let infrastructure = infrastructure::settle(gateway, &of_class, &own, &mut ignored);
     // Parameters that cannot be read may have taken back what the others open.
     let egress = if unknown { Egress::default() } else { egress(&of_class, &own, &mut ignored) };
+    let trusted_proxies = trusted(&of_class, &own, &mut ignored);
     Settings {
         infrastructure: (!unknown).then_some(infrastructure),
         unprotected: unprotected(&of_class, &own, unknown, &mut ignored),
         message: v1::Gateway {
-            trusted_proxies: trusted(&of_class, &own, &mut ignored),
+            client_certificate_header: client_certificate_header(&of_class, &own, &trusted_proxies, &mut ignored),
+            trusted_proxies,
             bounds: bounds(own.bounds.as_ref(), of_class.bounds.as_ref()),
             addresses_unknown,
             floor_filters: vec![],
             proxy_protocol: proxy_protocol(&of_class, &own, &mut ignored),
-            client_certificate_header: client_certificate_header(&of_class, &own, &mut ignored),
             access_log: observing::access_log(own.access_log.as_ref(), of_class.access_log.as_ref()),
             telemetry: observing::telemetry(own.telemetry.as_ref(), of_class.telemetry.as_ref()),
             egress: egress.message(),
@@ -276,20 +277,20 @@ fn proxy_protocol(of_class: &GatewayParametersSpec, own: &GatewayParametersSpec,
 fn client_certificate_header(
     of_class: &GatewayParametersSpec,
     own: &GatewayParametersSpec,
+    trusted_proxies: &[String],
     ignored: &mut Vec<Problem>,
 ) -> Option<v1::ForwardedCertificate> {
     let stated = |spec: &GatewayParametersSpec| {
         spec.trusted_proxies.as_ref().and_then(|proxies| proxies.client_certificate_header.clone())
     };
-    let believes_nobody = own.trusted_proxies.as_ref().is_some_and(|proxies| proxies.cidrs.is_empty());
     let (of_class, own) = (stated(of_class), stated(own));
     let mut ignore = |message: &str| ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
-    if own.is_some() {
+    if own.is_some() && own != of_class {
         ignore("trustedProxies.clientCertificateHeader is ignored: only the class's GatewayParameters can say it");
     }
-    if of_class.is_some() && believes_nobody {
+    if of_class.is_some() && trusted_proxies.is_empty() {
         ignore(
-            "trustedProxies without cidrs believes nobody: no certificate is known while the class has clientCertificateHeader; list those who write it, or leave trustedProxies out",
+            "trustedProxies believes nobody: no certificate is known while the class has clientCertificateHeader; list those who write it, or leave trustedProxies out",
         );
     }
     of_class.as_ref().map(forwarded_certificate::message)

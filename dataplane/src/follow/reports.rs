@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sallyport_snapshot::QUESTIONS;
 use sallyport_snapshot::v1::{self, report::Report};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
+
+/// Of questions to issuers and KeySets, how many are kept before the questions are forgotten.
+const MAX_KEPT: usize = 2000;
 
 /// A controller that has just come knows nothing of issuers: it is told how each of them is.
 pub(super) struct Reports {
@@ -49,6 +53,10 @@ impl Reports {
 
     fn keep(&mut self, report: &v1::Report) {
         if let Some(Report::Issuer(health)) = &report.report {
+            // Of those no resource says that they are gone: what is told of again is what there is.
+            if self.last.len() > MAX_KEPT {
+                self.last.retain(|name, _| !name.starts_with(QUESTIONS));
+            }
             self.last.insert(health.key_set.clone(), report.clone());
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sallyport_snapshot::QUESTIONS;
 use sallyport_snapshot::pieces::{self, Gathering};
 use sallyport_snapshot::v1::{self, Kind, message::Message};
 use tokio::task::spawn_blocking;
@@ -73,7 +74,7 @@ impl<P: Plane> Session<'_, P> {
             self.send(Message::Hello(piece)).await?;
         }
         let holding = &*self.holding;
-        for report in self.reports.last(|key_set| holding.holds(Kind::KeySet, key_set)) {
+        for report in self.reports.last(|name| name.starts_with(QUESTIONS) || holding.holds(Kind::KeySet, name)) {
             self.send(Message::Report(report)).await?;
         }
         Ok(())

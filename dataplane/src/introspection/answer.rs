@@ -20,7 +20,9 @@ pub struct Introspected {
     pub members: Map<String, Value>,
     /// When that ends.
     pub term: Term,
-    text_bytes: usize,
+    /// When it was said.
+    pub(super) said: UnixMs,
+    bytes: usize,
 }
 
 impl Eq for Introspected {}
@@ -33,7 +35,22 @@ impl Introspected {
 
     /// What it takes to remember it, about.
     pub(super) fn bytes(&self) -> usize {
-        self.identity.len() + self.text_bytes
+        self.identity.len() + self.bytes
+    }
+
+    /// Whether the same is said of the same, but for when.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        let lasting = |one: &Self| {
+            let mut members = one.members.clone();
+            DATES.iter().for_each(|name| drop(members.remove(*name)));
+            members
+        };
+        self.identity == other.identity && lasting(self) == lasting(other)
+    }
+
+    /// When what it lets in ends. What only the clock skew has admitted lasts as long as the skew does.
+    pub fn ends(&self, admitted: UnixMs) -> Option<UnixMs> {
+        if self.term.expires? <= admitted { self.term.admitted_until } else { self.term.expires }
     }
 }
 
@@ -43,23 +60,56 @@ pub(super) fn judge(answer: &Answer, asked: &Introspection, now: UnixMs) -> Verd
     if !is_json(&answer.headers) {
         return unusable("it is not of type application/json");
     }
-    let Some(members) = jwt::strict_object(&answer.body) else {
+    let Some(mut members) = jwt::strict_object(&answer.body) else {
         return unusable("it is no plain JSON object");
     };
+    // Some say so that there is none.
+    members.retain(|_, value| !value.is_null());
     match members.get("active") {
         Some(Value::Bool(true)) => {}
         Some(Value::Bool(false)) => return Err(IntrospectionFault::Inactive),
         _ => return unusable("active is neither true nor false"),
     }
     judge_issuer(&members, asked)?;
+    if is_of_another_use(&members) {
+        return Err(IntrospectionFault::Type);
+    }
     let is_bearer = |kind: &Value| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Bearer"));
     if !members.get("token_type").is_none_or(is_bearer) {
         return Err(IntrospectionFault::Type);
     }
     let term = jwt::judge_said(&members, &asked.rules, now).map_err(IntrospectionFault::Claims)?;
     let identity = identity(&members, asked).ok_or(IntrospectionFault::Nobody)?;
-    Ok(Arc::new(Introspected { identity, members, term, text_bytes: answer.body.len() }))
+    let bytes = answer.body.len() + memory(members.values());
+    Ok(Arc::new(Introspected { identity, members, term, said: now, bytes }))
 }
+
+/// What endpoints that also know refresh and ID tokens say of them: the hint of a question binds nobody (RFC 7662, 2.1).
+fn is_of_another_use(members: &Map<String, Value>) -> bool {
+    let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_ascii_lowercase);
+    let is_used_otherwise =
+        text("token_use").is_some_and(|of| !matches!(&*of, "access" | "access_token" | "access-token"));
+    is_used_otherwise || text("typ").is_some_and(|of| matches!(&*of, "refresh" | "offline" | "id" | "logout"))
+}
+
+/// What values take besides their text, about: an object has a table even if it has one member.
+fn memory<'a>(values: impl Iterator<Item = &'a Value>) -> usize {
+    values
+        .map(|value| {
+            VALUE_BYTES
+                + match value {
+                    Value::Object(members) => TABLE_BYTES + memory(members.values()),
+                    Value::Array(items) => memory(items.iter()),
+                    _ => 0,
+                }
+        })
+        .sum()
+}
+
+const VALUE_BYTES: usize = 96;
+const TABLE_BYTES: usize = 700;
+/// What a new answer may say otherwise of the same token.
+const DATES: [&str; 3] = ["exp", "iat", "nbf"];
 
 fn is_json(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(CONTENT_TYPE).iter();
@@ -86,7 +136,7 @@ fn identity(members: &Map<String, Value>, asked: &Introspection) -> Option<Box<s
     let of = |kind: &str, name: &str| Some(format!("{kind}:{}:{base}:{name}", base.len()).into());
     match (text("sub"), text("client_id")) {
         (Some(subject), _) => of(kind, subject),
-        (None, Some(client)) => of("client", client),
+        (None, Some(client)) => of(&format!("client-{kind}"), client),
         (None, None) => None,
     }
 }

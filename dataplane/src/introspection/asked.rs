@@ -1,6 +1,6 @@
 //! What a policy asks an issuer, and what it asks of the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -8,12 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderValue;
-use parking_lot::Mutex;
 use prost::Message as _;
+use rustls::ClientConfig;
 use sallyport_snapshot::{Hash, v1};
 
 use super::{Case, IntrospectionFault};
-use crate::egress::Call;
+use crate::egress::{Call, Egress};
 use crate::jwt::{ClaimRules, Content, MAX_TOKEN_BYTES};
 
 /// The largest answer.
@@ -39,8 +39,8 @@ pub struct Introspection {
     foreign_issuers: Vec<String>,
     timeout: Duration,
     fingerprint: Hash,
-    /// Why it could not be asked the last time; absent: nobody has asked yet.
-    told: Mutex<Option<Option<Arc<str>>>>,
+    /// Made with the first question.
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// Who asks (RFC 6749, 2.3.1).
@@ -76,7 +76,7 @@ impl Introspection {
             foreign_issuers: asked.foreign_issuers.clone(),
             timeout: Duration::from_millis(asked.timeout_ms.into()),
             fingerprint: Hash::of_bytes(&asked.encode_to_vec()),
-            told: Mutex::default(),
+            tls: OnceLock::new(),
         })
     }
 
@@ -92,15 +92,14 @@ impl Introspection {
         }
         let content = Content::read(token);
         let stated = content.as_ref().and_then(|content| content.claims.get("iss")?.as_str());
-        match (stated, &self.issuer) {
-            (Some(stated), Some(issuer)) if *stated != **issuer => {
-                Err(IntrospectionFault::Foreign("it says that it is of another issuer"))
-            }
-            (Some(stated), None) if self.foreign_issuers.iter().any(|other| other == stated) => {
-                Err(IntrospectionFault::Foreign("another alternative judges those of its issuer"))
-            }
-            _ => Ok(()),
+        let Some(stated) = stated else { return Ok(()) };
+        if self.issuer.as_deref().is_some_and(|issuer| issuer != stated) {
+            return Err(IntrospectionFault::Foreign("it says that it is of another issuer"));
         }
+        if self.foreign_issuers.iter().any(|issuer| is_of(issuer, stated)) {
+            return Err(IntrospectionFault::Foreign("another alternative judges those of its issuer"));
+        }
+        Ok(())
     }
 
     /// Stands for the token and for all that it is judged by.
@@ -127,13 +126,15 @@ impl Introspection {
         Call { form: Some(form.finish()), authorization, within: self.timeout, most: MAX_ANSWER_BYTES }
     }
 
-    /// Whether it could be asked the last time, and cannot now, or the reverse; or for another reason.
-    pub(super) fn has_changed(&self, fault: Option<Arc<str>>) -> bool {
-        let mut told = self.told.lock();
-        let has_changed = told.as_ref() != Some(&fault);
-        *told = Some(fault);
-        has_changed
+    /// Whom the endpoint is known by. Sessions are resumed.
+    pub(super) fn trust(&self, egress: &Egress) -> Arc<ClientConfig> {
+        Arc::clone(self.tls.get_or_init(|| egress.trusting(&self.authorities)))
     }
+}
+
+/// What ends in a slash stands for all that begin so.
+fn is_of(issuer: &str, stated: &str) -> bool {
+    if issuer.ends_with('/') { stated.starts_with(issuer) } else { issuer == stated }
 }
 
 impl Client {

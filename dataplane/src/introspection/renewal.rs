@@ -11,12 +11,16 @@ use crate::clock::UnixMs;
 /// Nobody is asked about the same stream more often.
 const LEAST: Duration = Duration::from_secs(10);
 /// As long as nobody can be asked, what was said holds for so many times as long as it would have.
-const TIMES: i64 = 3;
+const TIMES: u32 = 3;
+/// Where nobody could be asked, somebody is again after that.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// A token that was active when it let something in.
 pub struct Renewal {
     asked: Arc<Introspection>,
     token: Box<str>,
+    /// What was said when it let something in.
+    first: Arc<Introspected>,
     standing: Mutex<Standing>,
 }
 
@@ -31,23 +35,22 @@ struct Standing {
 }
 
 impl Renewal {
-    /// Of what was said at `now`.
-    pub fn new(asked: &Arc<Introspection>, token: &str, introspected: &Introspected, now: UnixMs) -> Self {
-        let standing = Mutex::new(Standing::from(asked, introspected, now));
-        Self { asked: Arc::clone(asked), token: token.into(), standing }
+    /// Of what was said.
+    pub fn new(asked: &Arc<Introspection>, token: &str, introspected: &Arc<Introspected>) -> Self {
+        let standing = Mutex::new(Standing::from(asked, introspected));
+        Self { asked: Arc::clone(asked), token: token.into(), first: Arc::clone(introspected), standing }
     }
 
-    /// What was said; it is remembered `until` then, if it is.
-    fn heard(&self, verdict: &Verdict, until: Option<UnixMs>, now: UnixMs) {
+    fn heard(&self, verdict: &Verdict, now: UnixMs) {
         let mut standing = self.standing.lock();
         match verdict {
-            Ok(introspected) => {
-                *standing = Standing::from(&self.asked, introspected, now);
-                standing.until = until.map_or(standing.until, |until| until.min(standing.until));
+            // Another answer would have let in another caller, or the same one to less.
+            Ok(introspected) if introspected.is_as(&self.first) => {
+                *standing = Standing::from(&self.asked, introspected)
             }
+            Ok(_) => standing.is_over = true,
             Err(IntrospectionFault::Unavailable(_) | IntrospectionFault::Busy | IntrospectionFault::NotAwaited) => {
-                let pause = i64::try_from(LEAST.as_millis()).unwrap_or(i64::MAX);
-                standing.until = UnixMs(now.0.saturating_add(pause)).min(standing.last);
+                standing.until = now.plus(AGAIN).min(standing.last);
                 standing.is_asked = false;
             }
             Err(_) => standing.is_over = true,
@@ -56,10 +59,10 @@ impl Renewal {
 }
 
 impl Standing {
-    fn from(asked: &Introspection, introspected: &Introspected, now: UnixMs) -> Self {
-        let span = i64::try_from(asked.cache.max(LEAST).as_millis()).unwrap_or(i64::MAX);
-        let after = |times: i64| {
-            let end = UnixMs(now.0.saturating_add(span.saturating_mul(times)));
+    fn from(asked: &Introspection, introspected: &Introspected) -> Self {
+        let span = asked.cache.max(LEAST);
+        let after = |times: u32| {
+            let end = introspected.said.plus(span.saturating_mul(times));
             introspected.term.admitted_until.map_or(end, |stated| stated.min(end))
         };
         Self { until: after(1), last: after(TIMES), is_asked: false, is_over: false }
@@ -76,11 +79,11 @@ impl Introspections {
         if standing.until <= now && !standing.is_asked {
             standing.is_asked = true;
             let (introspections, renewal) = (self.clone(), Arc::clone(renewal));
-            drop(self.0.control.spawn(async move {
+            drop(self.0.asker.spawn(async move {
                 let case = renewal.asked.case(&renewal.token);
-                let verdict = introspections.ask(case, &renewal.token, &renewal.asked).await;
-                let until = introspections.0.remembered.get(&case).map(|remembered| remembered.until);
-                renewal.heard(&verdict, until, introspections.0.means.clock.now());
+                let places = &introspections.0.renewal_places;
+                let verdict = introspections.ask(case, &renewal.token, &renewal.asked, places).await;
+                renewal.heard(&verdict, introspections.0.means.clock.now());
             }));
         }
         true

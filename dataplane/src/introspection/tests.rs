@@ -144,7 +144,11 @@ fn where_an_issuer_is_stated_it_has_to_be_said() {
     let introspected = said(json!({ "iss": ISSUER })).unwrap();
     assert_eq!(&*introspected.identity, format!("jwt:{}:{ISSUER}:alice", ISSUER.len()), "as of a JWT of the same");
     let client = said(json!({ "iss": ISSUER, "sub": null, "client_id": "alice" })).unwrap();
-    assert_eq!(&*client.identity, format!("client:{}:{ISSUER}:alice", ISSUER.len()), "a client is nobody's namesake");
+    assert_eq!(
+        &*client.identity,
+        format!("client-jwt:{}:{ISSUER}:alice", ISSUER.len()),
+        "a client is nobody's namesake"
+    );
     for other in [json!({}), json!({ "iss": format!("{ISSUER}/") }), json!({ "iss": 1 }), json!({ "iss": [ISSUER] })] {
         assert_eq!(said(other.clone()), Err(IntrospectionFault::Claims(TokenFault::Issuer)), "{other}");
     }

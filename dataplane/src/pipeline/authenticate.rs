@@ -169,7 +169,7 @@ impl Held {
             |claims: &Claims| if claims.expires() <= admitted { claims.admitted_until() } else { claims.expires() };
         let token = self.claims.as_deref().map(end);
         let subscription = self.subscription.as_ref().and_then(|(subscription, _)| subscription.expires());
-        let said = self.introspection.as_ref().and_then(|held| held.introspected.term.admitted_until);
+        let said = self.introspection.as_ref().and_then(|held| held.introspected.ends(admitted));
         let certificate = self.certificate.as_ref().map(|held| held.vouched.not_after);
         [token, subscription, said, certificate].into_iter().flatten().min()
     }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::header::HeaderName;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 
@@ -23,6 +24,8 @@ use crate::server::worker::Worker;
 /// What has come in.
 pub(super) struct Entered<'a> {
     pub(super) listener: &'a Arc<Listener>,
+    /// What nobody but what stands in front of its port may say.
+    pub(super) edge_headers: &'a Arc<[HeaderName]>,
     /// Whom it comes from, where that is known.
     pub(super) address: Option<IpAddr>,
     /// What it has brought to the locks of the Gateway; absent where there are none.
@@ -54,7 +57,7 @@ pub(super) fn enter<'a>(
     hygiene::take_out(request.headers_mut(), port.edge_headers());
     worker.shared().mark.refuse_own(request.headers())?;
     permit::admit_to_gateway(&listener.gateway, address)?;
-    Ok(Entered { listener, address, passage, certificate })
+    Ok(Entered { listener, edge_headers: port.edge_headers(), address, passage, certificate })
 }
 
 /// What the connection's maker tells of whom it speaks for. Where nobody knows who is a proxy, nobody's certificate is known.
@@ -87,13 +90,10 @@ fn admit_elsewhere(connection: &Connection, port: &Port, headers: &HeaderMap, no
         let passage = passage(connection, (gateway, port.is_tls), headers);
         match origin_lock::admit(&gateway.origin_locks, &passage, now) {
             Ok(_) => return Ok(()),
-            Err(rejection) => {
-                retire_if_misdirected(connection, &rejection);
-                first = first.and(Err(rejection));
-            }
+            Err(rejection) => first = first.and(Err(rejection)),
         }
     }
-    first
+    first.inspect_err(|rejection| retire_if_misdirected(connection, rejection))
 }
 
 /// Whether the locks of the listener's Gateway let the request pass.

@@ -52,6 +52,8 @@ pub(super) struct Admitted {
     pub(super) upgrade: Option<Upgrade>,
     pub(super) found: Found,
     pub(super) passage: Option<Arc<Passage>>,
+    /// What nobody but what stands in front may say.
+    pub(super) edge_headers: Arc<[HeaderName]>,
     pub(super) listener: Arc<Listener>,
     pub(super) runtime: Arc<Runtime>,
 }
@@ -64,7 +66,7 @@ pub(super) async fn forward(
     mut permit: Permit,
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
-    let Admitted { request, arrival, upgrade, found, passage, listener, runtime } = admitted;
+    let Admitted { request, arrival, upgrade, found, passage, edge_headers, listener, runtime } = admitted;
     let Chosen { backend, credential, filters } = choose(worker, &found, &runtime)?;
     let target = backend.target.as_ref().map_err(|denial| denial.rejection())?;
     let credential = credential.as_deref();
@@ -87,8 +89,6 @@ pub(super) async fn forward(
     as_the_next_hop_reads_it(&mut head, upgrade.as_ref());
     // From here on it is watched: the permit is used up, and what it stands on may fall before there is an answer.
     let leave = listener.gateway.leave.clone();
-    let edge_headers =
-        runtime.ports.get(&listener.port).map(|port| Arc::clone(port.edge_headers())).unwrap_or_default();
     let entered = (listener, passage);
     let standing = Standing::new(worker, permit.into_grounds(), found.clone(), entered, runtime.generation);
     let guard = Guard { backend: Arc::clone(&backend), policy: Arc::clone(&policy), own: own.cloned(), edge_headers };

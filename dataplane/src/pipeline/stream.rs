@@ -92,8 +92,8 @@ impl Standing {
         if !is_changed && self.passes_until.is_none_or(|until| now < until) {
             return true;
         }
-        let listeners = runtime.ports.get(&self.listener.port).map(|port| port.listeners());
-        let current = listeners.into_iter().flatten().find(|one| one.gateway.name == self.listener.gateway.name);
+        let mut listeners = runtime.ports.values().flat_map(|port| port.listeners());
+        let current = listeners.find(|one| one.gateway.name == self.listener.gateway.name);
         // Where its Gateway has no listener any more it is the route that has changed.
         let gateway = Arc::clone(&current.unwrap_or(&self.listener).gateway);
         let opens = match &self.passage {
@@ -148,7 +148,7 @@ impl Ground for Standing {
         }
         let introspections = &self.worker.shared().introspections;
         if !self.grounds.introspections.iter().all(|renewal| introspections.holds(renewal, now)) {
-            return Some("the issuer of the token that admitted it no longer says that it is active");
+            return Some("the issuer of the token that admitted it no longer says the same of it, or cannot be asked");
         }
         if runtime.generation == self.generation {
             return None;

@@ -24,7 +24,7 @@ pub(super) async fn hold(
     let (token, place) = token_sent(alternative, caller)?;
     match caller.introspections.judge(&token, asked, caller.patience, caller.now).await {
         Ok(introspected) => {
-            let renewal = Arc::new(Renewal::new(asked, &token, &introspected, caller.now));
+            let renewal = Arc::new(Renewal::new(asked, &token, &introspected));
             Ok((HeldIntrospection { introspected, renewal }, Arc::clone(place)))
         }
         Err(fault) => {
