@@ -163,7 +163,7 @@ impl Introspections {
         if let Some(verdict) = self.find(&case, self.0.means.clock.now()) {
             return verdict;
         }
-        let Some(place) = places.enter(&asked.namespace, &asked.name) else {
+        let Some(place) = places.enter(&asked.namespace, &asked.place) else {
             self.0.counters.busy.inc();
             return Err(IntrospectionFault::Busy);
         };
@@ -183,7 +183,7 @@ impl Introspections {
                 return;
             }
         }
-        let Some(place) = self.0.places.enter(&asked.namespace, &asked.name) else { return };
+        let Some(place) = self.0.places.enter(&asked.namespace, &asked.place) else { return };
         drop(self.0.asker.spawn(Arc::clone(&self.0).question(case, token.into(), Arc::clone(asked), place)));
     }
 }

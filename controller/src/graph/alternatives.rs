@@ -9,7 +9,7 @@ use sallyport_snapshot::v1;
 use super::basic::{File, Files};
 use super::guarded::KEY_HEADER;
 use super::token::Token;
-use super::{Environment, client_certificate, decryption_key, introspection, key_source, token};
+use super::{Environment, client_certificate, decryption_key, entra_id, introspection, key_source, token};
 use crate::cluster::{ClusterState, ObjectName};
 use crate::problem::{Problem, denial, denial_by_older, is_for_older};
 
@@ -48,7 +48,8 @@ impl Alternatives<'_> {
     /// The section as data planes are told it.
     pub fn all(&mut self, stated: &[Alternative]) -> v1::Authentication {
         let mut alternatives: Vec<_> = stated.iter().enumerate().map(|(at, one)| self.one(at, one)).collect();
-        let issuers: Vec<_> = alternatives.iter().map(issuers).collect();
+        // As they are stated: also of an alternative that never holds nothing is shown to others.
+        let issuers: Vec<_> = stated.iter().map(issuers).collect();
         for (at, asked) in alternatives.iter_mut().enumerate() {
             if let Some(asked) = &mut asked.introspection {
                 let others = issuers.iter().enumerate().filter(|(other, _)| *other != at);
@@ -167,15 +168,10 @@ fn deny_to_older(unavailable: &mut Option<v1::Deny>, unknown: Option<v1::Deny>) 
     }
 }
 
-/// Whose tokens an alternative judges, and whether by keys. What ends in a slash stands for all that begin so: of Entra ID each tenant is one.
-fn issuers(alternative: &v1::Alternative) -> Vec<(String, bool)> {
-    let mut issuers = Vec::new();
-    if let Some(jwt) = &alternative.jwt {
-        issuers.push((jwt.issuer.clone(), true));
-        let of_tenants = jwt.entra_id.iter().flat_map(|entra| [&entra.issuer_v1, &entra.issuer_v2]);
-        issuers.extend(of_tenants.map(|issuer| (issuer.split('{').next().unwrap_or_default().to_owned(), true)));
-    }
-    issuers.extend(alternative.introspection.iter().map(|asked| (asked.issuer.clone(), false)));
-    issuers.retain(|(issuer, _)| !issuer.is_empty());
-    issuers
+/// Whose tokens an alternative judges, and whether by keys. What ends in an asterisk stands for all that begin so: of Entra ID each tenant is one.
+fn issuers(alternative: &Alternative) -> Vec<(String, bool)> {
+    let of_jwt = alternative.jwt.iter().map(|jwt| (jwt.issuer.clone(), true));
+    let of_tenants = alternative.entra_id.iter().flat_map(entra_id::issuers).map(|issuer| (issuer, true));
+    let asked = alternative.introspection.iter().filter_map(|asked| Some((asked.issuer.clone()?, false)));
+    of_jwt.chain(of_tenants).chain(asked).collect()
 }

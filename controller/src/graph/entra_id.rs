@@ -23,6 +23,16 @@ pub fn message(entra: &EntraId) -> v1::EntraId {
     }
 }
 
+/// Whose tokens there are, of whatever version and tenant: each ends in an asterisk.
+pub fn issuers(entra: &EntraId) -> Vec<String> {
+    let origins = Origins::of(entra);
+    [origins.authority, origins.of_v1]
+        .iter()
+        .filter(|origin| !origin.is_empty())
+        .map(|origin| format!("{origin}/*"))
+        .collect()
+}
+
 /// How the metadata with the keys calls its issuer, and where it is: the tenant's own, or where there are several that of all.
 pub fn metadata(entra: &EntraId) -> (String, String) {
     let authority = Origins::of(entra).authority;

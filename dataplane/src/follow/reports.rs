@@ -8,8 +8,8 @@ use sallyport_snapshot::v1::{self, report::Report};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-/// Of questions to issuers and KeySets, how many are kept before the questions are forgotten.
-const MAX_KEPT: usize = 2000;
+/// Of questions to issuers, how many are kept before they are forgotten: no more than a controller keeps.
+const MAX_QUESTIONS: usize = 1000;
 
 /// A controller that has just come knows nothing of issuers: it is told how each of them is.
 pub(super) struct Reports {
@@ -54,7 +54,8 @@ impl Reports {
     fn keep(&mut self, report: &v1::Report) {
         if let Some(Report::Issuer(health)) = &report.report {
             // Of those no resource says that they are gone: what is told of again is what there is.
-            if self.last.len() > MAX_KEPT {
+            let questions = self.last.keys().filter(|name| name.starts_with(QUESTIONS));
+            if health.key_set.starts_with(QUESTIONS) && questions.count() >= MAX_QUESTIONS {
                 self.last.retain(|name, _| !name.starts_with(QUESTIONS));
             }
             self.last.insert(health.key_set.clone(), report.clone());

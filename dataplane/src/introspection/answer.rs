@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
@@ -22,6 +23,7 @@ pub struct Introspected {
     pub term: Term,
     /// When it was said.
     pub(super) said: UnixMs,
+    meaning: [u8; 32],
     bytes: usize,
 }
 
@@ -38,14 +40,9 @@ impl Introspected {
         self.identity.len() + self.bytes
     }
 
-    /// Whether the same is said of the same, but for when.
-    pub(super) fn is_as(&self, other: &Self) -> bool {
-        let lasting = |one: &Self| {
-            let mut members = one.members.clone();
-            DATES.iter().for_each(|name| drop(members.remove(*name)));
-            members
-        };
-        self.identity == other.identity && lasting(self) == lasting(other)
+    /// Stands for what is said of whom, but for when and in which order: it is the same of an answer that lets in the same.
+    pub(super) fn meaning(&self) -> [u8; 32] {
+        self.meaning
     }
 
     /// When what it lets in ends. What only the clock skew has admitted lasts as long as the skew does.
@@ -81,15 +78,22 @@ pub(super) fn judge(answer: &Answer, asked: &Introspection, now: UnixMs) -> Verd
     let term = jwt::judge_said(&members, &asked.rules, now).map_err(IntrospectionFault::Claims)?;
     let identity = identity(&members, asked).ok_or(IntrospectionFault::Nobody)?;
     let bytes = answer.body.len() + memory(members.values());
-    Ok(Arc::new(Introspected { identity, members, term, said: now, bytes }))
+    if bytes > MAX_MEMORY {
+        return unusable("it says too many things");
+    }
+    let meaning = meaning(&identity, &members);
+    Ok(Arc::new(Introspected { identity, members, term, said: now, meaning, bytes }))
 }
 
 /// What endpoints that also know refresh and ID tokens say of them: the hint of a question binds nobody (RFC 7662, 2.1).
 fn is_of_another_use(members: &Map<String, Value>) -> bool {
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_ascii_lowercase);
     let is_used_otherwise =
-        text("token_use").is_some_and(|of| !matches!(&*of, "access" | "access_token" | "access-token"));
-    is_used_otherwise || text("typ").is_some_and(|of| matches!(&*of, "refresh" | "offline" | "id" | "logout"))
+        text("token_use").is_some_and(|of| !matches!(&*of, "access" | "access_token" | "access-token" | "bearer"));
+    is_used_otherwise
+        || text("typ").is_some_and(|of| {
+            matches!(&*of, "refresh" | "refresh_token" | "offline" | "id" | "id_token" | "serialized-id" | "logout")
+        })
 }
 
 /// What values take besides their text, about: an object has a table even if it has one member.
@@ -108,8 +112,42 @@ fn memory<'a>(values: impl Iterator<Item = &'a Value>) -> usize {
 
 const VALUE_BYTES: usize = 96;
 const TABLE_BYTES: usize = 700;
-/// What a new answer may say otherwise of the same token.
-const DATES: [&str; 3] = ["exp", "iat", "nbf"];
+/// What a new answer may say otherwise of the same token: when, by which answer, and how long it is still.
+const PASSING: [&str; 7] = ["exp", "iat", "nbf", "jti", "expires_in", "auth_time", "updated_at"];
+/// Of one answer: whoever is let in holds it.
+const MAX_MEMORY: usize = 256 * 1024;
+
+/// Lists and scopes are sets here: no two nodes of an issuer need write them in one order.
+fn meaning(identity: &str, members: &Map<String, Value>) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(identity.as_bytes());
+    for (name, value) in members.iter().filter(|(name, _)| !PASSING.contains(&name.as_str())) {
+        let mut parts: Vec<_> = match value {
+            Value::String(scopes) if name == "scope" || name == "scp" => scopes.split(' ').map(str::to_owned).collect(),
+            value => vec![as_set(value).to_string()],
+        };
+        parts.sort_unstable();
+        for part in std::iter::once(name).chain(&parts) {
+            context.update(&part.len().to_be_bytes());
+            context.update(part.as_bytes());
+        }
+    }
+    let mut meaning = [0; 32];
+    meaning.copy_from_slice(context.finish().as_ref());
+    meaning
+}
+
+fn as_set(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<_> = items.iter().map(as_set).collect();
+            items.sort_by_cached_key(ToString::to_string);
+            Value::Array(items)
+        }
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), as_set(value))).collect(),
+        value => value.clone(),
+    }
+}
 
 fn is_json(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(CONTENT_TYPE).iter();

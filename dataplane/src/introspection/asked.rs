@@ -25,6 +25,8 @@ pub struct Introspection {
     pub name: Arc<str>,
     /// Of the policy.
     pub(super) namespace: Arc<str>,
+    /// The namespace, and whom it asks.
+    pub(super) place: Arc<str>,
     pub(super) endpoint: Box<str>,
     pub(super) authorities: Vec<Bytes>,
     /// What `iss` has to be; absent: it is not asked for.
@@ -62,6 +64,7 @@ impl Introspection {
         Ok(Self {
             name: asked.name.as_str().into(),
             namespace: namespace.into(),
+            place: format!("{namespace}/{}", authority(&asked.endpoint)).into(),
             endpoint: asked.endpoint.as_str().into(),
             authorities: asked.ca_certificates.clone(),
             issuer: (!asked.issuer.is_empty()).then(|| asked.issuer.as_str().into()),
@@ -132,9 +135,14 @@ impl Introspection {
     }
 }
 
-/// What ends in a slash stands for all that begin so.
+/// What ends in an asterisk stands for all that begin so.
 fn is_of(issuer: &str, stated: &str) -> bool {
-    if issuer.ends_with('/') { stated.starts_with(issuer) } else { issuer == stated }
+    issuer.strip_suffix('*').map_or(issuer == stated, |beginning| stated.starts_with(beginning))
+}
+
+/// Of an address, host and port as it states them.
+fn authority(address: &str) -> String {
+    address.parse::<http::Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string)).unwrap_or_default()
 }
 
 impl Client {

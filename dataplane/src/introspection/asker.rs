@@ -32,10 +32,16 @@ impl Asker {
 
 /// It ends with the process.
 fn begun() -> Option<Handle> {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.inspect_err(|error| tracing::error!(%error, "tokens cannot be asked about")).ok()?;
-    let handle = runtime.handle().clone();
-    let thread = std::thread::Builder::new().name("introspection".to_owned());
-    let begun = thread.spawn(move || runtime.block_on(std::future::pending::<()>()));
-    begun.inspect_err(|error| tracing::error!(%error, "tokens cannot be asked about")).ok().map(|_| handle)
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let run = move || match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            // Somebody waits for it.
+            let _sent = sender.send(runtime.handle().clone());
+            runtime.block_on(std::future::pending::<()>());
+        }
+        Err(error) => tracing::error!(%error, "tokens cannot be asked about"),
+    };
+    let begun = std::thread::Builder::new().name("introspection".to_owned()).spawn(run);
+    begun.inspect_err(|error| tracing::error!(%error, "tokens cannot be asked about")).ok()?;
+    receiver.recv().ok()
 }

@@ -13,14 +13,14 @@ const LEAST: Duration = Duration::from_secs(10);
 /// As long as nobody can be asked, what was said holds for so many times as long as it would have.
 const TIMES: u32 = 3;
 /// Where nobody could be asked, somebody is again after that.
-const AGAIN: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A token that was active when it let something in.
 pub struct Renewal {
     asked: Arc<Introspection>,
     token: Box<str>,
-    /// What was said when it let something in.
-    first: Arc<Introspected>,
+    /// What was said when it let something in, by its digest.
+    first: [u8; 32],
     standing: Mutex<Standing>,
 }
 
@@ -36,21 +36,23 @@ struct Standing {
 
 impl Renewal {
     /// Of what was said.
-    pub fn new(asked: &Arc<Introspection>, token: &str, introspected: &Arc<Introspected>) -> Self {
+    pub fn new(asked: &Arc<Introspection>, token: &str, introspected: &Introspected) -> Self {
         let standing = Mutex::new(Standing::from(asked, introspected));
-        Self { asked: Arc::clone(asked), token: token.into(), first: Arc::clone(introspected), standing }
+        Self { asked: Arc::clone(asked), token: token.into(), first: introspected.meaning(), standing }
     }
 
     fn heard(&self, verdict: &Verdict, now: UnixMs) {
         let mut standing = self.standing.lock();
         match verdict {
             // Another answer would have let in another caller, or the same one to less.
-            Ok(introspected) if introspected.is_as(&self.first) => {
+            Ok(introspected) if introspected.meaning() == self.first => {
                 *standing = Standing::from(&self.asked, introspected)
             }
             Ok(_) => standing.is_over = true,
             Err(IntrospectionFault::Unavailable(_) | IntrospectionFault::Busy | IntrospectionFault::NotAwaited) => {
-                standing.until = now.plus(AGAIN).min(standing.last);
+                // Not all at once.
+                let spread = Duration::from_millis(u64::from(self.token.bytes().fold(0, u8::wrapping_add)) * 8);
+                standing.until = now.plus(AGAIN + spread).min(standing.last);
                 standing.is_asked = false;
             }
             Err(_) => standing.is_over = true,

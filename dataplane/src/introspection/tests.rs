@@ -176,7 +176,13 @@ fn nobodys_token_is_shown_to_another_issuer() {
         format!("{}.{}.c2ln", part("{}"), part(&claims.to_string()))
     };
     let of_one = v1::Introspection { issuer: ISSUER.into(), ..message() };
-    let of_any = v1::Introspection { foreign_issuers: vec!["https://other.example.com".into()], ..message() };
+    let foreign = vec!["https://other.example.com".into(), "https://tenants.example.com/*".into()];
+    let of_any = v1::Introspection { foreign_issuers: foreign, ..message() };
+    let below = v1::Introspection {
+        issuer: format!("{ISSUER}/shop/"),
+        foreign_issuers: vec![format!("{ISSUER}/")],
+        ..message()
+    };
     let prefixed = v1::Introspection { prefix: "opq_".into(), ..message() };
     let (own, other) = (token(&json!({ "iss": ISSUER })), token(&json!({ "iss": "https://other.example.com" })));
     for (message, sent, is_shown) in [
@@ -186,6 +192,10 @@ fn nobodys_token_is_shown_to_another_issuer() {
         (&of_one, &*other, false),
         (&of_any, &*own, true),
         (&of_any, &*other, false),
+        (&of_any, &*token(&json!({ "iss": "https://tenants.example.com/one/v2.0" })), false),
+        (&of_any, &*token(&json!({ "iss": "https://other.example.com/one" })), true),
+        (&below, &*token(&json!({ "iss": format!("{ISSUER}/shop/") })), true),
+        (&below, &*token(&json!({ "iss": format!("{ISSUER}/") })), false),
         (&prefixed, "opq_1", true),
         (&prefixed, "1_opq_", false),
         (&prefixed, "OPQ_1", false),
@@ -227,4 +237,35 @@ fn what_is_remembered_is_of_one_token_and_all_that_it_is_judged_by() {
     assert_eq!(one.case("t"), asked(&message()).case("t"));
     assert_ne!(one.case("t"), one.case("u"));
     assert_ne!(one.case("t"), asked(&others).case("t"));
+}
+
+#[test]
+fn an_answer_means_the_same_whenever_and_in_whatever_order_it_is_given() {
+    let meaning = |changes: Value| said(&with(&changes).to_string(), &message()).unwrap().meaning();
+    let first = meaning(json!({ "roles": ["a", "b"], "ext": { "x": [1, 2] } }));
+    for same in [
+        json!({ "roles": ["b", "a"], "ext": { "x": [2, 1] } }),
+        json!({ "roles": ["a", "b"], "ext": { "x": [1, 2] }, "scope": "orders.read openid" }),
+        json!({ "roles": ["a", "b"], "ext": { "x": [1, 2] }, "exp": NOW.seconds() + 900, "iat": 1, "jti": "9", "expires_in": 7 }),
+    ] {
+        assert_eq!(meaning(same.clone()), first, "{same}");
+    }
+    for other in [
+        json!({ "roles": ["a"], "ext": { "x": [1, 2] } }),
+        json!({ "roles": ["a", "b"], "ext": { "x": [1, 3] } }),
+        json!({ "roles": ["a", "b"], "ext": { "x": [1, 2] }, "sub": "bob" }),
+        json!({ "roles": ["a", "b"], "ext": { "x": [1, 2] }, "scope": "orders.read" }),
+        json!({ "roles": ["a", "b"], "ext": { "x": [1, 2] }, "more": 1 }),
+        json!({ "roles": ["a\",\"b"], "ext": { "x": [1, 2] } }),
+    ] {
+        assert_ne!(meaning(other.clone()), first, "{other}");
+    }
+}
+
+#[test]
+fn an_answer_takes_no_more_memory_than_one_may() {
+    let tables = |count: usize| json!({ "x": vec![json!({ "a": 0 }); count] });
+    assert!(said(&with(&tables(100)).to_string(), &message()).unwrap().bytes() > 70_000);
+    let fault = said(&with(&tables(1000)).to_string(), &message()).unwrap_err();
+    assert!(matches!(fault, IntrospectionFault::Unavailable(_)), "{fault}");
 }
