@@ -21,6 +21,10 @@ async fn replicas_share_what_a_limit_allows() {
     let world = World::with("limits", &protected("orders", &key, &replicas(2))).await;
     world.ready("ApiPolicy", "orders").await;
     world.replicas("public", 2).await;
+    let places: Vec<_> = world.places("public").replicas().await.unwrap().into_iter().map(|one| one.address).collect();
+    for place in &places {
+        world.verdict(place, "/orders", &[("sallyport-key", &key)], "200").await;
+    }
     world
         .apply(&policy(
             "orders",
@@ -28,7 +32,6 @@ async fn replicas_share_what_a_limit_allows() {
         ))
         .await;
     world.ready("ApiPolicy", "orders").await;
-    let places: Vec<_> = world.places("public").replicas().await.unwrap().into_iter().map(|one| one.address).collect();
     for place in &places {
         assert_eq!(admitted(&world, place, &key, 9).await, 5, "rounded down: together never more than eleven");
     }
