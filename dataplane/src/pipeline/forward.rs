@@ -116,10 +116,7 @@ pub(super) async fn forward(
     if let Some(shown) = shown {
         reflection::withdraw(response.headers_mut(), shown)?;
     }
-    let switch = switch(&response, upgrade)?;
-    if switch.is_none() {
-        hygiene::remove_hop_by_hop(response.headers_mut());
-    }
+    let switch = switch(&mut response, upgrade)?;
     changes.response(response.headers_mut());
     policy.response_headers.apply(response.headers_mut(), computed.response);
     if let Some(upgrade) = switch {
@@ -178,9 +175,10 @@ async fn ask(
     }
 }
 
-/// What the service switches to, if it does: nothing else than it was asked for.
-fn switch(response: &Response<Incoming>, asked: Option<Upgrade>) -> Result<Option<Upgrade>, Rejection> {
+/// What the service switches to, if it does: nothing else than it was asked for. What belongs to its connection goes out if not.
+fn switch(response: &mut Response<Incoming>, asked: Option<Upgrade>) -> Result<Option<Upgrade>, Rejection> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        hygiene::remove_hop_by_hop(response.headers_mut());
         return Ok(None);
     }
     let unasked = || Rejection::because(Reason::UpstreamProtocol, "the service switched protocols unasked");
