@@ -23,6 +23,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::clock::UnixMs;
+use crate::digest::{Digest, sha256};
 pub use algorithm::Algorithm;
 pub use binding::Thumbprint;
 pub use cache::{Case, TokenCache};
@@ -185,10 +186,8 @@ impl<'a> Seal<'a> {
     }
 
     /// What is known of it is known of the very token that it seals: one envelope may hold several.
-    pub(crate) fn digest(&self) -> [u8; 32] {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.token.as_bytes()).as_ref());
-        hash
+    pub(crate) fn digest(&self) -> Digest {
+        sha256(self.token.as_bytes())
     }
 
     /// The key of `keys` that has made the signature.

@@ -12,6 +12,7 @@ pub mod client_certificate;
 pub mod clock;
 pub mod cors;
 pub mod credential;
+pub mod digest;
 pub mod egress;
 pub mod follow;
 pub mod gate;

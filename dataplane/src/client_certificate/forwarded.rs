@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
@@ -15,6 +14,7 @@ use sallyport_snapshot::v1::{self, forwarded_certificate::Format as Told};
 use sfv::{BareItem, Item, List, ListEntry, Parser};
 
 use super::shown::{CallersCertificate, MAX_BYTES, MAX_CERTIFICATES, ShownCertificate};
+use crate::digest::{sha256, sha256_of};
 
 /// Memory for all that is remembered in a process, and how many that may be.
 const REMEMBERED: (usize, u64) = (4096, 32 * 1024 * 1024);
@@ -129,16 +129,14 @@ impl ForwardedCertificate {
 
     /// Stands for the lines and what they are read by, each with its length before it.
     fn case<'a>(&self, lines: impl Iterator<Item = (u8, &'a HeaderValue)>) -> [u8; 32] {
-        let mut context = Context::new(&SHA256);
-        context.update(&[self.format as u8]);
-        for (kind, line) in lines {
-            context.update(&[kind]);
-            context.update(&line.len().to_be_bytes());
-            context.update(line.as_bytes());
-        }
-        let mut case = [0; 32];
-        case.copy_from_slice(context.finish().as_ref());
-        case
+        sha256_of(|context| {
+            context.update(&[self.format as u8]);
+            for (kind, line) in lines {
+                context.update(&[kind]);
+                context.update(&line.len().to_be_bytes());
+                context.update(line.as_bytes());
+            }
+        })
     }
 
     fn read<'a>(
@@ -208,7 +206,7 @@ fn xfcc(line: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
 }
 
 fn hexadecimal(leaf: &CertificateDer<'_>) -> String {
-    digest(&SHA256, leaf).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(leaf).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The pairs of a line with exactly one element; values without their quotes.

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
@@ -12,6 +11,7 @@ use sallyport_snapshot::Hash;
 use super::facts::Facts;
 use super::{CertificateFault, Vouched};
 use crate::clock::UnixMs;
+use crate::digest::sha256;
 
 /// Of one handshake, with the leaf: a search among more takes too long, and a path that needs more is too long.
 pub const MAX_CERTIFICATES: usize = 5;
@@ -113,12 +113,8 @@ impl ShownCertificate {
     /// SHA-256 of the leaf (RFC 8705, 3.1); `None` if that cannot be read: it may be of nothing.
     pub fn thumbprint(&self) -> Option<&[u8; 32]> {
         self.facts()?;
-        Some(self.thumbprint.get_or_init(|| {
-            let mut hash = [0; 32];
-            let leaf = self.chain.first().map(AsRef::as_ref).unwrap_or_default();
-            hash.copy_from_slice(digest(&SHA256, leaf).as_ref());
-            hash
-        }))
+        let leaf = self.chain.first().map(AsRef::as_ref).unwrap_or_default();
+        Some(self.thumbprint.get_or_init(|| sha256(leaf)))
     }
 
     /// The leaf as RFC 9440 has it in a header.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
 use super::{Introspection, IntrospectionFault, Verdict};
 use crate::clock::UnixMs;
+use crate::digest::sha256_of;
 use crate::egress::Answer;
 use crate::jwt::{self, Term, TokenFault};
 
@@ -119,22 +119,24 @@ const MAX_MEMORY: usize = 256 * 1024;
 
 /// Lists and scopes are sets here: no two nodes of an issuer need write them in one order.
 fn meaning(identity: &str, members: &Map<String, Value>) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    context.update(identity.as_bytes());
-    for (name, value) in members.iter().filter(|(name, _)| !PASSING.contains(&name.as_str())) {
-        let mut parts: Vec<_> = match value {
-            Value::String(scopes) if name == "scope" || name == "scp" => scopes.split(' ').map(str::to_owned).collect(),
-            value => vec![as_set(value).to_string()],
-        };
-        parts.sort_unstable();
-        for part in std::iter::once(name).chain(&parts) {
-            context.update(&part.len().to_be_bytes());
-            context.update(part.as_bytes());
+    sha256_of(|context| {
+        context.update(identity.as_bytes());
+        for (name, value) in members.iter().filter(|(name, _)| !PASSING.contains(&name.as_str())) {
+            for part in std::iter::once(name).chain(&parts(name, value)) {
+                context.update(&part.len().to_be_bytes());
+                context.update(part.as_bytes());
+            }
         }
-    }
-    let mut meaning = [0; 32];
-    meaning.copy_from_slice(context.finish().as_ref());
-    meaning
+    })
+}
+
+fn parts(name: &str, value: &Value) -> Vec<String> {
+    let mut parts: Vec<_> = match value {
+        Value::String(scopes) if name == "scope" || name == "scp" => scopes.split(' ').map(str::to_owned).collect(),
+        value => vec![as_set(value).to_string()],
+    };
+    parts.sort_unstable();
+    parts
 }
 
 fn as_set(value: &Value) -> Value {

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use rustls::ClientConfig;
 use sallyport_snapshot::{Hash, v1};
 
 use super::{Case, IntrospectionFault};
+use crate::digest::sha256_of;
 use crate::egress::{Call, Egress};
 use crate::jwt::{ClaimRules, Content, MAX_TOKEN_BYTES};
 
@@ -107,12 +107,10 @@ impl Introspection {
 
     /// Stands for the token and for all that it is judged by.
     pub(super) fn case(&self, token: &str) -> Case {
-        let mut context = Context::new(&SHA256);
-        context.update(self.fingerprint.as_bytes());
-        context.update(token.as_bytes());
-        let mut case = Case::default();
-        case.copy_from_slice(context.finish().as_ref());
-        case
+        sha256_of(|context| {
+            context.update(self.fingerprint.as_bytes());
+            context.update(token.as_bytes());
+        })
     }
 
     /// The question (RFC 7662, 2.1).

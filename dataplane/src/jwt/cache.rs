@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sallyport_snapshot::Hash;
 
 use super::{Claims, KeyRing, Rules};
 use crate::clock::UnixMs;
+use crate::digest::sha256;
 
 /// Memory for all that is remembered: some 200,000 tokens with identities of usual length.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -66,9 +66,7 @@ impl Default for TokenCache {
 impl TokenCache {
     /// Names a case.
     pub fn case(token: &str, rules: &Rules, keys: &KeyRing) -> Case {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        Case((hash, rules.fingerprint(), keys.fingerprint()))
+        Case((sha256(token.as_bytes()), rules.fingerprint(), keys.fingerprint()))
     }
 
     /// The claims, if the case was admitted before and still would be.
@@ -91,9 +89,7 @@ impl TokenCache {
 /// Each case is of another token.
 #[cfg(test)]
 pub(super) fn case_of(number: usize) -> Case {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, &number.to_be_bytes()).as_ref());
-    Case((hash, Hash::of_bytes(b"rules"), Hash::of_bytes(b"keys")))
+    Case((sha256(&number.to_be_bytes()), Hash::of_bytes(b"rules"), Hash::of_bytes(b"keys")))
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use http::Method;
 use http::header::{HeaderMap, HeaderValue};
 
@@ -17,6 +16,7 @@ use crate::client_certificate::shown::{CallersCertificate, ShownCertificate};
 use crate::client_certificate::trust::ClientTrust;
 use crate::client_certificate::{Demanded, Vouched};
 use crate::clock::UnixMs;
+use crate::digest::{Digest, sha256};
 use crate::introspection::Introspections;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
@@ -31,7 +31,7 @@ use crate::pipeline::tokens::{KeysInReach, Patience, Tokens};
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::route::{Asked, Rule};
 use crate::runtime::Runtime;
-use crate::runtime::keys::{Digest, Door, Keys, Subscription};
+use crate::runtime::keys::{Door, Keys, Subscription};
 use crate::runtime::policy::token_place::TokenPlace;
 use crate::runtime::policy::{
     Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces, Policy,
@@ -435,7 +435,7 @@ fn hold_key(
         failure.rejection.challenges = [HeaderValue::from_static(r#"Sallyport-Key error="invalid_request""#)].into();
         return Err(failure);
     }
-    let hash = digest_of(&key);
+    let hash = sha256(&key);
     let Some(subscription) = caller.keys.find(&hash) else {
         return Err(fail(Progress::Invalid, Reason::KeyUnknown, "no subscription has this key"));
     };
@@ -453,12 +453,6 @@ fn keys_sent<'a>(places: &'a KeyPlaces, caller: &'a Caller<'_>) -> impl Iterator
     // Most policies name no parameter: their queries are not even looked at.
     let query = (!places.query_parameters.is_empty()).then(|| caller.query.decoded());
     headers.chain(query.into_iter().flatten().filter(move |(name, _)| wanted(name)).map(|(_, value)| value))
-}
-
-fn digest_of(key: &[u8]) -> Digest {
-    let mut hash = Digest::default();
-    hash.copy_from_slice(digest(&SHA256, key).as_ref());
-    hash
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::clock::UnixMs;
 use crate::credential::CallersToken;
+use crate::digest::Digest;
 use crate::introspection::Renewal;
 use crate::jwt::{Claims, PublicHalf};
 use crate::limit::allowance::Allowance;
@@ -20,7 +21,7 @@ use crate::pipeline::limits::{self, Step, Taken};
 use crate::pipeline::token_places::Onward;
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
-use crate::runtime::keys::{Digest, Subscription};
+use crate::runtime::keys::Subscription;
 use crate::runtime::listener::Gateway;
 use crate::runtime::policy::header_changes::Computed;
 use crate::runtime::policy::token_place::TokenPlace;

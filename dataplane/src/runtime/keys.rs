@@ -5,11 +5,9 @@ use std::sync::Arc;
 use sallyport_snapshot::v1::{self, subscription};
 
 use crate::clock::UnixMs;
+use crate::digest::Digest;
 use crate::map::Map;
 use crate::rejection::Reason;
-
-/// SHA-256 of a key.
-pub type Digest = [u8; 32];
 
 /// Shards of the index: a changed subscription copies one of them, not the whole.
 const SHARDS: usize = 256;

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderMap;
 use http::header::HeaderName;
 use sallyport_snapshot::v1;
@@ -14,9 +13,9 @@ use crate::client_certificate::Demanded;
 use crate::client_certificate::shown::{CallersCertificate, Unshown};
 use crate::client_certificate::trust::ClientTrust;
 use crate::clock::UnixMs;
+use crate::digest::{Digest, sha256};
 use crate::ip_set::IpSet;
 use crate::rejection::{Origin, Reason, Rejection};
-use crate::runtime::keys::Digest;
 use crate::runtime::policy::{Denial, in_force};
 
 /// As the log names the part that fails.
@@ -65,7 +64,7 @@ impl Passage {
         for name in locks.iter().filter_map(|lock| lock.header.as_ref()) {
             let mut values = headers.get_all(name).iter();
             if let (Some(line), None) = (values.next(), values.next()) {
-                lines.push((name.clone(), digest_of(line.as_bytes())));
+                lines.push((name.clone(), sha256(line.as_bytes())));
             }
         }
         Self { peer, certificate: certificate.clone(), is_cleartext, lines, until: None }
@@ -81,12 +80,6 @@ pub fn admit(locks: &[OriginLock], passage: &Passage, now: UnixMs) -> Result<Opt
     let enforced = locks.iter().filter(|lock| !lock.is_report);
     let ends = enforced.map(|lock| lock.admits(passage, now)).collect::<Result<SmallVec<[_; 2]>, _>>()?;
     Ok(ends.into_iter().flatten().min())
-}
-
-fn digest_of(value: &[u8]) -> Digest {
-    let mut hash = Digest::default();
-    hash.copy_from_slice(digest(&SHA256, value).as_ref());
-    hash
 }
 
 impl OriginLock {
@@ -228,7 +221,7 @@ mod tests {
 
     fn by_header() -> v1::OriginLock {
         let digests = [SECRET, "another one of the same length.."];
-        let digests = digests.map(|value| Bytes::copy_from_slice(&digest_of(value.as_bytes())));
+        let digests = digests.map(|value| Bytes::copy_from_slice(&sha256(value.as_bytes())));
         v1::OriginLock { header: "x-origin".into(), header_sha256: digests.into(), ..v1::OriginLock::default() }
     }
 
