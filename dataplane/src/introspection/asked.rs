@@ -15,6 +15,7 @@ use super::{Case, IntrospectionFault};
 use crate::digest::sha256_of;
 use crate::egress::{Call, Egress};
 use crate::jwt::{ClaimRules, Content, MAX_TOKEN_BYTES};
+use crate::runtime::policy::insufficient_scope;
 
 /// The largest answer.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -58,8 +59,6 @@ impl Introspection {
         let secret = asked.client_secret.as_ref().map(|secret| &secret.value).filter(|secret| !secret.is_empty());
         let secret = secret.and_then(|secret| std::str::from_utf8(secret).ok());
         let secret = secret.ok_or("introspection.clientAuthentication: it has no secret")?;
-        let scopes = asked.scopes.join(" ");
-        let challenge = format!(r#"Bearer realm="sallyport", error="insufficient_scope", scope="{scopes}""#);
         let namespace = object.rsplit(' ').next().and_then(|name| name.split('/').next()).unwrap_or_default();
         Ok(Self {
             name: asked.name.as_str().into(),
@@ -71,8 +70,7 @@ impl Introspection {
             rules: ClaimRules::of_introspection(asked).map_err(|error| invalid(&error))?,
             cache: Duration::from_millis(asked.cache_ms.into()),
             negative_cache: Duration::from_millis(asked.negative_cache_ms.into()),
-            insufficient_scope: HeaderValue::try_from(challenge)
-                .map_err(|_| invalid(&format!("scopes: {scopes:?}")))?,
+            insufficient_scope: insufficient_scope(&asked.scopes).map_err(|error| invalid(&error))?,
             client: Client::new(&asked.client_id, secret, asked.secret_in_form)
                 .ok_or_else(|| invalid(&"clientAuthentication"))?,
             prefix: asked.prefix.as_str().into(),

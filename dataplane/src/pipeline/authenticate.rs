@@ -32,10 +32,9 @@ use crate::rejection::{Origin, Reason, Rejection};
 use crate::route::{Asked, Rule};
 use crate::runtime::Runtime;
 use crate::runtime::keys::{Door, Keys, Subscription};
+use crate::runtime::policy::ip_filter::IpFilter;
 use crate::runtime::policy::token_place::TokenPlace;
-use crate::runtime::policy::{
-    Alternative, Authentication, Demand, Denial, IpFilter, Jwt, KEY_CHALLENGE, KeyPlaces, Policy,
-};
+use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, Jwt, KEY_CHALLENGE, KeyPlaces, Policy};
 use crate::server::worker::Shared;
 use introspected::HeldIntrospection;
 use login::HeldLogin;

@@ -18,7 +18,8 @@ use crate::observe::traces::Traces;
 use crate::route::RouteTable;
 use crate::runtime::certificate::{Shown, server_config};
 use crate::runtime::origin_lock::OriginLock;
-use crate::runtime::policy::{IpFilter, joined};
+use crate::runtime::policy::ip_filter::IpFilter;
+use crate::runtime::policy::joined;
 use crate::settings::Bounds;
 
 /// One port: either all its listeners speak TLS, or none does.

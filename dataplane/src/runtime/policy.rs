@@ -5,11 +5,11 @@ pub mod basic;
 pub mod body_bound;
 pub mod computed;
 pub mod header_changes;
+pub mod ip_filter;
 pub mod limit;
 pub mod token_place;
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{self, HeaderName, HeaderValue};
@@ -20,7 +20,6 @@ use sallyport_snapshot::{EDITION, Hash};
 use crate::client_certificate::Demanded;
 use crate::cors::Cors;
 use crate::introspection::Introspection;
-use crate::ip_set::IpSet;
 use crate::jwt::{MAX_DECRYPTION_KEYS, Rules};
 use crate::limit::registry::Registry;
 use crate::rejection::{Origin, Reason, Rejection};
@@ -29,6 +28,7 @@ use authorization::Authorization;
 use basic::Basic;
 use body_bound::BodyBound;
 use header_changes::HeaderChanges;
+use ip_filter::IpFilter;
 use limit::Limit;
 use token_place::TokenPlace;
 
@@ -81,14 +81,6 @@ pub struct Policy {
 pub struct Denial {
     reason: Reason,
     origin: Origin,
-}
-
-/// Which client addresses pass.
-pub struct IpFilter {
-    pub origin: Origin,
-    pub allow: Option<IpSet>,
-    pub deny: IpSet,
-    pub unavailable: Option<Denial>,
 }
 
 /// Alternatives in the order in which they are tried.
@@ -327,37 +319,6 @@ fn decryption_keys(policy: &v1::Policy) -> usize {
     keys.filter_map(|key| key.pkcs8.as_ref()).map(|secret| &secret.value).collect::<HashSet<_>>().len()
 }
 
-impl IpFilter {
-    /// Stands in for one that does not parse.
-    pub(super) fn unavailable(object: &str, why: &str) -> Self {
-        let origin = Origin { object: object.into(), section: "ipFilter", ..Origin::default() };
-        let unavailable = Some(Denial::configuration(object, why));
-        Self { origin, allow: None, deny: IpSet::default(), unavailable }
-    }
-
-    /// Whether `address` passes.
-    pub fn admits(&self, address: IpAddr) -> bool {
-        !self.deny.contains(address) && self.allow.as_ref().is_none_or(|allow| allow.contains(address))
-    }
-
-    /// Whether it only keeps data planes from letting anybody in that do not know what stands beside it.
-    pub(super) fn is_for_older(filter: &v1::IpFilter) -> bool {
-        let says_nothing = filter.allow.is_empty() && filter.deny.is_empty();
-        says_nothing && filter.unavailable.is_some() && in_force(filter.unavailable.as_ref()).is_none()
-    }
-
-    /// Parses a filter.
-    pub(super) fn build(filter: &v1::IpFilter) -> Result<Self, String> {
-        let set = |field: &str, entries: &[String]| {
-            IpSet::parse(entries).map_err(|error| format!("{} ipFilter.{field}: {error}", filter.object))
-        };
-        let allow = (!filter.allow.is_empty()).then(|| set("allow", &filter.allow)).transpose()?;
-        let origin = Origin { object: filter.object.as_str().into(), section: "ipFilter", ..Origin::default() };
-        let unavailable = in_force(filter.unavailable.as_ref()).map(Denial::new);
-        Ok(Self { origin, allow, deny: set("deny", &filter.deny)?, unavailable })
-    }
-}
-
 impl Authentication {
     /// Whether an object has stated it, be it as an empty list.
     pub fn is_stated(&self) -> bool {
@@ -439,12 +400,10 @@ impl Demand {
 
 impl Jwt {
     fn build(jwt: &v1::Jwt) -> Result<Self, String> {
-        let scopes = jwt.scopes.join(" ");
-        let challenge = format!(r#"Bearer realm="sallyport", error="insufficient_scope", scope="{scopes}""#);
         Ok(Self {
             rules: Rules::build(jwt).map_err(|error| format!("jwt.{error}"))?,
             key_set: jwt.key_set.as_str().into(),
-            insufficient_scope: HeaderValue::try_from(challenge).map_err(|_| format!("jwt.scopes: {scopes:?}"))?,
+            insufficient_scope: insufficient_scope(&jwt.scopes).map_err(|error| format!("jwt.{error}"))?,
         })
     }
 }
@@ -485,6 +444,13 @@ fn rehearsal(rehearsal: &v1::Rehearsal, hash: Hash, registry: &mut Registry, pro
 /// All problems of a resource as one text; `None` where there is none.
 pub(super) fn joined(problems: &[String]) -> Option<String> {
     (!problems.is_empty()).then(|| problems.join("; "))
+}
+
+/// What a caller is told whose token lacks one of `scopes` (RFC 6750, 3).
+pub(crate) fn insufficient_scope(scopes: &[String]) -> Result<HeaderValue, String> {
+    let scopes = scopes.join(" ");
+    let challenge = format!(r#"Bearer realm="sallyport", error="insufficient_scope", scope="{scopes}""#);
+    HeaderValue::try_from(challenge).map_err(|_| format!("scopes: {scopes:?}"))
 }
 
 /// What `WWW-Authenticate` offers a caller who sent nothing: each scheme once.
