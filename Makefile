@@ -23,7 +23,7 @@ CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
 .PHONY: help run images check quick test lint unit e2e structure references generate identity-provider cert-manager bench instructions fuzz endure \
-	cluster-tools cluster-up cluster-down cluster-test conformance chart figures
+	authorizer cluster-tools cluster-up cluster-down cluster-test conformance chart figures
 
 help: ## lists the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -159,8 +159,19 @@ cluster-down: ## ends it and removes all that it left
 # A module of its own, as below.
 CERT_MANAGER = $(CACHE)/cert-manager-$(shell cat e2e/cert-manager/go.* e2e/cert-manager/main.go | sha256sum | cut -c1-16)
 
-e2e: cluster-tools $(TOOLS) $(IDENTITY_PROVIDER) $(CERT_MANAGER) ## the main job in a real cluster; with KUBECONFIG, in that one
-	PATH="$(CERT_MANAGER):$(TOOLS)/bin:$$PATH" e2e/run
+# And another.
+AUTHORIZER = $(CACHE)/authorizer-$(shell cat e2e/authorizer/go.* e2e/authorizer/main.go | sha256sum | cut -c1-16)
+
+e2e: cluster-tools $(TOOLS) $(IDENTITY_PROVIDER) $(CERT_MANAGER) $(AUTHORIZER) ## the main job in a real cluster; with KUBECONFIG, in that one
+	PATH="$(CERT_MANAGER):$(AUTHORIZER):$(TOOLS)/bin:$$PATH" e2e/run
+
+authorizer: $(AUTHORIZER) ## builds an authoriser of Envoy's own types, which a test runs
+	@echo $(AUTHORIZER)
+
+$(AUTHORIZER):
+	mkdir -p $@.new
+	CGO_ENABLED=0 GOFLAGS=-trimpath go -C e2e/authorizer build -ldflags '-s -w' -o $@.new/ .
+	mv $@.new $@
 
 cert-manager: $(CERT_MANAGER) ## builds cert-manager's controllers, which a test runs
 	@echo $(CERT_MANAGER)

@@ -16,8 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = prost_build::Config::new();
     config.bytes(["."]).skip_debug(SILENT);
-    // Few policies have it, and all resources are as large as the largest.
-    config.boxed("sallyport.snapshot.v1.Policy.cors");
+    // Few policies have them, and all resources are as large as the largest.
+    config.boxed("sallyport.snapshot.v1.Policy.cors").boxed("sallyport.snapshot.v1.Policy.request");
     config.compile_fds(descriptors)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ mod basic;
 mod client_certificate;
 mod cors;
 mod entra_id;
+mod external_authorization;
 mod introspection;
 mod limits;
 mod request;
@@ -23,6 +24,10 @@ pub use client_certificate::{
 };
 pub use cors::{Cors, CorsMethod};
 pub use entra_id::{EntraCloud, EntraId, EntraVersion, TenantCheck};
+pub use external_authorization::{
+    AuthorizerContext, AuthorizerDenial, AuthorizerGroup, AuthorizerKind, AuthorizerProtocol, AuthorizerReference,
+    ExternalAuthorization, ForwardBody,
+};
 pub use introspection::{ClientAuthentication, ClientAuthenticationMethod, ClientSecretReference, Introspection};
 pub use limits::{Limit, LimitKey};
 pub use request::{ByteCount, RequestBounds};
@@ -69,7 +74,9 @@ pub use token::{
     validation = Rule::new("self.targetRefs.all(t, t.kind != 'Ingress' || !has(t.sectionName))")
         .message("an Ingress takes a policy as a whole; remove sectionName"),
     validation = Rule::new("!has(self.credential) || !has(self.requestHeaders) || !has(self.requestHeaders.set) || self.requestHeaders.set.all(h, h.name.lowerAscii() != 'authorization')")
-        .message("requestHeaders.set cannot set Authorization beside a credential; state one of the two")
+        .message("requestHeaders.set cannot set Authorization beside a credential; state one of the two"),
+    validation = Rule::new("!has(self.credential) || !has(self.externalAuthorization) || !has(self.externalAuthorization.headersToBackend) || self.externalAuthorization.headersToBackend.all(h, h.lowerAscii() != 'authorization')")
+        .message("externalAuthorization.headersToBackend cannot list Authorization beside a credential; state one of the two")
 )]
 pub struct ApiPolicySpec {
     /// What the policy is attached to: 1 to 16 objects of the same namespace (GEP-2649).
@@ -97,6 +104,9 @@ pub struct ApiPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub authorization: Option<Vec<AuthorizationRule>>,
+    /// Who is asked about requests besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_authorization: Option<ExternalAuthorization>,
     /// Headers that the service is sent. What is set here is removed from the caller's request first, in every spelling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<RequestHeaders>,

@@ -191,6 +191,13 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders", 401).has("credential-missing").has("www-authenticate: Bearer"),
             get("/orders", 401).with("authorization", "Bearer nonsense").has("token-invalid"),
         ],
+        "external-authorization" => vec![
+            get("/orders", 401).has("credential-missing"),
+            get("/orders", 503)
+                .with("sallyport-key", KEY)
+                .has("external-authorization-unavailable")
+                .has("retry-after: 1"),
+        ],
         "first-policy" => vec![
             get("/orders", 401).has("credential-missing").has("www-authenticate: Sallyport-Key"),
             get("/orders", 401).with("sallyport-key", "nobody").has("key-unknown"),

@@ -1,5 +1,6 @@
 //! From the graph to what a data plane is told. Pure: the same graph gives the same snapshot, byte for byte.
 
+mod authorizers;
 mod brought;
 mod closed;
 mod credentials;
@@ -75,11 +76,14 @@ fn within(room: &mut Room, graph: &Graph, cluster: &ClusterState) -> Compiled {
     let guards = Guards::new(graph, &policies, &slices);
     gateways(graph, &mut compiled);
     for (id, route) in &graph.routes {
-        self::route(graph, &policies, (id, route), room, &mut compiled, &mut targets);
+        self::route((graph, cluster), &policies, (id, route), room, &mut compiled, &mut targets);
     }
     request_certificates(&mut compiled);
     for (name, policy) in &graph.policies {
         brought::of_policy(name, &policy.brought, room, &mut compiled);
+        if let Some(asked) = &policy.sections.external_authorization {
+            authorizers::of_policy((graph, cluster), (name, asked), &slices, room, &mut compiled);
+        }
         if let Some(credential) = &policy.sections.credential {
             compiled.put("ApiPolicy", name, format!("ApiPolicy/{name}"), Body::Credential(credential.clone()));
         }
@@ -239,7 +243,7 @@ fn tls(gateway: &ObjectName, listener: &ListenerNode, compiled: &mut Compiled) -
 }
 
 fn route(
-    graph: &Graph,
+    (graph, cluster): (&Graph, &ClusterState),
     policies: &Index<'_>,
     (id, route): (&RouteId, &RouteNode),
     room: &mut Room,
@@ -272,6 +276,8 @@ fn route(
                 // A place that denies shows no credential, and takes none away from the places of the rule that serve.
                 if let (Some(message), None) = (rules.get_mut(at), &effective.excess) {
                     credentials::of_rule(graph, (id, rule), effective.credential.as_ref(), message, compiled);
+                    let own = (id, rule.backends.as_slice());
+                    authorizers::deny_without_end((graph, cluster), own, &effective, message, compiled);
                 }
                 names.push(effective.name.clone());
                 if wants_certificate(&effective.message) {
@@ -373,6 +379,18 @@ fn backends(graph: &Graph, slices: &Slices<'_>, guards: &Guards<'_>, room: &mut 
     }
 }
 
+/// A Service, as it says itself that it is spoken to.
+fn service_backend(cluster: &ClusterState, name: &ObjectName, port: u32) -> v1::Backend {
+    let source = v1::endpoint_source::Source::Endpoints(format!("{name}/{port}"));
+    let (namespace, name_of_service) = (name.namespace.clone(), name.name.clone());
+    v1::Backend {
+        object: Some(v1::ObjectRef { kind: "Service".into(), namespace, name: name_of_service }),
+        endpoints: vec![v1::EndpointSource { source: Some(source), priority: 0, weight: 1 }],
+        protocol: service::protocol(cluster, name, port).into(),
+        ..v1::Backend::default()
+    }
+}
+
 /// Services that routes name themselves.
 fn services(
     cluster: &ClusterState,
@@ -385,18 +403,7 @@ fn services(
     for (target, routes) in targets {
         let (BackendTarget::Service { name, port }, Some(resource)) = (target, target.resource()) else { continue };
         let endpoints = format!("{name}/{port}");
-        let source = v1::endpoint_source::Source::Endpoints(endpoints.clone());
-        let message = v1::Backend {
-            object: Some(v1::ObjectRef {
-                kind: "Service".into(),
-                namespace: name.namespace.clone(),
-                name: name.name.clone(),
-            }),
-            endpoints: vec![v1::EndpointSource { source: Some(source), priority: 0, weight: 1 }],
-            protocol: service::protocol(cluster, name, *port).into(),
-            ..v1::Backend::default()
-        };
-        let message = guards.of(target).written_into(message);
+        let message = guards.of(target).written_into(service_backend(cluster, name, *port));
         let (message, problem) = room.backend(&name.namespace, &format!("Service {name}"), message);
         // A Service has no status of ours: its routes are told.
         for (id, problem) in routes.iter().zip(problem.iter().cycle()) {

@@ -19,6 +19,7 @@ mod decryption_key;
 pub mod effective;
 mod entra_id;
 pub mod expression;
+pub mod external_authorization;
 pub mod form;
 pub mod gateway;
 pub mod grant;

@@ -4,6 +4,7 @@
 
 pub mod authenticate;
 pub mod authorize;
+pub(crate) mod authorizers;
 pub mod body;
 mod entrance;
 mod forward;
@@ -27,8 +28,8 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, StatusCode, header};
-use hyper::body::{Body as _, Incoming as IncomingBody};
+use http::{HeaderMap, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming as IncomingBody;
 use hyper::upgrade::OnUpgrade;
 use sallyport_expression::Steps;
 use tokio::time::Instant;
@@ -49,6 +50,8 @@ use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
 use authenticate::{Caller, Held, Hop};
+use authorizers::{Asking, Means};
+use body::shown::CallersBody;
 use body::{Body, Record};
 use entrance::Entered;
 use incoming::Arrival;
@@ -100,20 +103,22 @@ async fn handle(
         entrance::enter((worker, connection), port, &arrival, &mut request, record)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
+    let (head, body) = request.into_parts();
+    let mut body = CallersBody::Coming(body);
     let query = Query(arrival.query.as_deref());
     let asked = Asked {
         host: &arrival.destination.host,
         path: &arrival.path,
-        method: request.method(),
-        headers: request.headers(),
+        method: &head.method,
+        headers: &head.headers,
         query,
     };
-    let preflight = Preflight::read(request.method(), request.headers());
+    let preflight = Preflight::read(&head.method, &head.headers);
     let matched = matched(listener, runtime, &asked, preflight.as_ref()).ok_or_else(entrance::no_route)?;
     let Matched { asked, found, policy, preflight } = matched;
-    record.matched(&found, &policy, request.headers());
+    record.matched(&found, &policy, &head.headers);
     if preflight.is_none() {
-        record.says(InForce::of(&policy, &found.rule).map(|cors| cors.of_answer(request.headers())));
+        record.says(InForce::of(&policy, &found.rule).map(|cors| cors.of_answer(&head.headers)));
     }
     judge_parameters(listener, &asked, &found)?;
     if let Some(deny) = &found.rule.deny {
@@ -121,26 +126,23 @@ async fn handle(
     }
     let gateway = &listener.gateway.name;
     let certificate = certificate.as_ref().unwrap_or(&connection.certificate);
-    let hop = hop((connection, certificate), listener, &arrival, upgrade.as_ref());
+    let hop = hop((connection, certificate), listener, &arrival, (upgrade.as_ref(), head.version));
     let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
-    let body_bytes = request.body().size_hint().exact();
+    let body_bytes = body.exact_bytes();
     let replicas = listener.gateway.replicas;
     let caller = Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions);
     let caller = Caller { hop, body_bytes, replicas, ..caller };
-    if let Some(answer) = preflight {
-        // Browsers ask without a credential: addresses are judged, and nothing is forwarded.
-        permit::admit_to_redirect(&policy, &caller)?;
-        return Ok(answer_preflight(answer));
-    }
-    if let Some(redirect) = found.rule.redirect() {
-        // Nothing is forwarded: addresses are judged, credentials are not asked for.
+    if preflight.is_some() || found.rule.redirect().is_some() {
+        // Nothing is forwarded, and browsers ask without a credential: addresses are judged, and none is asked for.
         permit::admit_to_redirect(&policy, &caller)?;
         let shown = runtime.key_parameters(gateway, &found.rule.api.namespace);
-        let query = taken_along(redirect, query, &arrival, connection, shown);
-        return answer_redirect(redirect, query.as_deref(), &arrival, connection, found.matched);
+        return answered_here(preflight, &found, query, (connection, &arrival), shown);
     }
     let until = record.deadline(found.rule.request_timeout);
-    let permit = in_time(until, pin!(judge(&policy, &caller, record))).await;
+    let means = Means { worker, runtime, leave: listener.gateway.leave.as_ref() };
+    let (id, window) = (record.number(), connection.bounds.body_timeout);
+    let mut asking = Asking { means, policy: &policy, rule: &found.rule, id, body: &mut body, window };
+    let permit = in_time(until, pin!(judge(&policy, &caller, &mut asking, record))).await;
     let mut permit = permit.inspect_err(|rejection| {
         if rejection.reason == Reason::Misdirected {
             connection.retire();
@@ -148,7 +150,8 @@ async fn handle(
     })?;
     record.admitted(&mut permit);
     let request = forward::Admitted {
-        request,
+        head,
+        body,
         arrival,
         upgrade,
         found,
@@ -160,11 +163,28 @@ async fn handle(
     pin!(forward::forward(worker, connection, request, permit, record)).await
 }
 
+/// What a browser is told that asks beforehand, or where somebody is sent.
+fn answered_here(
+    preflight: Option<HeaderMap>,
+    found: &Found,
+    query: Query<'_>,
+    (connection, arrival): (&Connection, &Arrival),
+    shown: Option<&Shown>,
+) -> Result<Response<Body>, Rejection> {
+    match (preflight, found.rule.redirect()) {
+        (None, Some(redirect)) => {
+            let query = taken_along(redirect, query, arrival, connection, shown);
+            answer_redirect(redirect, query.as_deref(), arrival, connection, found.matched)
+        }
+        (answer, _) => Ok(answer_preflight(answer.unwrap_or_default())),
+    }
+}
+
 fn hop<'a>(
     (connection, certificate): (&'a Connection, &'a CallersCertificate),
     listener: &Listener,
     arrival: &'a Arrival,
-    upgrade: Option<&'a Upgrade>,
+    (upgrade, version): (Option<&'a Upgrade>, Version),
 ) -> Hop<'a> {
     Hop {
         upgrade: upgrade.map(|upgrade| &upgrade.to),
@@ -172,6 +192,7 @@ fn hop<'a>(
         peer: forward::peer(connection, listener),
         certificate,
         is_cleartext: listener.tls.is_none(),
+        version,
     }
 }
 
@@ -220,9 +241,14 @@ fn judge_parameters(listener: &Listener, asked: &Asked<'_>, found: &Found) -> Re
 }
 
 /// Whether the caller may ask, and what policies in Report mode would have said.
-async fn judge(policy: &Arc<Policy>, caller: &Caller<'_>, record: &mut Record) -> Result<Permit, Rejection> {
-    let mut permit = permit::authorise(policy, caller).await?;
-    let places = rehearse(policy, caller, permit.held(), record).await;
+async fn judge(
+    policy: &Arc<Policy>,
+    caller: &Caller<'_>,
+    asking: &mut Asking<'_>,
+    record: &mut Record,
+) -> Result<Permit, Rejection> {
+    let mut permit = permit::authorise(policy, caller, asking).await?;
+    let places = rehearse(policy, caller, permit.held(), (asking, record)).await;
     permit.keep(places);
     Ok(permit)
 }
@@ -238,13 +264,23 @@ async fn in_time<T>(
 }
 
 /// Evaluates what is only reported, and reports it; gives the places that it counts for as long as the request lasts.
-async fn rehearse(policy: &Policy, caller: &Caller<'_>, live: &Held, record: &mut Record) -> Vec<Place> {
+async fn rehearse(
+    policy: &Policy,
+    caller: &Caller<'_>,
+    live: &Held,
+    (asking, record): (&Asking<'_>, &mut Record),
+) -> Vec<Place> {
     let mut steps = Steps::default();
     caller.decryptions.renew();
     let mut places = Vec::new();
     for rehearsal in &policy.rehearsals {
         match permit::rehearse(rehearsal, caller, (policy, live), &mut steps).await {
-            Ok(taken) => places.extend(taken),
+            Ok(rehearsed) => {
+                places.extend(rehearsed.places);
+                for (one, question) in rehearsed.questions {
+                    record.rehearse_later(asking.later(&rehearsal.name, one, question, caller));
+                }
+            }
             Err(rejection) => record.would_refuse(&rehearsal.name, &rejection),
         }
     }
@@ -310,7 +346,7 @@ pub(crate) struct Upgrade {
 /// The upgrade that was asked for, taken out of the request. What carries requests is not one: it is answered in HTTP/1.1.
 fn takes_upgrade(request: &mut Request<IncomingBody>) -> Option<Upgrade> {
     let to = request.headers().get(header::UPGRADE)?.clone();
-    let is_one = request.version() == http::Version::HTTP_11 && asks_for_upgrade(request.headers());
+    let is_one = request.version() == Version::HTTP_11 && asks_for_upgrade(request.headers());
     is_one.then(|| Upgrade { to, connection: hyper::upgrade::on(request) })
 }
 

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
-use http::header::HeaderValue;
+use http::header::{HeaderMap, HeaderValue};
 
 use crate::limit::allowance::Allowance;
 
@@ -22,10 +23,27 @@ pub struct Rejection {
     pub challenges: Box<[HeaderValue]>,
     /// `Retry-After` in seconds.
     pub retry_after_s: Option<u16>,
-    /// What the caller is told instead of the table's detail: the words of whoever refuses.
-    pub told: Option<Arc<String>>,
+    /// What the caller is told instead of the table's words.
+    pub told: Option<Arc<Told>>,
     /// What is left of the limits that the caller may know of.
     pub allowance: Option<Box<Allowance>>,
+}
+
+/// The words of whoever refuses.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// In place of the detail.
+    Detail(String),
+    /// In place of all: an authoriser's.
+    Answer(Passed),
+}
+
+/// An answer in somebody else's words.
+#[derive(Clone)]
+pub struct Passed {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
 }
 
 /// The object, section and rule that refused, in the operator's words.
@@ -39,6 +57,13 @@ pub struct Origin {
     pub rule: Arc<str>,
     /// What was found, and the cure.
     pub message: String,
+}
+
+/// Nobody logs what it says.
+impl fmt::Debug for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passed").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 impl Rejection {
@@ -235,6 +260,10 @@ reasons! {
     AuthorizationDenied => FORBIDDEN, "authorization-denied", "Not allowed",
         "This request is not allowed.",
         "The log names the policy, the rule, and what could not be told if anything. Change the rule, or give the caller what it asks for.";
+    /// An authoriser of `externalAuthorization` says no, or what it would have to be told cannot be told.
+    ExternalAuthorizationDenied => FORBIDDEN, "external-authorization-denied", "Not allowed",
+        "This request is not allowed.",
+        "The log names the policy, and what the authoriser has answered. Ask whoever runs that; or correct the entry of `context` that the log names.";
     /// It has not come through the firewall in front.
     OriginLocked => FORBIDDEN, "origin-locked", "Not through the firewall",
         "This host cannot be called directly.",
@@ -276,6 +305,14 @@ reasons! {
     IntrospectionUnavailable => SERVICE_UNAVAILABLE, "introspection-unavailable", "Token cannot be checked",
         "The access token cannot be checked at the moment. Try again.",
         "The log says what came of the question, and the condition IssuerHealthy of the policy what came of the last one: check `endpoint`, the way to it, `caCertificateRefs` and the login in `clientAuthentication`; or too many tokens of the namespace are being asked about at once.";
+    /// An authoriser of `externalAuthorization` cannot be asked in time, or its answer cannot be used.
+    ExternalAuthorizationUnavailable => SERVICE_UNAVAILABLE, "external-authorization-unavailable", "Request cannot be judged",
+        "This request cannot be judged at the moment. Try again.",
+        "The log names the policy, and says what came of the question: see whether the authoriser of `backendRef` is there, speaks what `protocol` says, and answers within `timeout`.";
+    /// Only in `would_refuse` of the log: what a policy in Report mode would have decided cannot be told, since nothing is done for it that the request would notice.
+    RehearsalIncomplete => SERVICE_UNAVAILABLE, "rehearsal-incomplete", "Rehearsal incomplete",
+        "What would have been decided cannot be told.",
+        "The log says why. Enforce the policy on a route of its own to see what it decides.";
     /// Something that the route needs cannot be resolved.
     Configuration => INTERNAL_SERVER_ERROR, "configuration", "Configuration error",
         "This route is not configured correctly. Nothing was forwarded.",

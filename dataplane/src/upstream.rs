@@ -133,7 +133,7 @@ type Outcome<T, B> = Result<T, (UpstreamFailure, Option<Box<Request<B>>>)>;
 
 impl<B> Upstreams<B>
 where
-    B: HttpBody<Data = Bytes> + Default + Unpin + 'static,
+    B: HttpBody<Data = Bytes> + Again + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// Connections under `rules`; `seed` decides which endpoint comes first.
@@ -168,7 +168,7 @@ where
             let again = match self.connection(target, &now, terms.purpose, allowed).await {
                 Ok(connected) => {
                     let was_kept = connected.was_kept;
-                    match pin!(self.exchange(target, connected, request, now.ends)).await {
+                    match pin!(self.exchange(target, connected, request, (now.ends, terms.purpose))).await {
                         Ok(exchange) => return Ok(exchange),
                         Err((error, None)) => return Err(error),
                         Err((error, Some(unsent))) => {
@@ -314,8 +314,8 @@ where
     fn group(&self, target: &Target, key: Key, purpose: Purpose) -> Option<Rc<Group<B>>> {
         match purpose {
             Purpose::Upgrade => None,
-            Purpose::Exchange if target.is_http2() => Some(self.shared.group(key)),
-            Purpose::Exchange => self.shared.known(&key),
+            Purpose::Exchange | Purpose::Question if target.is_http2() => Some(self.shared.group(key)),
+            Purpose::Exchange | Purpose::Question => self.shared.known(&key),
         }
     }
 
@@ -349,7 +349,7 @@ where
         target: &Target,
         connected: Connected<B>,
         request: Request<B>,
-        ends: Ends,
+        (ends, purpose): (Ends, Purpose),
     ) -> Outcome<Exchange<B>, B> {
         let Connected { sender, address, was_kept } = connected;
         let peer = match &sender {
@@ -360,7 +360,8 @@ where
             let (response, lease) = match sender {
                 Sender::Http1(sender, trust) => {
                     let key = Key { target: target.identity, address };
-                    over_http1(Kept { key, sender, trust, is_taken: false }, wire::of_http1(request)).await?
+                    let kept = Kept { key, sender, trust, is_taken: false };
+                    over_http1(kept, wire::of_http1(request), purpose).await?
                 }
                 Sender::Http2(shareable) => {
                     let request = wire::of_http2(request, target.is_tls());
@@ -388,9 +389,13 @@ enum Turn<'a, B> {
     Share(Shareable<B>),
 }
 
-async fn over_http1<B>(mut kept: Kept<B>, request: Request<B>) -> Outcome<(Response<Incoming>, Lease<B>), B>
+async fn over_http1<B>(
+    mut kept: Kept<B>,
+    request: Request<B>,
+    purpose: Purpose,
+) -> Outcome<(Response<Incoming>, Lease<B>), B>
 where
-    B: HttpBody<Data = Bytes> + Default + 'static,
+    B: HttpBody<Data = Bytes> + Again + 'static,
 {
     let address = kept.key.address;
     if let Err(source) = kept.sender.ready().await {
@@ -398,8 +403,13 @@ where
     }
     // The service may close it while the request is on its way, and nobody can tell whether it has been read. What may be asked twice is
     // (RFC 9112, 9.3.1): a copy of it is kept where that is likely.
-    let may_be_repeated = request.method().is_idempotent() && request.body().is_end_stream();
-    let copy = (kept.trust == Trust::Doubtful && may_be_repeated).then(|| Box::new(bodiless(&request)));
+    let may_be_repeated = match purpose {
+        Purpose::Question => kept.trust != Trust::New,
+        Purpose::Exchange | Purpose::Upgrade => {
+            kept.trust == Trust::Doubtful && request.method().is_idempotent() && request.body().is_end_stream()
+        }
+    };
+    let copy = if may_be_repeated { copy(&request) } else { None };
     match kept.sender.try_send_request(request).await {
         Ok(response) => Ok((response, Lease::Http1(kept))),
         Err(error) => {
@@ -417,11 +427,11 @@ async fn over_http2<B>(
     was_kept: bool,
 ) -> Outcome<(Response<Incoming>, Lease<B>), B>
 where
-    B: HttpBody<Data = Bytes> + Default + 'static,
+    B: HttpBody<Data = Bytes> + Again + 'static,
 {
     // hyper does not give back what the service says that it has not processed. A body is gone by then; a request without one can
     // be made again. A connection that is new is refused for a reason that the next would meet as well.
-    let copy = (was_kept && request.body().is_end_stream()).then(|| Box::new(bodiless(&request)));
+    let copy = if was_kept { copy(&request) } else { None };
     match sender.try_send_request(request).await {
         Ok(response) => Ok((response, Lease::Http2(stream))),
         Err(error) => {
@@ -436,13 +446,19 @@ where
     }
 }
 
-fn bodiless<B: Default>(request: &Request<B>) -> Request<B> {
-    let mut copy = Request::new(B::default());
+/// A body of which there may be a second.
+pub trait Again: Sized {
+    /// The same once more, if all of it is at hand.
+    fn again(&self) -> Option<Self>;
+}
+
+fn copy<B: Again>(request: &Request<B>) -> Option<Box<Request<B>>> {
+    let mut copy = Box::new(Request::new(request.body().again()?));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
-    copy
+    Some(copy)
 }
 
 /// What of the time that is `left` one of `addresses` has: one that does not answer leaves some to the others.

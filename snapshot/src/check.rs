@@ -87,8 +87,12 @@ fn of_policy(policy: &Policy) -> Vec<Name> {
         let files = alternative.basic.iter().map(|one| Name::new(Kind::PasswordFile, one.password_file.as_str()));
         keys.chain(trusts).chain(files)
     });
+    let asked = policy.external_authorizations.iter().filter(|one| one.unavailable.is_none()).flat_map(|one| {
+        let shown = (!one.credential.is_empty()).then(|| Name::new(Kind::Credential, one.credential.as_str()));
+        shown.into_iter().chain([Name::new(Kind::Backend, one.backend.as_str())])
+    });
     let rehearsed = policy.rehearsals.iter().filter_map(|rehearsal| rehearsal.policy.as_ref()).flat_map(of_policy);
-    own.chain(rehearsed).collect()
+    own.chain(asked).chain(rehearsed).collect()
 }
 
 #[cfg(test)]

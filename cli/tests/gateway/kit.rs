@@ -1,5 +1,6 @@
 //! What every test here needs: a gateway, a service behind it, an issuer beside it, callers in front of it.
 
+pub mod authorizer;
 pub mod caller;
 pub mod endpoint;
 pub mod frames;

@@ -33,6 +33,7 @@ mod encrypted_tokens;
 mod endure;
 mod entra_id;
 mod exhaustion;
+mod external_authorization;
 mod fail_closed;
 mod forwarded_certificates;
 mod hostile_issuer;

@@ -126,6 +126,7 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     // They add up: a nearer rule takes none away that stands further off.
     let rules = enforced.iter().filter_map(|one| one.policy.sections.authorization.clone());
     message.authorizations = rules.filter(|one| !one.rules.is_empty()).collect();
+    message.external_authorizations = external_authorizations(&defaults, &floors);
     let told = headers(&defaults, &floors, conflicts, "requestHeaders", |stated| stated.request_headers.as_ref());
     (message.request_headers, message.computed_request_headers) = (told.edit, told.computed);
     let told = headers(&defaults, &floors, conflicts, "responseHeaders", |stated| stated.response_headers.as_ref());
@@ -135,7 +136,7 @@ pub fn at(index: &Index<'_>, place: Place<'_>, conflicts: &mut Vec<Conflict>) ->
     message.cors = near.map(|(_, cors)| Box::new(cors.clone()));
     message.floor_cors = floors.iter().filter_map(|one| one.policy.sections.cors.clone()).collect();
     message.streams = streams(&defaults, &floors, conflicts);
-    message.request = request(&defaults, &floors, conflicts);
+    message.request = request(&defaults, &floors, conflicts).map(Box::new);
     message.limits = limits(&defaults, &floors, conflicts);
     message.rehearsals = reports.iter().map(|one| rehearsal(one)).collect();
     let routes: Vec<_> = defaults.iter().copied().filter(|one| one.level >= Level::Route).collect();
@@ -160,7 +161,10 @@ fn by_older(message: &v1::Policy) -> Option<v1::Deny> {
     let request = message.request.as_ref().map(|one| denial_by_older(&one.object, "spec.request", 4));
     let cors = message.cors.is_some() || !message.floor_cors.is_empty();
     let cors = cors.then(|| denial_by_older(&format!("ApiPolicy {}", message.objects.join(", ")), "spec.cors", 4));
-    limits
+    let asked = message.external_authorizations.first();
+    asked
+        .map(|one| denial_by_older(&one.object, "spec.externalAuthorization", 11))
+        .or(limits)
         .or(request)
         .or(cors)
         .or(computed)
@@ -271,6 +275,12 @@ fn ip_filters(defaults: &[&Reaching<'_>], floors: &[&Reaching<'_>]) -> Vec<v1::I
     let level = stating.first().map(|(level, _)| *level);
     let own = stating.into_iter().filter(|(one, _)| Some(*one) == level).map(|(_, filter)| filter);
     own.chain(floors.iter().filter_map(|one| one.policy.sections.ip_filter.clone())).collect()
+}
+
+/// They add up as well: floors are asked first, and whoever stands further off before whoever is nearer.
+fn external_authorizations(defaults: &[&Reaching<'_>], floors: &[&Reaching<'_>]) -> Vec<v1::ExternalAuthorization> {
+    let asked = floors.iter().rev().chain(defaults.iter().rev());
+    asked.filter_map(|one| Some(one.policy.sections.external_authorization.as_ref()?.message.clone())).collect()
 }
 
 /// Of the nearest level's word and those of all floors the strictest.
@@ -387,7 +397,8 @@ fn rehearsal(one: &Reaching<'_>) -> v1::Rehearsal {
         ip_filters: sections.ip_filter.iter().cloned().collect(),
         authentication: Some(sections.authentication.clone().unwrap_or_else(unstated)),
         authorizations: sections.authorization.iter().cloned().collect(),
-        request: sections.request.clone(),
+        external_authorizations: sections.external_authorization.iter().map(|one| one.message.clone()).collect(),
+        request: sections.request.clone().map(Box::new),
         limits: sections.limits.clone().unwrap_or_default(),
         ..v1::Policy::default()
     };

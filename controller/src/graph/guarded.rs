@@ -26,6 +26,8 @@ impl Guarded {
         let mut guarded = Self::default();
         let set = sections.request_headers.iter().flat_map(|changes| changes.set.keys());
         guarded.identity.extend(set.cloned());
+        let answered = sections.external_authorization.iter().flat_map(|one| &one.message.headers_to_backend);
+        guarded.identity.extend(answered.cloned());
         let alternatives = sections.authentication.iter().flat_map(|one| &one.alternatives);
         for key in alternatives.filter_map(|alternative| alternative.subscription_key.as_ref()) {
             guarded.key_headers.extend(key.headers.iter().cloned());
@@ -50,6 +52,7 @@ impl Guarded {
         let set = raw["spec"]["requestHeaders"]["set"].as_array().into_iter().flatten();
         let mut names: Vec<_> = set.filter_map(|header| header["name"].as_str()).map(str::to_owned).collect();
         headers(&raw["spec"], &mut names);
+        names.extend(texts(&raw["spec"]["externalAuthorization"]["headersToBackend"]));
         guarded.identity.extend(lower(names));
         let alternatives = raw["spec"]["authentication"].as_array().into_iter().flatten();
         for key in alternatives.filter_map(|alternative| alternative.get("subscriptionKey")) {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::address::{AddressRange, complaint};
 use super::alternatives::{Alternatives, Brought};
 use super::basic::Files;
+use super::external_authorization::{Authorizer, authorizer};
 use super::gateway::GatewayNode;
 use super::guarded::Guarded;
 use super::headers::{self, HeaderChanges};
@@ -66,6 +67,7 @@ pub struct Sections {
     pub authentication: Option<v1::Authentication>,
     pub is_public: bool,
     pub authorization: Option<v1::Authorization>,
+    pub external_authorization: Option<Authorizer>,
     pub request_headers: Option<HeaderChanges>,
     pub response_headers: Option<HeaderChanges>,
     pub cors: Option<v1::Cors>,
@@ -186,6 +188,10 @@ fn decoded(
     let sections = Sections {
         deny,
         authorization: spec.authorization.as_ref().map(|rules| authorization::message(author, rules, &mut problems)),
+        external_authorization: spec
+            .external_authorization
+            .as_ref()
+            .map(|stated| authorizer(cluster, author, &name.namespace, stated, &mut problems)),
         ip_filter: spec.ip_filter.as_ref().map(|filter| ip_filter(&label, filter, &mut problems)),
         is_public: spec.authentication.iter().flatten().any(|one| one.public.is_some()),
         authentication,

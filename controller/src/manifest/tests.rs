@@ -295,6 +295,75 @@ fn what_an_api_server_would_refuse_of_introspection_is_said_with_its_place() {
 }
 
 #[test]
+fn what_an_api_server_would_refuse_of_authorizers_is_said_with_its_place() {
+    const SERVICE: &str = "backendRef: {name: opa, port: 9191}";
+    let asked = |inner: &str| format!("{POLICY}  externalAuthorization: {{{inner}}}\n");
+    let by = |protocol: &str, more: &str| asked(&format!("{SERVICE}, protocol: {protocol}{more}"));
+    for text in [
+        by("GRPC", ""),
+        by("HTTP", ", pathPrefix: /check/v1.2, timeout: 10ms"),
+        by("GRPC", ", headersToAuthorizer: [Authorization, Cookie, X-Team], headersToBackend: [X-User, Authorization]"),
+        by(
+            "GRPC",
+            ", context: [{name: a, value: ''}, {name: b, value: 'x y'}, {name: c, expression: auth.alternative}]",
+        ),
+        by("GRPC", ", forwardBody: {maxBytes: 1}, denial: Problem"),
+        by("HTTP", ", forwardBody: {maxBytes: 1Mi}, denial: Pass, headersToCaller: [Set-Cookie, Location]"),
+        asked("backendRef: {group: sallyport.dev, kind: Backend, name: opa, namespace: other}, protocol: GRPC"),
+    ] {
+        assert!(said(&text).is_empty(), "{text}: {:?}", said(&text));
+    }
+    for (text, word) in [
+        (asked(SERVICE), "protocol"),
+        (asked("protocol: GRPC"), "backendRef"),
+        (by("grpc", ""), "protocol"),
+        (asked("backendRef: {name: opa}, protocol: GRPC"), "a Service needs a port"),
+        (
+            asked("backendRef: {group: sallyport.dev, kind: Backend, name: opa, port: 80}, protocol: GRPC"),
+            "a Backend states its own",
+        ),
+        (asked("backendRef: {kind: Backend, name: opa}, protocol: GRPC"), "correct group"),
+        (asked("backendRef: {group: sallyport.dev, name: opa, port: 80}, protocol: GRPC"), "correct group"),
+        (by("GRPC", ", pathPrefix: /check"), "pathPrefix is for protocol HTTP"),
+        (by("HTTP", ", pathPrefix: check"), "pathPrefix"),
+        (by("HTTP", ", pathPrefix: /a/../b"), "pathPrefix"),
+        (by("HTTP", ", pathPrefix: /a%2fb"), "pathPrefix"),
+        (by("HTTP", ", pathPrefix: '/a?b'"), "pathPrefix"),
+        (by("HTTP", ", pathPrefix: /a/"), "pathPrefix"),
+        (by("GRPC", ", timeout: 9ms"), "10ms to 10s"),
+        (by("GRPC", ", timeout: 11s"), "10ms to 10s"),
+        (by("GRPC", ", headersToAuthorizer: [Sallyport-Key]"), "subscription keys not at all"),
+        (by("GRPC", ", headersToAuthorizer: [X-Forwarded-For]"), "leave them out"),
+        (by("GRPC", ", headersToAuthorizer: [client-cert-chain]"), "leave them out"),
+        (by("GRPC", ", headersToAuthorizer: [Proxy-Authorization]"), "leave them out"),
+        (by("GRPC", ", headersToAuthorizer: [Host]"), "leave them out"),
+        (by("GRPC", ", headersToAuthorizer: ['a b']"), "headersToAuthorizer"),
+        (by("GRPC", ", headersToBackend: [Content-Length]"), "leave them out"),
+        (by("GRPC", ", headersToBackend: [host]"), "leave them out"),
+        (by("GRPC", ", headersToCaller: [Transfer-Encoding]"), "leave them out"),
+        (by("GRPC", ", headersToCaller: [Set-Cookie]"), "only with denial: Pass"),
+        (by("GRPC", ", headersToCaller: [set-cookie], denial: Problem"), "only with denial: Pass"),
+        (by("GRPC", ", denial: Allow"), "denial"),
+        (by("GRPC", ", context: [{name: a}]"), "exactly one of value, expression"),
+        (by("GRPC", ", context: [{name: a, value: b, expression: c}]"), "exactly one of value, expression"),
+        (by("GRPC", ", context: [{name: X-A, value: b}, {name: x_a, value: c}]"), "state it once"),
+        (by("GRPC", ", context: [{name: Host, value: b}]"), "choose another name"),
+        (by("GRPC", ", context: [{name: a, value: ' b'}]"), "value"),
+        (by("GRPC", ", forwardBody: {}"), "maxBytes"),
+        (by("GRPC", ", forwardBody: {maxBytes: 0}"), "1 to 1Mi"),
+        (by("GRPC", ", forwardBody: {maxBytes: 2Mi}"), "1 to 1Mi"),
+        (by("GRPC", ", forwardBody: {maxBytes: 1.5}"), "maxBytes"),
+        (by("GRPC", ", failOpen: true"), "no such field"),
+        (
+            format!("{}  credential: {{passThrough: {{}}}}\n", by("GRPC", ", headersToBackend: [authorization]")),
+            "beside a credential",
+        ),
+    ] {
+        assert_said(&text, "a.yaml:", word);
+    }
+}
+
+#[test]
 fn what_an_api_server_would_refuse_of_bindings_is_said_with_its_place() {
     let constraint = |inner: &str| {
         format!(

@@ -127,6 +127,26 @@ fn ip_filter(#[case] policies: &[Given], #[case] allowed: &[&str], #[case] count
     assert_eq!(policy.ip_filters.len(), count, "all must pass");
 }
 
+const ASKED_A: &str =
+    "externalAuthorization: {backendRef: {group: sallyport.dev, kind: Backend, name: orders}, protocol: GRPC}";
+const ASKED_B: &str =
+    "externalAuthorization: {backendRef: {group: sallyport.dev, kind: Backend, name: orders}, protocol: HTTP}";
+const ASKED_FLOOR: &str = "enforcement: Floor, externalAuthorization: {backendRef: {group: sallyport.dev, kind: Backend, name: orders}, protocol: GRPC}";
+
+#[rstest]
+#[case::of_every_level_the_furthest_first(&[("p", 0, "route", ASKED_A), ("q", 1, "gateway", ASKED_B), ("r", 2, "rule", ASKED_A)], &["q", "p", "r"])]
+#[case::on_one_target_both(&[("p", 0, "route", ASKED_A), ("q", 1, "route", ASKED_B)], &["q", "p"])]
+#[case::floors_before_all(&[("p", 0, "gateway", ASKED_A), ("q", 1, "route", ASKED_FLOOR), ("r", 2, "gateway", ASKED_FLOOR)], &["r", "q", "p"])]
+#[case::a_report_not(&[("p", 0, "route", "mode: Report, externalAuthorization: {backendRef: {group: sallyport.dev, kind: Backend, name: orders}, protocol: GRPC}")], &[])]
+fn external_authorization(#[case] policies: &[Given], #[case] asked: &[&str]) {
+    let policy = effective(&world(policies));
+    let told = policy.external_authorizations.iter().map(|one| one.object.trim_start_matches("ApiPolicy shop/"));
+    assert_eq!(told.collect::<Vec<_>>(), asked);
+    let since = policy.deny.filter(|deny| deny.reason() == v1::deny::Reason::Older).map(|deny| deny.since);
+    let is_unprotected = since.is_none();
+    assert!(is_unprotected || since == Some(11));
+}
+
 const RULE_A: &str = "authorization: [{name: a, require: 'true'}]";
 const RULE_B: &str = "authorization: [{name: b, require: 'true'}]";
 

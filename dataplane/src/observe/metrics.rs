@@ -1,7 +1,7 @@
 //! Metrics in Prometheus' text format, named after OpenTelemetry's HTTP conventions where these have a name.
 
 pub mod certificates;
-mod durations;
+pub(crate) mod durations;
 mod issuers;
 pub mod table;
 
@@ -21,6 +21,7 @@ use crate::observe::metrics::certificates::CertificateMetrics;
 use crate::observe::metrics::durations::{Durations, DurationsByRequest};
 use crate::observe::metrics::issuers::IssuerMetrics;
 use crate::passwords;
+use crate::pipeline::authorizers;
 use crate::rejection::Reason;
 
 /// Classes of status, 1xx to 5xx.
@@ -49,6 +50,7 @@ pub struct Metrics {
     pub(crate) certificates: CertificateMetrics,
     pub(crate) passwords: passwords::Counters,
     pub(crate) introspections: introspection::Counters,
+    pub(crate) external_authorizations: authorizers::Counters,
 }
 
 impl Metrics {
@@ -64,6 +66,7 @@ impl Metrics {
         let hashes = |outcome| hashes.get_or_create(&[("outcome", outcome)]).clone();
         let passwords = passwords::Counters { right: hashes("right"), wrong: hashes("wrong"), busy: hashes("busy") };
         let introspections = introspections(&mut registry);
+        let external_authorizations = external_authorizations(&mut registry);
         let durations = registered(&mut registry, &table::SERVER_DURATION, DurationsByRequest::default());
         let upstream_durations = by_class(&mut registry, &table::CLIENT_DURATION);
         let mut gauge = |metric| registered(&mut registry, metric, Gauge::default());
@@ -94,6 +97,7 @@ impl Metrics {
             certificates,
             passwords,
             introspections,
+            external_authorizations,
         }
     }
 
@@ -135,6 +139,18 @@ fn introspections(registry: &mut Registry) -> introspection::Counters {
         refused: questions("refused"),
         unavailable: questions("unavailable"),
         busy: questions("busy"),
+    }
+}
+
+fn external_authorizations(registry: &mut Registry) -> authorizers::Counters {
+    let questions = registered(registry, &table::EXTERNAL_AUTHORIZATIONS, Family::<Label, Counter>::default());
+    let questions = |outcome| questions.get_or_create(&[("outcome", outcome)]).clone();
+    authorizers::Counters {
+        allowed: questions("allowed"),
+        denied: questions("denied"),
+        unavailable: questions("unavailable"),
+        durations: registered(registry, &table::EXTERNAL_AUTHORIZATION_DURATION, Durations::default()),
+        dropped_headers: registered(registry, &table::EXTERNAL_AUTHORIZATION_DROPPED, Counter::default()),
     }
 }
 

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use http::Method;
 use http::header::{HeaderMap, HeaderValue};
+use http::{Method, Version};
 
 use crate::client_certificate::shown::{CallersCertificate, ShownCertificate};
 use crate::client_certificate::trust::ClientTrust;
@@ -84,6 +84,7 @@ pub struct Hop<'a> {
     /// What the caller has shown in the handshake, here or to a trusted proxy that tells of it.
     pub certificate: &'a CallersCertificate,
     pub is_cleartext: bool,
+    pub version: Version,
 }
 
 /// Of a stranger who wants nothing but an answer.
@@ -95,6 +96,7 @@ impl Default for Hop<'_> {
             peer: Peer::Stranger,
             certificate: &CallersCertificate::NotAskedFor,
             is_cleartext: true,
+            version: Version::HTTP_11,
         }
     }
 }

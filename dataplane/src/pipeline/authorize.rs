@@ -1,6 +1,7 @@
 //! What expressions say once it is known who calls: rules of every level that have to hold besides, and headers.
 
 mod known;
+mod told;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! The body of a response, and the record of an exchange that ends with it.
 
 pub mod request;
+pub(super) mod shown;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +15,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::authorizers::Verdict;
 use super::isolation;
 use super::permit::Permit;
 use super::reflection;
@@ -246,6 +249,14 @@ pub(crate) struct Record {
     allowance: Option<Box<Allowance>>,
     speech: Speech,
     is_answered: bool,
+    rehearsing: Vec<Rehearsing>,
+}
+
+/// What policies that only report are still asked for.
+enum Rehearsing {
+    /// Until the response has begun.
+    Waiting(Pin<Box<dyn Future<Output = Verdict>>>),
+    Asked(JoinHandle<Verdict>),
 }
 
 impl Record {
@@ -280,6 +291,7 @@ impl Record {
             cors: None,
             allowance: None,
             is_answered: false,
+            rehearsing: Vec::new(),
         })
     }
 
@@ -352,6 +364,11 @@ impl Record {
         self.line.rehearsed.push((Arc::clone(policy), rejection.clone()));
     }
 
+    /// What is to be asked when the response has begun.
+    pub(super) fn rehearse_later(&mut self, question: impl Future<Output = Verdict> + 'static) {
+        self.rehearsing.push(Rehearsing::Waiting(Box::pin(question)));
+    }
+
     /// The moment at which the request's time is up.
     pub(super) fn deadline(&self, allowed: Option<Duration>) -> Option<Instant> {
         allowed.map(|allowed| self.began + allowed)
@@ -388,6 +405,9 @@ impl Record {
     pub(super) fn attach(mut self: Box<Self>, mut response: Response<Body>) -> Response<Body> {
         self.line.status = response.status();
         self.is_answered = true;
+        for one in &mut self.rehearsing {
+            one.begin();
+        }
         response.body_mut().record = Some(self);
         response
     }
@@ -446,10 +466,49 @@ impl Drop for Record {
         if !self.is_answered && self.line.duration < PREMATURE {
             self.connection.taken_back();
         }
-        let instance = self.random;
-        self.worker.shared().observe(&self.line, self.logged, instance);
-        if let Some(trace) = self.line.trace.take() {
-            trace.end(&self.line);
+        let (line, rehearsing) = (std::mem::take(&mut self.line), std::mem::take(&mut self.rehearsing));
+        let told = Told { worker: Rc::clone(&self.worker), logged: self.logged, instance: self.random };
+        if rehearsing.is_empty() || self.worker.has_stopped() {
+            told.of(line);
+        } else {
+            tokio::task::spawn_local(told.when_rehearsed(line, rehearsing));
         }
+    }
+}
+
+impl Rehearsing {
+    fn begin(&mut self) {
+        if let Self::Waiting(question) = self {
+            let question = std::mem::replace(question, Box::pin(std::future::pending()));
+            *self = Self::Asked(tokio::task::spawn_local(question));
+        }
+    }
+}
+
+/// Tells of an exchange that has ended.
+struct Told {
+    worker: Rc<Worker>,
+    logged: Choice,
+    instance: u128,
+}
+
+impl Told {
+    fn of(self, mut line: Line) {
+        self.worker.shared().observe(&line, self.logged, self.instance);
+        if let Some(trace) = line.trace.take() {
+            trace.end(&line);
+        }
+    }
+
+    /// Of a request that was not answered nobody is asked any more.
+    async fn when_rehearsed(self, mut line: Line, rehearsing: Vec<Rehearsing>) {
+        for one in rehearsing {
+            if let Rehearsing::Asked(verdict) = one
+                && let Ok((policy, Err(rejection))) = verdict.await
+            {
+                line.rehearsed.push((policy, rejection));
+            }
+        }
+        self.of(line);
     }
 }

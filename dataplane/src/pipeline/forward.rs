@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::Upgrade;
 use super::body::request::{Guard, RequestBody};
+use super::body::shown::CallersBody;
 use super::body::{Body, Record};
 use super::hygiene::{self, Peer};
 use super::incoming::{Arrival, FORWARDED_FOR};
@@ -47,7 +48,8 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// A request with all that has been found out about it.
 pub(super) struct Admitted {
-    pub(super) request: Request<Incoming>,
+    pub(super) head: http::request::Parts,
+    pub(super) body: CallersBody,
     pub(super) arrival: Arrival,
     pub(super) upgrade: Option<Upgrade>,
     pub(super) found: Found,
@@ -66,18 +68,18 @@ pub(super) async fn forward(
     mut permit: Permit,
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
-    let Admitted { request, arrival, upgrade, found, passage, edge_headers, listener, runtime } = admitted;
+    let Admitted { mut head, body, arrival, upgrade, found, passage, edge_headers, listener, runtime } = admitted;
     let Chosen { backend, credential, filters } = choose(worker, &found, &runtime)?;
     let target = backend.target.as_ref().map_err(|denial| denial.rejection())?;
     let credential = credential.as_deref();
-    let (mut head, body) = request.into_parts();
     let (own, onward) = (credential.and_then(|credential| credential.own_header()), onward(credential, &backend));
     strip(&mut head.headers, &backend, &permit, (own, onward));
     // What filters, the policy and the credential say comes after it: it would take away what it does not know.
     tell_origin(&mut head.headers, &arrival, connection, &listener);
     let changes = Changes { filters: [&found.rule.filters, &*filters], matched: found.matched };
     let rewritten = changes.request(&arrival, &mut head.headers);
-    let computed = permit.take_computed();
+    let (computed, answered) = (permit.take_computed(), permit.take_answered());
+    answered.to_backend(&mut head.headers);
     let policy = Arc::clone(permit.policy());
     policy.request_headers.apply(&mut head.headers, computed.request);
     let shown =
@@ -118,6 +120,7 @@ pub(super) async fn forward(
     }
     let switch = switch(&mut response, upgrade)?;
     changes.response(response.headers_mut());
+    answered.to_caller(response.headers_mut());
     policy.response_headers.apply(response.headers_mut(), computed.response);
     if let Some(upgrade) = switch {
         let (response, tunnel) = tunnel(worker, connection, upgrade, response, watch);
@@ -220,7 +223,7 @@ fn terms(found: &Found, target: &Target, record: &Record, upgrade: Option<&Upgra
 /// Takes out every key, every identity that only the gateway may state, the place of its `own` credential, and tokens as far as verified
 /// ones do not go `onward`.
 fn strip(headers: &mut HeaderMap, backend: &Backend, permit: &Permit, (own, onward): (Option<&HeaderName>, Onward)) {
-    let set = permit.policy().request_headers.names();
+    let set = permit.policy().identity_headers();
     hygiene::remove_claims(headers, backend.guarded.iter().chain(set).chain(permit.key_headers()).chain(own));
     for (place, onward) in permit.token_places(onward) {
         token_places::clean(headers, place, onward);

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use sallyport_expression::Steps;
 use smallvec::SmallVec;
 
 use crate::clock::UnixMs;
 use crate::credential::CallersToken;
 use crate::digest::Digest;
+use crate::external_authorization::{Change, Question, Yes};
 use crate::introspection::Renewal;
 use crate::jwt::{Claims, PublicHalf};
 use crate::limit::allowance::Allowance;
@@ -23,9 +25,10 @@ use crate::pipeline::tokens::Patience;
 use crate::rejection::Rejection;
 use crate::runtime::keys::Subscription;
 use crate::runtime::listener::Gateway;
+use crate::runtime::policy::external_authorization::{Asked, ExternalAuthorization};
 use crate::runtime::policy::header_changes::Computed;
 use crate::runtime::policy::token_place::TokenPlace;
-use crate::runtime::policy::{Alternative, Demand, Policy};
+use crate::runtime::policy::{Alternative, Demand, Denial, Policy};
 
 /// A request that every level of its policy admits.
 pub struct Permit {
@@ -34,6 +37,7 @@ pub struct Permit {
     /// Where the tokens stand that held: the nearest level's, then the floors'.
     verified: SmallVec<[Arc<TokenPlace>; 1]>,
     computed: ComputedHeaders,
+    answered: Answered,
     /// What the caller may know of limits.
     allowance: Allowance,
 }
@@ -43,6 +47,37 @@ pub struct Permit {
 pub struct ComputedHeaders {
     pub request: Computed,
     pub response: Computed,
+}
+
+/// What authorisers have set, in the order in which it is applied: the last word is a floor's, else that of the nearest.
+#[derive(Default)]
+pub struct Answered(Vec<Yes>);
+
+impl Answered {
+    /// On the request, in place of what stands there of the same names.
+    pub fn to_backend(&self, headers: &mut HeaderMap) {
+        for yes in &self.0 {
+            yes.to_backend.iter().for_each(|change| drop(headers.remove(&change.name)));
+            yes.to_backend.iter().for_each(|change| change.make(headers));
+        }
+    }
+
+    /// On the answer of the service.
+    pub fn to_caller(&self, headers: &mut HeaderMap) {
+        self.0.iter().flat_map(|yes| &yes.to_caller).for_each(|change: &Change| change.make(headers));
+    }
+}
+
+/// Whoever asks authorisers.
+pub trait Asks {
+    /// What comes of it: a yes, or the refusal.
+    fn ask(
+        &mut self,
+        one: &ExternalAuthorization,
+        asked: &Asked,
+        caller: &Caller<'_>,
+        question: Question,
+    ) -> impl Future<Output = Result<Yes, Rejection>>;
 }
 
 /// What has to go on holding while a permitted request lasts. It permits nothing by itself.
@@ -69,7 +104,11 @@ pub struct Grounds {
 
 /// Judges a caller by the policy: addresses first, and what they have used, then who it is, at every level, what it may do, how much it says
 /// that it sends, and how much it has used.
-pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Permit, Rejection> {
+pub async fn authorise(
+    policy: &Arc<Policy>,
+    caller: &Caller<'_>,
+    authorizers: &mut impl Asks,
+) -> Result<Permit, Rejection> {
     admit_address(policy, caller)?;
     let mut steps = Steps::default();
     let taken = take_unknown(policy, caller, &mut steps)?;
@@ -82,6 +121,7 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
     let expressions = Expressions::new(policy, caller, &findings);
     expressions.judge(&mut steps)?;
     admit_length(policy, caller)?;
+    let answered = ask_all(&expressions, (policy, caller), authorizers, &mut steps).await?;
     let Taken { places, allowance } = limits::take((policy, Step::Known), caller, &expressions, &mut steps, taken)?;
     let request = expressions.headers(&policy.request_headers.computed, &mut steps);
     let response = expressions.headers(&policy.response_headers.computed, &mut steps);
@@ -114,7 +154,34 @@ pub async fn authorise(policy: &Arc<Policy>, caller: &Caller<'_>) -> Result<Perm
         places,
         expires,
     };
-    Ok(Permit { grounds, held, verified, computed: ComputedHeaders { request, response }, allowance })
+    Ok(Permit { grounds, held, verified, computed: ComputedHeaders { request, response }, answered, allowance })
+}
+
+/// Each authoriser has to say yes, those of floors first.
+async fn ask_all(
+    expressions: &Expressions<'_>,
+    (policy, caller): (&Policy, &Caller<'_>),
+    authorizers: &mut impl Asks,
+    steps: &mut Steps,
+) -> Result<Answered, Rejection> {
+    let (mut near, mut floors) = (Vec::new(), Vec::new());
+    for one in &policy.external_authorizations {
+        let asked = one.asks.as_ref().map_err(Denial::rejection)?;
+        let question = expressions.told(one, asked, steps)?;
+        let yes = Box::pin(authorizers.ask(one, asked, caller, question)).await?;
+        if one.is_floor { floors.push(yes) } else { near.push(yes) }
+    }
+    near.append(&mut floors);
+    Ok(Answered(near))
+}
+
+/// What remains to be found out of a request for a policy that is only reported.
+#[derive(Default)]
+pub struct Rehearsed {
+    /// Counted for as long as the request lasts.
+    pub places: SmallVec<[Place; 1]>,
+    /// To be asked when nobody waits for it any more.
+    pub questions: Vec<(Arc<ExternalAuthorization>, Question)>,
 }
 
 /// What a policy that is only reported would have said. Gives no permit, and waits for no keys: the live request is not its to delay.
@@ -126,7 +193,7 @@ pub async fn rehearse(
     caller: &Caller<'_>,
     (in_force, live): (&Policy, &Held),
     steps: &mut Steps,
-) -> Result<SmallVec<[Place; 1]>, Rejection> {
+) -> Result<Rehearsed, Rejection> {
     let caller = &Caller { patience: Patience::AsksOnly, beside: Some(in_force), ..*caller };
     admit_address(policy, caller)?;
     let taken = take_unknown(policy, caller, steps)?;
@@ -139,7 +206,13 @@ pub async fn rehearse(
     let expressions = Expressions::new(policy, caller, &findings);
     expressions.judge(steps)?;
     admit_length(policy, caller)?;
-    Ok(limits::take((policy, Step::Known), caller, &expressions, steps, taken)?.places)
+    let mut questions = Vec::new();
+    for one in &policy.external_authorizations {
+        let asked = one.asks.as_ref().map_err(Denial::rejection)?;
+        questions.push((Arc::clone(one), expressions.told(one, asked, steps)?));
+    }
+    let places = limits::take((policy, Step::Known), caller, &expressions, steps, taken)?.places;
+    Ok(Rehearsed { places, questions })
 }
 
 /// What is counted before it is known who calls.
@@ -257,6 +330,11 @@ impl Permit {
     /// What was computed for headers; it is there once.
     pub fn take_computed(&mut self) -> ComputedHeaders {
         std::mem::take(&mut self.computed)
+    }
+
+    /// What authorisers have set; it is there once.
+    pub fn take_answered(&mut self) -> Answered {
+        std::mem::take(&mut self.answered)
     }
 
     /// Uses the permit up; what it stands on goes on being looked at.

@@ -10,7 +10,7 @@ use http::{HeaderName, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Passed, Reason, Rejection, Told};
 
 /// Below it stands one page for each reason.
 const TYPE_BASE: &str = "https://sallyport.dev/reasons/";
@@ -56,11 +56,23 @@ struct Problem<'a> {
 
 /// What the caller reads: nothing of the configuration, and the instance under which the operator finds the rest.
 pub(super) fn refusal(rejection: &Rejection, speech: Speech, instance: &str) -> Response<Body> {
+    if let (Speech::Http, Some(Told::Answer(passed))) = (speech, rejection.told.as_deref()) {
+        return in_words_of_others(passed);
+    }
     match (speech, rejection.reason) {
         (Speech::Grpc, Reason::Configuration) => trailers_only(UNAVAILABLE, rejection, instance),
         (Speech::Grpc, Reason::BodyTooLarge) => trailers_only(RESOURCE_EXHAUSTED, rejection, instance),
         (Speech::Http | Speech::Grpc, _) => problem(rejection, instance),
     }
+}
+
+/// What an authoriser has said. Nobody keeps it, unless that says so.
+fn in_words_of_others(passed: &Passed) -> Response<Body> {
+    let mut response = Response::new(Body::whole(passed.body.clone()));
+    *response.status_mut() = passed.status;
+    *response.headers_mut() = passed.headers.clone();
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
 /// A response that is nothing but a head, which gRPC calls Trailers-Only: for what its clients would make nothing of by the status of HTTP.
@@ -82,7 +94,10 @@ fn problem(rejection: &Rejection, instance: &str) -> Response<Body> {
         r#type: format!("{TYPE_BASE}{}", meaning.code),
         title: meaning.title,
         status: meaning.status.as_u16(),
-        detail: rejection.told.as_ref().map_or(meaning.detail, |told| told.as_str()),
+        detail: match rejection.told.as_deref() {
+            Some(Told::Detail(words)) => words,
+            Some(Told::Answer(_)) | None => meaning.detail,
+        },
         reason: meaning.code,
         instance,
     };

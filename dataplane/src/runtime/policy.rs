@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod basic;
 pub mod body_bound;
 pub mod computed;
+pub mod external_authorization;
 pub mod header_changes;
 pub mod ip_filter;
 pub mod limit;
@@ -27,6 +28,7 @@ use crate::server::pace::upload::Progress;
 use authorization::Authorization;
 use basic::Basic;
 use body_bound::BodyBound;
+use external_authorization::ExternalAuthorization;
 use header_changes::HeaderChanges;
 use ip_filter::IpFilter;
 use limit::Limit;
@@ -55,6 +57,8 @@ pub struct Policy {
     pub floors: Vec<Authentication>,
     /// Each rule of each has to hold, once it is known who calls.
     pub authorizations: Vec<Authorization>,
+    /// Each has to say yes, asked in this order.
+    pub external_authorizations: Vec<Arc<ExternalAuthorization>>,
     /// Where any alternative in force reads a token, `Authorization` left out: each place once.
     pub token_places: Vec<Arc<TokenPlace>>,
     /// Set on, or removed from, the request to the service.
@@ -207,12 +211,13 @@ impl Policy {
             authentication,
             floors,
             authorizations: policy.authorizations.iter().map(Authorization::build).collect::<Result<_, _>>()?,
+            external_authorizations: ExternalAuthorization::all(&policy.external_authorizations)?,
             request_headers: HeaderChanges::build(request, "requestHeaders")?,
             response_headers: HeaderChanges::build(response, "responseHeaders")?,
             cors: policy.cors.as_deref().map(Cors::build),
             is_cors_of_rule: policy.is_cors_of_rule,
             floor_cors: policy.floor_cors.iter().map(Cors::build).collect(),
-            body_bound: policy.request.as_ref().and_then(BodyBound::build),
+            body_bound: policy.request.as_deref().and_then(BodyBound::build),
             limits: Limit::all(&policy.limits, registry)?,
             end_on_expiry: policy.streams.as_ref().is_none_or(|streams| streams.end_on_expiry),
             rehearsals: Vec::new(),
@@ -231,6 +236,7 @@ impl Policy {
             authentication: Authentication::default(),
             floors: Vec::new(),
             authorizations: Vec::new(),
+            external_authorizations: Vec::new(),
             token_places: Vec::new(),
             request_headers: HeaderChanges::default(),
             response_headers: HeaderChanges::default(),
@@ -287,6 +293,19 @@ impl Policy {
         self.key_parameters().chain(self.rehearsals.iter().flat_map(Self::key_parameters))
     }
 
+    /// What only the gateway may say to the service: headers that are set, and those that authorisers answer.
+    pub fn identity_headers(&self) -> impl Iterator<Item = &HeaderName> + Clone {
+        let answered = self.external_authorizations.iter().flat_map(|one| &one.headers_to_backend);
+        self.request_headers.names().chain(answered)
+    }
+
+    /// The largest body that each of those takes who are shown it, and the first whose that is; absent where nobody is.
+    pub fn shown_body(&self) -> Option<(u64, &Arc<ExternalAuthorization>)> {
+        let shown = self.external_authorizations.iter();
+        let shown = shown.filter_map(|one| Some((one.asks.as_ref().ok()?.max_body_bytes?, one)));
+        shown.min_by_key(|(most, _)| *most)
+    }
+
     /// Every alternative in force.
     pub fn alternatives(&self) -> impl Iterator<Item = &Alternative> + Clone {
         self.authentications().flat_map(|one| &one.alternatives)
@@ -300,7 +319,7 @@ pub(crate) fn in_force(deny: Option<&v1::Deny>) -> Option<&v1::Deny> {
 
 /// What is only said of it, and where it stands in a text, asks for nothing.
 fn asked(policy: &v1::Policy) -> Hash {
-    let v1::Policy { mut authentication, mut floors, mut authorizations, .. } = policy.clone();
+    let v1::Policy { mut authentication, mut floors, mut authorizations, external_authorizations, .. } = policy.clone();
     let alternatives = authentication.iter_mut().chain(&mut floors).flat_map(|one| &mut one.alternatives);
     // By which key a token is opened, nobody is asked.
     alternatives.filter_map(|one| one.jwt.as_mut()).for_each(|jwt| jwt.decryption_keys.clear());
@@ -309,7 +328,8 @@ fn asked(policy: &v1::Policy) -> Hash {
         let nodes = [&mut rule.when, &mut rule.require].into_iter().flatten().flat_map(|one| &mut one.nodes);
         nodes.for_each(|node| node.at = 0);
     }
-    Hash::of_bytes(&v1::Policy { authentication, floors, authorizations, ..v1::Policy::default() }.encode_to_vec())
+    let asked = v1::Policy { authentication, floors, authorizations, external_authorizations, ..v1::Policy::default() };
+    Hash::of_bytes(&asked.encode_to_vec())
 }
 
 /// Private keys that meet in a policy, each once.

@@ -30,6 +30,7 @@ use crate::observe::access_log::{AccessLog, Line};
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::exporters::Exporters;
 use crate::passwords::Passwords;
+use crate::pipeline::authorizers::Desk;
 use crate::pipeline::body::request::RequestBody;
 use crate::pipeline::looks::Looks;
 use crate::pipeline::tokens::Tokens;
@@ -86,6 +87,7 @@ pub struct Worker {
     requests: Cell<usize>,
     drain: Drain,
     has_stopped: Cell<bool>,
+    desk: Desk,
 }
 
 /// The worker as others see it.
@@ -215,6 +217,7 @@ impl Worker {
             requests: Cell::new(0),
             drain: Drain::new(),
             has_stopped: Cell::new(false),
+            desk: Desk::default(),
         }
     }
 
@@ -231,6 +234,11 @@ impl Worker {
     /// Connections to services.
     pub fn upstreams(&self) -> &Upstreams<RequestBody> {
         &self.upstreams
+    }
+
+    /// What questions to authorisers take.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     /// Who waits to look at a permit again.

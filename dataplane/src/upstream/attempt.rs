@@ -24,6 +24,8 @@ pub struct Terms {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Exchange,
+    /// It may be asked twice, whatever its method says.
+    Question,
     Upgrade,
 }
 

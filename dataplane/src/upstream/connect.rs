@@ -83,14 +83,14 @@ where
     let _best_effort = SockRef::from(&socket).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let stream = socket.connect(address).await.map_err(failed)?;
     let Some(tls) = &target.tls else {
-        let http2 = target.speech == Speech::Http2 && purpose == Purpose::Exchange;
+        let http2 = target.speech == Speech::Http2 && purpose != Purpose::Upgrade;
         return handshake(Gathered(stream), http2, address).await;
     };
     let config = if purpose == Purpose::Upgrade { &tls.http1 } else { &tls.config };
     let connected = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), stream).await;
     let stream = connected.map_err(|source| UpstreamFailure::Tls { place: place(), source })?;
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    if target.speech == Speech::Http2 && !http2 && purpose == Purpose::Exchange {
+    if target.speech == Speech::Http2 && !http2 && purpose != Purpose::Upgrade {
         let source = std::io::Error::other("the service does not offer HTTP/2 (ALPN h2)");
         return Err(UpstreamFailure::Tls { place: place(), source });
     }

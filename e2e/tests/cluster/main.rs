@@ -10,6 +10,7 @@ mod cli;
 mod client_certificate;
 mod egress;
 mod examples;
+mod external_authorization;
 mod figures;
 mod held_back;
 mod ingress;

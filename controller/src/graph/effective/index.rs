@@ -110,6 +110,7 @@ fn bytes(policy: &PolicyNode) -> usize {
     sections.authentication.as_ref().map_or(0, Message::encoded_len)
         + sections.ip_filter.as_ref().map_or(0, Message::encoded_len)
         + sections.authorization.as_ref().map_or(0, Message::encoded_len)
+        + sections.external_authorization.as_ref().map_or(0, |one| one.message.encoded_len())
         + sections.request_headers.as_ref().map_or(0, HeaderChanges::bytes)
         + sections.response_headers.as_ref().map_or(0, HeaderChanges::bytes)
         + sections.cors.as_ref().map_or(0, Message::encoded_len)

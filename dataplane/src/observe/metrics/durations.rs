@@ -76,7 +76,7 @@ impl EncodeMetric for DurationsByRequest {
 
 /// Counts by duration. A clone counts into the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Durations(Arc<Counts>);
+pub(crate) struct Durations(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -86,7 +86,7 @@ struct Counts {
 }
 
 impl Durations {
-    pub(super) fn observe(&self, duration: Duration) {
+    pub(crate) fn observe(&self, duration: Duration) {
         let at = BOUNDS_MS.partition_point(|bound| Duration::from_millis(u64::from(*bound)) < duration);
         if let Some(bucket) = self.0.buckets.get(at) {
             bucket.fetch_add(1, Ordering::Relaxed);

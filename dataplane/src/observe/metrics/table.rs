@@ -99,6 +99,12 @@ metrics! {
         "Hashes of callers' passwords that were computed, by what came of them, and those that were not, since too many were under way";
     INTROSPECTIONS = Counter, "sallyport_introspections", "{question}", [("outcome", "`active`, `inactive`, `refused`, `unavailable`, `busy`")], None,
         "Questions to issuers about tokens, by what came of them: active and what was asked for, not active, active and not what was asked for, no usable answer; and those that were not asked, since too many were under way";
+    EXTERNAL_AUTHORIZATIONS = Counter, "sallyport_external_authorizations", "{question}", [("outcome", "`allowed`, `denied`, `unavailable`")], None,
+        "Questions to authorisers about requests, by what came of them: yes, no, no usable answer in time; those of policies that only report are not counted";
+    EXTERNAL_AUTHORIZATION_DURATION = Histogram, "sallyport_external_authorization_duration_seconds", "s", [], None,
+        "Time that questions to authorisers took, whatever came of them, connecting included";
+    EXTERNAL_AUTHORIZATION_DROPPED = Counter, "sallyport_external_authorization_headers_dropped", "{header}", [], None,
+        "Headers that authorisers asked for by gRPC and that headersToBackend or headersToCaller does not list: they were left out";
     ISSUER_STATE = Gauge, "sallyport_issuer_state", "1", [ISSUER, KEY_SET, ("state", "`healthy`, `stale`, `unreached`")], None,
         "1 for the state that the keys of an issuer are in: healthy, stale (the last look failed, those held go on) or unreached (there are none)";
     ISSUER_KEYS_AGE = Gauge, "sallyport_issuer_keys_age_seconds", "s", [ISSUER, KEY_SET], None,

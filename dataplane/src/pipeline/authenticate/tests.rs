@@ -14,11 +14,13 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
+use crate::external_authorization::{Question, Yes};
 use crate::issuer::{Issuers, Means};
 use crate::limit::registry::Registry;
 use crate::pipeline::permit;
 use crate::runtime::keys::Api;
 use crate::runtime::policy::Policy;
+use crate::runtime::policy::external_authorization::{Asked, ExternalAuthorization};
 use crate::settings::Environment;
 
 /// The token and key of RFC 7515, A.3, and a moment at which it was valid.
@@ -166,10 +168,25 @@ async fn a_rehearsal_waits_for_no_keys() {
     let policy = by_token();
     let bearer = format!("Bearer {TOKEN}");
     let rehearsed = world.now(&bearer, TOKEN_TIME, async |caller| {
-        permit::rehearse(&policy, caller, (&policy, &Held::default()), &mut Steps::default()).await
+        permit::rehearse(&policy, caller, (&policy, &Held::default()), &mut Steps::default()).await.map(drop)
     });
     let refused = rehearsed.expect("it is judged by the keys that are there").unwrap_err();
     assert_eq!(refused.reason, Reason::IssuerUnreached);
+}
+
+/// No policy here has anybody asked.
+struct Nobody;
+
+impl permit::Asks for Nobody {
+    async fn ask(
+        &mut self,
+        _: &ExternalAuthorization,
+        _: &Asked,
+        _: &Caller<'_>,
+        _: Question,
+    ) -> Result<Yes, Rejection> {
+        panic!("nobody is asked")
+    }
 }
 
 #[tokio::test]
@@ -177,7 +194,7 @@ async fn what_the_clock_skew_admits_ends_with_the_skew() {
     let world = World::new().with_keys(given());
     let (policy, bearer) = (by_token(), format!("Bearer {TOKEN}"));
     let end = |now: UnixMs| {
-        let permit = world.now(&bearer, now, async |caller| permit::authorise(&policy, caller).await);
+        let permit = world.now(&bearer, now, async |caller| permit::authorise(&policy, caller, &mut Nobody).await);
         permit.unwrap().map(|permit| permit.into_grounds().expires).map_err(|rejection| rejection.reason)
     };
     let later = |ms: i64| UnixMs(EXPIRES.0 + ms);

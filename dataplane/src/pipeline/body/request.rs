@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 use http::header::HeaderName;
+use http::{HeaderMap, Method};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
+use super::shown::{CallersBody, Held};
 use super::{BodyFault, Record};
+use crate::pipeline::authorizers::Room;
 use crate::pipeline::hygiene;
 use crate::pipeline::isolation;
 use crate::pipeline::stream::Standing;
@@ -23,6 +24,7 @@ use crate::runtime::backend::Backend;
 use crate::runtime::policy::Policy;
 use crate::server::pace::upload::{LeastRate, Progress, Upload};
 use crate::server::worker::Worker;
+use crate::upstream::Again;
 use crate::upstream::target::Target;
 
 /// For the beginning of a body that may be none: a round trip around the world.
@@ -33,6 +35,16 @@ pub enum RequestBody {
     Empty,
     // Boxed, so that requests without a body stay small.
     Incoming(Box<Sent>),
+    Whole(Box<Whole>),
+}
+
+/// One that is at hand.
+#[derive(Default)]
+pub struct Whole {
+    bytes: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+    /// What it takes until it has been sent.
+    _room: Option<Room>,
 }
 
 /// What a caller sends. It is watched by itself: it may last longer than the answer.
@@ -60,24 +72,32 @@ pub struct Guard {
 impl Guard {
     fn clean<T>(&self, frame: &mut Frame<T>) {
         if let Some(trailers) = frame.trailers_mut() {
-            let tokens = self.policy.token_places.iter().filter_map(|place| place.header());
-            let guarded = self.backend.guarded.iter().chain(&self.own).chain(self.edge_headers.iter());
-            hygiene::clean_trailers(trailers, guarded.chain(tokens));
+            self.clean_trailers(trailers);
         }
+    }
+
+    fn clean_trailers(&self, trailers: &mut HeaderMap) {
+        let tokens = self.policy.token_places.iter().filter_map(|place| place.header());
+        let guarded = self.backend.guarded.iter().chain(&self.own).chain(self.edge_headers.iter());
+        hygiene::clean_trailers(trailers, guarded.chain(self.policy.identity_headers()).chain(tokens));
     }
 }
 
 impl RequestBody {
     /// What a caller sends, as long as `standing` holds and the caller goes on sending; and how that goes, if there is anything.
     pub(in crate::pipeline) fn of_caller(
-        body: Incoming,
+        body: CallersBody,
         guard: Guard,
         standing: &Standing,
         record: &Record,
     ) -> (Self, Option<Rc<Progress>>) {
-        if body.is_end_stream() {
-            return (Self::Empty, None);
-        }
+        let body = match body {
+            CallersBody::Coming(body) if body.is_end_stream() => return (Self::Empty, None),
+            CallersBody::Coming(body) => body,
+            CallersBody::Held(held) => return Self::of_held(held, &guard),
+            // The request was refused.
+            CallersBody::Broken => return (Self::Empty, None),
+        };
         let progress = Rc::<Progress>::default();
         let window = record.connection.bounds.body_timeout;
         let is_call = record.line.rule.as_ref().is_some_and(|rule| rule.is_grpc()) || guard.backend.speaks_grpc;
@@ -86,6 +106,29 @@ impl RequestBody {
         let body = Upload::new(body, rate, most, &progress);
         let (worker, number, watch) = (Rc::clone(&record.worker), record.number(), standing.clone().watched());
         (Self::Incoming(Box::new(Sent { body, first: None, guard, worker, number, watch })), Some(progress))
+    }
+
+    /// What has been read already: its trailers are told as those of others are.
+    fn of_held(held: Held, guard: &Guard) -> (Self, Option<Rc<Progress>>) {
+        let Held { bytes, trailers, progress, room } = held;
+        let trailers = trailers.map(|mut trailers| {
+            guard.clean_trailers(&mut trailers);
+            trailers
+        });
+        let trailers = trailers.filter(|trailers| !trailers.is_empty());
+        if bytes.is_empty() && trailers.is_none() {
+            return (Self::Empty, Some(progress));
+        }
+        let bytes = (!bytes.is_empty()).then_some(bytes);
+        (Self::Whole(Box::new(Whole { bytes, trailers, _room: Some(room) })), Some(progress))
+    }
+
+    /// Of what the gateway itself asks.
+    pub(in crate::pipeline) fn whole(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            return Self::Empty;
+        }
+        Self::Whole(Box::new(Whole { bytes: Some(bytes), ..Whole::default() }))
     }
 
     /// The same, or none, where a GET or HEAD says no length: over HTTP/2 it may end with an empty frame. HTTP/1.1 would have to call
@@ -147,10 +190,20 @@ impl Sent {
     }
 }
 
-/// One that says nothing.
-impl Default for RequestBody {
-    fn default() -> Self {
-        Self::Empty
+impl Again for RequestBody {
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Whole(whole) if whole.trailers.is_none() => {
+                Some(Self::Whole(Box::new(Whole { bytes: whole.bytes.clone(), ..Whole::default() })))
+            }
+            _ => self.is_end_stream().then_some(Self::Empty),
+        }
+    }
+}
+
+impl Whole {
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        self.bytes.take().map(Frame::data).or_else(|| self.trailers.take().map(Frame::trailers))
     }
 }
 
@@ -161,6 +214,7 @@ impl HttpBody for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
+            Self::Whole(whole) => Poll::Ready(whole.next().map(Ok)),
             Self::Incoming(sent) => {
                 let (worker, number) = (Rc::clone(&sent.worker), sent.number);
                 let polled = isolation::polled(&worker, number, || sent.poll_frame(context));
@@ -172,6 +226,7 @@ impl HttpBody for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Whole(whole) => whole.bytes.is_none() && whole.trailers.is_none(),
             Self::Incoming(sent) => sent.first.is_none() && sent.body.is_end_stream(),
         }
     }
@@ -179,6 +234,9 @@ impl HttpBody for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            // Whoever says a length has no trailers behind it.
+            Self::Whole(whole) if whole.trailers.is_some() => SizeHint::default(),
+            Self::Whole(whole) => SizeHint::with_exact(whole.bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Incoming(sent) => sent.body.size_hint(),
         }
     }

@@ -8,7 +8,7 @@ use sallyport_expression::{Budget, Program, check, wire};
 use sallyport_snapshot::v1;
 
 use super::Denial;
-use crate::rejection::Origin;
+use crate::rejection::{Origin, Told};
 
 /// What one object requires.
 pub struct Authorization {
@@ -24,7 +24,7 @@ pub struct Authorization {
 pub struct Rule {
     pub origin: Origin,
     /// What callers are told who are refused.
-    pub message: Option<Arc<String>>,
+    pub message: Option<Arc<Told>>,
     /// When it is asked for, if not always, and what has to be true then. Or why the rule never holds.
     pub asks: Result<(Option<Program>, Program), Denial>,
 }
@@ -59,7 +59,7 @@ impl Rule {
                 Ok((when, condition(require, budget)?))
             }
         };
-        let message = (!rule.message.is_empty()).then(|| Arc::new(rule.message.clone()));
+        let message = (!rule.message.is_empty()).then(|| Arc::new(Told::Detail(rule.message.clone())));
         Ok(Self { origin, message, asks })
     }
 
