@@ -191,22 +191,8 @@ fn requests(example: &str) -> Vec<Asked> {
             get("/orders", 401).has("credential-missing").has("www-authenticate: Bearer"),
             get("/orders", 401).with("authorization", "Bearer nonsense").has("token-invalid"),
         ],
-        "external-authorization" => vec![
-            get("/orders", 401).has("credential-missing"),
-            get("/orders", 503)
-                .with("sallyport-key", KEY)
-                .has("external-authorization-unavailable")
-                .has("retry-after: 1"),
-        ],
-        "first-policy" => vec![
-            get("/orders", 401).has("credential-missing").has("www-authenticate: Sallyport-Key"),
-            get("/orders", 401).with("sallyport-key", "nobody").has("key-unknown"),
-            get("/orders", 200)
-                .with("sallyport-key", KEY)
-                .has("authorization: Basic Z2F0ZXdheTpjaGFuZ2UtbWU=")
-                .lacks(KEY),
-            get("/elsewhere", 404).has("no-route"),
-        ],
+        "external-authorization" => of_authorizer(),
+        "first-policy" => of_first_policy(),
         "headers" => of_headers(),
         "ingress" => vec![
             get("/orders", 401).has("credential-missing"),
@@ -241,6 +227,22 @@ fn requests(example: &str) -> Vec<Asked> {
         "token-or-key" => of_ways_in(),
         other => panic!("{other}: what does the example promise?"),
     }
+}
+
+fn of_authorizer() -> Vec<Asked> {
+    vec![
+        get("/orders", 401).has("credential-missing"),
+        get("/orders", 503).with("sallyport-key", KEY).has("external-authorization-unavailable").has("retry-after: 1"),
+    ]
+}
+
+fn of_first_policy() -> Vec<Asked> {
+    vec![
+        get("/orders", 401).has("credential-missing").has("www-authenticate: Sallyport-Key"),
+        get("/orders", 401).with("sallyport-key", "nobody").has("key-unknown"),
+        get("/orders", 200).with("sallyport-key", KEY).has("authorization: Basic Z2F0ZXdheTpjaGFuZ2UtbWU=").lacks(KEY),
+        get("/elsewhere", 404).has("no-route"),
+    ]
 }
 
 /// As the example is, but for what lies outside of this machine.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use rstest::rstest;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::kit::authorizer::{Authorizer, CheckResponse, DeniedResponse, OkResponse, Reply, Status, option};
 use crate::kit::caller::{Answer, HOST, get, raw, send};
@@ -556,7 +556,7 @@ async fn what_only_reports_is_told_and_delays_nobody() {
     let mut shop = Shop::start(Reply::no().after(Duration::from_millis(300)), OPEN).await;
     let target = "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: orders}";
     shop.gateway.write("report.yaml", &policy_on("trial", target, &report(", headersToBackend: [X-User]")));
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     assert_eq!(shop.asked(&[("x-user", "alice")]).await.verdict(), "200");
     assert!(began.elapsed() < Duration::from_millis(250));
     assert_eq!(shop.service.one().header("x-user"), Some("alice"), "it sets nothing");
