@@ -276,9 +276,9 @@ fn route(
                 // A place that denies shows no credential, and takes none away from the places of the rule that serve.
                 if let (Some(message), None) = (rules.get_mut(at), &effective.excess) {
                     credentials::of_rule(graph, (id, rule), effective.credential.as_ref(), message, compiled);
-                    let own = (id, rule.backends.as_slice());
-                    authorizers::deny_without_end((graph, cluster), own, &effective, message, compiled);
                 }
+                let own = (id, rule.backends.as_slice());
+                authorizers::tell_without_end((graph, cluster), own, &effective, compiled);
                 names.push(effective.name.clone());
                 if wants_certificate(&effective.message) {
                     let listener = format!("{}/{}", parent.gateway, attachment.listener);

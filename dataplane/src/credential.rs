@@ -143,19 +143,25 @@ pub fn lets_tokens_pass(credential: Option<&Credential>, channel: Channel) -> bo
     }
 }
 
-/// Puts `credential` into the headers, in place of the caller's. What belongs into the query is returned.
-pub fn present<'a>(
-    credential: Option<&'a Credential>,
-    token: CallersToken,
-    channel: Channel,
-    headers: &mut HeaderMap,
-) -> Result<Option<&'a Arc<QueryParameter>>, &'a Denial> {
+/// Takes the caller's `Authorization` out, unless it may travel. What policies set there comes after it.
+pub fn take_token(credential: Option<&Credential>, token: CallersToken, channel: Channel, headers: &mut HeaderMap) {
     let travels = match token {
         CallersToken::Unvalidated => false,
         CallersToken::Password => matches!(credential, Some(Credential::PassThrough)),
         CallersToken::Validated | CallersToken::Unread => lets_tokens_pass(credential, channel),
     };
     if !travels {
+        headers.remove(header::AUTHORIZATION);
+    }
+}
+
+/// Puts `credential` into the headers: in place of any `Authorization`, where it is one of the gateway's own. What belongs into the query is
+/// returned.
+pub fn present<'a>(
+    credential: Option<&'a Credential>,
+    headers: &mut HeaderMap,
+) -> Result<Option<&'a Arc<QueryParameter>>, &'a Denial> {
+    if credential.is_some_and(|credential| !matches!(credential, Credential::PassThrough)) {
         headers.remove(header::AUTHORIZATION);
     }
     match credential {
@@ -208,7 +214,8 @@ mod tests {
     fn shown(credential: Option<&Credential>, token: CallersToken, channel: Channel) -> Option<String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer caller"));
-        present(credential, token, channel, &mut headers).ok()?;
+        take_token(credential, token, channel, &mut headers);
+        present(credential, &mut headers).ok()?;
         headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned())
     }
 
@@ -261,7 +268,7 @@ mod tests {
     fn what_is_unavailable_sends_nothing() {
         let lost = Credential::unavailable("Backend/shop/legacy", "Secret shop/login does not exist");
         let mut headers = HeaderMap::new();
-        assert!(present(Some(&lost), CallersToken::Validated, Channel::Anonymous, &mut headers).is_err());
+        assert!(present(Some(&lost), &mut headers).is_err());
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub struct Question {
     pub id: String,
     pub time: UnixMs,
     pub method: Method,
+    /// As a trusted proxy says, if one does; so is the host that is told besides.
     pub scheme: &'static str,
+    pub forwarded_host: HeaderValue,
     /// Host and port, as they were asked for.
     pub authority: HeaderValue,
     /// In the canonical form.
@@ -77,6 +79,8 @@ pub enum Answer {
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug))]
 pub struct Yes {
+    /// Headers that the service is not sent, whoever has set them.
+    pub removed: Vec<HeaderName>,
     pub to_backend: Vec<Change>,
     pub to_caller: Vec<Change>,
     /// Headers that it wanted to set, and that nobody has listed.
@@ -88,17 +92,31 @@ pub struct Yes {
 pub struct Change {
     pub name: HeaderName,
     pub value: HeaderValue,
+    pub action: Action,
+}
+
+/// What is done with a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// In place of what is there.
+    Set,
     /// Beside what is there.
-    pub is_added: bool,
+    Add,
+    AddIfAbsent,
+    SetIfPresent,
 }
 
 impl Change {
     /// Makes it.
     pub fn make(&self, headers: &mut HeaderMap) {
-        if self.is_added {
-            headers.append(self.name.clone(), self.value.clone());
-        } else {
-            headers.insert(self.name.clone(), self.value.clone());
+        let is_there = headers.contains_key(&self.name);
+        match self.action {
+            Action::Add => drop(headers.append(self.name.clone(), self.value.clone())),
+            Action::AddIfAbsent if is_there => {}
+            Action::SetIfPresent if !is_there => {}
+            Action::Set | Action::AddIfAbsent | Action::SetIfPresent => {
+                drop(headers.insert(self.name.clone(), self.value.clone()));
+            }
         }
     }
 }
@@ -129,6 +147,14 @@ pub enum Unusable {
 }
 
 impl Question {
+    /// Whether it can be written at all; its body does not matter for that.
+    pub fn judge(&self, asked: &Asked) -> Result<(), Unasked> {
+        match &asked.speech {
+            Speech::Grpc { .. } => grpc::judge_headers(self),
+            Speech::Http { prefix } => http::question(self, prefix).map(drop),
+        }
+    }
+
     /// The question as `asked` is spoken to.
     pub fn written(&self, asked: &Asked) -> Result<Request<Bytes>, Unasked> {
         match &asked.speech {

@@ -278,7 +278,8 @@ async fn rehearse(
             Ok(rehearsed) => {
                 places.extend(rehearsed.places);
                 for (one, question) in rehearsed.questions {
-                    record.rehearse_later(asking.later(&rehearsal.name, one, question, caller));
+                    let (policy, question) = asking.later(&rehearsal.name, one, question, caller);
+                    record.rehearse_later(policy, question);
                 }
             }
             Err(rejection) => record.would_refuse(&rehearsal.name, &rejection),

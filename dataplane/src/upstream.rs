@@ -366,7 +366,7 @@ where
                 Sender::Http2(shareable) => {
                     let request = wire::of_http2(request, target.is_tls());
                     let request = request.ok_or((UpstreamFailure::Host { address }, None))?;
-                    over_http2(shareable, request, address, was_kept).await?
+                    over_http2(shareable, request, address, (was_kept, purpose)).await?
                 }
             };
             Ok(Exchange { response, address, lease, until: ends.whole })
@@ -424,7 +424,7 @@ async fn over_http2<B>(
     Shareable { mut sender, stream }: Shareable<B>,
     request: Request<B>,
     address: SocketAddr,
-    was_kept: bool,
+    (was_kept, purpose): (bool, Purpose),
 ) -> Outcome<(Response<Incoming>, Lease<B>), B>
 where
     B: HttpBody<Data = Bytes> + Again + 'static,
@@ -435,7 +435,9 @@ where
     match sender.try_send_request(request).await {
         Ok(response) => Ok((response, Lease::Http2(stream))),
         Err(error) => {
-            let copy = copy.filter(|_| is_unprocessed(error.error()));
+            let may_repeat =
+                |error: &hyper::Error| is_unprocessed(error) || purpose == Purpose::Question && is_closed(error);
+            let copy = copy.filter(|_| may_repeat(error.error()));
             let (failure, request) = unsent(error, address);
             if request.is_some() || copy.is_some() {
                 // It is going away, or has gone.

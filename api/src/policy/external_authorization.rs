@@ -31,7 +31,7 @@ pub struct ExternalAuthorization {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10ms') && duration(self) <= duration('10s')").message("10ms to 10s"))]
     pub timeout: Option<Duration>,
-    /// Headers of the caller that it is shown, `Authorization` and `Cookie` only if they stand here. A subscription key is never shown. At most 32. Default: none.
+    /// Headers of the caller that it is shown, `Authorization` and `Cookie` only if they stand here. Headers that only the gateway may say to the service, and those in which keys are read, are never shown. At most 32. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$")))]
     #[x_kube(validation = Rule::new(NOT_TOLD).message(NOT_TOLD_CURE))]
@@ -63,7 +63,7 @@ pub struct ExternalAuthorization {
     pub denial: Option<AuthorizerDenial>,
 }
 
-const NOT_TOLD: &str = "self.all(h, !(h.lowerAscii() in ['host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','sallyport-key']) && !h.lowerAscii().startsWith('proxy-') && !h.lowerAscii().startsWith('client-cert') && !h.lowerAscii().startsWith('x-forwarded-'))";
+const NOT_TOLD: &str = "self.map(h, h.lowerAscii().replace('_', '-')).all(h, !(h in ['host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','expect','http2-settings','forwarded','sallyport-key']) && !h.startsWith('proxy-') && !h.startsWith('client-cert') && !h.startsWith('x-forwarded-'))";
 const NOT_TOLD_CURE: &str = "Host, Connection, Proxy, framing and forwarded headers are told in words of the gateway's own, and subscription keys not at all; leave them out";
 
 /// The service that is asked (Gateway API, BackendObjectReference).
@@ -122,7 +122,7 @@ pub enum AuthorizerKind {
 pub enum AuthorizerProtocol {
     /// `envoy.service.auth.v3.Authorization/Check`. A yes is a `status` with code 0, without `denied_response`.
     GRPC,
-    /// The request without its body, at the authoriser. A yes is 200, and nothing else.
+    /// The request itself, at the authoriser, its body only with `forwardBody`. A yes is 200, and nothing else.
     HTTP,
 }
 
@@ -131,7 +131,7 @@ pub enum AuthorizerProtocol {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.value) != has(self.expression)").message("state exactly one of value, expression"),
-    validation = Rule::new("!(self.name.lowerAscii() in ['host','connection','transfer-encoding','content-length','content-type','te','trailer','upgrade','keep-alive','expect','sallyport-key','cdn-loop']) && !self.name.lowerAscii().startsWith('proxy-') && !self.name.lowerAscii().startsWith('x-forwarded-')")
+    validation = Rule::new("[self.name.lowerAscii().replace('_', '-')].all(n, !(n in ['host','connection','transfer-encoding','content-length','content-type','te','trailer','upgrade','keep-alive','expect','http2-settings','forwarded','sallyport-key','cdn-loop']) && !n.startsWith('proxy-') && !n.startsWith('x-forwarded-'))")
         .message("Host, Connection, Proxy, framing and forwarded headers are the gateway's own; choose another name")
 )]
 pub struct AuthorizerContext {

@@ -8,13 +8,15 @@ use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use rstest::rstest;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::kit::authorizer::{Authorizer, CheckResponse, DeniedResponse, OkResponse, Reply, Status, option};
-use crate::kit::caller::{Answer, HOST, get, raw, send};
+use crate::kit::caller::{Answer, HOST, get, hear, raw, send};
 use crate::kit::gateway::Gateway;
 use crate::kit::hostile::Manner;
-use crate::kit::manifest::{GATEWAY, OPEN, backend, policy, policy_on, route, secret, subscription};
+use crate::kit::manifest::{GATEWAY, OPEN, backend, gateway_with, policy, policy_on, route, secret, subscription};
 use crate::kit::service::Service;
 
 const DENIED: &str = "403 external-authorization-denied";
@@ -76,6 +78,7 @@ async fn by_grpc_it_is_told_what_is_listed_and_sets_what_is_listed() {
     let said = OkResponse {
         headers: vec![option("X-User", "alice"), option("x-other", "dropped"), option("host", "evil")],
         response_headers_to_add: vec![option("x-told", "yes"), option("set-cookie", "a=b")],
+        ..OkResponse::default()
     };
     let reply = CheckResponse { status: Some(Status::default()), ok_response: Some(said), ..CheckResponse::default() };
     let shop = Shop::start(Reply::grpc(&reply), &asking(more)).await;
@@ -400,7 +403,7 @@ async fn what_it_would_have_to_be_told_and_cannot_be_refuses() {
 }
 
 fn floor(name: &str, more: &str) -> String {
-    let spec = asking(more).replace(&format!("{OPEN}\n"), "enforcement: Floor\n").replace("name: opa", "name: floor");
+    let spec = asking(more).replace(&format!("{OPEN}\n"), "enforcement: Floor\n").replace("name: opa}", "name: floor}");
     policy_on(name, "{group: gateway.networking.k8s.io, kind: Gateway, name: public}", &spec)
 }
 
@@ -430,6 +433,161 @@ async fn all_who_are_named_are_asked_and_the_floor_has_the_last_word() {
     floor_says.say(Reply::no());
     assert_eq!(shop.verdict().await, DENIED, "a nearer policy takes no floor away");
     assert_eq!(shop.service.count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_floor_lets_its_authorizer_set_no_route_sets() {
+    let floor_says = Authorizer::saying(Reply::yes(&[])).await;
+    let mut shop = Shop::start(Reply::yes(&[("x-tenant", "near")]), &asking(", headersToBackend: [X-Tenant]")).await;
+    shop.gateway.write("floor-backend.yaml", &backend("floor", floor_says.address, ""));
+    shop.gateway.write("floor.yaml", &floor("base", ", headersToBackend: [X-Tenant]"));
+    let filter = "requestHeaderModifier: {set: [{name: X-Tenant, value: route}, {name: X_Tenant, value: route}]}";
+    let filtered = route("orders", "shop") + &format!("    filters: [{{type: RequestHeaderModifier, {filter}}}]\n");
+    let manifests =
+        [GATEWAY, &filtered, &backend("shop", shop.service.address, ""), &backend("opa", shop.authorizer.address, "")];
+    shop.gateway.write("main.yaml", &manifests.concat());
+    let set = "requestHeaders: {set: [{name: X-Tenant, value: policy}]}\n";
+    for spec in [OPEN.to_owned() + "\n", asking(", headersToBackend: [X-Tenant]")] {
+        for more in ["", set] {
+            shop.require(&(spec.clone() + more));
+            assert!(shop.gateway.diagnostics.is_empty(), "{:#?}", shop.gateway.diagnostics);
+            for (said, tenant) in [(Reply::yes(&[]), None), (Reply::yes(&[("x-tenant", "acme")]), Some("acme"))] {
+                floor_says.say(said);
+                assert_eq!(shop.asked(&[("x-tenant", "root")]).await.verdict(), "200");
+                let seen = shop.service.one();
+                assert_eq!((seen.header("x-tenant"), seen.header("x_tenant")), (tenant, None), "{spec}{more}");
+            }
+        }
+    }
+    let nearer = floor("nearer", ", headersToBackend: [X-Tenant]")
+        .replace("kind: Gateway, name: public", "kind: HTTPRoute, name: orders")
+        .replace("name: floor}", "name: opa}");
+    shop.gateway.write("nearer.yaml", &nearer);
+    shop.require(OPEN);
+    assert_eq!(shop.verdict().await, "200");
+    assert_eq!(shop.service.one().header("x-tenant"), Some("acme"), "a Floor of the route beats none of the Gateway");
+}
+
+#[tokio::test]
+async fn what_only_the_gateway_may_say_is_not_told_as_the_callers_word() {
+    let more = ", headersToAuthorizer: [X-User, X_User, X-Other, X-Key, X-Team], headersToBackend: [X-Other]";
+    let set = "requestHeaders: {set: [{name: X-User, value: known}]}\n";
+    let mut shop = Shop::start(Reply::yes(&[]), &(asking(more) + set)).await;
+    shop.gateway.write(
+        "elsewhere.yaml",
+        &(route("elsewhere", "shop")
+            + &policy(
+                "elsewhere",
+                "authentication: [{name: keys, subscriptionKey: {headers: [X-Key], queryParameters: [user]}}]",
+            )),
+    );
+    assert!(shop.gateway.diagnostics.is_empty(), "{:#?}", shop.gateway.diagnostics);
+    let headers = [("x-user", "admin"), ("x_user", "admin"), ("x-other", "admin"), ("x-key", "a-key"), ("x-team", "a")];
+    assert_eq!(send(shop.gateway.http(), get("/orders?user=root&a=b", &headers)).await.verdict(), "200");
+    let http = shop.authorizer.one().told().request.unwrap().http.unwrap();
+    assert_eq!(http.headers.into_iter().collect::<Vec<_>>(), [("x-team".to_owned(), "a".to_owned())]);
+    let seen = shop.service.one();
+    assert_eq!((&*http.path, &*seen.target), ("/orders?a=b", "/orders?a=b"), "both are told the same");
+    // Of another service's routes that key is no key here.
+    let other = Service::start().await;
+    shop.gateway.write(
+        "elsewhere.yaml",
+        &(backend("other", other.address, "").replace("address: {ip: 127.0.0.1", "host: {name: localhost")
+            + &route("elsewhere", "other")
+            + &policy("elsewhere", "authentication: [{name: keys, subscriptionKey: {queryParameters: [user]}}]")),
+    );
+    assert_eq!(send(shop.gateway.http(), get("/orders?user=root", &[])).await.verdict(), "200");
+    let http = shop.authorizer.one().told().request.unwrap().http.unwrap();
+    assert_eq!((&*http.path, &*shop.service.one().target), ("/orders?user=root", "/orders?user=root"));
+}
+
+#[tokio::test]
+async fn what_it_takes_out_the_service_does_not_get() {
+    let said = OkResponse {
+        headers_to_remove: vec!["X-Api-Token".into(), "Host".into(), ":path".into()],
+        ..OkResponse::default()
+    };
+    let reply = CheckResponse { status: Some(Status::default()), ok_response: Some(said), ..CheckResponse::default() };
+    let shop = Shop::start(Reply::grpc(&reply), &asking("")).await;
+    assert_eq!(shop.asked(&[("x-api-token", "a"), ("x_api_token", "b"), ("x-kept", "c")]).await.verdict(), "200");
+    let seen = shop.service.one();
+    assert_eq!(
+        (seen.header("x-api-token"), seen.header("x_api_token"), seen.header("x-kept")),
+        (None, None, Some("c"))
+    );
+    assert_eq!(seen.authority, HOST);
+}
+
+#[tokio::test]
+async fn what_a_trusted_proxy_tells_of_the_way_is_told() {
+    let (service, authorizer) = (Service::start().await, Authorizer::saying(Reply::http(200, &[])).await);
+    let manifests = [
+        gateway_with("{trustedProxies: {cidrs: [127.0.0.0/8]}}"),
+        route("orders", "shop"),
+        backend("shop", service.address, ""),
+        backend("opa", authorizer.address, ""),
+        policy("orders", &by("HTTP", "")),
+    ];
+    let gateway = Gateway::start(&manifests.concat()).await;
+    let told =
+        [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example.com")];
+    assert_eq!(send(gateway.http(), get("/orders", &told)).await.verdict(), "200");
+    let asked = authorizer.one();
+    for (name, value) in told {
+        assert_eq!(asked.header(name), Some(value));
+    }
+    assert_eq!(send(gateway.http(), get("/orders", &[("x-forwarded-proto", "gopher")])).await.verdict(), "200");
+    assert_eq!(authorizer.one().header("x-forwarded-proto"), Some("http"));
+}
+
+#[tokio::test]
+async fn a_token_that_it_answers_travels_whoever_was_let_in() {
+    let ways = "authentication: [{name: keys, subscriptionKey: {}}, {name: staff, jwt: {issuer: 'https://login.invalid', audiences: [orders], keys: {inline: '{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"1\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}'}}}]\n";
+    let spec = asking(", headersToBackend: [Authorization]").replace(&format!("{OPEN}\n"), ways);
+    let mut shop = Shop::start(Reply::yes(&[("authorization", "Bearer internal")]), &spec).await;
+    let granted = "{apis: [{kind: HTTPRoute, name: orders}]}";
+    shop.gateway
+        .write("keys.yaml", &subscription("partner", granted, "{primary: a-key-of-32-characters-or-even-more}"));
+    let key = ("sallyport-key", "a-key-of-32-characters-or-even-more");
+    assert_eq!(shop.asked(&[key, ("authorization", "Bearer callers")]).await.verdict(), "200");
+    assert_eq!(shop.service.one().header("authorization"), Some("Bearer internal"));
+    shop.authorizer.say(Reply::yes(&[]));
+    assert_eq!(shop.asked(&[key, ("authorization", "Bearer callers")]).await.verdict(), "200");
+    assert_eq!(shop.service.one().header("authorization"), None);
+}
+
+#[rstest]
+#[case::the_policy(true)]
+#[case::what_streams_outlast(false)]
+#[tokio::test]
+async fn whose_policy_is_gone_before_the_body_has_come_is_let_in_by_none(#[case] ends: bool) {
+    let streams = format!("streams: {{endOnExpiry: {ends}}}\n");
+    let mut shop = Shop::start(Reply::yes(&[]), &(asking(", forwardBody: {maxBytes: 8}") + &streams)).await;
+    let mut stream = TcpStream::connect(shop.gateway.http()).await.unwrap();
+    let head = format!("POST /orders HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 8\r\n\r\n1234");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    sleep(Duration::from_millis(150)).await;
+    shop.require(
+        &(asking(", forwardBody: {maxBytes: 8}").replace(OPEN, "authentication: [{name: keys, subscriptionKey: {}}]")
+            + &streams),
+    );
+    stream.write_all(b"5678").await.unwrap();
+    let heard = hear(&mut stream).await;
+    assert!(heard.text.starts_with("HTTP/1.1 403") && heard.text.contains("permit-ended"), "{heard:?}");
+    assert_eq!(shop.service.count(), 0);
+}
+
+#[tokio::test]
+async fn of_a_service_that_speaks_grpc_no_body_is_shown() {
+    let mut shop = Shop::start(Reply::yes(&[]), OPEN).await;
+    let calls = backend("shop", shop.service.address, "protocol: GRPC");
+    let manifests = [GATEWAY, &route("orders", "shop"), &calls, &backend("opa", shop.authorizer.address, "")];
+    shop.gateway.write("main.yaml", &manifests.concat());
+    shop.require(&asking(", forwardBody: {maxBytes: 8}"));
+    assert!(shop.gateway.said(POLICY).contains("no end to wait for"), "{}", shop.gateway.said(POLICY));
+    assert_eq!((shop.verdict().await, shop.authorizer.count()), ("500 configuration".to_owned(), 0));
+    shop.require(&asking(""));
+    assert_eq!(shop.verdict().await, "200");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::graph::external_authorization::Authorizer;
 use crate::graph::route::RouteId;
 use crate::graph::rule::BackendTarget;
 use crate::graph::service::{self, Slices};
-use crate::problem::{Problem, denial, is_for_older};
+use crate::problem::Problem;
 
 /// Puts whom the policy called `name` asks.
 pub(super) fn of_policy(
@@ -39,16 +39,22 @@ pub(super) fn of_policy(
             node.message.clone()
         }
     };
+    let resource = Name::new(v1::Kind::Backend, asked.message.backend.as_str());
+    if let BackendTarget::Backend(backend) = target {
+        compiled.owe("Backend", backend, &resource);
+    }
     let message = spoken_to(message, asked.message.protocol());
-    let resource = &asked.message.backend;
+    let body = Body::Backend(message.clone());
+    // There is room for it once: whoever has none takes it from nobody.
+    if compiled.has(v1::Kind::Backend, &resource.name, &body) {
+        compiled.owe("ApiPolicy", name, &resource);
+        return;
+    }
     let (message, problem) = room.backend(&name.namespace, &format!("ApiPolicy {name}"), message);
     if let Some(problem) = problem {
         compiled.withheld.entry(name.clone()).or_default().insert(problem);
     }
-    compiled.put("ApiPolicy", name, resource.clone(), Body::Backend(message));
-    if let BackendTarget::Backend(backend) = target {
-        compiled.owe("Backend", backend, &Name::new(v1::Kind::Backend, resource.as_str()));
-    }
+    compiled.put("ApiPolicy", name, asked.message.backend.clone(), Body::Backend(message));
 }
 
 /// gRPC is what the policy says, whatever the authoriser is to routes.
@@ -59,16 +65,18 @@ fn spoken_to(message: v1::Backend, protocol: Protocol) -> v1::Backend {
     }
 }
 
-/// A rule of which a body would have to be shown that has no end to wait for: it denies, and the policies that want it are told.
-pub(super) fn deny_without_end(
+/// Of a rule that leads to a gRPC service no body can be shown, which has no end to wait for: data planes refuse, and the policies that
+/// want it are told.
+pub(super) fn tell_without_end(
     (graph, cluster): (&Graph, &ClusterState),
     (id, backends): (&RouteId, &[BackendTarget]),
     effective: &Effective,
-    rule: &mut v1::Rule,
     compiled: &mut Compiled,
 ) {
-    let shown = effective.message.external_authorizations.iter().filter(|one| one.max_body_bytes.is_some());
-    let objects: BTreeSet<_> = shown.map(|one| one.object.as_str()).collect();
+    let rehearsed = effective.message.rehearsals.iter().filter_map(|one| one.policy.as_ref());
+    let all =
+        rehearsed.flat_map(|policy| &policy.external_authorizations).chain(&effective.message.external_authorizations);
+    let objects: BTreeSet<_> = all.filter(|one| one.max_body_bytes.is_some()).map(|one| one.object.as_str()).collect();
     let is_grpc = || id.kind == "GRPCRoute" || backends.iter().any(|target| speaks_grpc(graph, cluster, target));
     if objects.is_empty() || !is_grpc() {
         return;
@@ -77,9 +85,6 @@ pub(super) fn deny_without_end(
         "{id} leads to a gRPC service, whose bodies have no end to wait for; take forwardBody out, or attach the policy to other routes. The rule answers 500"
     );
     let problem = Problem::new("spec.externalAuthorization.forwardBody", Reason::UnsupportedValue, message);
-    if rule.deny.as_ref().is_none_or(is_for_older) {
-        rule.deny = Some(denial(&id.to_string(), &problem));
-    }
     for policy in effective.participants.iter().filter(|name| objects.contains(&*format!("ApiPolicy {name}"))) {
         compiled.withheld.entry(policy.clone()).or_default().insert(problem.clone());
     }

@@ -91,8 +91,15 @@ fn resource(target: &BackendTarget, protocol: Protocol) -> String {
     format!("{}/{way}", target.resource().unwrap_or_default())
 }
 
+/// Each once, whatever the case of its letters.
 fn lower(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| name.to_ascii_lowercase()).collect()
+    let mut known = Vec::with_capacity(names.len());
+    for name in names.iter().map(|name| name.to_ascii_lowercase()) {
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    known
 }
 
 fn context(author: Author<'_>, stated: &ExternalAuthorization) -> Result<Vec<v1::AuthorizerContext>, Problem> {

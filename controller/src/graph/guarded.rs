@@ -52,7 +52,10 @@ impl Guarded {
         let set = raw["spec"]["requestHeaders"]["set"].as_array().into_iter().flatten();
         let mut names: Vec<_> = set.filter_map(|header| header["name"].as_str()).map(str::to_owned).collect();
         headers(&raw["spec"], &mut names);
-        names.extend(texts(&raw["spec"]["externalAuthorization"]["headersToBackend"]));
+        // Lists of names, but those that say nothing of what the service is sent: the one that does may be misspelt.
+        let lists = raw["spec"]["externalAuthorization"].as_object().into_iter().flatten();
+        let others = ["headersToAuthorizer", "headersToCaller"];
+        names.extend(lists.filter(|(field, _)| !others.contains(&field.as_str())).flat_map(|(_, list)| texts(list)));
         guarded.identity.extend(lower(names));
         let alternatives = raw["spec"]["authentication"].as_array().into_iter().flatten();
         for key in alternatives.filter_map(|alternative| alternative.get("subscriptionKey")) {

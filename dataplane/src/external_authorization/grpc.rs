@@ -11,12 +11,16 @@ use super::messages::{
     Address, AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValueOption, HttpRequest,
     OkHttpResponse, Peer, Request as Told, SocketAddress, Timestamp,
 };
-use super::{Answer, Change, Lists, MAX_VALUE_BYTES, No, Question, Unasked, Unusable, Yes, joined};
+use super::{Action, Answer, Change, Lists, MAX_VALUE_BYTES, No, Question, Unasked, Unusable, Yes, joined};
 
 const METHOD: &str = "/envoy.service.auth.v3.Authorization/Check";
 const KIND: &str = "application/grpc";
 /// A flag and a length of four bytes stand before each message.
 const PREFIX_BYTES: usize = 5;
+
+/// Nobody takes them away.
+const FRAMING: [HeaderName; 5] =
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::TE, header::TRAILER];
 
 /// `HeaderValueOption.HeaderAppendAction`.
 mod append {
@@ -46,11 +50,17 @@ pub(super) fn question(
         .map_err(|_| Unasked::Form)
 }
 
+/// Its messages hold texts.
+pub(super) fn judge_headers(question: &Question) -> Result<(), Unasked> {
+    question.headers.keys().try_for_each(|name| text(question, name).map(drop))
+}
+
+fn text(question: &Question, name: &HeaderName) -> Result<String, Unasked> {
+    String::from_utf8(joined(&question.headers, name)).map_err(|_| Unasked::NoText(name.clone()))
+}
+
 fn attributes(question: &Question) -> Result<AttributeContext, Unasked> {
-    let header = |name: &HeaderName| {
-        let value = String::from_utf8(joined(&question.headers, name)).map_err(|_| Unasked::NoText(name.clone()))?;
-        Ok((name.as_str().to_owned(), value))
-    };
+    let header = |name: &HeaderName| Ok((name.as_str().to_owned(), text(question, name)?));
     let size = question.body.as_ref().map(|body| body.len() as u64).or(question.size);
     let http = HttpRequest {
         id: question.id.clone(),
@@ -95,7 +105,9 @@ pub(super) fn answer(
     let status = trailers.and_then(|trailers| trailers.get("grpc-status")).or(head.headers.get("grpc-status"));
     match status.map(HeaderValue::as_bytes) {
         Some(b"0") => {}
-        Some(other) => return Err(Unusable::GrpcStatus(other.escape_ascii().to_string())),
+        Some(other) => {
+            return Err(Unusable::GrpcStatus(other.escape_ascii().to_string().chars().take(8).collect()));
+        }
         None => return Err(Unusable::Message("it has no grpc-status")),
     }
     let message = CheckResponse::decode(unframed(body)?).map_err(|_| Unusable::Message("it cannot be decoded"))?;
@@ -123,10 +135,9 @@ fn judge(lists: &Lists<'_>, said: CheckResponse) -> Result<Answer, Unusable> {
     match (status, denied_response) {
         (Some(status), None) if status.code == 0 => yes(lists, ok_response.unwrap_or_default()),
         (status, denied) => {
-            let code = status.as_ref().map_or("no status".to_owned(), |status| format!("status {}", status.code));
-            let message = status.map(|status| status.message).filter(|message| !message.is_empty());
-            let message = message.map(|message| format!(": {}", message.chars().take(200).collect::<String>()));
-            let told = format!("it says no, with {code}{}", message.unwrap_or_default());
+            // Its own words may be of somebody, and are not logged.
+            let code = status.map_or("no status".to_owned(), |status| format!("status {}", status.code));
+            let told = format!("it says no, with {code}");
             let passed = denied.map(|denied| passed(lists, denied)).transpose()?.flatten();
             Ok(Answer::No(No { told, passed }))
         }
@@ -140,7 +151,7 @@ fn passed(lists: &Lists<'_>, denied: DeniedHttpResponse) -> Result<Option<Box<cr
     let Some(status) = status.filter(|_| lists.passes_denials) else { return Ok(None) };
     let mut said = HeaderMap::new();
     let listed: Vec<_> = lists.to_caller.iter().cloned().chain([header::CONTENT_TYPE]).collect();
-    for change in changes(&denied.headers, &listed, Unstated::Set)?.0 {
+    for change in changes(&denied.headers, &listed, Unstated::Add)?.0 {
         change.make(&mut said);
     }
     let kind = said.get(header::CONTENT_TYPE).cloned();
@@ -159,13 +170,14 @@ fn yes(lists: &Lists<'_>, said: OkHttpResponse) -> Result<Answer, Unusable> {
     if !said.query_parameters_to_set.is_empty() || !said.query_parameters_to_remove.is_empty() {
         return Err(Unusable::Demand("another query"));
     }
+    let removed = removed(&said.headers_to_remove)?;
     let (to_backend, one) = changes(&said.headers, lists.to_backend, Unstated::Set)?;
     let (to_caller, other) = changes(&said.response_headers_to_add, lists.to_caller, Unstated::Add)?;
-    Ok(Answer::Yes(Box::new(Yes { to_backend, to_caller, dropped: one + other })))
+    Ok(Answer::Yes(Box::new(Yes { removed, to_backend, to_caller, dropped: one + other })))
 }
 
 /// What is done with a header of which it is not said: it depends on where the list stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Unstated {
     Set,
     Add,
@@ -180,20 +192,10 @@ fn changes(
     let mut changes = Vec::<Change>::new();
     let mut dropped = 0;
     for option in said {
-        let Some(change) = change(option, unstated)? else { continue };
-        if !listed.contains(&change.name) {
-            dropped += 1;
-            continue;
-        }
-        let is_there = changes.iter().any(|known| known.name == change.name);
-        let is_wanted = match option.append_action {
-            append::IF_ABSENT => !is_there,
-            // Nobody else's is there: the caller's has been taken out.
-            append::OVERWRITE_IF_EXISTS => is_there,
-            _ => true,
-        };
-        if is_wanted {
-            changes.push(change);
+        match change(option, unstated)? {
+            Some(change) if listed.contains(&change.name) => changes.push(change),
+            Some(_) => dropped += 1,
+            None => {}
         }
     }
     Ok((changes, dropped))
@@ -204,17 +206,44 @@ fn change(option: &HeaderValueOption, unstated: Unstated) -> Result<Option<Chang
     let Some(header) = &option.header else { return Ok(None) };
     let unusable = |why| Unusable::Header { name: header.key.chars().take(64).collect(), why };
     let name = HeaderName::from_bytes(header.key.as_bytes()).map_err(|_| unusable("this is no name of a header"))?;
-    let value =
-        if header.value.is_empty() { &header.raw_value } else { &*Bytes::copy_from_slice(header.value.as_bytes()) };
+    let value = if header.value.is_empty() { &*header.raw_value } else { header.value.as_bytes() };
     if value.len() > MAX_VALUE_BYTES {
         return Err(unusable("the value is too large"));
     }
     let value = HeaderValue::from_bytes(value).map_err(|_| unusable("no header can have that value"))?;
-    let is_added = match (&option.append, option.append_action) {
-        (Some(append), _) => append.value,
-        (None, append::IF_EXISTS_OR_ADD) => unstated == Unstated::Add,
-        (None, append::IF_ABSENT | append::OVERWRITE_IF_EXISTS_OR_ADD | append::OVERWRITE_IF_EXISTS) => false,
-        (None, _) => return Err(unusable("append_action is not known")),
+    let stated = match option.append_action {
+        append::IF_EXISTS_OR_ADD => None,
+        append::IF_ABSENT => Some(Action::AddIfAbsent),
+        append::OVERWRITE_IF_EXISTS_OR_ADD => Some(Action::Set),
+        append::OVERWRITE_IF_EXISTS => Some(Action::SetIfPresent),
+        _ => return Err(unusable("append_action is not known")),
     };
-    Ok((!value.is_empty()).then_some(Change { name, value, is_added }))
+    let action = match (&option.append, stated, unstated) {
+        (Some(append), ..) => {
+            if append.value {
+                Action::Add
+            } else {
+                Action::Set
+            }
+        }
+        (None, Some(action), _) => action,
+        (None, None, Unstated::Set) => Action::Set,
+        (None, None, Unstated::Add) => Action::Add,
+    };
+    Ok((!value.is_empty()).then_some(Change { name, value, action }))
+}
+
+/// What is not to reach the service. What frames a message is the gateway's own.
+fn removed(said: &[String]) -> Result<Vec<HeaderName>, Unusable> {
+    let read = |name: &String| {
+        let unusable =
+            || Unusable::Header { name: name.chars().take(64).collect(), why: "this is no name of a header" };
+        // Envoy passes over these two.
+        if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+            return Ok(None);
+        }
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
+        Ok(Some(name).filter(|name| !FRAMING.contains(name)))
+    };
+    said.iter().map(read).filter_map(Result::transpose).collect()
 }

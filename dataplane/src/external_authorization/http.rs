@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, StatusCode, Uri, response};
 
-use super::{Answer, Change, Lists, MAX_VALUE_BYTES, No, Question, Unasked, Unusable, Yes, joined};
+use super::{Action, Answer, Change, Lists, MAX_VALUE_BYTES, No, Question, Unasked, Unusable, Yes, joined};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -23,7 +23,7 @@ pub(super) fn question(question: &Question, prefix: &str) -> Result<Request<Byte
         headers.insert(FORWARDED_FOR, HeaderValue::try_from(address.to_string()).map_err(|_| Unasked::Form)?);
     }
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(question.scheme));
-    headers.insert(FORWARDED_HOST, question.authority.clone());
+    headers.insert(FORWARDED_HOST, question.forwarded_host.clone());
     Ok(request)
 }
 
@@ -51,7 +51,7 @@ pub(super) fn answer(lists: &Lists<'_>, head: &response::Parts, body: &Bytes) ->
     if status == StatusCode::OK {
         let to_backend = listed(&head.headers, lists.to_backend)?;
         let to_caller = listed(&head.headers, lists.to_caller)?;
-        return Ok(Answer::Yes(Box::new(Yes { to_backend, to_caller, dropped: 0 })));
+        return Ok(Answer::Yes(Box::new(Yes { to_backend, to_caller, ..Yes::default() })));
     }
     if status.is_server_error() || status.is_informational() {
         return Err(Unusable::Status(status));
@@ -77,8 +77,8 @@ fn listed(said: &HeaderMap, names: &[HeaderName]) -> Result<Vec<Change>, Unusabl
                 return Err(Unusable::Header { name: name.to_string(), why: "the value is too large" });
             }
             // A cookie of the authoriser's takes none of the service's away.
-            let is_added = at > 0 || *name == header::SET_COOKIE;
-            changes.push(Change { name: name.clone(), value: value.clone(), is_added });
+            let action = if at > 0 || *name == header::SET_COOKIE { Action::Add } else { Action::Set };
+            changes.push(Change { name: name.clone(), value: value.clone(), action });
         }
     }
     Ok(changes)

@@ -119,6 +119,8 @@ pub(super) struct DeniedHttpResponse {
 pub(super) struct OkHttpResponse {
     #[prost(message, repeated, tag = "2")]
     pub(super) headers: Vec<HeaderValueOption>,
+    #[prost(string, repeated, tag = "5")]
+    pub(super) headers_to_remove: Vec<String>,
     #[prost(message, repeated, tag = "6")]
     pub(super) response_headers_to_add: Vec<HeaderValueOption>,
     /// What is in them is not heard.

@@ -65,6 +65,8 @@ pub(crate) struct Line {
     pub(crate) trace: Option<Trace>,
     pub(crate) bytes_sent: u64,
     pub(crate) duration: Duration,
+    /// When it ended, if it is told of later.
+    pub(crate) ended: Option<UnixMs>,
 }
 
 /// Of an exchange that begins.
@@ -88,6 +90,7 @@ impl Default for Line {
             trace: None,
             bytes_sent: 0,
             duration: Duration::ZERO,
+            ended: None,
         }
     }
 }
@@ -129,7 +132,9 @@ impl AccessLog {
         let Some(lines) = self.lines.as_ref().filter(|_| self.is_on(choice) && choice.takes(line, instance)) else {
             return true;
         };
-        lines.try_send(Entry::Line(format!("{}\n", line.json(instance, clock.now())))).is_ok()
+        lines
+            .try_send(Entry::Line(format!("{}\n", line.json(instance, line.ended.unwrap_or_else(|| clock.now())))))
+            .is_ok()
     }
 
     /// Waits until all lines are written, but not for ever; whether they are. For the end of the process: blocks.

@@ -109,8 +109,14 @@ impl Trace {
         TraceContextPropagator::new().inject_context(&context, &mut Headers(headers));
     }
 
-    /// Ends the span with what came of the request.
-    pub(crate) fn end(self, line: &Line) {
+    /// Ends the span with what came of the request. What is left names the trace.
+    pub(crate) fn ended(self, line: &Line) -> Self {
+        let id = self.id();
+        self.end(line);
+        Self::Passing(id)
+    }
+
+    fn end(self, line: &Line) {
         let Self::Recorded(recorded) = self else { return };
         let (mut span, _exporter) = *recorded;
         if !span.is_recording() {

@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::authenticate::Caller;
 use super::body::request::RequestBody;
-use super::body::shown::CallersBody;
+use super::body::shown::{CallersBody, Reading, counted};
+use super::hygiene;
 use super::permit::Asks;
 use crate::credential::Credential;
 use crate::egress::leave::Leave;
@@ -26,14 +27,15 @@ use crate::rejection::{Reason, Rejection, Told};
 use crate::route::Rule;
 use crate::runtime::Runtime;
 use crate::runtime::backend::Backend;
-use crate::runtime::policy::external_authorization::{Asked, ExternalAuthorization};
+use crate::runtime::policy::external_authorization::{Asked, ExternalAuthorization, Speech};
 use crate::runtime::policy::{Denial, Policy};
-use crate::server::pace::upload::LeastRate;
+use crate::server::pace::upload::Progress;
 use crate::server::worker::Worker;
 use crate::sources::chain;
 use crate::upstream::target::Target;
 use crate::upstream::{Exchange, Purpose, Terms};
-pub(crate) use desk::{Desk, Room};
+pub(crate) use desk::Desk;
+pub(super) use desk::Room;
 pub(super) use later::{Later, Verdict};
 
 /// By what somebody is asked.
@@ -66,17 +68,22 @@ impl Asks for Asking<'_> {
         question: Question,
     ) -> Result<Yes, Rejection> {
         let way = Way::find(self.means.runtime, one, asked)?;
-        let question = self.complete(question, caller);
+        let question = self.complete(question);
+        // What costs nothing to find out comes before a body is read.
+        question.judge(asked).map_err(|why| unasked(one, &why))?;
+        let desk = self.means.worker.desk();
+        let busy = || one.unavailable("as many questions as may be are under way; try again");
+        if !desk.has_place(&one.origin.object) {
+            return Err(busy());
+        }
         let body = match asked.max_body_bytes {
             Some(_) => Some(self.shown_body(one, caller).await?),
             None => None,
         };
-        let worker = self.means.worker;
-        let place = worker.desk().place(&one.origin.object);
-        let _place = place.ok_or_else(|| one.unavailable("as many questions as may be are under way; try again"))?;
+        let _place = desk.place(&one.origin.object).ok_or_else(busy)?;
         let began = Instant::now();
-        let answered = pose(self.means, way, (one, asked), Question { body, ..question }).await;
-        worker.shared().metrics.external_authorizations.count(&answered, began.elapsed());
+        let answered = pose(self.means, way, (one, asked), (Question { body, ..question }, namespace(caller))).await;
+        self.means.worker.shared().metrics.external_authorizations.count(&answered, began.elapsed());
         match answered? {
             Answer::Yes(yes) => Ok(*yes),
             Answer::No(No { told, passed }) => {
@@ -88,12 +95,19 @@ impl Asks for Asking<'_> {
 }
 
 impl Asking<'_> {
-    /// With what is known of the exchange; without parameters in which other routes of the namespace read keys.
-    fn complete(&self, question: Question, caller: &Caller<'_>) -> Question {
-        let shown = self.means.runtime.key_parameters(caller.door.gateway, &caller.door.api.namespace);
-        let query = Query(question.query.as_deref());
-        let query = query.without(|name| shown.is_some_and(|shown| shown.is_in(name))).map(Into::into);
-        Question { id: format!("{:032x}", self.id), query, ..question }
+    /// With what is known of the exchange, and without what no service of the rule gets either: keys that other routes read, and headers that
+    /// only the gateway may say to one of them.
+    fn complete(&self, question: Question) -> Question {
+        let runtime = self.means.runtime;
+        let backends: Vec<_> = self.rule.backends().filter_map(|name| runtime.backends.get(name)).collect();
+        let is_key = |name: &[u8]| {
+            let reads = |backend: &&Arc<Backend>| backend.key_parameters.iter().any(|one| one.as_bytes() == name);
+            !backends.is_empty() && backends.iter().all(reads)
+        };
+        let query = Query(question.query.as_deref()).without(is_key).map(Into::into);
+        let mut headers = question.headers;
+        backends.iter().for_each(|backend| hygiene::take_out(&mut headers, &backend.guarded));
+        Question { id: format!("{:032x}", self.id), query, headers, ..question }
     }
 
     /// What comes of a question of a policy that only reports.
@@ -103,16 +117,17 @@ impl Asking<'_> {
         one: Arc<ExternalAuthorization>,
         question: Question,
         caller: &Caller<'_>,
-    ) -> impl Future<Output = Verdict> + use<> {
-        let later = Later { policy: Arc::clone(policy), one, question: self.complete(question, caller) };
+    ) -> (Arc<str>, impl Future<Output = Verdict> + use<>) {
+        let (namespace, has_end) = (Arc::clone(namespace(caller)), self.has_end());
+        let question = self.complete(question);
+        let later = Later { policy: Arc::clone(policy), namespace, one, question, has_end };
         later.verdict(self.means, self.body.held())
     }
 
     /// The whole body. It is read once, whoever is shown it.
     async fn shown_body(&mut self, one: &ExternalAuthorization, caller: &Caller<'_>) -> Result<Bytes, Rejection> {
-        if self.rule.is_grpc() {
-            let found = "forwardBody: a call has no end to wait for; take it out, or attach the policy to other routes";
-            return Err(one.rejection(Reason::Configuration, found));
+        if !self.has_end() {
+            return Err(without_end(one));
         }
         let (most, who) = self.policy.shown_body().ok_or_else(|| one.unavailable("no body is shown"))?;
         let too_large = |found: String| {
@@ -124,14 +139,33 @@ impl Asking<'_> {
         }
         let bound = self.policy.body_bound.as_ref().filter(|bound| bound.bytes < most);
         let at_most = bound.map_or(most, |bound| bound.bytes);
-        let rate = LeastRate::of_bytes(self.window);
-        let read = self.body.shown(at_most, rate, self.means.worker.desk()).await;
+        let reading = Reading { most: at_most, within: self.window, namespace: namespace(caller) };
+        let read = self.body.shown(reading, self.means.worker.desk()).await;
         read.map_err(|rejection| match (rejection.reason, bound) {
             (Reason::BodyTooLarge, Some(bound)) => bound.rejection("more came"),
             (Reason::BodyTooLarge, None) => too_large("more came".to_owned()),
             _ => rejection,
         })
     }
+}
+
+impl Asking<'_> {
+    /// Whether the body is one thing. Of calls by gRPC nobody can tell where they end; which of several services is asked is chosen later.
+    fn has_end(&self) -> bool {
+        let runtime = self.means.runtime;
+        let speaks_grpc = |name| runtime.backends.get(name).is_some_and(|backend| backend.speaks_grpc);
+        !self.rule.is_grpc() && !self.rule.backends().any(speaks_grpc)
+    }
+}
+
+fn without_end(one: &ExternalAuthorization) -> Rejection {
+    let found = "forwardBody: a gRPC call has no end to wait for; take it out, or attach the policy to other routes";
+    one.rejection(Reason::Configuration, found)
+}
+
+/// Whose room a request takes.
+fn namespace<'a>(caller: &Caller<'a>) -> &'a Arc<str> {
+    &caller.door.api.namespace
 }
 
 /// Where an authoriser is, and what it is shown.
@@ -173,14 +207,14 @@ async fn pose(
     means: Means<'_>,
     way: Way,
     (one, asked): (&ExternalAuthorization, &Asked),
-    question: Question,
+    (question, namespace): (Question, &Arc<str>),
 ) -> Result<Answer, Rejection> {
-    let request = question.written(asked).map_err(|why| unasked(one, &why))?;
+    let (request, progress) = written(means, &way, (one, asked), (&question, namespace))?;
+    drop(question);
     let upstreams = means.worker.upstreams();
     let until = Instant::now() + asked.timeout;
     let terms = Terms { until: Some(until), attempt: None, head: None, purpose: Purpose::Question };
-    let sent =
-        upstreams.send(way.target()?, with_ours(request, means, &way), terms, means.leave.map(AsRef::as_ref)).await;
+    let sent = upstreams.send(way.target()?, request, terms, means.leave.map(AsRef::as_ref)).await;
     let Exchange { response, lease, .. } = sent.map_err(|failure| match failure.reason() {
         Reason::Configuration => one.rejection(Reason::Configuration, chain(&failure)),
         _ => one.unavailable(chain(&failure)),
@@ -190,19 +224,34 @@ async fn pose(
     let body = body.map_err(|_| one.unavailable("its answer did not end in time"))?;
     let whole =
         body.map_err(|_| one.unavailable(format!("its answer broke off, or has over {MAX_ANSWER_BYTES} bytes")))?;
-    upstreams.give_back(lease);
+    // Where it answered before it had the whole question, nobody can say what it takes the rest for.
+    if progress.is_whole() {
+        upstreams.give_back(lease);
+    }
     let trailers = whole.trailers().cloned();
     let read = read(asked, &one.headers_to_backend, &head, &whole.to_bytes(), trailers.as_ref());
     read.map_err(|why| one.unavailable(why.to_string()))
 }
 
-/// With what shows who asks, and tells this gateway what comes back to it.
-fn with_ours(mut request: Request<Bytes>, means: Means<'_>, way: &Way) -> Request<RequestBody> {
-    means.worker.shared().mark.put(request.headers_mut());
-    if let Some(Credential::Header(name, value)) = way.credential.as_deref() {
-        request.headers_mut().insert(name.clone(), value.clone());
+/// The question, with what shows who asks, and tells this gateway what comes back to it. A body that is copied into it counts once more.
+fn written(
+    means: Means<'_>,
+    way: &Way,
+    (one, asked): (&ExternalAuthorization, &Asked),
+    (question, namespace): (&Question, &Arc<str>),
+) -> Result<(Request<RequestBody>, Rc<Progress>), Rejection> {
+    let mut room = means.worker.desk().room(namespace);
+    if matches!(asked.speech, Speech::Grpc { .. }) {
+        room.take(question.body.as_ref().map_or(0, Bytes::len))?;
     }
-    request.map(RequestBody::whole)
+    let (mut head, body) = question.written(asked).map_err(|why| unasked(one, &why))?.into_parts();
+    means.worker.shared().mark.put(&mut head.headers);
+    if let Some(Credential::Header(name, value)) = way.credential.as_deref() {
+        head.headers.insert(name.clone(), value.clone());
+    }
+    let body = if matches!(asked.speech, Speech::Grpc { .. }) { counted(body, room) } else { body };
+    let (body, progress) = RequestBody::of_question(body);
+    Ok((Request::from_parts(head, body), progress))
 }
 
 fn unasked(one: &ExternalAuthorization, why: &Unasked) -> Rejection {

@@ -1,5 +1,6 @@
 //! The body of a response, and the record of an exchange that ends with it.
 
+mod rehearsing;
 pub mod request;
 pub(super) mod shown;
 
@@ -15,7 +16,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::authorizers::Verdict;
@@ -38,6 +38,7 @@ use crate::server::connection::Connection;
 use crate::server::pace::upload::{Progress, UploadFault};
 use crate::server::worker::Worker;
 use crate::upstream::Lease;
+use rehearsing::{Rehearsing, Told};
 use request::RequestBody;
 
 /// Of a path, no more is logged.
@@ -252,13 +253,6 @@ pub(crate) struct Record {
     rehearsing: Vec<Rehearsing>,
 }
 
-/// What policies that only report are still asked for.
-enum Rehearsing {
-    /// Until the response has begun.
-    Waiting(Pin<Box<dyn Future<Output = Verdict>>>),
-    Asked(JoinHandle<Verdict>),
-}
-
 impl Record {
     /// Boxed from the start: it outlives the request's future, with the body of the response.
     pub(super) fn begin(
@@ -364,9 +358,9 @@ impl Record {
         self.line.rehearsed.push((Arc::clone(policy), rejection.clone()));
     }
 
-    /// What is to be asked when the response has begun.
-    pub(super) fn rehearse_later(&mut self, question: impl Future<Output = Verdict> + 'static) {
-        self.rehearsing.push(Rehearsing::Waiting(Box::pin(question)));
+    /// What is to be asked for `policy`, which only reports, when the response has begun.
+    pub(super) fn rehearse_later(&mut self, policy: Arc<str>, question: impl Future<Output = Verdict> + 'static) {
+        self.rehearsing.push(Rehearsing::new(policy, question));
     }
 
     /// The moment at which the request's time is up.
@@ -466,49 +460,15 @@ impl Drop for Record {
         if !self.is_answered && self.line.duration < PREMATURE {
             self.connection.taken_back();
         }
+        if let Some(trace) = self.line.trace.take() {
+            self.line.trace = Some(trace.ended(&self.line));
+        }
+        self.line.ended = (!self.rehearsing.is_empty()).then(|| self.worker.shared().clock.now());
         let (line, rehearsing) = (std::mem::take(&mut self.line), std::mem::take(&mut self.rehearsing));
-        let told = Told { worker: Rc::clone(&self.worker), logged: self.logged, instance: self.random };
-        if rehearsing.is_empty() || self.worker.has_stopped() {
-            told.of(line);
-        } else {
-            tokio::task::spawn_local(told.when_rehearsed(line, rehearsing));
+        let (worker, logged, instance) = (Rc::clone(&self.worker), self.logged, self.random);
+        let told = Told { worker, logged, instance, line, rehearsing };
+        if told.is_awaited() {
+            tokio::task::spawn_local(told.when_rehearsed());
         }
-    }
-}
-
-impl Rehearsing {
-    fn begin(&mut self) {
-        if let Self::Waiting(question) = self {
-            let question = std::mem::replace(question, Box::pin(std::future::pending()));
-            *self = Self::Asked(tokio::task::spawn_local(question));
-        }
-    }
-}
-
-/// Tells of an exchange that has ended.
-struct Told {
-    worker: Rc<Worker>,
-    logged: Choice,
-    instance: u128,
-}
-
-impl Told {
-    fn of(self, mut line: Line) {
-        self.worker.shared().observe(&line, self.logged, self.instance);
-        if let Some(trace) = line.trace.take() {
-            trace.end(&line);
-        }
-    }
-
-    /// Of a request that was not answered nobody is asked any more.
-    async fn when_rehearsed(self, mut line: Line, rehearsing: Vec<Rehearsing>) {
-        for one in rehearsing {
-            if let Rehearsing::Asked(verdict) = one
-                && let Ok((policy, Err(rejection))) = verdict.await
-            {
-                line.rehearsed.push((policy, rejection));
-            }
-        }
-        self.of(line);
     }
 }

@@ -69,7 +69,9 @@ pub(super) async fn forward(
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
     let Admitted { mut head, body, arrival, upgrade, found, passage, edge_headers, listener, runtime } = admitted;
-    let Chosen { backend, credential, filters } = choose(worker, &found, &runtime)?;
+    // Where judging took long, what is there now is asked; whether the permit holds is looked at below.
+    let current = if record.has_lasted(Instant::now()) { worker.runtime() } else { Arc::clone(&runtime) };
+    let Chosen { backend, credential, filters } = choose(worker, &found, &current)?;
     let target = backend.target.as_ref().map_err(|denial| denial.rejection())?;
     let credential = credential.as_deref();
     let (own, onward) = (credential.and_then(|credential| credential.own_header()), onward(credential, &backend));
@@ -79,12 +81,12 @@ pub(super) async fn forward(
     let changes = Changes { filters: [&found.rule.filters, &*filters], matched: found.matched };
     let rewritten = changes.request(&arrival, &mut head.headers);
     let (computed, answered) = (permit.take_computed(), permit.take_answered());
-    answered.to_backend(&mut head.headers);
+    credential::take_token(credential, permit.callers_token(&backend.namespace), backend.channel, &mut head.headers);
+    answered.of_near(&mut head.headers);
     let policy = Arc::clone(permit.policy());
     policy.request_headers.apply(&mut head.headers, computed.request);
-    let shown =
-        credential::present(credential, permit.callers_token(&backend.namespace), backend.channel, &mut head.headers);
-    let shown = shown.map_err(|denial| denial.rejection())?;
+    answered.of_floors(&mut head.headers);
+    let shown = credential::present(credential, &mut head.headers).map_err(|denial| denial.rejection())?;
     tell_next_hop(&mut head.headers, rewritten.host, worker, record);
     let query = kept_query(&arrival, &backend, &permit, onward, shown.map(|shown| &*shown.name));
     head.uri = target_uri(&head.uri, &rewritten.path, query.as_deref(), shown.map(AsRef::as_ref))?;
@@ -104,7 +106,7 @@ pub(super) async fn forward(
     let binds = hygiene::binds_connection(&head.headers, &header::AUTHORIZATION);
     let asked = Instant::now();
     if record.has_lasted(asked) {
-        watch.look().map_err(ended)?;
+        watch.look_whole().map_err(ended)?;
     }
     let sent = Request::from_parts(head, body);
     let exchange = pin!(ask(worker, target, sent, (terms, leave.as_deref()), &mut watch)).await;

@@ -19,6 +19,7 @@ use crate::passwords::namespace_of;
 use crate::pipeline::authenticate::login::HeldLogin;
 use crate::pipeline::authenticate::{self, Caller, Held, HeldCertificate};
 use crate::pipeline::authorize::{Expressions, Findings};
+use crate::pipeline::hygiene;
 use crate::pipeline::limits::{self, Step, Taken};
 use crate::pipeline::token_places::Onward;
 use crate::pipeline::tokens::Patience;
@@ -28,7 +29,7 @@ use crate::runtime::listener::Gateway;
 use crate::runtime::policy::external_authorization::{Asked, ExternalAuthorization};
 use crate::runtime::policy::header_changes::Computed;
 use crate::runtime::policy::token_place::TokenPlace;
-use crate::runtime::policy::{Alternative, Demand, Denial, Policy};
+use crate::runtime::policy::{Alternative, Denial, Policy};
 
 /// A request that every level of its policy admits.
 pub struct Permit {
@@ -49,22 +50,48 @@ pub struct ComputedHeaders {
     pub response: Computed,
 }
 
-/// What authorisers have set, in the order in which it is applied: the last word is a floor's, else that of the nearest.
+/// What authorisers have said besides yes, in the order in which it is applied: whoever comes later has the last word.
 #[derive(Default)]
-pub struct Answered(Vec<Yes>);
+pub struct Answered {
+    /// From the furthest to the nearest.
+    near: Vec<Said>,
+    /// From the nearest to the furthest, whose word nobody takes away.
+    floors: Vec<Said>,
+}
+
+struct Said {
+    by: Arc<ExternalAuthorization>,
+    yes: Yes,
+}
 
 impl Answered {
-    /// On the request, in place of what stands there of the same names.
-    pub fn to_backend(&self, headers: &mut HeaderMap) {
-        for yes in &self.0 {
-            yes.to_backend.iter().for_each(|change| drop(headers.remove(&change.name)));
-            yes.to_backend.iter().for_each(|change| change.make(headers));
-        }
+    /// What those of floors have said comes after all else that policies and filters set.
+    pub fn of_near(&self, headers: &mut HeaderMap) {
+        self.near.iter().for_each(|said| said.to_backend(headers));
+    }
+
+    /// The same of floors.
+    pub fn of_floors(&self, headers: &mut HeaderMap) {
+        self.floors.iter().for_each(|said| said.to_backend(headers));
     }
 
     /// On the answer of the service.
     pub fn to_caller(&self, headers: &mut HeaderMap) {
-        self.0.iter().flat_map(|yes| &yes.to_caller).for_each(|change: &Change| change.make(headers));
+        let all = self.near.iter().chain(&self.floors);
+        all.flat_map(|said| &said.yes.to_caller).for_each(|change: &Change| change.make(headers));
+    }
+}
+
+impl Said {
+    /// What it may set nobody else has set, be it that it says nothing of it.
+    fn to_backend(&self, headers: &mut HeaderMap) {
+        hygiene::take_out(headers, &self.by.headers_to_backend);
+        hygiene::take_out(headers, &self.yes.removed);
+        let mut own = HeaderMap::new();
+        self.yes.to_backend.iter().for_each(|change| change.make(&mut own));
+        for (name, value) in &own {
+            headers.append(name.clone(), value.clone());
+        }
     }
 }
 
@@ -169,10 +196,11 @@ async fn ask_all(
         let asked = one.asks.as_ref().map_err(Denial::rejection)?;
         let question = expressions.told(one, asked, steps)?;
         let yes = Box::pin(authorizers.ask(one, asked, caller, question)).await?;
-        if one.is_floor { floors.push(yes) } else { near.push(yes) }
+        let said = Said { by: Arc::clone(one), yes };
+        if one.is_floor { floors.push(said) } else { near.push(said) }
     }
-    near.append(&mut floors);
-    Ok(Answered(near))
+    floors.reverse();
+    Ok(Answered { near, floors })
 }
 
 /// What remains to be found out of a request for a policy that is only reported.
@@ -268,10 +296,7 @@ impl Permit {
 
     /// Headers in which the policy reads keys: they never travel.
     pub fn key_headers(&self) -> impl Iterator<Item = &http::HeaderName> + Clone {
-        self.grounds.policy.alternatives().flat_map(|alternative| match &alternative.demand {
-            Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
-            _ => &[],
-        })
+        self.grounds.policy.key_headers()
     }
 
     /// What may become of the caller's `Authorization` on its way to a service of `namespace`.

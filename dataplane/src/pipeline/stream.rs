@@ -137,6 +137,12 @@ impl Ground for Standing {
             self.let_go_of_what_was();
             return None;
         }
+        self.whole_fault()
+    }
+
+    fn whole_fault(&mut self) -> Option<&'static str> {
+        let now = self.worker.shared().clock.now();
+        let runtime = self.worker.runtime();
         if self.grounds.expires.is_some_and(|end| end <= now) {
             return Some("the credential that admitted it has expired");
         }

@@ -12,6 +12,11 @@ use super::looks::{Looks, Place};
 pub(super) trait Ground {
     /// Why it no longer holds, in the operator's words; `None` while it does.
     fn fault(&mut self) -> Option<&'static str>;
+
+    /// The same of all that it stood on when it began, also of what it may outlast.
+    fn whole_fault(&mut self) -> Option<&'static str> {
+        self.fault()
+    }
 }
 
 /// What a request stands on no longer holds: why, in the operator's words.
@@ -44,6 +49,13 @@ impl<G: Ground> Watch<G> {
             return Err(OUT_OF_TIME);
         }
         self.ground.fault().map_or(Ok(()), |why| Err(Fallen(why)))
+    }
+
+    /// Looks now, at what may be outlasted as well: nothing has been sent yet.
+    pub(super) fn look_whole(&mut self) -> Result<(), Fallen> {
+        // What may be outlasted is let go of at a look.
+        self.ground.whole_fault().map_or(Ok(()), |why| Err(Fallen(why)))?;
+        self.look()
     }
 
     /// Looks if it is time to; for whoever has something to do at every poll.

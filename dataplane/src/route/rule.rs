@@ -114,6 +114,14 @@ impl Rule {
         Pick::Denied(Denial::configuration("", "no backend was chosen"))
     }
 
+    /// Names of the Backends that requests may fall on.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.backends.iter().filter(|one| one.weight > 0).filter_map(|one| match &one.choice {
+            Pick::Backend { backend, .. } => Some(backend),
+            Pick::Denied(_) => None,
+        })
+    }
+
     /// Whether it is a GRPCRoute's.
     pub fn is_grpc(&self) -> bool {
         &*self.api.kind == "GRPCRoute"

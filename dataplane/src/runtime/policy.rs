@@ -278,19 +278,24 @@ impl Policy {
 
     /// Headers in which keys, tokens and passwords are read.
     pub fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.alternatives().flat_map(|alternative| {
-            let keys = match &alternative.demand {
-                Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
-                _ => &[],
-            };
+        let others = self.alternatives().flat_map(|alternative| {
             let tokens = alternative.token_places.iter().filter_map(|place| place.header());
-            keys.iter().chain(tokens).chain(alternative.may_read_a_login().then_some(&header::AUTHORIZATION))
-        })
+            tokens.chain(alternative.may_read_a_login().then_some(&header::AUTHORIZATION))
+        });
+        self.key_headers().chain(others)
     }
 
     /// The same, and those in which a key is read only to report what would come of it.
     pub fn shown_key_parameters(&self) -> impl Iterator<Item = &str> {
         self.key_parameters().chain(self.rehearsals.iter().flat_map(Self::key_parameters))
+    }
+
+    /// Headers in which keys are read.
+    pub fn key_headers(&self) -> impl Iterator<Item = &HeaderName> + Clone {
+        self.alternatives().flat_map(|alternative| match &alternative.demand {
+            Demand::Credentials { key: Some(places), .. } => places.headers.as_slice(),
+            _ => &[],
+        })
     }
 
     /// What only the gateway may say to the service: headers that are set, and those that authorisers answer.
@@ -319,7 +324,8 @@ pub(crate) fn in_force(deny: Option<&v1::Deny>) -> Option<&v1::Deny> {
 
 /// What is only said of it, and where it stands in a text, asks for nothing.
 fn asked(policy: &v1::Policy) -> Hash {
-    let v1::Policy { mut authentication, mut floors, mut authorizations, external_authorizations, .. } = policy.clone();
+    let v1::Policy { mut authentication, mut floors, mut authorizations, mut external_authorizations, .. } =
+        policy.clone();
     let alternatives = authentication.iter_mut().chain(&mut floors).flat_map(|one| &mut one.alternatives);
     // By which key a token is opened, nobody is asked.
     alternatives.filter_map(|one| one.jwt.as_mut()).for_each(|jwt| jwt.decryption_keys.clear());
@@ -328,6 +334,12 @@ fn asked(policy: &v1::Policy) -> Hash {
         let nodes = [&mut rule.when, &mut rule.require].into_iter().flatten().flat_map(|one| &mut one.nodes);
         nodes.for_each(|node| node.at = 0);
     }
+    let told = external_authorizations.iter_mut().flat_map(|one| &mut one.context);
+    let computed = told.filter_map(|entry| match &mut entry.value {
+        Some(v1::authorizer_context::Value::Expression(expression)) => Some(expression),
+        _ => None,
+    });
+    computed.flat_map(|one| &mut one.nodes).for_each(|node| node.at = 0);
     let asked = v1::Policy { authentication, floors, authorizations, external_authorizations, ..v1::Policy::default() };
     Hash::of_bytes(&asked.encode_to_vec())
 }

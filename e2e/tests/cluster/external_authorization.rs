@@ -41,8 +41,6 @@ async fn what_it_says_yes_to_passes_and_nothing_else_does() {
     }
     world.delete("Pod", "authorizer").await;
     world.verdict(&address, "/orders", buyers, "503 external-authorization-unavailable").await;
-    start(&world).await;
-    world.verdict(&address, "/orders", buyers, "200").await;
     world.delete("Service", "authorizer").await;
     world.condition("ApiPolicy", "orders", "ResolvedRefs", false).await;
     world.verdict(&address, "/orders", buyers, "500 configuration").await;

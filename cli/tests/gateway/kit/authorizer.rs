@@ -261,6 +261,8 @@ pub struct DeniedResponse {
 pub struct OkResponse {
     #[prost(message, repeated, tag = "2")]
     pub headers: Vec<HeaderOption>,
+    #[prost(string, repeated, tag = "5")]
+    pub headers_to_remove: Vec<String>,
     #[prost(message, repeated, tag = "6")]
     pub response_headers_to_add: Vec<HeaderOption>,
 }

@@ -1,19 +1,18 @@
 //! What authorisers are told of a request.
 
+use http::HeaderValue;
 use http::header::HeaderMap;
+use sallyport_expression::Steps;
+use sallyport_expression::value::Value;
 
 use super::{Expressions, Known};
 use crate::external_authorization::Question;
 use crate::path;
 use crate::pipeline::authenticate::Held;
-use crate::pipeline::hygiene::{is_never_forwarded, same_variable};
+use crate::pipeline::hygiene::{Peer, is_never_forwarded, same_variable};
 use crate::rejection::{Reason, Rejection};
+use crate::runtime::policy::Policy;
 use crate::runtime::policy::external_authorization::{Asked, Context, ExternalAuthorization, Told};
-use crate::runtime::policy::{Demand, Policy};
-
-use http::HeaderValue;
-use sallyport_expression::Steps;
-use sallyport_expression::value::Value;
 
 impl Expressions<'_> {
     /// The question, but for what only whoever asks knows.
@@ -22,12 +21,15 @@ impl Expressions<'_> {
         let held = if one.is_floor { self.findings.of_floor(&one.origin.object) } else { Some(self.findings.near) };
         let authority = caller.hop.authority.cloned();
         let authority = authority.or_else(|| HeaderValue::try_from(caller.host).ok());
+        let authority = authority.unwrap_or(HeaderValue::from_static(""));
+        let (scheme, forwarded_host) = self.forwarded(&authority);
         Ok(Question {
             id: String::new(),
             time: caller.now,
             method: caller.method.clone(),
-            scheme: if caller.hop.is_cleartext { "http" } else { "https" },
-            authority: authority.unwrap_or(HeaderValue::from_static("")),
+            scheme,
+            forwarded_host,
+            authority,
             path: caller.path.to_owned(),
             query: self.query(),
             version: caller.hop.version,
@@ -44,23 +46,35 @@ impl Expressions<'_> {
         std::iter::once(self.policy).chain(self.caller.beside)
     }
 
+    /// How and by what name the caller has asked, where a trusted proxy tells that, as the service is told it.
+    fn forwarded(&self, authority: &HeaderValue) -> (&'static str, HeaderValue) {
+        let hop = &self.caller.hop;
+        let told = |name: &str| self.caller.headers.get(name).filter(|_| hop.peer == Peer::TrustedProxy);
+        let scheme = match told("x-forwarded-proto").map(HeaderValue::as_bytes) {
+            Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => "https",
+            Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => "http",
+            _ if hop.is_cleartext => "http",
+            _ => "https",
+        };
+        (scheme, told("x-forwarded-host").unwrap_or(authority).clone())
+    }
+
     /// Without parameters in which credentials stand.
     fn query(&self) -> Option<String> {
         let shows = |name: &[u8]| self.policies().flat_map(Policy::key_parameters).any(|one| one.as_bytes() == name);
         self.caller.query.without(shows).map(Into::into)
     }
 
-    /// Those that are listed, in the very spelling. A subscription key is not told, whatever is listed.
+    /// Those that are listed, in the very spelling. What callers cannot say to the service is not told as their word, and a subscription key
+    /// not at all, whatever is listed.
     fn headers_told(&self, asked: &Asked) -> HeaderMap {
-        let keys = self.policies().flat_map(Policy::alternatives).filter_map(|alternative| match &alternative.demand {
-            Demand::Credentials { key, .. } => key.as_ref(),
-            Demand::Unavailable(_) | Demand::Public => None,
-        });
-        let keys: Vec<_> = keys.flat_map(|places| &places.headers).collect();
-        let is_key = |name: &str| keys.iter().any(|key| same_variable(name, key.as_str()));
+        let rehearsed = self.policies().flat_map(|policy| &policy.rehearsals);
+        let keys = self.policies().chain(rehearsed).flat_map(Policy::key_headers);
+        let hidden: Vec<_> = keys.chain(self.policies().flat_map(Policy::identity_headers)).collect();
+        let is_hidden = |name: &str| hidden.iter().any(|one| same_variable(name, one.as_str()));
         let mut told = HeaderMap::new();
         let names = asked.headers_to_authorizer.iter();
-        for name in names.filter(|name| !is_never_forwarded(name.as_str()) && !is_key(name.as_str())) {
+        for name in names.filter(|name| !is_never_forwarded(name.as_str()) && !is_hidden(name.as_str())) {
             for line in self.caller.headers.get_all(name) {
                 told.append(name.clone(), line.clone());
             }

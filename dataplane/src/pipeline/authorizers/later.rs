@@ -5,63 +5,72 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Means, Way, pose};
+use super::{Means, Way, pose, without_end};
 use crate::external_authorization::{Answer, Question};
 use crate::rejection::{Reason, Rejection};
+use crate::runtime::policy::Denial;
 use crate::runtime::policy::external_authorization::ExternalAuthorization;
 
 /// A question that nobody waits for.
 pub(in crate::pipeline) struct Later {
     /// The policy that only reports.
-    pub(in crate::pipeline) policy: Arc<str>,
-    pub(in crate::pipeline) one: Arc<ExternalAuthorization>,
-    pub(in crate::pipeline) question: Question,
+    pub(super) policy: Arc<str>,
+    /// Of the route.
+    pub(super) namespace: Arc<str>,
+    pub(super) one: Arc<ExternalAuthorization>,
+    pub(super) question: Question,
+    /// Whether the body is one thing.
+    pub(super) has_end: bool,
 }
 
 /// What a policy would have said.
-pub(in crate::pipeline) type Verdict = (Arc<str>, Result<(), Rejection>);
+pub(in crate::pipeline) type Verdict = Result<(), Rejection>;
 
 impl Later {
-    /// Asks; `body` is what has been read of the request's, for others.
-    pub(in crate::pipeline) fn verdict(
+    /// Asks; `body` is what is at hand of the request's.
+    pub(super) fn verdict(
         self,
         Means { worker, runtime, leave }: Means<'_>,
         body: Option<Bytes>,
-    ) -> impl Future<Output = Verdict> + use<> {
+    ) -> (Arc<str>, impl Future<Output = Verdict> + use<>) {
         let (worker, runtime, leave) = (Rc::clone(worker), Arc::clone(runtime), leave.cloned());
-        async move {
+        let policy = Arc::clone(&self.policy);
+        let verdict = async move {
             let means = Means { worker: &worker, runtime: &runtime, leave: leave.as_ref() };
-            let verdict = would_be(means, &self.one, self.question, body).await;
-            (self.policy, verdict)
+            self.would_be(means, body).await
+        };
+        (policy, verdict)
+    }
+
+    async fn would_be(self, means: Means<'_>, body: Option<Bytes>) -> Verdict {
+        let one = &*self.one;
+        let asked = one.asks.as_ref().map_err(Denial::rejection)?;
+        let way = Way::find(means.runtime, one, asked)?;
+        let body = match asked.max_body_bytes {
+            Some(most) => Some(self.shown(body, most)?),
+            None => None,
+        };
+        let place = means.worker.desk().rehearsed_place(&self.namespace);
+        let full = "as many questions of policies that only report as may be are under way";
+        let _place = place.ok_or_else(|| one.rejection(Reason::RehearsalIncomplete, full))?;
+        let question = Question { body, ..self.question };
+        match pose(means, way, (one, asked), (question, &self.namespace)).await? {
+            Answer::Yes(_) => Ok(()),
+            Answer::No(no) => Err(one.rejection(Reason::ExternalAuthorizationDenied, no.told)),
         }
     }
-}
 
-async fn would_be(
-    means: Means<'_>,
-    one: &ExternalAuthorization,
-    question: Question,
-    body: Option<Bytes>,
-) -> Result<(), Rejection> {
-    let asked = one.asks.as_ref().map_err(|denial| denial.rejection())?;
-    let way = Way::find(means.runtime, one, asked)?;
-    let incomplete = |why: &str| one.rejection(Reason::RehearsalIncomplete, why);
-    let body = match asked.max_body_bytes {
-        None => None,
-        Some(most) => {
-            let body = body.ok_or_else(|| incomplete("the body is not read for a policy that only reports"))?;
-            if body.len() as u64 > most {
-                let found = format!("the body has {} bytes; forwardBody.maxBytes is {most}", body.len());
-                return Err(one.rejection(Reason::BodyTooLarge, found));
-            }
-            Some(body)
+    /// The body, if it is at hand and may be shown.
+    fn shown(&self, body: Option<Bytes>, most: u64) -> Result<Bytes, Rejection> {
+        if !self.has_end {
+            return Err(without_end(&self.one));
         }
-    };
-    let place = means.worker.desk().rehearsed_place();
-    let _place =
-        place.ok_or_else(|| incomplete("as many questions of policies that only report as may be are under way"))?;
-    match pose(means, way, (one, asked), Question { body, ..question }).await? {
-        Answer::Yes(_) => Ok(()),
-        Answer::No(no) => Err(one.rejection(Reason::ExternalAuthorizationDenied, no.told)),
+        let unread = "the body is not read for a policy that only reports";
+        let body = body.ok_or_else(|| self.one.rejection(Reason::RehearsalIncomplete, unread))?;
+        if body.len() as u64 > most {
+            let found = format!("the body has {} bytes; forwardBody.maxBytes is {most}", body.len());
+            return Err(self.one.rejection(Reason::BodyTooLarge, found));
+        }
+        Ok(body)
     }
 }

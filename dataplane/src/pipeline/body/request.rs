@@ -15,7 +15,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::shown::{CallersBody, Held};
 use super::{BodyFault, Record};
-use crate::pipeline::authorizers::Room;
 use crate::pipeline::hygiene;
 use crate::pipeline::isolation;
 use crate::pipeline::stream::Standing;
@@ -29,6 +28,8 @@ use crate::upstream::target::Target;
 
 /// For the beginning of a body that may be none: a round trip around the world.
 const BEGINNING: Duration = Duration::from_secs(1);
+/// What is at hand is handed on in pieces: whoever takes one keeps it until it is sent.
+const SLICE_BYTES: usize = 64 * 1024;
 
 /// A request's body on its way to a service, which ends early when what admitted the request falls.
 pub enum RequestBody {
@@ -39,12 +40,13 @@ pub enum RequestBody {
 }
 
 /// One that is at hand.
-#[derive(Default)]
 pub struct Whole {
-    bytes: Option<Bytes>,
+    /// What has not been handed on yet.
+    bytes: Bytes,
     trailers: Option<HeaderMap>,
-    /// What it takes until it has been sent.
-    _room: Option<Room>,
+    progress: Rc<Progress>,
+    /// The gateway's own: it may be asked twice.
+    is_question: bool,
 }
 
 /// What a caller sends. It is watched by itself: it may last longer than the answer.
@@ -110,25 +112,30 @@ impl RequestBody {
 
     /// What has been read already: its trailers are told as those of others are.
     fn of_held(held: Held, guard: &Guard) -> (Self, Option<Rc<Progress>>) {
-        let Held { bytes, trailers, progress, room } = held;
+        let Held { bytes, trailers } = held;
+        let progress = Progress::held(bytes.len() as u64);
         let trailers = trailers.map(|mut trailers| {
             guard.clean_trailers(&mut trailers);
             trailers
         });
         let trailers = trailers.filter(|trailers| !trailers.is_empty());
         if bytes.is_empty() && trailers.is_none() {
+            progress.handed_on();
             return (Self::Empty, Some(progress));
         }
-        let bytes = (!bytes.is_empty()).then_some(bytes);
-        (Self::Whole(Box::new(Whole { bytes, trailers, _room: Some(room) })), Some(progress))
+        let whole = Whole { bytes, trailers, progress: Rc::clone(&progress), is_question: false };
+        (Self::Whole(Box::new(whole)), Some(progress))
     }
 
-    /// Of what the gateway itself asks.
-    pub(in crate::pipeline) fn whole(bytes: Bytes) -> Self {
+    /// Of what the gateway itself asks; and how that goes.
+    pub(in crate::pipeline) fn of_question(bytes: Bytes) -> (Self, Rc<Progress>) {
+        let progress = Progress::held(bytes.len() as u64);
         if bytes.is_empty() {
-            return Self::Empty;
+            progress.handed_on();
+            return (Self::Empty, progress);
         }
-        Self::Whole(Box::new(Whole { bytes: Some(bytes), ..Whole::default() }))
+        let whole = Whole { bytes, trailers: None, progress: Rc::clone(&progress), is_question: true };
+        (Self::Whole(Box::new(whole)), progress)
     }
 
     /// The same, or none, where a GET or HEAD says no length: over HTTP/2 it may end with an empty frame. HTTP/1.1 would have to call
@@ -193,8 +200,9 @@ impl Sent {
 impl Again for RequestBody {
     fn again(&self) -> Option<Self> {
         match self {
-            Self::Whole(whole) if whole.trailers.is_none() => {
-                Some(Self::Whole(Box::new(Whole { bytes: whole.bytes.clone(), ..Whole::default() })))
+            Self::Whole(whole) if whole.is_question => {
+                let (bytes, progress) = (whole.bytes.clone(), Rc::clone(&whole.progress));
+                Some(Self::Whole(Box::new(Whole { bytes, trailers: None, progress, is_question: true })))
             }
             _ => self.is_end_stream().then_some(Self::Empty),
         }
@@ -203,7 +211,25 @@ impl Again for RequestBody {
 
 impl Whole {
     fn next(&mut self) -> Option<Frame<Bytes>> {
-        self.bytes.take().map(Frame::data).or_else(|| self.trailers.take().map(Frame::trailers))
+        let frame = if self.bytes.is_empty() {
+            self.trailers.take().map(Frame::trailers)
+        } else {
+            Some(Frame::data(self.bytes.split_to(self.bytes.len().min(SLICE_BYTES))))
+        };
+        if self.is_over() {
+            self.progress.handed_on();
+        }
+        frame
+    }
+
+    fn is_over(&self) -> bool {
+        self.bytes.is_empty() && self.trailers.is_none()
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        self.progress.dropped();
     }
 }
 
@@ -226,7 +252,7 @@ impl HttpBody for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Whole(whole) => whole.bytes.is_none() && whole.trailers.is_none(),
+            Self::Whole(whole) => whole.is_over(),
             Self::Incoming(sent) => sent.first.is_none() && sent.body.is_end_stream(),
         }
     }
@@ -236,7 +262,7 @@ impl HttpBody for RequestBody {
             Self::Empty => SizeHint::with_exact(0),
             // Whoever says a length has no trailers behind it.
             Self::Whole(whole) if whole.trailers.is_some() => SizeHint::default(),
-            Self::Whole(whole) => SizeHint::with_exact(whole.bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Whole(whole) => SizeHint::with_exact(whole.bytes.len() as u64),
             Self::Incoming(sent) => sent.body.size_hint(),
         }
     }

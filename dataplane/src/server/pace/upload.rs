@@ -82,6 +82,23 @@ impl LeastRate {
 }
 
 impl Progress {
+    /// Of a body that is at hand, of so many bytes.
+    pub(crate) fn held(bytes: u64) -> Rc<Self> {
+        Rc::new(Self { bytes: Cell::new(bytes), ..Self::default() })
+    }
+
+    /// The last of it has been handed on.
+    pub(crate) fn handed_on(&self) {
+        self.end(Stage::Whole);
+    }
+
+    /// Nobody takes any more of it.
+    pub(crate) fn dropped(&self) {
+        if self.stage.get() == Stage::UnderWay {
+            self.end(Stage::Dropped);
+        }
+    }
+
     /// The response has begun.
     pub(crate) fn answering(&self) {
         self.is_answering.set(true);
@@ -194,9 +211,7 @@ impl<B> Upload<B> {
 
 impl<B> Drop for Upload<B> {
     fn drop(&mut self) {
-        if self.progress.stage.get() == Stage::UnderWay {
-            self.progress.end(Stage::Dropped);
-        }
+        self.progress.dropped();
     }
 }
 
