@@ -5,6 +5,7 @@ pub mod standalone;
 
 mod cluster;
 mod demo;
+mod explain;
 mod print;
 mod run;
 mod validate;
@@ -45,6 +46,8 @@ enum Verb {
         #[arg(short, long, default_value = "table")]
         output: Output,
     },
+    /// Says what becomes of a request, which rules decide, and why: by manifest files, or by what a cluster holds
+    Explain(explain::Arguments),
     /// Says what a cluster enforces where, what it does not and why, with the cure
     Status(cluster::status::Arguments),
     /// Says whether a cluster can take the gateway, and whether the gateway does its work there
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => on_event_loop(run::run(arguments)),
         Verb::Demo(arguments) => on_event_loop(demo::demo(arguments)),
         Verb::Validate { files, output } => validate::validate(&files, output),
+        Verb::Explain(arguments) => on_event_loop(explain::explain(arguments)),
         Verb::Status(arguments) => on_event_loop(cluster::status::status(arguments)),
         Verb::Check(arguments) => on_event_loop(cluster::check::check(arguments)),
         Verb::Approve(arguments) => on_event_loop(cluster::approve::decide(arguments, Decision::Approved)),

@@ -111,7 +111,14 @@ pub(crate) fn log_to_standard_error() {
 pub(crate) async fn start_for_demo() -> std::io::Result<DataPlane> {
     let workers = NonZeroUsize::MIN.saturating_add(1);
     let binding = Binding { ip: std::net::Ipv4Addr::LOCALHOST.into(), port_offset: 0, keeps_high_ports: false };
-    let settings = Settings { workers, binding, admin: None, environment: Environment::Standalone, api_server: None };
+    let settings = Settings {
+        workers,
+        binding,
+        admin: None,
+        environment: Environment::Standalone,
+        api_server: None,
+        explains: None,
+    };
     let (reports, _) = mpsc::unbounded_channel();
     DataPlane::start(
         settings,
@@ -136,6 +143,7 @@ async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>
         admin: Some(arguments.admin),
         environment: Environment::Standalone,
         api_server: None,
+        explains: None,
     };
     let access_log = AccessLog::to(std::io::stdout())?.by_default(arguments.access_log);
     let traces = match &arguments.otlp_endpoint {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
 
 /// What is added to the listeners' ports.
 const OFFSET: u16 = 8000;
@@ -346,6 +347,43 @@ fn every_example_does_what_its_use_case_promises() {
             for text in &asked.lacks {
                 assert!(!answer.contains(text), "{example} {} has {text}: {answer}", asked.path);
             }
+        }
+    }
+}
+
+/// The same request, explained.
+fn explained(folder: &Path, asked: &Asked) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sallyport"));
+    command.arg("explain").arg("-f").arg(folder).args(["-X", asked.method, "-o", "json"]);
+    for (name, value) in &asked.headers {
+        command.arg("-H").arg(format!("{name}: {value}"));
+    }
+    let output = command.arg(format!("http://a.example{}", asked.path)).output().unwrap();
+    let told = serde_json::from_slice(&output.stdout);
+    told.unwrap_or_else(|_| panic!("{}: {}", asked.path, String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn what_is_explained_is_what_is_answered() {
+    let service = service();
+    for example in examples() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("main.yaml"), manifests(&example, service)).unwrap();
+        // What has been used before nobody knows who explains.
+        for asked in requests(&example).iter().filter(|asked| asked.status != 429) {
+            let told = explained(folder.path(), asked);
+            let steps = told["steps"].as_array().cloned().unwrap_or_default();
+            if steps.iter().any(|step| step["outcome"] == "would-be-asked") {
+                continue;
+            }
+            let decision = &told["decision"];
+            let is_forwarded = asked.status == 200;
+            assert_eq!(decision["forwarded"], is_forwarded, "{example} {}: {told:#}", asked.path);
+            if !is_forwarded {
+                assert_eq!(decision["status"], asked.status, "{example} {}: {told:#}", asked.path);
+            }
+            let secrets = [KEY, SECOND_KEY, "change-me"];
+            assert!(secrets.iter().all(|secret| !told.to_string().contains(secret)), "{told:#}");
         }
     }
 }

@@ -9,7 +9,6 @@ mod renewal;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
@@ -60,10 +59,19 @@ pub enum IntrospectionFault {
     Claims(TokenFault),
     #[error("the issuer cannot be asked: {0}")]
     Unavailable(Arc<str>),
-    #[error("too many tokens of the namespace are being asked about")]
+    #[error("too many tokens of the namespace, or at the endpoint, are being asked about")]
     Busy,
     #[error("nobody waits for the issuer where it is only reported: only where it is enforced that is known")]
     NotAwaited,
+    #[error("the issuer would be asked about the token; whoever explains asks nobody")]
+    NotAsked,
+}
+
+impl IntrospectionFault {
+    /// Whether nothing is known of the token: what comes of it is remembered by nobody.
+    pub fn is_no_answer(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Busy | Self::NotAwaited | Self::NotAsked)
+    }
 }
 
 /// What came of a question.
@@ -210,17 +218,14 @@ impl Inner {
     }
 
     fn keep(&self, case: Case, asked: &Introspection, verdict: &Verdict, now: UnixMs) {
-        let after = |span: Duration| UnixMs(now.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
         let until = match verdict {
             Ok(introspected) if introspected.bytes() > MAX_REMEMBERED_BYTES => return,
             Ok(introspected) => {
-                let until = after(asked.cache);
+                let until = now.plus(asked.cache);
                 introspected.term.expires.map_or(until, |end| end.min(until))
             }
-            Err(IntrospectionFault::Unavailable(_) | IntrospectionFault::Busy | IntrospectionFault::NotAwaited) => {
-                return;
-            }
-            Err(_) => after(asked.negative_cache),
+            Err(fault) if fault.is_no_answer() => return,
+            Err(_) => now.plus(asked.negative_cache),
         };
         if now < until {
             self.remembered.insert(case, Remembered { verdict: verdict.clone(), until });

@@ -14,6 +14,7 @@ pub mod cors;
 pub mod credential;
 pub mod digest;
 pub mod egress;
+pub mod explain;
 pub mod external_authorization;
 pub mod follow;
 pub mod gate;

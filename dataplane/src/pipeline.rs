@@ -36,6 +36,7 @@ use tokio::time::Instant;
 
 use crate::client_certificate::shown::CallersCertificate;
 use crate::cors::{InForce, Preflight};
+use crate::explain::Explanation;
 use crate::gate::carries_requests;
 use crate::jwt::Decryptions;
 use crate::limit::at_once::Place;
@@ -60,7 +61,9 @@ use permit::Permit;
 /// Serves one request. Never fails: whatever goes wrong is an answer, a panic included.
 pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<IncomingBody>) -> Response<Body> {
     let runtime = worker.runtime();
-    let here = Here { runtime: &runtime, port: runtime.ports.get(&connection.port) };
+    let explanation = worker.shared().explains.is_some().then(Explanation::default);
+    let explained = explanation.as_ref();
+    let here = Here { runtime: &runtime, port: runtime.ports.get(&connection.port), explained };
     let mut record = Record::begin(&worker, &connection, &request, here.port);
     let number = record.number();
     let outcome = match worker.admit_request(&connection) {
@@ -71,6 +74,11 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
         }
         Err(rejection) => Err(rejection),
     };
+    if let Some(explanation) = explained {
+        let outcome = outcome.as_ref().map(|response| response.status().as_u16());
+        let response = respond::explained(&explanation.account(outcome, record.rehearsed()));
+        return record.attach(response);
+    }
     let mut response = outcome.unwrap_or_else(|rejection| {
         let response = respond::refusal(&rejection, record.speech(), &record.instance());
         record.refused(rejection);
@@ -88,12 +96,13 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
 struct Here<'a> {
     runtime: &'a Arc<Runtime>,
     port: Option<&'a Arc<Port>>,
+    explained: Option<&'a Explanation>,
 }
 
 async fn handle(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
-    Here { runtime, port }: Here<'_>,
+    Here { runtime, port, explained }: Here<'_>,
     mut request: Request<IncomingBody>,
     record: &mut Record,
 ) -> Result<Response<Body>, Rejection> {
@@ -101,6 +110,7 @@ async fn handle(
     record.path(&arrival.path);
     let Entered { listener, edge_headers, address, passage, certificate } =
         entrance::enter((worker, connection), port, &arrival, &mut request, record)?;
+    explained.iter().for_each(|one| one.came(&listener.gateway.name, &listener.name, address));
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
     let (head, body) = request.into_parts();
@@ -117,6 +127,7 @@ async fn handle(
     let matched = matched(listener, runtime, &asked, preflight.as_ref()).ok_or_else(entrance::no_route)?;
     let Matched { asked, found, policy, preflight } = matched;
     record.matched(&found, &policy, &head.headers);
+    explained.iter().for_each(|one| one.found(&found.rule, &policy));
     if preflight.is_none() {
         record.says(InForce::of(&policy, &found.rule).map(|cors| cors.of_answer(&head.headers)));
     }
@@ -131,7 +142,7 @@ async fn handle(
     let body_bytes = body.exact_bytes();
     let replicas = listener.gateway.replicas;
     let caller = Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions);
-    let caller = Caller { hop, body_bytes, replicas, ..caller };
+    let caller = Caller { hop, body_bytes, replicas, explained, ..caller };
     if preflight.is_some() || found.rule.redirect().is_some() {
         // Nothing is forwarded, and browsers ask without a credential: addresses are judged, and none is asked for.
         permit::admit_to_redirect(&policy, &caller)?;
@@ -143,12 +154,12 @@ async fn handle(
     let (id, window) = (record.number(), connection.bounds.body_timeout);
     let mut asking = Asking { means, policy: &policy, rule: &found.rule, id, body: &mut body, window };
     let permit = in_time(until, pin!(judge(&policy, &caller, &mut asking, record))).await;
-    let mut permit = permit.inspect_err(|rejection| {
-        if rejection.reason == Reason::Misdirected {
-            connection.retire();
-        }
-    })?;
+    let mut permit = permit.inspect_err(|rejection| entrance::retire_if_misdirected(connection, rejection))?;
     record.admitted(&mut permit);
+    if let Some(explanation) = explained {
+        explanation.admitted(&found.rule, &policy, runtime, permit.take_computed());
+        return Ok(Response::new(Body::empty()));
+    }
     let request = forward::Admitted {
         head,
         body,

@@ -110,6 +110,7 @@ impl DataPlane {
             descriptors: Descriptors::of_process(),
             mark: Mark::new(rand::random()),
             draining: AtomicBool::new(false),
+            explains: settings.explains.clone(),
         });
         let workers = (0..settings.workers.get())
             .map(|index| worker::start(index, Arc::clone(&shared)))

@@ -123,6 +123,7 @@ async fn start(
         admin: Some(arguments.admin),
         environment: Environment::Cluster,
         api_server: arguments.api_server.as_deref().and_then(api_server),
+        explains: None,
     };
     let access_log = AccessLog::to(std::io::stdout())?.by_default(arguments.access_log);
     let traces = match &arguments.otlp_endpoint {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sallyport_snapshot::v1;
 
+use crate::explain::AsIf;
 use crate::server::socket::Binding;
 
 /// What one process is started with; everything else comes as configuration.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub environment: Environment,
     /// In a cluster, where its API server is: an outgoing address that is refused as well.
     pub api_server: Option<IpAddr>,
+    /// Present: requests are explained, and none is forwarded.
+    pub explains: Option<AsIf>,
 }
 
 /// Where the process runs: decides which outgoing addresses are refused.

@@ -42,6 +42,7 @@ impl InCluster {
             admin: None,
             environment: settings::Environment::Cluster,
             api_server: None,
+            explains: None,
         };
         let (reports, _) = mpsc::unbounded_channel();
         let (clock, access_log, traces) = (Clock::default(), AccessLog::off(), Traces::off());

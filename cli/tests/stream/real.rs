@@ -43,6 +43,7 @@ impl Real {
             admin: Some(SocketAddr::from((ip, 0))),
             environment: Environment::Standalone,
             api_server: None,
+            explains: None,
         };
         let (reports, receiver) = mpsc::unbounded_channel();
         let (clock, access_log, traces) = (Clock::default(), AccessLog::off(), Traces::off());

@@ -82,7 +82,7 @@ impl Introspection {
     }
 
     /// Whether a token may be shown to the issuer: nobody's goes to another's by our doing.
-    pub(super) fn judge_form(&self, token: &str) -> Result<(), IntrospectionFault> {
+    pub fn judge_form(&self, token: &str) -> Result<(), IntrospectionFault> {
         let body = token.trim_end_matches('=');
         let is_taken = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
         if body.is_empty() || token.len() > MAX_TOKEN_BYTES || !body.bytes().all(is_taken) {

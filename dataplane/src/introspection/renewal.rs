@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Introspected, Introspection, IntrospectionFault, Introspections, Verdict};
+use super::{Introspected, Introspection, Introspections, Verdict};
 use crate::clock::UnixMs;
 
 /// Nobody is asked about the same stream more often.
@@ -49,7 +49,7 @@ impl Renewal {
                 *standing = Standing::from(&self.asked, introspected)
             }
             Ok(_) => standing.is_over = true,
-            Err(IntrospectionFault::Unavailable(_) | IntrospectionFault::Busy | IntrospectionFault::NotAwaited) => {
+            Err(fault) if fault.is_no_answer() => {
                 // Not all at once.
                 let spread = Duration::from_millis(u64::from(self.token.bytes().fold(0, u8::wrapping_add)) * 8);
                 standing.until = now.plus(AGAIN + spread).min(standing.last);

@@ -17,6 +17,7 @@ use crate::client_certificate::trust::ClientTrust;
 use crate::client_certificate::{Demanded, Vouched};
 use crate::clock::UnixMs;
 use crate::digest::{Digest, sha256};
+use crate::explain::{Explanation, Outcome};
 use crate::introspection::Introspections;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
@@ -71,6 +72,8 @@ pub struct Caller<'a> {
     pub beside: Option<&'a Policy>,
     pub decryptions: &'a Decryptions,
     pub now: UnixMs,
+    /// Somebody wants to know what decides, and asks nobody else.
+    pub explained: Option<&'a Explanation>,
 }
 
 /// What of the connection has to do with what the service is told.
@@ -136,6 +139,7 @@ impl<'a> Caller<'a> {
             beside: None,
             decryptions,
             now: shared.clock.now(),
+            explained: None,
         }
     }
 }
@@ -180,7 +184,11 @@ impl Held {
 pub async fn hold(authentication: &Authentication, caller: &Caller<'_>) -> Result<Held, Rejection> {
     let mut furthest: Option<Failure> = None;
     for alternative in &authentication.alternatives {
-        match try_one(alternative, caller).await {
+        let tried = try_one(alternative, caller).await;
+        if let Some(explanation) = caller.explained {
+            note(explanation, alternative, &tried);
+        }
+        match tried {
             Ok(held) => return Ok(held),
             Err(failure) if furthest.as_ref().is_none_or(|other| other.progress < failure.progress) => {
                 furthest = Some(failure);
@@ -192,6 +200,15 @@ pub async fn hold(authentication: &Authentication, caller: &Caller<'_>) -> Resul
         Some(failure) => failure.rejection(authentication),
         None => nobody_admitted(authentication),
     })
+}
+
+fn note(explanation: &Explanation, alternative: &Alternative, tried: &Result<Held, Failure>) {
+    match tried {
+        Ok(_) => explanation.note(&alternative.origin, Outcome::Holds, ""),
+        Err(failure) => {
+            explanation.note(&alternative.origin, Outcome::Refuses, failure.rejection.to_string());
+        }
+    }
 }
 
 /// Whether a filter lets the client address pass; one that cannot be read passes nowhere.

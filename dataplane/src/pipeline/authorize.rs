@@ -9,6 +9,7 @@ use http::HeaderValue;
 use sallyport_expression::value::Value;
 use sallyport_expression::{Fault, Program, Steps};
 
+use crate::explain::{Explanation, Outcome};
 use crate::path;
 use crate::pipeline::authenticate::{Caller, Held};
 use crate::pipeline::limits::Key;
@@ -136,9 +137,9 @@ impl<'a> Expressions<'a> {
         for authorization in &self.policy.authorizations {
             if authorization.is_floor {
                 let known = Known::new(seen, self.findings.of_floor(&authorization.object));
-                all_hold(authorization, &known, steps)?;
+                all_hold(authorization, &known, steps, seen.caller.explained)?;
             } else {
-                all_hold(authorization, &near, steps)?;
+                all_hold(authorization, &near, steps, seen.caller.explained)?;
             }
         }
         Ok(())
@@ -170,11 +171,28 @@ impl Findings<'_> {
     }
 }
 
-fn all_hold(authorization: &Authorization, known: &Known<'_>, steps: &mut Steps) -> Result<(), Rejection> {
-    authorization.rules.iter().try_for_each(|rule| holds(rule, known, steps))
+fn all_hold(
+    authorization: &Authorization,
+    known: &Known<'_>,
+    steps: &mut Steps,
+    explained: Option<&Explanation>,
+) -> Result<(), Rejection> {
+    authorization.rules.iter().try_for_each(|rule| {
+        let judged = holds(rule, known, steps);
+        match (explained, &judged) {
+            (None, _) => {}
+            (Some(explanation), Ok(true)) => explanation.note(&rule.origin, Outcome::Holds, ""),
+            (Some(explanation), Ok(false)) => explanation.note(&rule.origin, Outcome::NotAsked, "`when` does not hold"),
+            (Some(explanation), Err(rejection)) => {
+                explanation.note(&rule.origin, Outcome::Refuses, rejection.to_string());
+            }
+        }
+        judged.map(drop)
+    })
 }
 
-fn holds(rule: &Rule, known: &Known<'_>, steps: &mut Steps) -> Result<(), Rejection> {
+/// Whether it holds; false where it is not asked.
+fn holds(rule: &Rule, known: &Known<'_>, steps: &mut Steps) -> Result<bool, Rejection> {
     let refuse = |message: String| {
         let rejection = Rejection::decided_by(rule.origin.with_message(message), Reason::AuthorizationDenied);
         Err(Rejection { told: rule.message.clone(), ..rejection })
@@ -185,11 +203,11 @@ fn holds(rule: &Rule, known: &Known<'_>, steps: &mut Steps) -> Result<(), Reject
     };
     match when.as_ref().map_or(Ok(true), |when| is_true(when, known, steps)) {
         Ok(true) => {}
-        Ok(false) => return Ok(()),
+        Ok(false) => return Ok(false),
         Err(fault) => return refuse(format!("`when` cannot be told: {fault}")),
     }
     match is_true(require, known, steps) {
-        Ok(true) => Ok(()),
+        Ok(true) => Ok(true),
         Ok(false) => refuse("`require` does not hold".to_owned()),
         Err(fault) => refuse(format!("`require` cannot be told: {fault}")),
     }

@@ -20,6 +20,7 @@ use super::hygiene;
 use super::permit::Asks;
 use crate::credential::Credential;
 use crate::egress::leave::Leave;
+use crate::explain::Outcome;
 use crate::external_authorization::{Answer, MAX_ANSWER_BYTES, No, Question, Unasked, Yes, read};
 use crate::observe::metrics::durations::Durations;
 use crate::path::Query;
@@ -68,6 +69,10 @@ impl Asks for Asking<'_> {
         question: Question,
     ) -> Result<Yes, Rejection> {
         let way = Way::find(self.means.runtime, one, asked)?;
+        if let Some(explanation) = caller.explained {
+            explanation.note(&one.origin, Outcome::WouldBeAsked, format!("{} would be asked", asked.backend));
+            return Ok(Yes::default());
+        }
         let question = self.complete(question);
         // What costs nothing to find out comes before a body is read.
         question.judge(asked).map_err(|why| unasked(one, &why))?;

@@ -354,6 +354,11 @@ impl Record {
         self.line.subscription = permit.subscription().map(|subscription| Arc::clone(&subscription.id));
     }
 
+    /// What policies that only report have said so far.
+    pub(super) fn rehearsed(&self) -> &[(Arc<str>, Rejection)] {
+        &self.line.rehearsed
+    }
+
     pub(super) fn would_refuse(&mut self, policy: &Arc<str>, rejection: &Rejection) {
         self.line.rehearsed.push((Arc::clone(policy), rejection.clone()));
     }

@@ -119,7 +119,7 @@ fn admit(
 }
 
 /// Whoever has to ask on another connection is not kept on this one.
-fn retire_if_misdirected(connection: &Connection, rejection: &Rejection) {
+pub(super) fn retire_if_misdirected(connection: &Connection, rejection: &Rejection) {
     if rejection.reason == Reason::Misdirected {
         connection.retire();
     }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::authenticate::Caller;
 use super::authorize::Expressions;
+use crate::explain::Outcome;
 use crate::limit::allowance::{Allowance, Told, seconds};
 use crate::limit::at_once::Place;
 use crate::limit::window::Left;
@@ -58,9 +59,12 @@ pub(super) fn take(
     for limit in policy.limits.iter().filter(|limit| limit.needs_identity == (step == Step::Known)) {
         let counters = limit.counters.as_ref().map_err(|denial| denial.rejection())?;
         if !limit.when.as_ref().is_none_or(|when| expressions.counts(limit, when, steps)) {
+            note(caller, limit, Outcome::NotAsked, "`when` does not hold");
             continue;
         }
         let key = key((policy, limit), caller, expressions, steps);
+        let whose = if key.is_some() { "" } else { "counted together with all that have no key of their own" };
+        note(caller, limit, Outcome::Holds, whose);
         match counters.take(key.as_deref(), limit.share(caller.replicas)) {
             Ok(Share::Place(place)) => {
                 before.allowance.add_if(may_be_told(limit, place.is_shared()), || told(limit, None));
@@ -80,6 +84,13 @@ pub(super) fn take(
         }
     }
     Ok(before)
+}
+
+/// What is used up elsewhere nobody can tell who explains.
+fn note(caller: &Caller<'_>, limit: &Limit, outcome: Outcome, message: &str) {
+    if let Some(explanation) = caller.explained {
+        explanation.note(&limit.origin, outcome, message);
+    }
 }
 
 /// `None`: there is nothing by which the request could be told from others.

@@ -222,7 +222,7 @@ pub async fn rehearse(
     (in_force, live): (&Policy, &Held),
     steps: &mut Steps,
 ) -> Result<Rehearsed, Rejection> {
-    let caller = &Caller { patience: Patience::AsksOnly, beside: Some(in_force), ..*caller };
+    let caller = &Caller { patience: Patience::AsksOnly, beside: Some(in_force), explained: None, ..*caller };
     admit_address(policy, caller)?;
     let taken = take_unknown(policy, caller, steps)?;
     let mut own = SmallVec::<[(Arc<str>, Held); 1]>::new();
@@ -255,7 +255,12 @@ fn take_unknown(policy: &Policy, caller: &Caller<'_>, steps: &mut Steps) -> Resu
 }
 
 fn admit_length(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
-    policy.body_bound.as_ref().map_or(Ok(()), |bound| bound.admit(caller.body_bytes))
+    let Some(bound) = &policy.body_bound else { return Ok(()) };
+    let admitted = bound.admit(caller.body_bytes);
+    if let Some(explanation) = caller.explained {
+        explanation.judged(bound.origin(), &admitted);
+    }
+    admitted
 }
 
 /// Who may ask anything of a Gateway: whoever the address filters of its Floors let pass. Judged before the route is matched, so that
@@ -280,7 +285,13 @@ fn admit_address(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> 
     if let Some(denial) = &policy.deny {
         return Err(denial.rejection());
     }
-    policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller.address))
+    policy.ip_filters.iter().try_for_each(|filter| {
+        let admitted = authenticate::admits(filter, caller.address);
+        if let Some(explanation) = caller.explained {
+            explanation.judged(&filter.origin, &admitted);
+        }
+        admitted
+    })
 }
 
 impl Permit {

@@ -17,6 +17,7 @@ async fn plane() -> (DataPlane, mpsc::UnboundedReceiver<v1::Report>) {
         admin: None,
         environment: Environment::Standalone,
         api_server: None,
+        explains: None,
     };
     let (reports, receiver) = mpsc::unbounded_channel();
     let (clock, access_log, traces) = (Clock::default(), AccessLog::off(), Traces::off());

@@ -114,6 +114,11 @@ impl Rule {
         Pick::Denied(Denial::configuration("", "no backend was chosen"))
     }
 
+    /// What requests may fall on, each with its weight.
+    pub fn shares(&self) -> impl Iterator<Item = (u64, &Pick)> {
+        self.backends.iter().map(|one| (one.weight, &one.choice))
+    }
+
     /// Names of the Backends that requests may fall on.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<str>> {
         self.backends.iter().filter(|one| one.weight > 0).filter_map(|one| match &one.choice {

@@ -232,6 +232,9 @@ pub(super) async fn serve(
     counted: ConnectionGuard,
 ) {
     let runtime = worker.runtime();
+    let as_if = worker.shared().explains.as_ref();
+    let address = as_if.and_then(|as_if| as_if.address);
+    let peer = address.map_or(peer, |address| SocketAddr::new(address, peer.port()));
     let Some(entry) = runtime.ports.get(&port) else { return };
     if entry.bars(peer.ip()) {
         worker.shared().metrics.barred_connections.inc();
@@ -244,7 +247,9 @@ pub(super) async fn serve(
     }
     // Latency counts for more than packets between a gateway and its callers.
     let _best_effort = stream.set_nodelay(true);
-    let told = match told(entry, &mut stream, peer).await {
+    // Whoever asks for an explanation says by itself where it comes from.
+    let hears = as_if.is_none();
+    let told = match if hears { told(entry, &mut stream, peer).await } else { Ok(None) } {
         Ok(told) => told,
         Err(why) => {
             if matches!(why, Untold::Barred(_)) {
@@ -275,7 +280,7 @@ pub(super) async fn serve(
             Ok(Ok(accepted)) => {
                 let connection = Connection {
                     certificates: Some(accepted.certificates),
-                    certificate: accepted.certificate,
+                    certificate: shown(accepted.certificate, &worker),
                     ..connection
                 };
                 let stream = PacedSocket::new(accepted.stream, connection.bounds.body_timeout);
@@ -292,6 +297,14 @@ pub(super) async fn serve(
         drop(runtime);
         let stream = PacedSocket::new(Gathered(stream), connection.bounds.body_timeout);
         serve_opening(worker, connection, stream).await;
+    }
+}
+
+/// What the caller has shown, or is to have shown.
+fn shown(certificate: CallersCertificate, worker: &Worker) -> CallersCertificate {
+    match &worker.shared().explains {
+        Some(as_if) if !as_if.certificates.is_empty() => CallersCertificate::of(Some(&as_if.certificates), true),
+        _ => certificate,
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::client_certificate::forwarded;
 use crate::clock::Clock;
 use crate::egress::AddressRules;
+use crate::explain::AsIf;
 use crate::introspection::Introspections;
 use crate::observe::access_log::choice::Choice;
 use crate::observe::access_log::{AccessLog, Line};
@@ -65,6 +66,8 @@ pub struct Shared {
     pub mark: Mark,
     /// Set once, when the process has been told to stop.
     pub draining: AtomicBool,
+    /// Whose requests are explained, and not forwarded.
+    pub explains: Option<AsIf>,
 }
 
 /// What a worker is told.

@@ -74,6 +74,10 @@ async fn a_subscription_is_approved_and_its_keys_are_shown_rotated_suspended_and
     ends(2, &["keys", "show", "mobile", "-n", namespace, "--reveal", "primary"]).await;
     ends(0, &["approve", "mobile", "-n", namespace, "--reason", "paid"]).await;
     world.ready("Subscription", "mobile").await;
+    let gateway = format!("{namespace}/public");
+    let explain = ["explain", "http://orders.example.com/orders", "--gateway", &gateway];
+    let said = ends(1, &explain).await;
+    assert!(said.contains("401 credential-missing") && said.contains("authentication"), "{said}");
     let reveal = async |key: &str| {
         let said = ends(0, &["keys", "show", "mobile", "-n", namespace, "--reveal", key]).await;
         said.trim_end().to_owned()

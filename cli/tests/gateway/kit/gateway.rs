@@ -72,6 +72,7 @@ impl Gateway {
             admin: Some(SocketAddr::from((ip, 0))),
             environment: Environment::Standalone,
             api_server: None,
+            explains: None,
         };
         let (reports, reported) = mpsc::unbounded_channel();
         let access_log = AccessLog::to(Memory(Arc::clone(&log))).unwrap().by_default(has_lines);

@@ -22,7 +22,12 @@ pub(super) async fn hold(
     caller: &Caller<'_>,
 ) -> Result<(HeldIntrospection, Arc<TokenPlace>), Failure> {
     let (token, place) = token_sent(alternative, caller)?;
-    match caller.introspections.judge(&token, asked, caller.patience, caller.now).await {
+    let judged = if caller.explained.is_some() {
+        asked.judge_form(&token).and(Err(IntrospectionFault::NotAsked))
+    } else {
+        caller.introspections.judge(&token, asked, caller.patience, caller.now).await
+    };
+    match judged {
         Ok(introspected) => {
             let renewal = Arc::new(Renewal::new(asked, &token, &introspected));
             Ok((HeldIntrospection { introspected, renewal }, Arc::clone(place)))
@@ -46,6 +51,8 @@ fn meaning(fault: &IntrospectionFault) -> (Progress, Reason) {
         F::Malformed | F::Inactive | F::Type => (Progress::Invalid, Reason::TokenInvalid),
         F::Claims(fault) => judge(fault),
         F::Nobody => (Progress::NotEnough, Reason::ClaimInsufficient),
-        F::Unavailable(_) | F::Busy | F::NotAwaited => (Progress::Unknown, Reason::IntrospectionUnavailable),
+        F::Unavailable(_) | F::Busy | F::NotAwaited | F::NotAsked => {
+            (Progress::Unknown, Reason::IntrospectionUnavailable)
+        }
     }
 }

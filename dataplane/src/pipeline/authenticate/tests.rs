@@ -87,6 +87,7 @@ impl World {
             beside: None,
             decryptions: &Decryptions::default(),
             now,
+            explained: None,
         };
         judge(&caller).now_or_never()
     }

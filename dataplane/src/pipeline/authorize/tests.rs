@@ -123,6 +123,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         beside: None,
         decryptions: &Decryptions::default(),
         now: UnixMs(1_800_000_000_000),
+        explained: None,
     };
     Expressions::new(policy, &caller, findings).judge(steps)
 }

@@ -127,6 +127,7 @@ impl Asker {
             beside: None,
             decryptions: &Decryptions::default(),
             now: UnixMs(1_800_000_000_000),
+            explained: None,
         };
         let findings = Findings { near: &self.held, floors: &[] };
         let expressions = Expressions::new(policy, &caller, &findings);

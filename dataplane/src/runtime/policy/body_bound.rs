@@ -19,6 +19,10 @@ impl BodyBound {
         Some(Self { bytes: stated.max_body_bytes?, origin })
     }
 
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// Whether a body of so many bytes passes; `None` of one whose length is not known, which is counted as it comes.
     pub fn admit(&self, length: Option<u64>) -> Result<(), Rejection> {
         match length {
