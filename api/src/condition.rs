@@ -92,6 +92,8 @@ words! {
         PartiallyInvalid = "PartiallyInvalid",
         /// No policy says who may call the route; absent where one does.
         Unprotected = "sallyport.dev/Unprotected",
+        /// Certificates of callers that nobody vouches for are taken at some port of the Gateway, and none as well; absent where they are not.
+        InsecureFrontendValidationMode = "InsecureFrontendValidationMode",
         /// Some Ingress of the Gateway is not served as it says; absent where all are. An Ingress has no conditions of its own.
         IngressesRefused = "sallyport.dev/IngressesRefused",
     }
@@ -174,6 +176,17 @@ reasons! {
         /// A certificate reference leads nowhere or to something unusable.
         InvalidCertificateRef = "InvalidCertificateRef" in [ResolvedRefs],
             "Name a Secret of type kubernetes.io/tls whose `tls.key` is the key of its `tls.crt`.";
+        /// A reference to authorities of callers leads nowhere or to something unusable.
+        InvalidCaCertificateRef = "InvalidCACertificateRef" in [ResolvedRefs],
+            "Name a ConfigMap or Secret whose `ca.crt` holds certificates of authorities, in PEM.";
+        /// A reference to authorities of callers is of a kind that holds none.
+        InvalidCaCertificateKind = "InvalidCACertificateKind" in [ResolvedRefs], "Name a ConfigMap or a Secret.";
+        /// Callers are to show certificates, and nobody is there to vouch for any.
+        NoValidCaCertificate = "NoValidCACertificate" in [Accepted],
+            "Correct `caCertificateRefs` of `tls.frontend`; the condition ResolvedRefs says what is wrong with each.";
+        /// A mode of `tls.frontend` is AllowInsecureFallback.
+        ConfigurationChanged = "ConfigurationChanged" in [InsecureFrontendValidationMode],
+            "State `mode: AllowValidOnly`, or leave `mode` out.";
         /// Another listener has the same port and hostname.
         HostnameConflict = "HostnameConflict" in [Accepted, Conflicted],
             "Give the listener another hostname or another port.";

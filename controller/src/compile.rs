@@ -22,6 +22,7 @@ use sallyport_snapshot::{Name, Snapshot};
 use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
+use crate::graph::gateway::frontend::{self, Demand};
 use crate::graph::gateway::{ListenerNode, Standing};
 use crate::graph::parameters::{forwarded_certificate, origin_lock};
 use crate::graph::policy::Targets;
@@ -139,7 +140,8 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
         let locks = &gateway.message.origin_locks;
         let filters = floors.iter().map(|(_, filter)| (*filter).clone());
         let forwarded = forwarded_certificate::for_older(&format!("Gateway {name}"), &gateway.message);
-        let floor_filters = filters.chain(origin_lock::for_older(locks)).chain(forwarded).collect();
+        let validated = frontend::for_older(&format!("Gateway {name}"), &gateway.listeners);
+        let floor_filters = filters.chain(origin_lock::for_older(locks)).chain(forwarded).chain(validated).collect();
         let is_locked_by_certificate = locks.iter().any(|lock| !lock.is_report && lock.client_certificate.is_some());
         let mut message = v1::Gateway { floor_filters, api_servers: api_servers.clone(), ..gateway.message.clone() };
         if message.encoded_len() > room::MAX_MESSAGE_BYTES {
@@ -160,8 +162,10 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
         }
         for listener in &gateway.listeners {
             let tls = match listener.standing {
-                Standing::Serves => tls(name, listener, compiled)
-                    .map(|tls| v1::ListenerTls { requests_certificates: is_locked_by_certificate, ..tls }),
+                Standing::Serves => tls(name, listener, compiled).map(|tls| v1::ListenerTls {
+                    requests_certificates: is_locked_by_certificate || tls.requests_certificates,
+                    ..tls
+                }),
                 // Without a certificate, and without routes: nothing is served there.
                 Standing::Holds { is_tls } => is_tls.then(v1::ListenerTls::default),
                 Standing::SetAside => continue,
@@ -239,7 +243,12 @@ fn tls(gateway: &ObjectName, listener: &ListenerNode, compiled: &mut Compiled) -
         server_names.push(v1::ServerName { hostname: hostname.clone(), certificate });
     }
     let certificates = certificates.keys().cloned().collect();
-    Some(v1::ListenerTls { certificates, server_names, requests_certificates: false })
+    let frontend_validation = match &listener.demand {
+        Some(Demand::Vouched(trust)) => Some(trust.clone()),
+        Some(Demand::Any) | None => None,
+    };
+    let requests_certificates = listener.demand.is_some();
+    Some(v1::ListenerTls { certificates, server_names, requests_certificates, frontend_validation })
 }
 
 fn route(

@@ -36,6 +36,8 @@ impl Problem {
                 | R::InvalidKind
                 | R::BackendNotFound
                 | R::InvalidCertificateRef
+                | R::InvalidCaCertificateRef
+                | R::InvalidCaCertificateKind
         )
     }
 }

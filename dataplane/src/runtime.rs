@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod frontend;
 pub mod key_parameters;
 pub mod keys;
 pub mod listener;

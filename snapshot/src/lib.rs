@@ -25,7 +25,7 @@ pub use snapshot::{Held, Snapshot};
 /// passwords of callers. 7: `origin_locks` of Gateways. 8: `sender_constraint` of tokens. 9: `client_certificate_header` of
 /// Gateways. 10: `introspection` of alternatives. 11: `external_authorizations` of policies. A [`Deny`](v1::Deny) with `REASON_OLDER` stands
 /// beside such a field.
-pub const EDITION: u32 = 11;
+pub const EDITION: u32 = 12;
 
 /// What the names of questions to issuers begin with ([`Introspection`](v1::Introspection)), of which data planes tell beside KeySets: they are no resources of their own.
 pub const QUESTIONS: &str = "introspection:";

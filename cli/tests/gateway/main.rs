@@ -36,6 +36,7 @@ mod exhaustion;
 mod external_authorization;
 mod fail_closed;
 mod forwarded_certificates;
+mod frontend_validation;
 mod hostile_issuer;
 mod http2_bounds;
 mod http2_frames;

@@ -9,7 +9,7 @@ use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject as _;
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::{CertificateIdentity, ClientCertificate, CrlReference, OnUnknown, SubjectAltName};
-use sallyport_api::reference::CaCertificateKind;
+use sallyport_api::reference::{CaCertificateKind, CaCertificateReference};
 use sallyport_snapshot::v1::{self, certificate_identity::SubjectAltName as Named};
 use webpki::OwnedCertRevocationList;
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, Utf8StringRef};
@@ -31,7 +31,7 @@ const CRL_ENTRY: &str = "ca.crl";
 /// The entry with a certificate that is pinned.
 const CERTIFICATE_ENTRY: &str = "tls.crt";
 /// Authorities of one alternative: each handshake may have to try them all.
-const MAX_AUTHORITIES: usize = 64;
+pub const MAX_AUTHORITIES: usize = 64;
 
 /// Parses what an object asks of a certificate.
 pub struct Reader<'a> {
@@ -62,12 +62,7 @@ impl Reader<'_> {
         for (at, reference) in authority.ca_certificate_refs.iter().enumerate() {
             let referrer = End { group: sallyport_api::GROUP, kind: self.kind, namespace: self.namespace };
             let field = format!("{}.trust.caCertificateRefs[{at}]", self.field);
-            let found = authorities(self.cluster, referrer, reference, &field)?;
-            if let Some(why) = found.iter().find_map(|der| no_authority(der)) {
-                let message = format!("ca.crt of {}: {why}", reference.name);
-                return Err(Problem::new(field, Reason::SecretInvalid, message));
-            }
-            trusted.ca_certificates.extend(found);
+            trusted.ca_certificates.extend(vouching(self.cluster, referrer, reference, &field)?);
         }
         if trusted.ca_certificates.len() > MAX_AUTHORITIES {
             let message = format!("these are more than {MAX_AUTHORITIES} authorities together; name fewer");
@@ -136,6 +131,23 @@ impl Reader<'_> {
     }
 }
 
+/// Certificates of authorities that an object names, each of which may vouch for callers.
+pub fn vouching(
+    cluster: &ClusterState,
+    referrer: End<'_>,
+    reference: &CaCertificateReference,
+    field: &str,
+) -> Result<Vec<Bytes>, Problem> {
+    let found = authorities(cluster, referrer, reference, field)?;
+    match found.iter().find_map(|der| no_authority(der)) {
+        Some(why) => {
+            let message = format!("ca.crt of {}: {why}", reference.name);
+            Err(Problem::new(field, Reason::SecretInvalid, message))
+        }
+        None => Ok(found),
+    }
+}
+
 /// Why data planes would not trust whoever has this certificate.
 fn no_authority(der: &[u8]) -> Option<&'static str> {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else {
@@ -145,7 +157,7 @@ fn no_authority(der: &[u8]) -> Option<&'static str> {
     let signs = certificate.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
     let is_authority = signs && constraints.is_some_and(|constraints| constraints.value.ca);
     (!is_authority).then_some(
-        "a certificate may not sign others; to take that very one state it as an identity, by certificateRef",
+        "a certificate may not sign others; store that of its authority, or have identities of a clientCertificate name that very one by certificateRef",
     )
 }
 

@@ -1,5 +1,6 @@
 //! Gateways with their listeners, and what their classes say.
 
+pub mod frontend;
 mod listener;
 mod undecodable;
 mod unsupported;
@@ -19,8 +20,8 @@ use super::parameters::{self, Settings};
 use super::selector::{is_known, selects};
 use crate::cluster::{ClusterState, ObjectName, Stored, created_ms};
 use crate::problem::{MAX_SHOWN, Problem, cut};
+use frontend::{Demand, Frontend};
 use undecodable::Untold;
-use unsupported::Demands;
 
 /// A Gateway of a class of ours.
 pub struct GatewayNode {
@@ -38,6 +39,8 @@ pub struct GatewayNode {
     untold: Untold,
     /// What it says and is not done, while it serves without.
     pub ignored: Vec<Problem>,
+    /// Fields that let callers in whom nobody vouches for.
+    pub insecure_frontends: Vec<String>,
     pub problems: Vec<Problem>,
 }
 
@@ -51,6 +54,8 @@ pub struct ListenerNode {
     pub tls: Option<BTreeMap<String, v1::Certificate>>,
     /// Whether names may have certificates of their own there.
     pub takes_server_names: bool,
+    /// What callers are asked for in the handshake.
+    pub demand: Option<Demand>,
     /// By name, or by "*." and what follows exactly one label: what Ingresses bring.
     pub server_names: BTreeMap<String, ServerNameNode>,
     /// Whether Ingresses may attach, as far as kinds are concerned.
@@ -234,13 +239,13 @@ fn node(
     gateway: &gateway_api::Gateway,
     class: &gateway_api::GatewayClass,
 ) -> GatewayNode {
-    let demands = Demands::of(&gateway.spec);
+    let frontend = Frontend::read(cluster, name, &gateway.spec);
     let mut problems = unsupported::of_gateway(&gateway.spec);
-    problems.extend(demands.problems().cloned());
-    let Settings { unprotected, message, egress, infrastructure, ignored } =
+    let Settings { unprotected, message, egress, infrastructure, mut ignored } =
         parameters::settle(cluster, name, gateway, class, &mut problems);
     let listeners = gateway.spec.listeners.iter().enumerate();
-    let listeners = listeners.map(|(at, one)| listener::node(cluster, name, &demands, at, one)).collect();
+    let listeners: Vec<_> = listeners.map(|(at, one)| listener::node(cluster, name, &frontend, at, one)).collect();
+    ignored.extend(frontend.idle(&listeners));
     GatewayNode {
         created_ms: created_ms(gateway),
         generation: gateway.metadata.generation,
@@ -252,6 +257,7 @@ fn node(
         class: Some(gateway.spec.gateway_class_name.clone()),
         untold: Untold::default(),
         ignored,
+        insecure_frontends: frontend.insecure(),
         problems,
     }
 }

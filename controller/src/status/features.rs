@@ -1,10 +1,12 @@
 //! What Gateway API calls features, as far as they are built: the conformance suite asks for each of them (GEP-2162).
 
 /// In order, as a status lists them.
-pub(super) const SUPPORTED: [&str; 27] = [
+pub(super) const SUPPORTED: [&str; 29] = [
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "Gateway",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayInfrastructure",
     "GatewayPort8080",

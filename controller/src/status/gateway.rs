@@ -79,7 +79,7 @@ pub(super) fn plan(
         Some(Ok(addresses)) if addresses.is_empty() => unreachable_yet(),
         Some(Ok(_)) | None => programmed,
     };
-    let told = policies_on(view, name).into_iter().chain(ingress::told(refused, name));
+    let told = policies_on(view, name).into_iter().chain(ingress::told(refused, name)).chain(insecure(gateway));
     let conditions = [accepted(view, name, gateway), programmed].into_iter().chain(told).collect();
     let addresses = addresses.and_then(Result::ok).unwrap_or_default();
     ObjectStatus { conditions, addresses, listeners, ..named("Gateway", name, gateway.generation) }
@@ -118,6 +118,14 @@ fn with_ignored(accepted: Condition, gateway: &GatewayNode) -> Condition {
     if told.status { accepted } else { Condition { status: true, ..told } }
 }
 
+/// Said while some port lets callers in whom nobody vouches for, though authorities are stated.
+fn insecure(gateway: &GatewayNode) -> Option<Condition> {
+    let fields = gateway.insecure_frontends.join(", ");
+    let message = format!("{fields}: callers need no certificate, and any is taken; state AllowValidOnly");
+    let kind = ConditionType::InsecureFrontendValidationMode;
+    (!fields.is_empty()).then(|| condition(kind, true, Reason::ConfigurationChanged, &message))
+}
+
 fn policies_on(view: View<'_>, name: &ObjectName) -> Option<Condition> {
     let on_it = |targets: &Targets| match targets {
         Targets::Named(targets) => targets
@@ -152,6 +160,8 @@ fn conditions(view: View<'_>, gateway: &ObjectName, listener: &ListenerNode) -> 
     let conflicts = of(&[Reason::HostnameConflict, Reason::ProtocolConflict]);
     let references = of(&[
         Reason::InvalidCertificateRef,
+        Reason::InvalidCaCertificateRef,
+        Reason::InvalidCaCertificateKind,
         Reason::RefNotPermitted,
         Reason::NamespaceNotWatched,
         Reason::InvalidRouteKinds,

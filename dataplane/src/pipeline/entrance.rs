@@ -28,7 +28,7 @@ pub(super) struct Entered<'a> {
     pub(super) edge_headers: &'a Arc<[HeaderName]>,
     /// Whom it comes from, where that is known.
     pub(super) address: Option<IpAddr>,
-    /// What it has brought to the locks of the Gateway; absent where there are none.
+    /// What it has brought to what guards the listener; absent where nothing does.
     pub(super) passage: Option<Arc<Passage>>,
     /// What a trusted proxy tells of; absent where that of the connection counts.
     pub(super) certificate: Option<CallersCertificate>,
@@ -96,21 +96,20 @@ fn admit_elsewhere(connection: &Connection, port: &Port, headers: &HeaderMap, no
     first.inspect_err(|rejection| retire_if_misdirected(connection, rejection))
 }
 
-/// Whether the locks of the listener's Gateway let the request pass.
+/// Whether the locks of the listener's Gateway let the request pass, and the authorities that it has vouch for callers.
 fn admit(
     connection: &Connection,
     listener: &Listener,
     headers: &HeaderMap,
     (record, now): (&mut Record, UnixMs),
 ) -> Result<Option<Arc<Passage>>, Rejection> {
-    let locks = &listener.gateway.origin_locks;
-    if locks.is_empty() {
+    if !listener.is_guarded() {
         return Ok(None);
     }
     let mut passage = passage(connection, (&listener.gateway, listener.tls.is_some()), headers);
-    passage.until = origin_lock::admit(locks, &passage, now)
-        .inspect_err(|rejection| retire_if_misdirected(connection, rejection))?;
-    for lock in locks.iter().filter(|lock| lock.is_report) {
+    passage.until =
+        listener.admit(&passage, now).inspect_err(|rejection| retire_if_misdirected(connection, rejection))?;
+    for lock in listener.gateway.origin_locks.iter().filter(|lock| lock.is_report) {
         if let Err(rejection) = lock.admits(&passage, now) {
             record.would_refuse(&lock.object, &rejection);
         }

@@ -11,10 +11,11 @@ use crate::route::Found;
 use crate::runtime::Runtime;
 use crate::runtime::keys::Door;
 use crate::runtime::listener::Listener;
-use crate::runtime::origin_lock::{self, Passage};
+use crate::runtime::origin_lock::Passage;
 use crate::server::worker::Worker;
 
-const LOCKED_OUT: &str = "what it has brought no longer opens the origin lock of the Gateway";
+const LOCKED_OUT: &str =
+    "what it has brought no longer opens what guards the listener: the origin lock of its Gateway, or tls.frontend";
 
 /// What has to go on holding while a request lasts.
 #[derive(Clone)]
@@ -23,7 +24,7 @@ pub struct Standing {
     grounds: Grounds,
     found: Found,
     listener: Arc<Listener>,
-    /// What it has brought to origin locks.
+    /// What it has brought to origin locks, and to authorities of the Gateway.
     passage: Option<Arc<Passage>>,
     passes_until: Option<UnixMs>,
     generation: u64,
@@ -92,14 +93,15 @@ impl Standing {
         if !is_changed && self.passes_until.is_none_or(|until| now < until) {
             return true;
         }
-        let mut listeners = runtime.ports.values().flat_map(|port| port.listeners());
-        let current = listeners.find(|one| one.gateway.name == self.listener.gateway.name);
+        let listeners = || runtime.ports.values().flat_map(|port| port.listeners());
+        let current = listeners().find(|one| one.name == self.listener.name);
+        let current = current.or_else(|| listeners().find(|one| one.gateway.name == self.listener.gateway.name));
         // Where its Gateway has no listener any more it is the route that has changed.
-        let gateway = Arc::clone(&current.unwrap_or(&self.listener).gateway);
+        let listener = current.unwrap_or(&self.listener);
         let opens = match &self.passage {
-            Some(passage) => origin_lock::admit(&gateway.origin_locks, passage, now).ok(),
-            // What came in before there were any has brought nothing.
-            None => gateway.origin_locks.iter().all(|lock| lock.is_report).then_some(None),
+            Some(passage) => listener.admit(passage, now).ok(),
+            // What came in before anything guarded it has brought nothing.
+            None => listener.admits_all().then_some(None),
         };
         opens.map(|until| self.passes_until = until).is_some()
     }

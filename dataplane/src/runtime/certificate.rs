@@ -4,16 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use sallyport_snapshot::v1::{self, certificate::KeyEncoding};
 
-use crate::client_certificate::shown::{MAX_BYTES, MAX_CERTIFICATES};
+use super::frontend::{Asked, Holder};
 
 /// The key of `certificate` beside its chain; says what does not fit.
 pub fn certified_key(certificate: &v1::Certificate) -> Result<CertifiedKey, String> {
@@ -37,16 +33,15 @@ pub fn private_key(certificate: &v1::Certificate) -> Result<PrivateKeyDer<'stati
     })
 }
 
-/// TLS settings of a listener that shows these certificates, and `requests` one of its callers.
-pub fn server_config(shown: &Shown, requests: bool) -> Result<ServerConfig, String> {
+/// TLS settings of a listener that shows these certificates, and asks its callers for one.
+pub fn server_config(shown: &Shown, asked: &Asked) -> Result<ServerConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| error.to_string())?;
-    let builder = if requests {
-        builder.with_client_cert_verifier(Arc::new(AnyHolder(provider)))
-    } else {
-        builder.with_no_client_auth()
+    let builder = match Holder::asked(asked, provider) {
+        Some(holder) => builder.with_client_cert_verifier(Arc::new(holder)),
+        None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(shown.clone()));
     // What is to be resumed travels with the caller, his certificates among it.
@@ -116,58 +111,6 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// Takes every certificate whose key the caller holds, and none as well: whom it is good for is for each route to judge. Strangers are not told
-/// which authorities are trusted.
-#[derive(Debug)]
-struct AnyHolder(Arc<CryptoProvider>);
-
-impl ClientCertVerifier for AnyHolder {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        // What a stranger brings is kept as long as the connection lasts, and searched for a way to somebody who is trusted.
-        let bytes: usize = others.iter().map(|one| one.len()).sum();
-        if others.len() < MAX_CERTIFICATES && leaf.len() + bytes <= MAX_BYTES {
-            Ok(ClientCertVerified::assertion())
-        } else {
-            Err(rustls::Error::General("the caller shows too many certificates, or too large ones".to_owned()))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// Whether the leaf of `key` is made for `name`.
 fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
     let leaf = key.cert.first().and_then(|leaf| webpki::EndEntityCert::try_from(leaf).ok());
@@ -195,7 +138,11 @@ mod tests {
         let tls = v1::ListenerTls { certificates: vec!["a".into()], ..v1::ListenerTls::default() };
         let key = Arc::new(key);
         assert!(
-            [false, true].iter().all(|asks| server_config(&Shown::of(&tls, |_| Some(Arc::clone(&key))), *asks).is_ok())
+            [Asked::Nothing, Asked::Any].iter().all(|asked| server_config(
+                &Shown::of(&tls, |_| Some(Arc::clone(&key))),
+                asked
+            )
+            .is_ok())
         );
     }
 
@@ -245,27 +192,6 @@ mod tests {
         assert!(!Shown::of(&bare, held).is_empty() && Shown::of(&bare, |_| None).is_empty());
         assert!(shown.is_same(&Shown::of(&tls, held)));
         assert!(!shown.is_same(&Shown::of(&bare, held)) && !shown.is_same(&Shown::of(&tls, |_| None)));
-    }
-
-    #[test]
-    fn a_caller_shows_a_few_small_certificates_or_none() {
-        let holder = AnyHolder(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-        let judged = |sizes: &[usize]| {
-            let all: Vec<_> = sizes.iter().map(|size| CertificateDer::from(vec![0; *size])).collect();
-            let (leaf, others) = all.split_first().unwrap();
-            holder.verify_client_cert(leaf, others, UnixTime::now()).is_ok()
-        };
-        for (sizes, is_taken) in [
-            (&[1000][..], true),
-            (&[1000; MAX_CERTIFICATES], true),
-            (&[100; MAX_CERTIFICATES + 1], false),
-            (&[MAX_BYTES], true),
-            (&[MAX_BYTES + 1], false),
-            (&[MAX_BYTES - 1000, 1001], false),
-        ] {
-            assert_eq!(judged(sizes), is_taken, "{sizes:?}");
-        }
-        assert!(!holder.client_auth_mandatory() && holder.root_hint_subjects().is_empty());
     }
 
     #[test]

@@ -10,14 +10,17 @@ use rustls::sign::CertifiedKey;
 use sallyport_snapshot::v1;
 
 use crate::client_certificate::forwarded::ForwardedCertificate;
+use crate::clock::UnixMs;
 use crate::egress::leave::Leave;
 use crate::ip_set::IpSet;
 use crate::map::Map;
 use crate::observe::access_log::choice::Choice;
 use crate::observe::traces::Traces;
+use crate::rejection::Rejection;
 use crate::route::RouteTable;
 use crate::runtime::certificate::{Shown, server_config};
-use crate::runtime::origin_lock::OriginLock;
+use crate::runtime::frontend::{Asked, FrontendValidation};
+use crate::runtime::origin_lock::{self, OriginLock, Passage};
 use crate::runtime::policy::ip_filter::IpFilter;
 use crate::runtime::policy::joined;
 use crate::settings::Bounds;
@@ -92,34 +95,39 @@ pub struct Tls {
     pub shown: Shown,
     /// Names of the certificates, and of what has its own: listeners with the same may share a connection.
     pub certificates: Arc<[String]>,
-    /// Callers are asked for a certificate, and may have none.
-    pub requests_certificates: bool,
+    /// What callers are asked for.
+    pub asked: Asked,
 }
 
 impl Tls {
     /// Without a certificate the listener stays, and refuses handshakes: no other listener answers for its name. While it shows the same
-    /// certificates, and asks for one or not as before, the settings stay, and sessions resume.
+    /// certificates, and asks for the same as before, the settings stay, and sessions resume.
     pub fn build(
         tls: &v1::ListenerTls,
         held: impl Fn(&str) -> Option<Arc<CertifiedKey>>,
         last: Option<&Self>,
     ) -> Result<Self, String> {
         let shown = Shown::of(tls, held);
-        let requests_certificates = tls.requests_certificates;
-        let is_same = |last: &&Self| last.shown.is_same(&shown) && last.requests_certificates == requests_certificates;
+        let asked = Asked::build(tls)?;
+        let is_same = |last: &&Self| last.shown.is_same(&shown) && last.asked.is_same(&asked);
         let config = match last.filter(is_same) {
             Some(last) => last.config.clone(),
             None if shown.is_empty() => None,
-            None => Some(Arc::new(server_config(&shown, requests_certificates)?)),
+            None => Some(Arc::new(server_config(&shown, &asked)?)),
         };
         let of_names = tls.server_names.iter().map(|name| format!("{} for {}", name.certificate, name.hostname));
         let certificates = tls.certificates.iter().cloned().chain(of_names).collect();
-        Ok(Self { config, shown, certificates, requests_certificates })
+        Ok(Self { config, shown, certificates, asked })
     }
 
     /// Refuses every handshake, and keeps the place of those with `certificates`.
     pub fn without_certificate(certificates: Arc<[String]>) -> Self {
-        Self { config: None, shown: Shown::default(), certificates, requests_certificates: false }
+        Self { config: None, shown: Shown::default(), certificates, asked: Asked::Nothing }
+    }
+
+    /// The same for somebody who shakes hands for others: who they are is judged with their requests.
+    pub fn for_others(&self) -> Result<Arc<ServerConfig>, String> {
+        server_config(&self.shown, &Asked::Any).map(Arc::new)
     }
 }
 
@@ -232,6 +240,28 @@ pub(crate) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Listener {
+    /// Whether locks of its Gateway or authorities have a say about who gets in at all.
+    pub fn is_guarded(&self) -> bool {
+        !self.gateway.origin_locks.is_empty() || self.validation().is_some()
+    }
+
+    /// Whether a request may come in that brings this; and until when that need not be asked again.
+    pub fn admit(&self, passage: &Passage, now: UnixMs) -> Result<Option<UnixMs>, Rejection> {
+        let until = origin_lock::admit(&self.gateway.origin_locks, passage, now)?;
+        let admit = |one: &FrontendValidation| one.admit(&self.gateway.name, &passage.certificate, now);
+        let validated = self.validation().map(admit).transpose()?;
+        Ok(until.into_iter().chain(validated).min())
+    }
+
+    /// Whether it lets anybody in, whatever they bring.
+    pub fn admits_all(&self) -> bool {
+        self.validation().is_none() && self.gateway.origin_locks.iter().all(|lock| lock.is_report)
+    }
+
+    fn validation(&self) -> Option<&FrontendValidation> {
+        self.tls.as_ref()?.asked.validation()
+    }
+
     /// The resource called `name`, with parts that have been built before.
     pub fn new(
         name: &Arc<str>,

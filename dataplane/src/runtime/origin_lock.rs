@@ -40,12 +40,12 @@ struct Demand {
     certificate: Option<(Demanded, Option<ClientTrust>)>,
 }
 
-/// What a request has brought to locks; what goes on for long is judged by it again.
+/// What a request has brought to locks, and to authorities of the Gateway; what goes on for long is judged by it again.
 #[derive(Clone)]
 pub struct Passage {
     /// Where its connection comes from, if that is known.
     peer: Option<IpAddr>,
-    certificate: CallersCertificate,
+    pub certificate: CallersCertificate,
     is_cleartext: bool,
     /// What stands in the one line of each header that a lock reads; nothing of a header that is not there, or in several lines.
     lines: SmallVec<[(HeaderName, Digest); 1]>,

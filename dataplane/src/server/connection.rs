@@ -274,7 +274,8 @@ pub(super) async fn serve(
         _counted: counted,
     };
     if entry.is_tls {
-        let accepted = timeout(connection.bounds.header_timeout, tls::accept(&runtime, port, stream)).await;
+        let port_and_mode = (port, worker.shared().explains.is_some());
+        let accepted = timeout(connection.bounds.header_timeout, tls::accept(&runtime, port_and_mode, stream)).await;
         drop(runtime);
         match accepted {
             Ok(Ok(accepted)) => {

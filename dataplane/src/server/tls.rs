@@ -19,7 +19,12 @@ pub(super) struct Accepted {
 }
 
 /// Shakes hands. A name that no listener has, or whose listener has no certificate, is refused.
-pub(super) async fn accept(runtime: &Runtime, port: u16, stream: TcpStream) -> std::io::Result<Accepted> {
+/// Somebody who explains speaks for others, who have to show what he cannot.
+pub(super) async fn accept(
+    runtime: &Runtime,
+    (port, explains): (u16, bool),
+    stream: TcpStream,
+) -> std::io::Result<Accepted> {
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
     let start = acceptor.await?;
     let name = start.client_hello().server_name().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
@@ -28,8 +33,9 @@ pub(super) async fn accept(runtime: &Runtime, port: u16, stream: TcpStream) -> s
     let listener = listener.ok_or_else(|| refused("no listener has it"))?;
     let tls = listener.tls.as_ref().and_then(|tls| Some((tls.config.clone()?, tls.clone())));
     let (config, tls) = tls.ok_or_else(|| refused("its listener has no certificate"))?;
+    let config = if explains { tls.for_others().map_err(|why| refused(&why))? } else { config };
     let stream = start.into_stream(config).await?;
-    let certificate = CallersCertificate::of(stream.get_ref().1.peer_certificates(), tls.requests_certificates);
+    let certificate = CallersCertificate::of(stream.get_ref().1.peer_certificates(), tls.asked.is_for_certificate());
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok(Accepted { stream, certificates: tls.certificates, certificate, http2 })
 }

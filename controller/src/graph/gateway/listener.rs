@@ -8,7 +8,8 @@ use sallyport_api::gateway_api::{self, gateways::GatewayListeners};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
-use super::unsupported::{self, Demands};
+use super::frontend::{Frontend, Validation};
+use super::unsupported;
 use super::{ListenerNode, Namespaces, Standing};
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
 use crate::graph::certificate;
@@ -23,7 +24,7 @@ const ROUTE_KINDS: [&str; 2] = ["HTTPRoute", "GRPCRoute"];
 pub(super) fn node(
     cluster: &ClusterState,
     gateway: &ObjectName,
-    demands: &Demands,
+    frontend: &Frontend,
     at: usize,
     listener: &GatewayListeners,
 ) -> ListenerNode {
@@ -39,12 +40,14 @@ pub(super) fn node(
         }
     };
     let unsupported = problems.iter().any(|problem| problem.reason == Reason::UnsupportedProtocol);
-    // What it asks for beyond a server's certificate is not done: then it shows none, and refuses handshakes.
-    let refused: Vec<_> =
-        unsupported::of_listener(listener, &field).into_iter().chain(demands.on(listener.port).cloned()).collect();
-    let takes_server_names = tls.is_some() && refused.is_empty();
-    let tls = tls.map(|certificates| if refused.is_empty() { certificates } else { BTreeMap::new() });
-    problems.extend(refused.into_iter().filter(|_| tls.is_some()));
+    let options = unsupported::of_listener(listener, &field);
+    let validation = frontend.on(listener.port).filter(|_| tls.is_some());
+    // What it asks for beyond a server's certificate is not done, or nobody can be let in: then it shows none, and refuses handshakes.
+    let is_refused = options.is_some() || validation.is_some_and(|one| one.demand().is_none());
+    let takes_server_names = tls.is_some() && !is_refused;
+    let tls = tls.map(|certificates| if is_refused { BTreeMap::new() } else { certificates });
+    problems.extend(options.into_iter().filter(|_| tls.is_some()));
+    problems.extend(validation.into_iter().flat_map(|one| one.problems.iter().cloned()));
     let (kinds, namespaces) = allowed(listener, &field, &mut problems);
     ListenerNode {
         name: listener.name.clone(),
@@ -52,6 +55,7 @@ pub(super) fn node(
         hostname: listener.hostname.clone().unwrap_or_default().to_ascii_lowercase(),
         tls,
         takes_server_names,
+        demand: validation.and_then(Validation::demand).cloned(),
         server_names: BTreeMap::new(),
         takes_ingresses: !unsupported && takes_ingresses(listener),
         kinds: if unsupported { vec![] } else { kinds },

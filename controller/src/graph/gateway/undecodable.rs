@@ -122,6 +122,7 @@ pub(super) fn closed(
         class: form["spec"]["gatewayClassName"].as_str().map(str::to_owned),
         untold,
         ignored: vec![],
+        insecure_frontends: vec![],
         problems: vec![why.clone()],
     }
 }
@@ -159,6 +160,7 @@ fn listener(name: String, form: &Value, port: u32, hostname: String, why: &Probl
         hostname,
         tls: is_tls.then(BTreeMap::new),
         takes_server_names: false,
+        demand: None,
         server_names: BTreeMap::new(),
         takes_ingresses: false,
         kinds: vec![],

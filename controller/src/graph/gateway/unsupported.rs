@@ -1,7 +1,5 @@
 //! What Gateway API lets a Gateway say and this release does not do. It is said; and what asks for more than is done closes.
 
-use std::collections::BTreeMap;
-
 use sallyport_api::condition::Reason;
 use sallyport_api::gateway_api::gateways::{GatewayAllowedListenersNamespacesFrom, GatewayListeners, GatewaySpec};
 
@@ -33,40 +31,4 @@ pub(super) fn of_listener(listener: &GatewayListeners, field: &str) -> Option<Pr
     let names: Vec<_> = options.keys().map(String::as_str).collect();
     let message = format!("{} are not known; remove them. Until then handshakes are refused", names.join(", "));
     Some(Problem::new(format!("{field}.tls.options"), Reason::UnsupportedValue, message))
-}
-
-/// Certificates that the Gateway's owner demands of its clients, which nobody here asks for: of everybody, or on one port.
-pub(super) struct Demands {
-    default: Option<Problem>,
-    /// What a port says holds there in place of the default, also where it says nothing.
-    by_port: BTreeMap<i32, Option<Problem>>,
-}
-
-impl Demands {
-    pub(super) fn of(spec: &GatewaySpec) -> Self {
-        let frontend = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
-        let default = frontend.and_then(|frontend| frontend.default.validation.as_ref());
-        let by_port = frontend.and_then(|frontend| frontend.per_port.as_ref()).into_iter().flatten().enumerate();
-        let by_port = by_port.map(|(at, one)| {
-            let stated = one.tls.validation.as_ref();
-            (one.port, stated.map(|_| demand(&format!("spec.tls.frontend.perPort[{at}].tls.validation"))))
-        });
-        Self { default: default.map(|_| demand("spec.tls.frontend.default.validation")), by_port: by_port.collect() }
-    }
-
-    /// What is demanded on `port`.
-    pub(super) fn on(&self, port: i32) -> Option<&Problem> {
-        self.by_port.get(&port).unwrap_or(&self.default).as_ref()
-    }
-
-    /// All of them, whether a listener is there for them or not.
-    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.default.iter().chain(self.by_port.values().flatten())
-    }
-}
-
-fn demand(field: &str) -> Problem {
-    let message =
-        "certificates of clients are not validated by this release; remove it. Until then handshakes are refused there";
-    Problem::new(field, Reason::UnsupportedValue, message)
 }

@@ -1,0 +1,191 @@
+//! Certificates that a Gateway asks its callers for in the handshake, of everybody or on one port (GEP-91).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use prost::Message as _;
+use sallyport_api::condition::Reason;
+use sallyport_api::gateway_api;
+use sallyport_api::gateway_api::gateways::{
+    GatewaySpec, GatewayTlsFrontendDefaultValidation, GatewayTlsFrontendDefaultValidationMode,
+    GatewayTlsFrontendPerPortTlsValidation, GatewayTlsFrontendPerPortTlsValidationMode,
+};
+use sallyport_api::reference::{CaCertificateKind, CaCertificateReference};
+use sallyport_snapshot::v1;
+
+use super::ListenerNode;
+use crate::cluster::{ClusterState, ObjectName};
+use crate::graph::client_certificate::{MAX_AUTHORITIES, vouching};
+use crate::graph::grant::End;
+use crate::problem::{Problem, denial_by_older};
+
+/// The edition of the contract that brought it.
+const SINCE: u32 = 12;
+/// Of the authorities of one port together.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// What a Gateway states.
+pub(super) struct Frontend {
+    default: Option<Validation>,
+    /// What a port says holds there in place of the default, also where it says nothing.
+    by_port: BTreeMap<i32, Option<Validation>>,
+    /// Ports, and where they are stated.
+    ports: Vec<(i32, String)>,
+}
+
+/// What callers of a port have to show.
+#[derive(Clone)]
+pub(super) struct Validation {
+    demand: Option<Demand>,
+    pub(super) problems: Vec<Problem>,
+    /// The field that has callers in whom nobody vouches for.
+    insecure: Option<String>,
+}
+
+/// What callers are asked for in the handshake, by the Gateway.
+#[derive(Clone)]
+pub enum Demand {
+    /// A certificate that these vouch for.
+    Vouched(v1::ClientTrust),
+    /// Any, or none.
+    Any,
+}
+
+/// A validation as it is written.
+struct Stated<'a> {
+    references: Vec<Reference<'a>>,
+    is_insecure: bool,
+}
+
+struct Reference<'a> {
+    group: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    namespace: Option<&'a str>,
+}
+
+impl Frontend {
+    pub(super) fn read(cluster: &ClusterState, gateway: &ObjectName, spec: &GatewaySpec) -> Self {
+        let Some(frontend) = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref()) else {
+            return Self { default: None, by_port: BTreeMap::new(), ports: vec![] };
+        };
+        let read = |stated: &Stated<'_>, field: String| Validation::read(cluster, gateway, stated, &field);
+        let of_default = frontend.default.validation.as_ref().map(Stated::of_default);
+        let default = of_default.map(|stated| read(&stated, "spec.tls.frontend.default.validation".to_owned()));
+        let (mut by_port, mut ports) = (BTreeMap::new(), vec![]);
+        for (at, one) in frontend.per_port.iter().flatten().enumerate() {
+            let field = format!("spec.tls.frontend.perPort[{at}]");
+            ports.push((one.port, format!("{field}.port")));
+            let stated = one.tls.validation.as_ref().map(Stated::of_port);
+            by_port.insert(one.port, stated.map(|stated| read(&stated, format!("{field}.tls.validation"))));
+        }
+        Self { default, by_port, ports }
+    }
+
+    /// What is asked for on `port`.
+    pub(super) fn on(&self, port: i32) -> Option<&Validation> {
+        self.by_port.get(&port).unwrap_or(&self.default).as_ref()
+    }
+
+    /// Fields that let callers in whom nobody vouches for.
+    pub(super) fn insecure(&self) -> Vec<String> {
+        self.default.iter().chain(self.by_port.values().flatten()).filter_map(|one| one.insecure.clone()).collect()
+    }
+
+    /// What is said of ports where nobody listens by TLS: it may be meant for another.
+    pub(super) fn idle<'a>(&'a self, listeners: &[ListenerNode]) -> impl Iterator<Item = Problem> + use<'a> {
+        let with_tls: BTreeSet<_> = listeners.iter().filter(|one| one.tls.is_some()).map(|one| one.port).collect();
+        let idle =
+            self.ports.iter().filter(move |(port, _)| !u32::try_from(*port).is_ok_and(|port| with_tls.contains(&port)));
+        idle.map(|(port, field)| {
+            let message = format!("no HTTPS listener has port {port}, so that this asks nobody for anything; correct the port, or remove it");
+            Problem::new(field, Reason::TargetNotFound, message)
+        })
+    }
+}
+
+impl Validation {
+    fn read(cluster: &ClusterState, gateway: &ObjectName, stated: &Stated<'_>, field: &str) -> Self {
+        let insecure = stated.is_insecure.then(|| format!("{field}.mode"));
+        let field = format!("{field}.caCertificateRefs");
+        let (mut trust, mut problems) = (v1::ClientTrust::default(), Vec::new());
+        for (at, reference) in stated.references.iter().enumerate() {
+            match reference.authorities(cluster, gateway, &format!("{field}[{at}]")) {
+                Ok(found) => trust.ca_certificates.extend(found),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if trust.ca_certificates.len() > MAX_AUTHORITIES || trust.encoded_len() > MAX_BYTES {
+            trust = v1::ClientTrust::default();
+            let message = format!(
+                "these are more than {MAX_AUTHORITIES} authorities, or more than {MAX_BYTES} bytes, together; name fewer"
+            );
+            problems.push(Problem::new(&field, Reason::InvalidCaCertificateRef, message));
+        }
+        if trust.ca_certificates.is_empty() {
+            let message = "nobody is there to vouch for callers; name a ConfigMap or Secret with authorities in its entry ca.crt. Until then handshakes are refused";
+            problems.push(Problem::new(&field, Reason::NoValidCaCertificate, message));
+            return Self { demand: None, problems, insecure };
+        }
+        let demand = if stated.is_insecure { Demand::Any } else { Demand::Vouched(trust) };
+        Self { demand: Some(demand), problems, insecure }
+    }
+
+    /// Absent where nobody can be let in.
+    pub(super) fn demand(&self) -> Option<&Demand> {
+        self.demand.as_ref()
+    }
+}
+
+impl<'a> Stated<'a> {
+    fn of_default(validation: &'a GatewayTlsFrontendDefaultValidation) -> Self {
+        let references = validation.ca_certificate_refs.iter().map(|one| Reference {
+            group: &one.group,
+            kind: &one.kind,
+            name: &one.name,
+            namespace: one.namespace.as_deref(),
+        });
+        let insecure = GatewayTlsFrontendDefaultValidationMode::AllowInsecureFallback;
+        Self { references: references.collect(), is_insecure: validation.mode == Some(insecure) }
+    }
+
+    fn of_port(validation: &'a GatewayTlsFrontendPerPortTlsValidation) -> Self {
+        let references = validation.ca_certificate_refs.iter().map(|one| Reference {
+            group: &one.group,
+            kind: &one.kind,
+            name: &one.name,
+            namespace: one.namespace.as_deref(),
+        });
+        let insecure = GatewayTlsFrontendPerPortTlsValidationMode::AllowInsecureFallback;
+        Self { references: references.collect(), is_insecure: validation.mode == Some(insecure) }
+    }
+}
+
+impl Reference<'_> {
+    fn authorities(&self, cluster: &ClusterState, gateway: &ObjectName, field: &str) -> Result<Vec<Bytes>, Problem> {
+        let kind = match (self.group, self.kind) {
+            ("", "ConfigMap") => CaCertificateKind::ConfigMap,
+            ("", "Secret") => CaCertificateKind::Secret,
+            (group, kind) => {
+                let of_group = if group.is_empty() { String::new() } else { format!(" of group {group}") };
+                let message = format!("kind {kind}{of_group} holds no authorities; name a ConfigMap or a Secret");
+                return Err(Problem::new(field, Reason::InvalidCaCertificateKind, message));
+            }
+        };
+        let reference =
+            CaCertificateReference { kind, name: self.name.to_owned(), namespace: self.namespace.map(str::to_owned) };
+        let referrer = End { group: gateway_api::GROUP, kind: "Gateway", namespace: &gateway.namespace };
+        vouching(cluster, referrer, &reference, field).map_err(|problem| match problem.reason {
+            // These have conditions of their own.
+            Reason::RefNotPermitted | Reason::NamespaceNotWatched => problem,
+            _ => Problem { reason: Reason::InvalidCaCertificateRef, ..problem },
+        })
+    }
+}
+
+/// What keeps data planes that do not know of it from letting everybody in.
+pub fn for_older(object: &str, listeners: &[ListenerNode]) -> Option<v1::IpFilter> {
+    listeners.iter().find(|one| one.serves() && matches!(one.demand, Some(Demand::Vouched(_))))?;
+    let unavailable = Some(denial_by_older(object, "spec.tls.frontend", SINCE));
+    Some(v1::IpFilter { object: object.to_owned(), unavailable, ..v1::IpFilter::default() })
+}
