@@ -34,13 +34,13 @@ impl Outcome {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Fine => {
-                "Fine: `validate` found no error (notes are none), `status` and `check` found everything ready, `explain` that the request is forwarded, `run` was told to stop and has drained."
+                "Fine: `validate` found no error (notes are none), `status` and `check` found everything ready, `explain` that the request is forwarded, to whichever service it falls on, `run` was told to stop and has drained."
             }
             Self::Findings => {
-                "Findings: `validate` found errors, `status` or `check` something that is not ready, `explain` that the request is not forwarded, `demo` was answered otherwise than expected, another word overrules an approval, or what was waited for did not come in time."
+                "Findings: `validate` found errors, `status` or `check` something that is not ready, `explain` that the request is not forwarded, or not to every service, `demo` was answered otherwise than expected, another word overrules an approval, or what was waited for did not come in time."
             }
             Self::CannotTell => {
-                "Wrong usage, or it cannot be told: an option is wrong, a file cannot be read, an address is taken, a cluster cannot be reached or does not let one read."
+                "Wrong usage, or it cannot be told: an option is wrong, a file cannot be read, an address is taken, a cluster cannot be reached or does not let one read; or what `explain` is asked hangs on somebody whom it does not ask, or cannot reach."
             }
         }
     }

@@ -113,8 +113,12 @@ fn seen(kind: ObjectKind, mut object: DynamicObject) -> Seen {
     value["apiVersion"] = kind.api_version().into();
     value["kind"] = kind.as_str().into();
     head.substance = substance(kind, &mut value);
-    let object = if WITH_STATUS.contains(&kind) { Object::decode(kind, value, vec![]) } else { served(kind, value) };
-    Seen { name, head, object }
+    Seen { name, head, object: read(kind, value) }
+}
+
+/// An object as an API server hands it out, with its kind.
+pub fn read(kind: ObjectKind, value: Value) -> Object {
+    if WITH_STATUS.contains(&kind) { Object::decode(kind, value, vec![]) } else { served(kind, value) }
 }
 
 /// A digest of what is read of an object: all but its version, and the status, which is ours to write. Of Secrets and ConfigMaps the version

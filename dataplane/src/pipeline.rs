@@ -7,7 +7,7 @@ pub mod authorize;
 pub(crate) mod authorizers;
 pub mod body;
 mod entrance;
-mod forward;
+pub(crate) mod forward;
 pub mod hygiene;
 mod incoming;
 mod isolation;
@@ -36,7 +36,7 @@ use tokio::time::Instant;
 
 use crate::client_certificate::shown::CallersCertificate;
 use crate::cors::{InForce, Preflight};
-use crate::explain::Explanation;
+use crate::explain::{Explanation, FoundOut};
 use crate::gate::carries_requests;
 use crate::jwt::Decryptions;
 use crate::limit::at_once::Place;
@@ -61,8 +61,8 @@ use permit::Permit;
 /// Serves one request. Never fails: whatever goes wrong is an answer, a panic included.
 pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<IncomingBody>) -> Response<Body> {
     let runtime = worker.runtime();
-    let explanation = worker.shared().explains.is_some().then(Explanation::default);
-    let explained = explanation.as_ref();
+    let explanation = worker.shared().explains.is_some().then(Box::<Explanation>::default);
+    let explained = explanation.as_deref();
     let here = Here { runtime: &runtime, port: runtime.ports.get(&connection.port), explained };
     let mut record = Record::begin(&worker, &connection, &request, here.port);
     let number = record.number();
@@ -75,9 +75,8 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
         Err(rejection) => Err(rejection),
     };
     if let Some(explanation) = explained {
-        let outcome = outcome.as_ref().map(|response| response.status().as_u16());
-        let response = respond::explained(&explanation.account(outcome, record.rehearsed()));
-        return record.attach(response);
+        let closed = here.port.is_some_and(|port| port.bars(connection.peer.ip()));
+        tell(&worker, explanation, &outcome, &record, closed);
     }
     let mut response = outcome.unwrap_or_else(|rejection| {
         let response = respond::refusal(&rejection, record.speech(), &record.instance());
@@ -89,6 +88,23 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Requ
         connection.resume();
     }
     record.attach(response)
+}
+
+/// Tells whoever wants to know what has decided.
+fn tell(
+    worker: &Worker,
+    explanation: &Explanation,
+    outcome: &Result<Response<Body>, Rejection>,
+    record: &Record,
+    closed: bool,
+) {
+    let status = |rejection| respond::refusal(rejection, record.speech(), &record.instance()).status().as_u16();
+    let outcome = outcome.as_ref().map_err(|rejection| (rejection, status(rejection)));
+    let account = explanation.account(outcome, record.rehearsed(), closed);
+    if let Some(as_if) = &worker.shared().explains {
+        // Whoever wanted to know may have gone.
+        let _gone = as_if.told.send(FoundOut::Judged(Box::new(account)));
+    }
 }
 
 /// What is in force when a request comes, and of it the port that it came to.
@@ -109,8 +125,7 @@ async fn handle(
     let arrival = Arrival::read(connection, &request)?;
     record.path(&arrival.path);
     let Entered { listener, edge_headers, address, passage, certificate } =
-        entrance::enter((worker, connection), port, &arrival, &mut request, record)?;
-    explained.iter().for_each(|one| one.came(&listener.gateway.name, &listener.name, address));
+        entrance::enter((worker, connection), (port, explained), &arrival, &mut request, record)?;
     let upgrade = takes_upgrade(&mut request);
     hygiene::remove_hop_by_hop(request.headers_mut());
     let (head, body) = request.into_parts();
@@ -157,7 +172,7 @@ async fn handle(
     let mut permit = permit.inspect_err(|rejection| entrance::retire_if_misdirected(connection, rejection))?;
     record.admitted(&mut permit);
     if let Some(explanation) = explained {
-        explanation.admitted(&found.rule, &policy, runtime, permit.take_computed());
+        explanation.admitted(&found, &policy, runtime, permit.take_computed())?;
         return Ok(Response::new(Body::empty()));
     }
     let request = forward::Admitted {
@@ -289,6 +304,11 @@ async fn rehearse(
             Ok(rehearsed) => {
                 places.extend(rehearsed.places);
                 for (one, question) in rehearsed.questions {
+                    if caller.asks_nobody {
+                        let unasked = "it would be asked; whoever explains asks nobody";
+                        record.would_refuse(&rehearsal.name, &one.rejection(Reason::RehearsalIncomplete, unasked));
+                        continue;
+                    }
                     let (policy, question) = asking.later(&rehearsal.name, one, question, caller);
                     record.rehearse_later(policy, question);
                 }

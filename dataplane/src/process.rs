@@ -95,6 +95,7 @@ impl DataPlane {
         let asking = means.clone();
         let issuers = Arc::new(Issuers::new(means, Handle::current()));
         let exporters = Exporters::new(surroundings.traces, rules.clone(), Handle::current());
+        let exporters = if settings.explains.is_some() { exporters.silent() } else { exporters };
         let metrics = Metrics::new(Arc::clone(&issuers), surroundings.clock.clone());
         let shared = Arc::new(Shared {
             runtime: ArcSwap::from_pointee(Runtime::default()),
@@ -147,14 +148,27 @@ impl DataPlane {
         self.shared.metrics.generation.set(i64::try_from(runtime.generation).unwrap_or(i64::MAX));
         self.shared.metrics.certificates.set(state.store.certificate_ends());
         self.shared.runtime.store(Arc::new(runtime));
-        // Who drains opens nothing new.
-        let is_draining = self.shared.draining.load(Ordering::Relaxed);
-        let unbound = if is_draining { vec![] } else { self.bind(&ports, &mut state.bound) };
+        // Who drains opens nothing new, and who explains is given its connections.
+        let is_closed = self.shared.draining.load(Ordering::Relaxed) || self.settings.explains.is_some();
+        let unbound = if is_closed { vec![] } else { self.bind(&ports, &mut state.bound) };
         let rejected = state.store.rejected().into_iter().chain(unbound);
         let rejected = rejected.map(|(name, why)| v1::Rejected { name: Some(name.to_wire()), why });
         let rejected: Vec<_> = rejected.chain(state.nameless.iter().cloned()).collect();
         self.shared.metrics.rejected_resources.set(i64::try_from(rejected.len()).unwrap_or(i64::MAX));
         v1::Ack { nonce: update.nonce, rejected, more: false }
+    }
+
+    /// Whether a port of the configuration begins with a TLS handshake; `None` if no listener has it.
+    pub fn speaks_tls(&self, port: u16) -> Option<bool> {
+        self.shared.runtime.load().ports.get(&port).map(|port| port.is_tls)
+    }
+
+    /// Serves a connection, in non-blocking mode, as if it had come to this port.
+    pub fn take(&self, port: u16, stream: std::net::TcpStream, peer: SocketAddr) {
+        if let Some(worker) = self.workers.first() {
+            // A worker that is gone serves nothing.
+            let _gone = worker.commands.send(Command::Take { port, stream, peer });
+        }
     }
 
     /// Shows in the metrics whether there is a connection to a controller.

@@ -1,7 +1,7 @@
 //! The request that is explained.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -15,12 +15,18 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use sallyport_dataplane::explain::{Account, Decision, FoundOut};
+use sallyport_dataplane::process::DataPlane;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_rustls::TlsConnector;
 
 use super::Arguments;
-use super::show::Account;
+use crate::cluster::connect::printable;
+
+type Receiver = UnboundedReceiver<FoundOut>;
 
 /// As it would come from a caller.
 pub(super) struct Asked {
@@ -29,8 +35,9 @@ pub(super) struct Asked {
     /// Host and port, as they are stated.
     pub(super) authority: String,
     pub(super) port: u16,
-    /// Path and query.
-    pub(super) target: String,
+    pub(super) path: String,
+    /// It may hold a key.
+    pub(super) query: Option<String>,
     host: String,
     headers: HeaderMap,
     body_bytes: usize,
@@ -38,49 +45,82 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn read(arguments: &Arguments) -> anyhow::Result<Self> {
-        let uri: Uri = arguments.url.parse().with_context(|| format!("{} is no address", arguments.url))?;
+        let url = match arguments.url.strip_prefix('@') {
+            Some(path) => fs::read_to_string(path).with_context(|| format!("@{path}"))?,
+            None => arguments.url.clone(),
+        };
+        // Its query may hold a key.
+        let shown = printable(url.split('?').next().unwrap_or_default());
+        let uri: Uri = url.trim().parse().with_context(|| format!("{shown} is no address"))?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => bail!("{} is no address of http or https", arguments.url),
+            _ => bail!("{shown} is no address of http or https"),
         };
-        let authority = uri.authority().ok_or_else(|| anyhow!("{} names no host", arguments.url))?;
+        let authority = uri.authority().ok_or_else(|| anyhow!("{shown} names no host"))?;
         ensure!(!authority.as_str().contains('@'), "a user in the address is nobody's; state it in a header");
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
         Ok(Self {
-            method: arguments.method.parse().with_context(|| format!("{} is no method", arguments.method))?,
+            method: arguments
+                .method
+                .parse()
+                .with_context(|| format!("{} is no method", printable(&arguments.method)))?,
             is_tls,
             authority: authority.to_string(),
             port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
-            target: target.to_owned(),
+            path: uri.path().to_owned(),
+            query: uri.query().map(str::to_owned),
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             headers: headers(&arguments.headers)?,
             body_bytes: usize::try_from(arguments.body_bytes)?,
         })
     }
 
-    /// What the data plane at `ip` says of it.
-    pub(super) async fn ask(&self, ip: IpAddr, offset: u16) -> anyhow::Result<Account> {
-        let address = SocketAddr::new(ip, self.port.checked_add(offset).unwrap_or(self.port));
-        let nobody = || format!("no listener is at port {}; state another port in the address", self.port);
-        let stream = TcpStream::connect(address).await.with_context(nobody)?;
+    /// What the data plane finds out about it.
+    pub(super) async fn ask(&self, data_plane: &DataPlane, found_out: &mut Receiver) -> anyhow::Result<Account> {
+        match (data_plane.speaks_tls(self.port), self.is_tls) {
+            (None, _) => bail!("no listener is at port {}; state another port in the address", self.port),
+            (Some(true), false) => bail!("the listener at port {} speaks TLS; state https", self.port),
+            (Some(false), true) => bail!("the listener at port {} speaks no TLS; state http", self.port),
+            (Some(_), _) => {}
+        }
+        let (ours, theirs, own) = connected().await?;
+        data_plane.take(self.port, theirs, own);
+        let answered = self.answered(ours);
+        tokio::select! {
+            biased;
+            found = found_out.recv() => self.read_found(found),
+            answered = answered => match found_out.try_recv() {
+                Ok(found) => self.read_found(Some(found)),
+                // It was refused before anything judged it, in the gateway's words.
+                Err(_) => answered,
+            },
+        }
+    }
+
+    fn read_found(&self, found: Option<FoundOut>) -> anyhow::Result<Account> {
+        match found.context("the data plane has ended")? {
+            FoundOut::Judged(account) => Ok(*account),
+            FoundOut::Closed(why) => {
+                let object = format!("port {}", self.port);
+                let decision = Decision { closed: true, object, message: why, ..Decision::default() };
+                Ok(Account { decision, ..Account::default() })
+            }
+        }
+    }
+
+    async fn answered(&self, stream: TcpStream) -> anyhow::Result<Account> {
         if !self.is_tls {
             return self.over(stream).await;
         }
-        let name = ServerName::try_from(self.host.clone()).with_context(|| format!("{} is no host", self.host))?;
-        let refused = || {
-            format!(
-                "the handshake for {} at port {} was refused: no listener with a certificate serves it there",
-                self.host, self.port
-            )
-        };
-        self.over(connector()?.connect(name, stream).await.with_context(refused)?).await
+        let name = ServerName::try_from(self.host.clone()).with_context(|| format!("{:?} is no host", self.host))?;
+        self.over(connector()?.connect(name, stream).await.context("the handshake was refused")?).await
     }
 
     async fn over(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> anyhow::Result<Account> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
-        let mut request = Request::builder().method(&self.method).uri(&self.target);
+        let target = if self.method == Method::CONNECT { self.authority.clone() } else { self.target() };
+        let mut request = Request::builder().method(&self.method).uri(target);
         if !self.headers.contains_key(header::HOST) {
             request = request.header(header::HOST, &self.authority);
         }
@@ -88,10 +128,34 @@ impl Asked {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(vec![b'x'; self.body_bytes])))?;
-        let answer = sender.send_request(request).await.context("the connection was refused: an ipFilter of a Floor or the origin lock of the Gateway bars the address, or the request is none")?;
-        let (status, body) = (answer.status(), answer.into_body().collect().await?.to_bytes());
+        let answer = sender.send_request(request).await.context("the connection was closed before it was judged")?;
+        let (status, body) = (answer.status().as_u16(), answer.into_body().collect().await?.to_bytes());
         driver.abort();
-        serde_json::from_slice(&body).with_context(|| format!("it was answered {status}, and not judged"))
+        let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let text = |field: &str| problem[field].as_str().unwrap_or_default().to_owned();
+        let decision = Decision { status, reason: text("title"), told: text("detail"), ..Decision::default() };
+        Ok(Account { decision, ..Account::default() })
+    }
+
+    fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+}
+
+/// Two ends of a connection that nobody else has a part in, and the address of the first.
+async fn connected() -> anyhow::Result<(TcpStream, std::net::TcpStream, SocketAddr)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let ours = TcpStream::connect(listener.local_addr()?).await?;
+    let own = ours.local_addr()?;
+    loop {
+        let (theirs, peer) = listener.accept().await?;
+        // Anybody on this machine may have been faster.
+        if peer == own {
+            return Ok((ours, theirs.into_std()?, own));
+        }
     }
 }
 

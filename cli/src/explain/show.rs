@@ -2,15 +2,31 @@
 
 use std::fmt::Write as _;
 
-pub(super) use sallyport_dataplane::explain::Account;
-use sallyport_dataplane::explain::{Outcome, Service, Step};
+use sallyport_dataplane::explain::{Account, Decision, Outcome, Service, Step};
+use serde::Serialize;
 
 use super::asked::Asked;
+use crate::cluster::connect::printable;
 use crate::print;
+
+/// As programs read it.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    account: &'a Account,
+    notes: &'a [String],
+}
+
+pub(super) fn json(account: &Account, notes: &[String]) -> serde_json::Result<()> {
+    print::line(&serde_json::to_string_pretty(&Told { account, notes })?);
+    Ok(())
+}
 
 pub(super) fn table(asked: &Asked, account: &Account, notes: &[String]) {
     let scheme = if asked.is_tls { "https" } else { "http" };
-    print::line(&format!("{} {scheme}://{}{}", asked.method, asked.authority, asked.target));
+    // A query may hold a key.
+    let query = if asked.query.is_some() { "?…" } else { "" };
+    print::line(&printable(&format!("{} {scheme}://{}{}{query}", asked.method, asked.authority, asked.path)));
     print::line(&told(account));
     for note in notes {
         print::line(&format!("note: {}", printable(note)));
@@ -38,6 +54,9 @@ fn told(account: &Account) -> String {
     for (name, value) in &account.headers {
         row(&mut text, "header", &format!("{name}: {value}"));
     }
+    for (name, value) in &account.answer {
+        row(&mut text, "answered with", &format!("{name}: {value}"));
+    }
     account.services.iter().for_each(|one| service(&mut text, one));
     for refusal in &account.would_refuse {
         row(&mut text, "would refuse", &format!("{}: {}: {}", refusal.policy, refusal.reason, refusal.message));
@@ -59,46 +78,51 @@ fn step(text: &mut String, step: &Step) {
         Outcome::Holds => "holds",
         Outcome::Refuses => "no",
         Outcome::NotAsked => "not asked",
+        Outcome::Counted => "counted",
+        Outcome::Unknown => "cannot be told",
         Outcome::WouldBeAsked => "would be asked",
     };
     let place = if step.rule.is_empty() { step.section.clone() } else { format!("{} {}", step.section, step.rule) };
     let why = if step.message.is_empty() { String::new() } else { format!(": {}", step.message) };
-    row(text, what, &format!("{place} of {}{why}", step.object));
+    let whose = if step.object.is_empty() { String::new() } else { format!(" of {}", step.object) };
+    row(text, what, &format!("{place}{whose}{why}"));
 }
 
 fn service(text: &mut String, service: &Service) {
-    let denied =
-        if service.denied.is_empty() { String::new() } else { format!("; nothing is sent: {}", service.denied) };
     let named = if service.backend.is_empty() { "none" } else { &service.backend };
-    row(text, "service", &format!("{named}, weight {}; credential: {}{denied}", service.weight, service.credential));
+    let shown = if service.denied.is_empty() {
+        format!("credential: {}", service.credential)
+    } else {
+        format!("nothing is sent: {}", service.denied)
+    };
+    row(text, "service", &format!("{named}, weight {}; {shown}", service.weight));
 }
 
 fn decision(text: &mut String, account: &Account) {
     let decision = &account.decision;
-    let is_asked = account.steps.iter().any(|step| step.outcome == Outcome::WouldBeAsked);
-    let answer = match (decision.forwarded, decision.reason.is_empty()) {
-        (true, _) if is_asked => "forwarded to a service, if whoever would be asked says yes".to_owned(),
-        (true, _) => "forwarded to a service".to_owned(),
-        (false, true) => format!("{}: answered by the gateway itself", decision.status),
-        (false, false) => format!("{} {}", decision.status, decision.reason),
-    };
-    row(text, "answer", &answer);
-    row(
-        text,
-        "by",
-        &[&*decision.object, &decision.section, &decision.rule]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(" "),
-    );
+    row(text, "answer", &answer(decision));
+    let by = [&*decision.object, &decision.section, &decision.rule];
+    row(text, "by", &by.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "));
     row(text, "why", &decision.message);
+    row(text, "told", &decision.told);
     row(text, "cure", &decision.cure);
 }
 
-/// Whoever sends a request or writes a manifest writes no control sequences to the terminal of whoever explains it.
-fn printable(text: &str) -> String {
-    text.replace(|letter: char| letter.is_control(), "\u{fffd}")
+fn answer(decision: &Decision) -> String {
+    let Decision { status, reason, .. } = decision;
+    let answer = match (decision.forwarded, reason.is_empty()) {
+        (true, _) if decision.partial => {
+            format!("forwarded to a service, or {status} {reason} where it falls on one to which nothing is sent")
+        }
+        (true, _) => "forwarded to a service".to_owned(),
+        (false, _) if decision.closed && *status == 0 => return "none: the connection is closed".to_owned(),
+        (false, true) => format!("{status}: answered by the gateway itself"),
+        (false, false) => format!("{status} {reason}"),
+    };
+    let if_so =
+        if decision.conditional { "; what would be asked, or cannot be told here, may decide otherwise" } else { "" };
+    let closed = if decision.closed { "; but the connection is closed before it is read" } else { "" };
+    format!("{answer}{if_so}{closed}")
 }
 
 #[cfg(test)]

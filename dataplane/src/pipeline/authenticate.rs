@@ -72,8 +72,10 @@ pub struct Caller<'a> {
     pub beside: Option<&'a Policy>,
     pub decryptions: &'a Decryptions,
     pub now: UnixMs,
-    /// Somebody wants to know what decides, and asks nobody else.
+    /// Somebody wants to know what decides.
     pub explained: Option<&'a Explanation>,
+    /// Who does asks no issuer about tokens, and no authoriser.
+    pub asks_nobody: bool,
 }
 
 /// What of the connection has to do with what the service is told.
@@ -140,6 +142,7 @@ impl<'a> Caller<'a> {
             decryptions,
             now: shared.clock.now(),
             explained: None,
+            asks_nobody: shared.explains.is_some(),
         }
     }
 }
@@ -206,7 +209,8 @@ fn note(explanation: &Explanation, alternative: &Alternative, tried: &Result<Hel
     match tried {
         Ok(_) => explanation.note(&alternative.origin, Outcome::Holds, ""),
         Err(failure) => {
-            explanation.note(&alternative.origin, Outcome::Refuses, failure.rejection.to_string());
+            let outcome = if failure.progress == Progress::Unknown { Outcome::Unknown } else { Outcome::Refuses };
+            explanation.note(&alternative.origin, outcome, failure.rejection.to_string());
         }
     }
 }

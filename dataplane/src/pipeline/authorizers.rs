@@ -69,10 +69,6 @@ impl Asks for Asking<'_> {
         question: Question,
     ) -> Result<Yes, Rejection> {
         let way = Way::find(self.means.runtime, one, asked)?;
-        if let Some(explanation) = caller.explained {
-            explanation.note(&one.origin, Outcome::WouldBeAsked, format!("{} would be asked", asked.backend));
-            return Ok(Yes::default());
-        }
         let question = self.complete(question);
         // What costs nothing to find out comes before a body is read.
         question.judge(asked).map_err(|why| unasked(one, &why))?;
@@ -85,6 +81,10 @@ impl Asks for Asking<'_> {
             Some(_) => Some(self.shown_body(one, caller).await?),
             None => None,
         };
+        if let Some(explanation) = caller.explained {
+            explanation.note(&one.origin, Outcome::WouldBeAsked, format!("{} would be asked", asked.backend));
+            return Ok(Yes::default());
+        }
         let _place = desk.place(&one.origin.object).ok_or_else(busy)?;
         let began = Instant::now();
         let answered = pose(self.means, way, (one, asked), (Question { body, ..question }, namespace(caller))).await;

@@ -15,6 +15,7 @@ use super::permit;
 use crate::client_certificate::forwarded::ForwardedCertificate;
 use crate::client_certificate::shown::CallersCertificate;
 use crate::clock::UnixMs;
+use crate::explain::Explanation;
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::listener::{Gateway, Listener, Port};
 use crate::runtime::origin_lock::{self, Passage};
@@ -37,7 +38,7 @@ pub(super) struct Entered<'a> {
 /// Whether a request may come in at all.
 pub(super) fn enter<'a>(
     (worker, connection): (&Worker, &Connection),
-    port: Option<&'a Arc<Port>>,
+    (port, explained): (Option<&'a Arc<Port>>, Option<&Explanation>),
     arrival: &Arrival,
     request: &mut Request<Incoming>,
     record: &mut Record,
@@ -51,12 +52,15 @@ pub(super) fn enter<'a>(
     let address = arrival.client_address(connection, listener, request.headers());
     record.is_for(&listener.gateway, request.method(), request.headers());
     record.came_from(address);
+    explained.iter().for_each(|one| one.came(&listener.gateway.name, &listener.name, address));
     let passage = admit(connection, listener, request.headers(), (record, now))?;
+    explained.iter().for_each(|one| one.passed(listener));
     connection.may_carry(listener)?;
     let certificate = forwarded_certificate(worker, connection, listener, request.headers());
     hygiene::take_out(request.headers_mut(), port.edge_headers());
     worker.shared().mark.refuse_own(request.headers())?;
     permit::admit_to_gateway(&listener.gateway, address)?;
+    explained.iter().for_each(|one| one.passed_floors(&listener.gateway));
     Ok(Entered { listener, edge_headers: port.edge_headers(), address, passage, certificate })
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn forward(
     let Admitted { mut head, body, arrival, upgrade, found, passage, edge_headers, listener, runtime } = admitted;
     // Where judging took long, what is there now is asked; whether the permit holds is looked at below.
     let current = if record.has_lasted(Instant::now()) { worker.runtime() } else { Arc::clone(&runtime) };
-    let Chosen { backend, credential, filters } = choose(worker, &found, &current)?;
+    let Chosen { backend, credential, filters } = chosen(found.rule.pick(worker.random()), &current)?;
     let target = backend.target.as_ref().map_err(|denial| denial.rejection())?;
     let credential = credential.as_deref();
     let (own, onward) = (credential.and_then(|credential| credential.own_header()), onward(credential, &backend));
@@ -139,14 +139,15 @@ fn ended(Fallen(why): Fallen) -> Rejection {
 }
 
 /// Who is to be asked, and what it is shown.
-struct Chosen {
-    backend: Arc<Backend>,
-    credential: Option<Arc<Credential>>,
+pub(crate) struct Chosen {
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) credential: Option<Arc<Credential>>,
     filters: Arc<[Filter]>,
 }
 
-fn choose(worker: &Worker, found: &Found, runtime: &Runtime) -> Result<Chosen, Rejection> {
-    let (backend, credential, filters) = match found.rule.pick(worker.random()) {
+/// What a share of a rule comes to.
+pub(crate) fn chosen(picked: Pick, runtime: &Runtime) -> Result<Chosen, Rejection> {
+    let (backend, credential, filters) = match picked {
         Pick::Backend { backend, credential, filters } => (backend, credential, filters),
         Pick::Denied(denial) => return Err(denial.rejection()),
     };

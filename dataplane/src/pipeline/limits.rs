@@ -64,7 +64,7 @@ pub(super) fn take(
         }
         let key = key((policy, limit), caller, expressions, steps);
         let whose = if key.is_some() { "" } else { "counted together with all that have no key of their own" };
-        note(caller, limit, Outcome::Holds, whose);
+        note(caller, limit, Outcome::Counted, whose);
         match counters.take(key.as_deref(), limit.share(caller.replicas)) {
             Ok(Share::Place(place)) => {
                 before.allowance.add_if(may_be_told(limit, place.is_shared()), || told(limit, None));

@@ -222,7 +222,9 @@ pub async fn rehearse(
     (in_force, live): (&Policy, &Held),
     steps: &mut Steps,
 ) -> Result<Rehearsed, Rejection> {
-    let caller = &Caller { patience: Patience::AsksOnly, beside: Some(in_force), explained: None, ..*caller };
+    // Whoever explains has time, and nobody whom it delays.
+    let patience = if caller.asks_nobody { Patience::Waits } else { Patience::AsksOnly };
+    let caller = &Caller { patience, beside: Some(in_force), explained: None, ..*caller };
     admit_address(policy, caller)?;
     let taken = take_unknown(policy, caller, steps)?;
     let mut own = SmallVec::<[(Arc<str>, Held); 1]>::new();

@@ -10,7 +10,6 @@ use http::{HeaderName, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
-use crate::explain::Account;
 use crate::rejection::{Passed, Reason, Rejection, Told};
 
 /// Below it stands one page for each reason.
@@ -73,14 +72,6 @@ fn in_words_of_others(passed: &Passed) -> Response<Body> {
     *response.status_mut() = passed.status;
     *response.headers_mut() = passed.headers.clone();
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
-}
-
-/// What is told instead of an answer to whoever asks why.
-pub(super) fn explained(account: &Account) -> Response<Body> {
-    let json = serde_json::to_vec(account).unwrap_or_default();
-    let mut response = Response::new(Body::whole(Bytes::from(json)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -258,6 +258,11 @@ impl Listener {
         self.validation().is_none() && self.gateway.origin_locks.iter().all(|lock| lock.is_report)
     }
 
+    /// Whether callers have to be vouched for in the handshake.
+    pub fn validates(&self) -> bool {
+        self.validation().is_some()
+    }
+
     fn validation(&self) -> Option<&FrontendValidation> {
         self.tls.as_ref()?.asked.validation()
     }

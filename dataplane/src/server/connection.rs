@@ -26,10 +26,12 @@ use super::proxy_header::{self, Fault, Told};
 use super::tls;
 use super::worker::{ConnectionGuard, Worker};
 use crate::client_certificate::shown::CallersCertificate;
+use crate::explain::{AsIf, FoundOut};
 use crate::gate::{self, GateBounds, GateControl, GatedIo, HeadBounds, Opening, READ_BYTES, Refusal, read_opening};
 use crate::gathered::Gathered;
 use crate::pipeline;
 use crate::rejection::{Reason, Rejection};
+use crate::runtime::Runtime;
 use crate::runtime::listener::{Gateway, Listener, Port};
 use crate::settings::Bounds;
 
@@ -233,10 +235,10 @@ pub(super) async fn serve(
 ) {
     let runtime = worker.runtime();
     let as_if = worker.shared().explains.as_ref();
-    let address = as_if.and_then(|as_if| as_if.address);
-    let peer = address.map_or(peer, |address| SocketAddr::new(address, peer.port()));
+    let peer = as_if.map_or(peer, |as_if| SocketAddr::new(as_if.proxy.unwrap_or(as_if.address), peer.port()));
     let Some(entry) = runtime.ports.get(&port) else { return };
-    if entry.bars(peer.ip()) {
+    // Whoever explains wants to know who bars it.
+    if as_if.is_none() && entry.bars(peer.ip()) {
         worker.shared().metrics.barred_connections.inc();
         tracing::debug!(%peer, port, "Floors or origin locks bar the peer from all that is served here");
         return;
@@ -247,14 +249,17 @@ pub(super) async fn serve(
     }
     // Latency counts for more than packets between a gateway and its callers.
     let _best_effort = stream.set_nodelay(true);
-    // Whoever asks for an explanation says by itself where it comes from.
-    let hears = as_if.is_none();
-    let told = match if hears { told(entry, &mut stream, peer).await } else { Ok(None) } {
+    let told = match as_if {
+        Some(as_if) => told_as_if(entry, as_if),
+        None => told(entry, &mut stream, peer).await,
+    };
+    let told = match told {
         Ok(told) => told,
         Err(why) => {
             if matches!(why, Untold::Barred(_)) {
                 worker.shared().metrics.barred_connections.inc();
             }
+            closed(&worker, &why);
             return tracing::debug!(%peer, port, %why, "what the peer says of the connection is not taken");
         }
     };
@@ -274,26 +279,7 @@ pub(super) async fn serve(
         _counted: counted,
     };
     if entry.is_tls {
-        let port_and_mode = (port, worker.shared().explains.is_some());
-        let accepted = timeout(connection.bounds.header_timeout, tls::accept(&runtime, port_and_mode, stream)).await;
-        drop(runtime);
-        match accepted {
-            Ok(Ok(accepted)) => {
-                let connection = Connection {
-                    certificates: Some(accepted.certificates),
-                    certificate: shown(accepted.certificate, &worker),
-                    ..connection
-                };
-                let stream = PacedSocket::new(accepted.stream, connection.bounds.body_timeout);
-                if accepted.http2 {
-                    serve_http2(worker, connection, stream).await;
-                } else {
-                    serve_opening(worker, connection, stream).await;
-                }
-            }
-            Ok(Err(error)) => tracing::debug!(%peer, port, %error, "a TLS handshake failed"),
-            Err(_) => tracing::debug!(%peer, port, "a TLS handshake took too long"),
-        }
+        serve_tls(worker, (connection, runtime), stream).await;
     } else {
         drop(runtime);
         let stream = PacedSocket::new(Gathered(stream), connection.bounds.body_timeout);
@@ -301,11 +287,61 @@ pub(super) async fn serve(
     }
 }
 
+/// Shakes hands, and serves what comes then.
+async fn serve_tls(worker: Rc<Worker>, (connection, runtime): (Connection, Arc<Runtime>), stream: TcpStream) {
+    let (peer, port) = (connection.peer, connection.port);
+    let place = (port, worker.shared().explains.is_some());
+    let accepted = timeout(connection.bounds.header_timeout, tls::accept(&runtime, place, stream)).await;
+    drop(runtime);
+    match accepted {
+        Ok(Ok(accepted)) => {
+            let connection = Connection {
+                certificates: Some(accepted.certificates),
+                certificate: shown(accepted.certificate, &worker),
+                ..connection
+            };
+            let stream = PacedSocket::new(accepted.stream, connection.bounds.body_timeout);
+            if accepted.http2 {
+                serve_http2(worker, connection, stream).await;
+            } else {
+                serve_opening(worker, connection, stream).await;
+            }
+        }
+        Ok(Err(error)) => {
+            closed(&worker, &error);
+            tracing::debug!(%peer, port, %error, "a TLS handshake failed");
+        }
+        Err(_) => tracing::debug!(%peer, port, "a TLS handshake took too long"),
+    }
+}
+
 /// What the caller has shown, or is to have shown.
 fn shown(certificate: CallersCertificate, worker: &Worker) -> CallersCertificate {
     match &worker.shared().explains {
-        Some(as_if) if !as_if.certificates.is_empty() => CallersCertificate::of(Some(&as_if.certificates), true),
+        // Nobody shows one who is not asked.
+        Some(as_if) if matches!(certificate, CallersCertificate::NotShown) => {
+            CallersCertificate::of(Some(&as_if.certificates), true)
+        }
         _ => certificate,
+    }
+}
+
+/// Tells whoever wants to know why it came to no request.
+fn closed(worker: &Worker, why: &dyn std::fmt::Display) {
+    if let Some(as_if) = &worker.shared().explains {
+        // Whoever wanted to know may have gone.
+        let _gone = as_if.told.send(FoundOut::Closed(why.to_string()));
+    }
+}
+
+/// What a proxy would say in front of all else.
+fn told_as_if(port: &Port, as_if: &AsIf) -> Result<Option<Origin>, Untold> {
+    match as_if.proxy {
+        Some(proxy) if port.hears(proxy) && port.bars_told(proxy, as_if.address) => Err(Untold::Barred(as_if.address)),
+        Some(proxy) if port.hears(proxy) => Ok(Some(Origin::new(Some(as_if.address)))),
+        Some(_) => Err(Untold::NoProxy),
+        None if port.hears(as_if.address) => Err(Untold::NoHeader),
+        None => Ok(None),
     }
 }
 
@@ -332,6 +368,14 @@ enum Untold {
     Fault(#[from] Fault),
     #[error("Floors or origin locks bar {0} from all that is served here")]
     Barred(IpAddr),
+    #[error(
+        "a Gateway of the port has proxyProtocol, and takes connections of a trusted proxy only with a PROXY header"
+    )]
+    NoHeader,
+    #[error(
+        "no Gateway of the port listens to a PROXY header of that proxy: proxyProtocol and trustedProxies of its parameters say of whom"
+    )]
+    NoProxy,
 }
 
 async fn serve_opening<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(

@@ -33,7 +33,11 @@ pub(super) async fn accept(
     let listener = listener.ok_or_else(|| refused("no listener has it"))?;
     let tls = listener.tls.as_ref().and_then(|tls| Some((tls.config.clone()?, tls.clone())));
     let (config, tls) = tls.ok_or_else(|| refused("its listener has no certificate"))?;
-    let config = if explains { tls.for_others().map_err(|why| refused(&why))? } else { config };
+    let config = if explains && tls.asked.validation().is_some() {
+        tls.for_others().map_err(|why| refused(&why))?
+    } else {
+        config
+    };
     let stream = start.into_stream(config).await?;
     let certificate = CallersCertificate::of(stream.get_ref().1.peer_certificates(), tls.asked.is_for_certificate());
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

@@ -74,6 +74,8 @@ pub struct Shared {
 pub enum Command {
     /// Serve what arrives at this socket, which stands for a port of the configuration.
     Listen { port: u16, socket: TcpListener },
+    /// Serve this connection, as if it had come to this port of the configuration.
+    Take { port: u16, stream: std::net::TcpStream, peer: SocketAddr },
     /// Accept nothing more at this port.
     Close { port: u16 },
     /// Accept nothing more, finish what is under way within this time, and end.
@@ -137,6 +139,10 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                         old.abort();
                     }
                 }
+                Some(Command::Take { port, stream, peer }) => match TcpStream::from_std(stream) {
+                    Ok(stream) => take(worker, port, (stream, peer)),
+                    Err(error) => tracing::warn!(port, %error, "a connection could not be taken"),
+                },
                 Some(Command::Close { port }) => {
                     if let Some(task) = accepting.remove(&port) {
                         task.abort();

@@ -9,8 +9,10 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::{self, backend::Protocol};
 
+use super::failure::UpstreamFailure;
 use super::places::Places;
 use crate::authorities;
+use crate::rejection::Rejection;
 use crate::runtime::certificate::private_key;
 
 /// Where a Backend states none.
@@ -51,6 +53,12 @@ pub trait Parts {
 }
 
 impl Target {
+    /// Whether there is anything to connect to.
+    pub fn judge_places(&self) -> Result<(), Rejection> {
+        let nowhere = UpstreamFailure::NoEndpoint;
+        self.places.order(0).next().map(drop).ok_or_else(|| Rejection::because(nowhere.reason(), nowhere.to_string()))
+    }
+
     /// Prepares `backend`; says what is missing or does not parse.
     pub fn build(backend: &v1::Backend, identity: Hash, parts: &impl Parts) -> Result<Self, String> {
         let speech = match backend.protocol() {

@@ -89,6 +89,9 @@ async fn a_subscription_is_approved_and_its_keys_are_shown_rotated_suspended_and
     ends(0, &["keys", "rotate", "mobile", "secondary", "-n", namespace, "--wait"]).await;
     let renewed = reveal("secondary").await;
     assert!(renewed != secondary && reveal("primary").await == primary);
+    let key = format!("Sallyport-Key: {renewed}");
+    let said = ends(0, &[&explain[..], &["-H", &key]].concat()).await;
+    assert!(said.contains("forwarded to a service") && !said.contains(&renewed), "{said}");
     for (key, verdict) in [(&renewed, "200"), (&secondary, "401 key-unknown"), (&primary, "200")] {
         world.verdict(&address, "/orders", &[("sallyport-key", key)], verdict).await;
     }

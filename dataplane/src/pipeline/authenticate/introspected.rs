@@ -22,7 +22,7 @@ pub(super) async fn hold(
     caller: &Caller<'_>,
 ) -> Result<(HeldIntrospection, Arc<TokenPlace>), Failure> {
     let (token, place) = token_sent(alternative, caller)?;
-    let judged = if caller.explained.is_some() {
+    let judged = if caller.asks_nobody {
         asked.judge_form(&token).and(Err(IntrospectionFault::NotAsked))
     } else {
         caller.introspections.judge(&token, asked, caller.patience, caller.now).await

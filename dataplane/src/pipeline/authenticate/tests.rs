@@ -88,6 +88,7 @@ impl World {
             decryptions: &Decryptions::default(),
             now,
             explained: None,
+            asks_nobody: false,
         };
         judge(&caller).now_or_never()
     }

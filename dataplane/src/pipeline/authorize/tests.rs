@@ -124,6 +124,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         decryptions: &Decryptions::default(),
         now: UnixMs(1_800_000_000_000),
         explained: None,
+        asks_nobody: false,
     };
     Expressions::new(policy, &caller, findings).judge(steps)
 }

@@ -128,6 +128,7 @@ impl Asker {
             decryptions: &Decryptions::default(),
             now: UnixMs(1_800_000_000_000),
             explained: None,
+            asks_nobody: false,
         };
         let findings = Findings { near: &self.held, floors: &[] };
         let expressions = Expressions::new(policy, &caller, &findings);
