@@ -347,7 +347,7 @@ pub struct SetHeader {
 #[serde(rename_all = "camelCase")]
 pub struct Streams {
     /// A stream ends within a second of its token's expiry, its subscription's end, or a change of the policy after which the
-    /// caller would have to show something else or its address no longer passes. Default: true. An origin lock of the Gateway ends it in any case.
+    /// caller would have to show something else or its address no longer passes. Default: true. An origin lock and `tls.frontend` of the Gateway end it in any case.
     #[serde(default = "Streams::default_end_on_expiry")]
     pub end_on_expiry: bool,
 }

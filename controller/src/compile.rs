@@ -167,7 +167,7 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
                     ..tls
                 }),
                 // Without a certificate, and without routes: nothing is served there.
-                Standing::Holds { is_tls } => is_tls.then(v1::ListenerTls::default),
+                Standing::Holds { is_tls } => is_tls.then(|| closed(listener)),
                 Standing::SetAside => continue,
             };
             let message = v1::Listener {
@@ -227,6 +227,12 @@ fn floor_filters(graph: &Graph) -> BTreeMap<ObjectName, Vec<(&ObjectName, &v1::I
     filters
 }
 
+/// It shows no certificate; where callers had to, what had been let in ends.
+fn closed(listener: &ListenerNode) -> v1::ListenerTls {
+    let frontend_validation = listener.demand.as_ref().and_then(|_| Demand::Nobodys.message());
+    v1::ListenerTls { frontend_validation, ..v1::ListenerTls::default() }
+}
+
 /// The certificates of a listener, each a resource.
 fn tls(gateway: &ObjectName, listener: &ListenerNode, compiled: &mut Compiled) -> Option<v1::ListenerTls> {
     let certificates = listener.tls.as_ref()?;
@@ -243,10 +249,7 @@ fn tls(gateway: &ObjectName, listener: &ListenerNode, compiled: &mut Compiled) -
         server_names.push(v1::ServerName { hostname: hostname.clone(), certificate });
     }
     let certificates = certificates.keys().cloned().collect();
-    let frontend_validation = match &listener.demand {
-        Some(Demand::Vouched(trust)) => Some(trust.clone()),
-        Some(Demand::Any) | None => None,
-    };
+    let frontend_validation = listener.demand.as_ref().and_then(Demand::message);
     let requests_certificates = listener.demand.is_some();
     Some(v1::ListenerTls { certificates, server_names, requests_certificates, frontend_validation })
 }

@@ -46,13 +46,17 @@ impl Shop {
     }
 
     fn require(&mut self, frontend: &str) {
+        let text = Self::manifests(frontend);
+        self.gateway.write("main.yaml", &text);
+    }
+
+    fn manifests(frontend: &str) -> String {
         let listener = format!(
             "  - {{name: https, port: 8443, protocol: HTTPS, hostname: '{HOST}', tls: {{certificateRefs: [{{name: shown}}]}}}}\n"
         );
         let stated = format!("spec:\n  tls: {{frontend: {{{frontend}}}}}\n  gatewayClassName");
         let gateway = GATEWAY.replace("spec:\n  gatewayClassName", &stated);
-        let text = [&*gateway, &listener, &route("orders", "shop"), &policy("orders", OPEN)].concat();
-        self.gateway.write("main.yaml", &text);
+        [&*gateway, &listener, &route("orders", "shop"), &policy("orders", OPEN)].concat()
     }
 
     fn trust(&mut self, pem_text: &str) {
@@ -165,7 +169,7 @@ async fn what_a_port_says_holds_there_in_place_of_the_default() {
     assert_eq!(shop.verdict(shop.showing(&shop.client())).await, "no handshake");
     let said = shop.gateway.said("Gateway shop/public");
     assert!(
-        said.contains("ConfigMap shop/missing does not exist") && said.contains("nobody is there to vouch"),
+        said.contains("ConfigMap shop/missing does not exist") && said.contains("nobody is left to vouch"),
         "{said}"
     );
     assert_eq!(send(shop.gateway.http(), get("/orders", &[])).await.verdict(), "200", "it is for TLS alone");
@@ -174,7 +178,8 @@ async fn what_a_port_says_holds_there_in_place_of_the_default() {
     assert!(shop.gateway.said("Gateway shop/public").contains("no HTTPS listener has port 8444"));
 }
 
-/// As soon as the authority is gone, on the connection that there is, in a session that is resumed, and in what lasts.
+/// As soon as the authority is gone, on the connection that there is and in what lasts. Sessions do not resume: they would bring the
+/// certificate that they began with.
 #[tokio::test]
 async fn who_was_vouched_for_is_out_when_the_authority_is() {
     let mut shop = Shop::start(VOUCHED).await;
@@ -186,9 +191,8 @@ async fn who_was_vouched_for_is_out_when_the_authority_is() {
     let mut lasting = shop.kept_open(&client).await;
     let mut events = lasting.send_request(get("/orders/drip", &[])).await.unwrap().into_body();
     assert_eq!(shop.verdict(config.clone()).await, "200");
-    let resumed = tls(shop.gateway.https(), HOST, config.clone()).await.unwrap();
-    assert_eq!(resumed.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed), "sessions resume");
-    assert_eq!(over(resumed, get("/orders", &[])).await.verdict(), "200");
+    let again = tls(shop.gateway.https(), HOST, config.clone()).await.unwrap();
+    assert_eq!(again.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
 
     shop.trust(&[shop.clients.pem(), next.pem()].concat());
     lasts(&mut events).await;
@@ -199,6 +203,46 @@ async fn who_was_vouched_for_is_out_when_the_authority_is() {
     assert_eq!(shop.verdict(config).await, "no handshake", "and with this certificate nothing is");
     let renewed = next.issue_changed(&["client.example"], for_clients);
     assert_eq!(shop.verdict(shop.showing(&renewed)).await, "200");
+}
+
+/// The last authority goes, or cannot be told any more.
+#[rstest]
+#[case::it_is_gone("default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: gone}]}}")]
+#[case::it_is_of_another_kind(
+    "default: {validation: {caCertificateRefs: [{group: '', kind: Service, name: clients}]}}"
+)]
+#[case::it_is_another_mode_s(
+    "default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: gone}], mode: AllowInsecureFallback}}"
+)]
+#[tokio::test]
+async fn where_nobody_vouches_what_lasts_ends(#[case] broken: &str) {
+    for before in [VOUCHED, "default: {}"] {
+        let mut shop = Shop::start(before).await;
+        let client = shop.client();
+        let (mut lasting, mut connection) = (shop.kept_open(&client).await, shop.kept_open(&client).await);
+        let mut ask = async || read(connection.send_request(get("/orders", &[])).await.unwrap()).await.verdict();
+        assert_eq!(ask().await, "200");
+        let mut events = lasting.send_request(get("/orders/drip", &[])).await.unwrap().into_body();
+        lasts(&mut events).await;
+        shop.require(broken);
+        breaks_off(events).await;
+        assert_eq!(ask().await, "421 misdirected-request", "{before}");
+        assert_eq!(shop.verdict(shop.showing(&client)).await, "no handshake", "{before}");
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_is_renamed_lets_go_of_what_lasts() {
+    let mut shop = Shop::start(VOUCHED).await;
+    let streams = policy("orders", "streams: {endOnExpiry: false}")
+        .replace("name: orders, namespace", "name: streams, namespace");
+    shop.gateway.write("streams.yaml", &streams);
+    let mut lasting = shop.kept_open(&shop.client()).await;
+    let mut events = lasting.send_request(get("/orders/drip", &[])).await.unwrap().into_body();
+    lasts(&mut events).await;
+    let renamed = Shop::manifests(VOUCHED).replace("name: https,", "name: other,");
+    shop.gateway.write("main.yaml", &renamed);
+    breaks_off(events).await;
 }
 
 #[tokio::test]
@@ -229,14 +273,17 @@ async fn another_gateway_of_the_port_is_no_way_around() {
     let open = "open.example.com";
     let both = shop.public.issue(&[HOST, open]);
     shop.gateway.write("more.yaml", &[backend("shop", shop.service.address, ""), certificate("shown", &both)].concat());
-    shop.gateway.write(
-        "other.yaml",
-        &format!(
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: other, namespace: shop}}\nspec:\n  gatewayClassName: sallyport\n  listeners:\n  - {{name: https, port: 8443, protocol: HTTPS, hostname: {open}, tls: {{certificateRefs: [{{name: shown}}]}}}}\n"
-        ),
-    );
+    let other = |frontend: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: other, namespace: shop}}\nspec:\n  gatewayClassName: sallyport\n  tls: {{frontend: {{{frontend}}}}}\n  listeners:\n  - {{name: https, port: 8443, protocol: HTTPS, hostname: {open}, tls: {{certificateRefs: [{{name: shown}}]}}}}\n"
+        )
+    };
     let stranger = Authority::new("clients").issue(&["a.example"]);
-    for config in [shop.public.client(&["h2"]), shop.public.client_showing(&["h2"], &stranger, &[])] {
+    // The second is asked for his certificate, and shows it.
+    for (frontend, config) in
+        [("default: {}", shop.public.client(&["h2"])), (INSECURE, shop.public.client_showing(&["h2"], &stranger, &[]))]
+    {
+        shop.gateway.write("other.yaml", &other(frontend));
         let stream = tls(shop.gateway.https(), open, config).await.unwrap();
         let mut sender = http2(stream).await;
         let answer = sender.send_request(get_http2("https", HOST, "/orders", &[])).await.unwrap();

@@ -45,7 +45,7 @@ impl Condition {
 pub fn is_good_when_true(kind: &str) -> bool {
     use ConditionType as T;
     let bad = [T::Conflicted, T::Reconciling, T::Stalled, T::Unprotected, T::PartiallyInvalid, T::IngressesRefused];
-    bad.iter().chain(&[T::ApiPolicyAffected]).all(|bad| bad.as_str() != kind)
+    bad.iter().chain(&[T::InsecureFrontendValidationMode, T::ApiPolicyAffected]).all(|bad| bad.as_str() != kind)
 }
 
 /// Whether what a reason tells of comes without a correction.

@@ -121,7 +121,9 @@ fn with_ignored(accepted: Condition, gateway: &GatewayNode) -> Condition {
 /// Said while some port lets callers in whom nobody vouches for, though authorities are stated.
 fn insecure(gateway: &GatewayNode) -> Option<Condition> {
     let fields = gateway.insecure_frontends.join(", ");
-    let message = format!("{fields}: callers need no certificate, and any is taken; state AllowValidOnly");
+    let message = format!(
+        "{fields}: AllowInsecureFallback lets callers in without a certificate, and with any; state AllowValidOnly"
+    );
     let kind = ConditionType::InsecureFrontendValidationMode;
     (!fields.is_empty()).then(|| condition(kind, true, Reason::ConfigurationChanged, &message))
 }

@@ -11,7 +11,7 @@ use crate::route::Found;
 use crate::runtime::Runtime;
 use crate::runtime::keys::Door;
 use crate::runtime::listener::Listener;
-use crate::runtime::origin_lock::Passage;
+use crate::runtime::origin_lock::{self, Passage};
 use crate::server::worker::Worker;
 
 const LOCKED_OUT: &str =
@@ -94,16 +94,35 @@ impl Standing {
             return true;
         }
         let listeners = || runtime.ports.values().flat_map(|port| port.listeners());
-        let current = listeners().find(|one| one.name == self.listener.name);
-        let current = current.or_else(|| listeners().find(|one| one.gateway.name == self.listener.gateway.name));
-        // Where its Gateway has no listener any more it is the route that has changed.
-        let listener = current.unwrap_or(&self.listener);
-        let opens = match &self.passage {
+        let opens = match listeners().find(|one| one.name == self.listener.name) {
+            Some(listener) => self.opens(listener, now),
+            // Nobody says any more who vouches for its caller.
+            None if self.listener.validates() => None,
+            // Where its Gateway has no listener any more it is the route that has changed.
+            None => {
+                let others = listeners().find(|one| one.gateway.name == self.listener.gateway.name);
+                self.opens_locks(others.unwrap_or(&self.listener), now)
+            }
+        };
+        opens.map(|until| self.passes_until = until).is_some()
+    }
+
+    /// Until when it need not be asked again, if it is let in.
+    fn opens(&self, listener: &Listener, now: UnixMs) -> Option<Option<UnixMs>> {
+        match &self.passage {
             Some(passage) => listener.admit(passage, now).ok(),
             // What came in before anything guarded it has brought nothing.
             None => listener.admits_all().then_some(None),
-        };
-        opens.map(|until| self.passes_until = until).is_some()
+        }
+    }
+
+    /// The same of another listener of the Gateway: its locks are for all of them.
+    fn opens_locks(&self, listener: &Listener, now: UnixMs) -> Option<Option<UnixMs>> {
+        let locks = &listener.gateway.origin_locks;
+        match &self.passage {
+            Some(passage) => origin_lock::admit(locks, passage, now).ok(),
+            None => locks.iter().all(|lock| lock.is_report).then_some(None),
+        }
     }
 
     /// What nothing ends goes on for many changes: it does not keep the routes of the moment in which it began.

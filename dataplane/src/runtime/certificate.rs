@@ -47,8 +47,13 @@ pub fn server_config(shown: &Shown, asked: &Asked) -> Result<ServerConfig, Strin
     // What is to be resumed travels with the caller, his certificates among it.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Tickets are sealed with a key of this listener alone: no session resumes at a listener with other settings.
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
+    if asked.validation().is_some() {
+        // A session that resumes brings the certificate that it began with, for as long as it is resumed: who has renewed his would not get in.
+        config.send_tls13_tickets = 0;
+    } else {
+        // Tickets are sealed with a key of this listener alone: no session resumes at a listener with other settings.
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
+    }
     Ok(config)
 }
 

@@ -31,13 +31,18 @@ pub enum Asked {
 /// By whom callers have to be vouched for.
 pub struct FrontendValidation {
     demanded: Demanded,
-    trust: ClientTrust,
+    /// Absent: nobody is there to vouch for anybody.
+    trust: Option<ClientTrust>,
+    message: v1::ClientTrust,
 }
 
 impl Asked {
-    /// Parses the message.
-    pub fn build(tls: &v1::ListenerTls) -> Result<Self, String> {
+    /// Parses the message, if it does not say the same as the `last` one.
+    pub fn build(tls: &v1::ListenerTls, last: Option<&Self>) -> Result<Self, String> {
         match &tls.frontend_validation {
+            Some(trust) if last.and_then(Self::validation).is_some_and(|last| last.message == *trust) => {
+                Ok(last.cloned().unwrap_or_default())
+            }
             Some(trust) => Ok(Self::Vouched(Arc::new(FrontendValidation::build(trust)?))),
             None if tls.requests_certificates => Ok(Self::Any),
             None => Ok(Self::Nothing),
@@ -47,7 +52,7 @@ impl Asked {
     /// Whether it comes to the same as `other`.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Vouched(one), Self::Vouched(other)) => one.trust.hash() == other.trust.hash(),
+            (Self::Vouched(one), Self::Vouched(other)) => one.message == other.message,
             (Self::Nothing, Self::Nothing) | (Self::Any, Self::Any) => true,
             _ => false,
         }
@@ -72,16 +77,24 @@ impl FrontendValidation {
         let wrong = |why: String| format!("{FIELD}: {why}");
         let stated = v1::ClientCertificate { trust: FIELD.to_owned(), ..v1::ClientCertificate::default() };
         let demanded = Demanded::build(&stated).map_err(wrong)?;
-        Ok(Self { demanded, trust: ClientTrust::build(trust).map_err(wrong)? })
+        let is_anybody_there = !trust.ca_certificates.is_empty();
+        let built = is_anybody_there.then(|| ClientTrust::build(trust)).transpose().map_err(wrong)?;
+        Ok(Self { demanded, trust: built, message: trust.clone() })
+    }
+
+    /// Whether anybody can be let in.
+    pub fn has_authorities(&self) -> bool {
+        self.trust.is_some()
     }
 
     fn judge(&self, shown: &ShownCertificate, now: UnixMs) -> Result<UnixMs, CertificateFault> {
-        self.demanded.judge(shown, Some(&self.trust), now).map(|vouched| vouched.until)
+        let nobody = || CertificateFault::Untrusted("nobody is there to vouch for it".to_owned());
+        let trust = self.trust.as_ref().ok_or_else(nobody)?;
+        self.demanded.judge(shown, Some(trust), now).map(|vouched| vouched.until)
     }
 
     /// Whether a request may come on a connection whose caller has shown `certificate`; and until when that need not be asked again. The
-    /// handshake has judged it, but for a session that was resumed, authorities that have changed since, and a connection that was made
-    /// for another listener: whoever is refused here has to shake hands anew.
+    /// handshake has judged it, but for authorities that have changed since, and a connection that was made for another listener: whoever is refused here has to shake hands anew.
     pub fn admit(&self, gateway: &str, certificate: &CallersCertificate, now: UnixMs) -> Result<UnixMs, Rejection> {
         let shown = certificate.shown(false).map_err(|why| refusal(gateway, &why.to_string()))?;
         self.judge(shown, now).map_err(|fault| refusal(gateway, &fault.to_string()))
@@ -225,7 +238,7 @@ mod tests {
 
         fn asks(&self) -> Asked {
             let trust = v1::ClientTrust { ca_certificates: vec![self.der.to_vec().into()], ..Default::default() };
-            Asked::build(&v1::ListenerTls { frontend_validation: Some(trust), ..Default::default() }).unwrap()
+            Asked::build(&v1::ListenerTls { frontend_validation: Some(trust), ..Default::default() }, None).unwrap()
         }
     }
 
@@ -302,11 +315,32 @@ mod tests {
     }
 
     #[test]
+    fn the_same_authorities_are_not_read_twice() {
+        let ours = Authority::new();
+        let trust = v1::ClientTrust { ca_certificates: vec![ours.der.to_vec().into()], ..Default::default() };
+        let tls = v1::ListenerTls { frontend_validation: Some(trust), ..Default::default() };
+        let first = ours.asks();
+        let again = Asked::build(&tls, Some(&first)).unwrap();
+        let at = |asked: &Asked| asked.validation().map(std::ptr::from_ref);
+        assert_eq!(at(&first), at(&again));
+        assert_ne!(at(&first), at(&Asked::build(&tls, Some(&Asked::Any)).unwrap()));
+    }
+
+    #[test]
+    fn where_nobody_vouches_nobody_gets_in() {
+        let tls = v1::ListenerTls { frontend_validation: Some(v1::ClientTrust::default()), ..Default::default() };
+        let asked = Asked::build(&tls, None).unwrap();
+        let nobody = asked.validation().unwrap();
+        assert!(!nobody.has_authorities() && holder(&asked).client_auth_mandatory());
+        let now = UnixMs::from_seconds(1_800_000_000);
+        assert!(nobody.admit("shop/public", &told(&Authority::new().issue(|_| ())), now).is_err());
+        assert!(nobody.admit("shop/public", &CallersCertificate::NotShown, now).is_err());
+    }
+
+    #[test]
     fn authorities_that_cannot_be_read_are_no_listener() {
-        for ca_certificates in [vec![], vec![vec![0; 10].into()]] {
-            let trust = v1::ClientTrust { ca_certificates, ..Default::default() };
-            let tls = v1::ListenerTls { frontend_validation: Some(trust), ..Default::default() };
-            assert!(Asked::build(&tls).unwrap_err().starts_with("tls.frontend: "));
-        }
+        let trust = v1::ClientTrust { ca_certificates: vec![vec![0; 10].into()], ..Default::default() };
+        let tls = v1::ListenerTls { frontend_validation: Some(trust), ..Default::default() };
+        assert!(Asked::build(&tls, None).unwrap_err().starts_with("tls.frontend: "));
     }
 }

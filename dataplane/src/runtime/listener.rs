@@ -108,7 +108,7 @@ impl Tls {
         last: Option<&Self>,
     ) -> Result<Self, String> {
         let shown = Shown::of(tls, held);
-        let asked = Asked::build(tls)?;
+        let asked = Asked::build(tls, last.map(|last| &last.asked))?;
         let is_same = |last: &&Self| last.shown.is_same(&shown) && last.asked.is_same(&asked);
         let config = match last.filter(is_same) {
             Some(last) => last.config.clone(),
@@ -123,6 +123,11 @@ impl Tls {
     /// Refuses every handshake, and keeps the place of those with `certificates`.
     pub fn without_certificate(certificates: Arc<[String]>) -> Self {
         Self { config: None, shown: Shown::default(), certificates, asked: Asked::Nothing }
+    }
+
+    /// The same place, which refuses every handshake. Whoever had to be vouched for still has to.
+    fn closed(&self) -> Self {
+        Self { asked: self.asked.clone(), ..Self::without_certificate(Arc::clone(&self.certificates)) }
     }
 
     /// The same for somebody who shakes hands for others: who they are is judged with their requests.
@@ -281,7 +286,7 @@ impl Listener {
 
     /// The same place with nothing in it: no other listener answers for its host, and handshakes are refused.
     pub fn closed(&self, gateway: Arc<Gateway>) -> Self {
-        let tls = self.tls.as_ref().map(|tls| Tls::without_certificate(Arc::clone(&tls.certificates)));
+        let tls = self.tls.as_ref().map(Tls::closed);
         Self {
             name: Arc::clone(&self.name),
             gateway,

@@ -32,7 +32,18 @@ pub(super) async fn accept(
     let listener = runtime.ports.get(&port).and_then(|port| port.listener(&name));
     let listener = listener.ok_or_else(|| refused("no listener has it"))?;
     let tls = listener.tls.as_ref().and_then(|tls| Some((tls.config.clone()?, tls.clone())));
-    let (config, tls) = tls.ok_or_else(|| refused("its listener has no certificate"))?;
+    let is_nobodys = || {
+        let asked = listener.tls.as_ref().and_then(|tls| tls.asked.validation());
+        asked.is_some_and(|validation| !validation.has_authorities())
+    };
+    let why = || {
+        if is_nobodys() {
+            "nobody is there to vouch for callers of its listener: tls.frontend"
+        } else {
+            "its listener has no certificate"
+        }
+    };
+    let (config, tls) = tls.ok_or_else(|| refused(why()))?;
     let config = if explains && tls.asked.validation().is_some() {
         tls.for_others().map_err(|why| refused(&why))?
     } else {

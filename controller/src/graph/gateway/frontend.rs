@@ -36,7 +36,7 @@ pub(super) struct Frontend {
 /// What callers of a port have to show.
 #[derive(Clone)]
 pub(super) struct Validation {
-    demand: Option<Demand>,
+    pub(super) demand: Demand,
     pub(super) problems: Vec<Problem>,
     /// The field that has callers in whom nobody vouches for.
     insecure: Option<String>,
@@ -49,6 +49,8 @@ pub enum Demand {
     Vouched(v1::ClientTrust),
     /// Any, or none.
     Any,
+    /// What nobody can show: those who would vouch for it cannot be told.
+    Nobodys,
 }
 
 /// A validation as it is written.
@@ -123,17 +125,23 @@ impl Validation {
             problems.push(Problem::new(&field, Reason::InvalidCaCertificateRef, message));
         }
         if trust.ca_certificates.is_empty() {
-            let message = "nobody is there to vouch for callers; name a ConfigMap or Secret with authorities in its entry ca.crt. Until then handshakes are refused";
+            let message = "nobody is left to vouch for callers: correct the references, or name a ConfigMap or Secret with authorities in its entry ca.crt. Until then handshakes are refused";
             problems.push(Problem::new(&field, Reason::NoValidCaCertificate, message));
-            return Self { demand: None, problems, insecure };
+            return Self { demand: Demand::Nobodys, problems, insecure };
         }
         let demand = if stated.is_insecure { Demand::Any } else { Demand::Vouched(trust) };
-        Self { demand: Some(demand), problems, insecure }
+        Self { demand, problems, insecure }
     }
+}
 
-    /// Absent where nobody can be let in.
-    pub(super) fn demand(&self) -> Option<&Demand> {
-        self.demand.as_ref()
+impl Demand {
+    /// As data planes read it.
+    pub fn message(&self) -> Option<v1::ClientTrust> {
+        match self {
+            Self::Vouched(trust) => Some(trust.clone()),
+            Self::Nobodys => Some(v1::ClientTrust::default()),
+            Self::Any => None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use sallyport_api::gateway_api::{self, gateways::GatewayListeners};
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
-use super::frontend::{Frontend, Validation};
+use super::frontend::{Demand, Frontend};
 use super::unsupported;
 use super::{ListenerNode, Namespaces, Standing};
 use crate::cluster::{ClusterState, ObjectKind, ObjectName};
@@ -43,7 +43,7 @@ pub(super) fn node(
     let options = unsupported::of_listener(listener, &field);
     let validation = frontend.on(listener.port).filter(|_| tls.is_some());
     // What it asks for beyond a server's certificate is not done, or nobody can be let in: then it shows none, and refuses handshakes.
-    let is_refused = options.is_some() || validation.is_some_and(|one| one.demand().is_none());
+    let is_refused = options.is_some() || validation.is_some_and(|one| matches!(one.demand, Demand::Nobodys));
     let takes_server_names = tls.is_some() && !is_refused;
     let tls = tls.map(|certificates| if is_refused { BTreeMap::new() } else { certificates });
     problems.extend(options.into_iter().filter(|_| tls.is_some()));
@@ -55,7 +55,7 @@ pub(super) fn node(
         hostname: listener.hostname.clone().unwrap_or_default().to_ascii_lowercase(),
         tls,
         takes_server_names,
-        demand: validation.and_then(Validation::demand).cloned(),
+        demand: validation.map(|one| one.demand.clone()),
         server_names: BTreeMap::new(),
         takes_ingresses: !unsupported && takes_ingresses(listener),
         kinds: if unsupported { vec![] } else { kinds },

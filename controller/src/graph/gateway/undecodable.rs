@@ -8,6 +8,7 @@ use sallyport_api::condition::Reason;
 use sallyport_snapshot::v1;
 use serde_json::Value;
 
+use super::frontend::Demand;
 use super::{GatewayNode, ListenerNode, Namespaces, Standing};
 use crate::cluster::{FieldProblem, ObjectName, Undecodable};
 use crate::graph::parameters::egress::Egress;
@@ -160,7 +161,7 @@ fn listener(name: String, form: &Value, port: u32, hostname: String, why: &Probl
         hostname,
         tls: is_tls.then(BTreeMap::new),
         takes_server_names: false,
-        demand: None,
+        demand: is_tls.then_some(Demand::Nobodys),
         server_names: BTreeMap::new(),
         takes_ingresses: false,
         kinds: vec![],
