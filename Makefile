@@ -56,7 +56,7 @@ quick: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all cra
 BUILD_ALL := cargo build --workspace --all-targets --locked
 XTASK := "$${CARGO_TARGET_DIR:-target}/debug/xtask"
 # All that `make generate` writes.
-GENERATED := crds docs/reference api/src/gateway_api api/schemas api/gateway-api.lock
+GENERATED := crds api/crds docs/reference api/src/gateway_api api/schemas api/gateway-api.lock
 
 structure: $(TOOLS) ## generated files are current, dependencies are allowed, arrows point the right way
 	$(BUILD_ALL)
@@ -67,7 +67,7 @@ structure: $(TOOLS) ## generated files are current, dependencies are allowed, ar
 	if git status --porcelain --untracked-files=all -- $(GENERATED) | grep '^??'; then echo 'generated files are not under version control: add them'; exit 1; fi
 	PATH="$(TOOLS)/bin:$$PATH" cargo deny --locked check bans licenses sources
 
-references: ## writes crds/ and docs/reference/ from the code
+references: ## writes crds/, api/crds/ and docs/reference/ from the code
 	$(BUILD_ALL)
 	$(XTASK) generate
 
