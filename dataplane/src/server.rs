@@ -9,5 +9,5 @@ mod http2;
 pub mod pace;
 pub mod proxy_header;
 pub mod socket;
-mod tls;
+pub mod tls;
 pub mod worker;

@@ -86,6 +86,16 @@ impl Shop {
         }
     }
 
+    /// Handshakes are counted once their end has been told.
+    async fn has_failed(&self, cause: &str, times: u32) {
+        let line = format!("sallyport_tls_handshakes_failed_total{{cause=\"{cause}\"}} {times}\n");
+        let until = Instant::now() + Duration::from_secs(5);
+        while !self.gateway.metrics().await.contains(&line) {
+            assert!(Instant::now() < until, "{line}{}", self.gateway.metrics().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn kept_open(&self, identity: &Identity) -> SendRequest<Empty<Bytes>> {
         let stream = tls(self.gateway.https(), HOST, self.showing(identity)).await.unwrap();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -133,6 +143,9 @@ async fn whom_nobody_vouches_for_has_no_handshake(#[case] version: &'static rust
         assert_eq!(shop.verdict(config).await, expected, "{what}");
     }
     assert_eq!(shop.service.count(), 2);
+    shop.has_failed("certificate", 7).await;
+    assert!(tls(shop.gateway.https(), "other.example.com", shop.public.client(&[])).await.is_err());
+    shop.has_failed("server-name", 1).await;
     assert_eq!(send(shop.gateway.http(), get("/orders", &[])).await.verdict(), "200", "it is for TLS alone");
 }
 

@@ -23,6 +23,7 @@ use crate::observe::metrics::issuers::IssuerMetrics;
 use crate::passwords;
 use crate::pipeline::authorizers;
 use crate::rejection::Reason;
+use crate::server::tls;
 
 /// Classes of status, 1xx to 5xx.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -44,6 +45,7 @@ pub struct Metrics {
     pub(crate) lost_lines: Counter,
     pub(crate) shed_connections: Counter,
     pub(crate) barred_connections: Counter,
+    pub(crate) failed_handshakes: tls::Counters,
     pub(crate) generation: Gauge,
     pub(crate) rejected_resources: Gauge,
     pub(crate) controller_connected: Gauge,
@@ -67,6 +69,7 @@ impl Metrics {
         let passwords = passwords::Counters { right: hashes("right"), wrong: hashes("wrong"), busy: hashes("busy") };
         let introspections = introspections(&mut registry);
         let external_authorizations = external_authorizations(&mut registry);
+        let failed_handshakes = failed_handshakes(&mut registry);
         let durations = registered(&mut registry, &table::SERVER_DURATION, DurationsByRequest::default());
         let upstream_durations = by_class(&mut registry, &table::CLIENT_DURATION);
         let mut gauge = |metric| registered(&mut registry, metric, Gauge::default());
@@ -91,6 +94,7 @@ impl Metrics {
             lost_lines,
             shed_connections,
             barred_connections,
+            failed_handshakes,
             generation,
             rejected_resources,
             controller_connected,
@@ -139,6 +143,17 @@ fn introspections(registry: &mut Registry) -> introspection::Counters {
         refused: questions("refused"),
         unavailable: questions("unavailable"),
         busy: questions("busy"),
+    }
+}
+
+fn failed_handshakes(registry: &mut Registry) -> tls::Counters {
+    let failed = registered(registry, &table::FAILED_HANDSHAKES, Family::<Label, Counter>::default());
+    let failed = |cause| failed.get_or_create(&[("cause", cause)]).clone();
+    tls::Counters {
+        server_name: failed("server-name"),
+        certificate: failed("certificate"),
+        protocol: failed("protocol"),
+        timeout: failed("timeout"),
     }
 }
 

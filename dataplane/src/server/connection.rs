@@ -308,10 +308,14 @@ async fn serve_tls(worker: Rc<Worker>, (connection, runtime): (Connection, Arc<R
             }
         }
         Ok(Err(error)) => {
+            worker.shared().metrics.failed_handshakes.count(&error);
             closed(&worker, &error);
             tracing::debug!(%peer, port, %error, "a TLS handshake failed");
         }
-        Err(_) => tracing::debug!(%peer, port, "a TLS handshake took too long"),
+        Err(_) => {
+            worker.shared().metrics.failed_handshakes.timeout.inc();
+            tracing::debug!(%peer, port, "a TLS handshake took too long");
+        }
     }
 }
 

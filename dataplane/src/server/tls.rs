@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -18,17 +19,60 @@ pub(super) struct Accepted {
     pub(super) http2: bool,
 }
 
+/// Handshakes that came to nothing, by cause.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    pub server_name: Counter,
+    pub certificate: Counter,
+    pub protocol: Counter,
+    pub timeout: Counter,
+}
+
+impl Counters {
+    /// Counts one.
+    pub(super) fn count(&self, failed: &Failed) {
+        match failed {
+            Failed::ServerName { .. } => self.server_name.inc(),
+            Failed::Certificate(_) => self.certificate.inc(),
+            Failed::Protocol(_) => self.protocol.inc(),
+        };
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    #[error("server name {name:?}: {why}")]
+    ServerName { name: String, why: String },
+    /// What the caller has shown, or has not.
+    #[error("the caller's certificate: {0}")]
+    Certificate(std::io::Error),
+    #[error(transparent)]
+    Protocol(std::io::Error),
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        use rustls::Error as E;
+        let fault = error.get_ref().and_then(|fault| fault.downcast_ref::<E>());
+        match fault {
+            Some(E::InvalidCertificate(_) | E::NoCertificatesPresented | E::General(_)) => Self::Certificate(error),
+            _ => Self::Protocol(error),
+        }
+    }
+}
+
 /// Shakes hands. A name that no listener has, or whose listener has no certificate, is refused.
 /// Somebody who explains speaks for others, who have to show what he cannot.
 pub(super) async fn accept(
     runtime: &Runtime,
     (port, explains): (u16, bool),
     stream: TcpStream,
-) -> std::io::Result<Accepted> {
+) -> Result<Accepted, Failed> {
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
     let start = acceptor.await?;
     let name = start.client_hello().server_name().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
-    let refused = |why: &str| std::io::Error::other(format!("server name {name:?}: {why}"));
+    let refused = |why: &str| Failed::ServerName { name: name.clone(), why: why.to_owned() };
     let listener = runtime.ports.get(&port).and_then(|port| port.listener(&name));
     let listener = listener.ok_or_else(|| refused("no listener has it"))?;
     let tls = listener.tls.as_ref().and_then(|tls| Some((tls.config.clone()?, tls.clone())));

@@ -87,6 +87,8 @@ metrics! {
         "Connections that were closed at once, since there were too many or descriptors were short";
     BARRED_CONNECTIONS = Counter, "sallyport_connections_barred", "{connection}", [], None,
         "Connections that were closed before anything was read of them, since Floors or origin locks let nothing pass that comes from there";
+    FAILED_HANDSHAKES = Counter, "sallyport_tls_handshakes_failed", "{handshake}", [("cause", "`server-name`, `certificate`, `protocol`, `timeout`")], None,
+        "TLS handshakes of callers that came to nothing: no listener with a certificate has the name, the caller shows no certificate that is asked for or one that is not accepted, something else of TLS, or too slow";
     GENERATION = Gauge, "sallyport_configuration_generation", "{change}", [], None,
         "Configuration changes that this process has applied";
     REJECTED_RESOURCES = Gauge, "sallyport_configuration_rejected_resources", "{resource}", [], None,
