@@ -16,7 +16,6 @@ use sallyport_api::gateway_api::{Gateway, GatewayClass, GrpcRoute, HttpRoute, Re
 use sallyport_api::{ApiPolicy, Backend, GatewayParameters, Product, Subscription, SubscriptionApproval};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_path_to_error::{Deserializer as PathDeserializer, Track};
 
 use crate::manifest::is_dns_name;
 use reach::Reach;
@@ -251,20 +250,15 @@ impl ObjectKind {
     }
 }
 
-/// The object that `value` is, or what keeps it from being one. The types are read by one deserializer that is not made anew for each of them:
-/// as many bytes of program are not there.
+/// The object that `value` is, or what keeps it from being one.
 fn decoded<K: DeserializeOwned>(value: &Value, problems: &mut Vec<FieldProblem>) -> Option<K> {
-    let mut track = Track::new();
-    let mut reader = <dyn erased_serde::Deserializer<'_>>::erase(PathDeserializer::new(value, &mut track));
-    let read = erased_serde::deserialize(&mut reader);
-    drop(reader);
-    match read {
+    match serde_path_to_error::deserialize(value) {
         Ok(object) => Some(object),
         Err(error) => {
-            let path = track.path().to_string();
+            let path = error.path().to_string();
             // The object as a whole.
             let field = if path == "." { String::new() } else { path };
-            problems.push(FieldProblem { field, message: format!("{error}; correct it") });
+            problems.push(FieldProblem { field, message: format!("{}; correct it", error.inner()) });
             None
         }
     }
