@@ -64,6 +64,9 @@ pub fn of<M: Piecemeal>(whole: M) -> impl Iterator<Item = M> {
     })
 }
 
+/// What stands around an entry at most: its tag, and its length. One that is empty takes room as well.
+const AROUND_BYTES: usize = 6;
+
 /// What a piece has room for: at least one entry, however large.
 struct Room {
     bytes: usize,
@@ -79,7 +82,7 @@ impl Default for Room {
 impl Room {
     /// The entries at the front of `list` that fit.
     fn fill<T: Message>(&mut self, list: &mut Vec<T>) -> Vec<T> {
-        let fitting = list.iter().take_while(|entry| self.takes(entry.encoded_len())).count();
+        let fitting = list.iter().take_while(|entry| self.takes(entry.encoded_len() + AROUND_BYTES)).count();
         if fitting == list.len() { std::mem::take(list) } else { list.drain(..fitting).collect() }
     }
 
@@ -213,6 +216,12 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(gathering.add(update(&[1000], 0)), Ok(Some(update(&[1000], 0))));
         }
+    }
+
+    #[test]
+    fn what_is_empty_does_not_follow_what_fills_a_piece() {
+        let sizes: Vec<_> = of(update(&[PIECE_BYTES * 5 / 4, 0], 1)).map(|piece| piece.changed.len()).collect();
+        assert_eq!(sizes, [1, 1]);
     }
 
     proptest! {
