@@ -59,7 +59,7 @@ impl ClientTrust {
     }
 
     /// Equal for equal content.
-    pub fn hash(&self) -> Hash {
+    pub(super) fn hash(&self) -> Hash {
         self.hash
     }
 

@@ -152,9 +152,7 @@ impl Asking<'_> {
             _ => rejection,
         })
     }
-}
 
-impl Asking<'_> {
     /// Whether the body is one thing. Of calls by gRPC nobody can tell where they end; which of several services is asked is chosen later.
     fn has_end(&self) -> bool {
         let runtime = self.means.runtime;

@@ -117,9 +117,7 @@ pub(super) async fn forward(
         lease.take();
     }
     upload.iter().for_each(|upload| upload.answering());
-    if let Some(shown) = shown {
-        reflection::withdraw(response.headers_mut(), shown)?;
-    }
+    shown.map_or(Ok(()), |shown| reflection::withdraw(response.headers_mut(), shown))?;
     let switch = switch(&mut response, upgrade)?;
     changes.response(response.headers_mut());
     answered.to_caller(response.headers_mut());

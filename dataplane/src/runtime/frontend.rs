@@ -39,13 +39,11 @@ pub struct FrontendValidation {
 impl Asked {
     /// Parses the message, if it does not say the same as the `last` one.
     pub fn build(tls: &v1::ListenerTls, last: Option<&Self>) -> Result<Self, String> {
-        match &tls.frontend_validation {
-            Some(trust) if last.and_then(Self::validation).is_some_and(|last| last.message == *trust) => {
-                Ok(last.cloned().unwrap_or_default())
-            }
-            Some(trust) => Ok(Self::Vouched(Arc::new(FrontendValidation::build(trust)?))),
-            None if tls.requests_certificates => Ok(Self::Any),
-            None => Ok(Self::Nothing),
+        match (&tls.frontend_validation, last) {
+            (Some(trust), Some(Self::Vouched(last))) if last.message == *trust => Ok(Self::Vouched(Arc::clone(last))),
+            (Some(trust), _) => Ok(Self::Vouched(Arc::new(FrontendValidation::build(trust)?))),
+            (None, _) if tls.requests_certificates => Ok(Self::Any),
+            (None, _) => Ok(Self::Nothing),
         }
     }
 
@@ -104,7 +102,7 @@ impl FrontendValidation {
 fn refusal(gateway: &str, why: &str) -> Rejection {
     let object = format!("Gateway {gateway}").into();
     let message = format!("{why}; a handshake with no other certificate is refused");
-    Rejection::decided_by(Origin { object, section: FIELD, rule: "".into(), message }, Reason::Misdirected)
+    Rejection::decided_by(Origin { object, section: FIELD, message, ..Origin::default() }, Reason::Misdirected)
 }
 
 /// Judges who has to hold the key of what he shows. Strangers are not told which authorities are trusted.

@@ -9,6 +9,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client_certificate::shown::CallersCertificate;
 use crate::runtime::Runtime;
+use crate::runtime::listener::Tls;
 
 /// A connection, and the names of the certificates of the listener that it was made for.
 pub(super) struct Accepted {
@@ -75,19 +76,8 @@ pub(super) async fn accept(
     let refused = |why: &str| Failed::ServerName { name: name.clone(), why: why.to_owned() };
     let listener = runtime.ports.get(&port).and_then(|port| port.listener(&name));
     let listener = listener.ok_or_else(|| refused("no listener has it"))?;
-    let tls = listener.tls.as_ref().and_then(|tls| Some((tls.config.clone()?, tls.clone())));
-    let is_nobodys = || {
-        let asked = listener.tls.as_ref().and_then(|tls| tls.asked.validation());
-        asked.is_some_and(|validation| !validation.has_authorities())
-    };
-    let why = || {
-        if is_nobodys() {
-            "nobody is there to vouch for callers of its listener: tls.frontend"
-        } else {
-            "its listener has no certificate"
-        }
-    };
-    let (config, tls) = tls.ok_or_else(|| refused(why()))?;
+    let tls = listener.tls.as_ref().ok_or_else(|| refused("its listener speaks no TLS"))?;
+    let config = tls.config.clone().ok_or_else(|| refused(why_closed(tls)))?;
     let config = if explains && tls.asked.validation().is_some() {
         tls.for_others().map_err(|why| refused(&why))?
     } else {
@@ -96,5 +86,15 @@ pub(super) async fn accept(
     let stream = start.into_stream(config).await?;
     let certificate = CallersCertificate::of(stream.get_ref().1.peer_certificates(), tls.asked.is_for_certificate());
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    Ok(Accepted { stream, certificates: tls.certificates, certificate, http2 })
+    Ok(Accepted { stream, certificates: Arc::clone(&tls.certificates), certificate, http2 })
+}
+
+/// Why a listener refuses every handshake.
+fn why_closed(tls: &Tls) -> &'static str {
+    match tls.asked.validation() {
+        Some(validation) if !validation.has_authorities() => {
+            "nobody is there to vouch for callers of its listener: tls.frontend"
+        }
+        _ => "its listener has no certificate",
+    }
 }

@@ -72,13 +72,13 @@ impl Frontend {
             return Self { default: None, by_port: BTreeMap::new(), ports: vec![] };
         };
         let read = |stated: &Stated<'_>, field: String| Validation::read(cluster, gateway, stated, &field);
-        let of_default = frontend.default.validation.as_ref().map(Stated::of_default);
+        let of_default = frontend.default.validation.as_ref().map(Stated::from);
         let default = of_default.map(|stated| read(&stated, "spec.tls.frontend.default.validation".to_owned()));
         let (mut by_port, mut ports) = (BTreeMap::new(), vec![]);
         for (at, one) in frontend.per_port.iter().flatten().enumerate() {
             let field = format!("spec.tls.frontend.perPort[{at}]");
             ports.push((one.port, format!("{field}.port")));
-            let stated = one.tls.validation.as_ref().map(Stated::of_port);
+            let stated = one.tls.validation.as_ref().map(Stated::from);
             by_port.insert(one.port, stated.map(|stated| read(&stated, format!("{field}.tls.validation"))));
         }
         Self { default, by_port, ports }
@@ -145,28 +145,27 @@ impl Demand {
     }
 }
 
-impl<'a> Stated<'a> {
-    fn of_default(validation: &'a GatewayTlsFrontendDefaultValidation) -> Self {
-        let references = validation.ca_certificate_refs.iter().map(|one| Reference {
-            group: &one.group,
-            kind: &one.kind,
-            name: &one.name,
-            namespace: one.namespace.as_deref(),
-        });
-        let insecure = GatewayTlsFrontendDefaultValidationMode::AllowInsecureFallback;
-        Self { references: references.collect(), is_insecure: validation.mode == Some(insecure) }
-    }
+/// Of the default and of a port the same is said, in types that are generated for each.
+macro_rules! stated {
+    ($($validation:ident $mode:ident;)+) => {
+        $(impl<'a> From<&'a $validation> for Stated<'a> {
+            fn from(validation: &'a $validation) -> Self {
+                let references = validation.ca_certificate_refs.iter().map(|one| Reference {
+                    group: &one.group,
+                    kind: &one.kind,
+                    name: &one.name,
+                    namespace: one.namespace.as_deref(),
+                });
+                let is_insecure = validation.mode == Some($mode::AllowInsecureFallback);
+                Self { references: references.collect(), is_insecure }
+            }
+        })+
+    };
+}
 
-    fn of_port(validation: &'a GatewayTlsFrontendPerPortTlsValidation) -> Self {
-        let references = validation.ca_certificate_refs.iter().map(|one| Reference {
-            group: &one.group,
-            kind: &one.kind,
-            name: &one.name,
-            namespace: one.namespace.as_deref(),
-        });
-        let insecure = GatewayTlsFrontendPerPortTlsValidationMode::AllowInsecureFallback;
-        Self { references: references.collect(), is_insecure: validation.mode == Some(insecure) }
-    }
+stated! {
+    GatewayTlsFrontendDefaultValidation GatewayTlsFrontendDefaultValidationMode;
+    GatewayTlsFrontendPerPortTlsValidation GatewayTlsFrontendPerPortTlsValidationMode;
 }
 
 impl Reference<'_> {
