@@ -22,11 +22,12 @@ struct Size {
     routes: usize,
     policies: usize,
     subscriptions: usize,
+    rounds: usize,
 }
 
 const SIZES: [Size; 2] = [
-    Size { routes: 1_000, policies: 1_000, subscriptions: 1_000 },
-    Size { routes: 10_000, policies: 1_000, subscriptions: 100_000 },
+    Size { routes: 1_000, policies: 1_000, subscriptions: 1_000, rounds: 25 },
+    Size { routes: 10_000, policies: 1_000, subscriptions: 100_000, rounds: 5 },
 ];
 
 fn main() {
@@ -50,7 +51,7 @@ fn measure(size: Size) {
         cluster.apply(object.name, object.object);
     }
     let mut replica = Replica::default();
-    for round in 0..5 {
+    for round in 0..size.rounds {
         let began = Instant::now();
         let graph = Graph::build(&cluster, Environment::Cluster);
         let judged = began.elapsed();
@@ -88,7 +89,7 @@ fn planned(graph: &Graph, compiled: &Compiled, part: &Snapshot, replica: &Replic
 }
 
 fn manifests(size: Size) -> String {
-    let Size { routes, policies, subscriptions } = size;
+    let Size { routes, policies, subscriptions, .. } = size;
     let share = routes / policies;
     let mut text = String::from(
         "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: sallyport}, spec: {controllerName: sallyport.dev/gateway-controller}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: public, namespace: shop}, spec: {gatewayClassName: sallyport, listeners: [{name: http, port: 80, protocol: HTTP}]}}\n---\n{apiVersion: sallyport.dev/v1alpha1, kind: Backend, metadata: {name: b, namespace: shop}, spec: {endpoints: [{host: {name: b.example.com, port: 443}}], tls: {validation: {hostname: b.example.com, wellKnownCACertificates: System}}}}\n",
@@ -110,7 +111,7 @@ fn manifests(size: Size) -> String {
     }
     for number in 0..subscriptions {
         text += &format!(
-            "---\n{{apiVersion: sallyport.dev/v1alpha1, kind: Subscription, metadata: {{name: s{number}, namespace: shop}}, spec: {{scope: {{apis: [{{kind: HTTPRoute, name: r{}}}]}}, keys: {{sha256: {{primary: \"{number:064x}\"}}}}}}}}\n",
+            "---\n{{apiVersion: sallyport.dev/v1alpha1, kind: Subscription, metadata: {{name: s{number}, namespace: shop}}, spec: {{scope: {{apis: [{{kind: HTTPRoute, name: r{}}}]}}, keys: {{secretName: s{number}}}}}}}\n---\n{{apiVersion: v1, kind: Secret, metadata: {{name: s{number}, namespace: shop}}, stringData: {{primary: sp_of_measurement_{number:064x}}}}}\n",
             number % routes
         );
     }

@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::status::{self, ObjectStatus, View};
 use crate::watch::{Change, Head, Source, World};
 use built::Built;
-use desk::Desk;
+use desk::{Desk, Planned};
 use keyring::Keyring;
 use latency::Latency;
 pub use peers::Peers;
@@ -54,6 +54,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_FIRST_WAIT: Duration = Duration::from_secs(60);
 /// Answers of data planes come one after the other: statuses are planned once for those that come within this time.
 const BETWEEN_PLANS: Duration = Duration::from_millis(20);
+/// How often it is looked whether all data planes have told by now what they have.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
 
 /// How often it shows that it lives while nothing happens.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -104,13 +106,14 @@ pub struct Brain {
     keyring: Keyring,
     planes: Planes,
     built: Option<Built>,
+    plan: Option<Plan>,
     latency: Latency,
     /// When the oldest change was taken in that nothing has been built from.
     changed: Option<Instant>,
     /// Until when Secrets are waited for that have just been named.
     patience: Option<Instant>,
-    /// When statuses are planned next, if anything asks for it.
-    plan_at: Option<Instant>,
+    /// When it is looked next at what is to be said, if anything asks for it.
+    say_at: Option<Instant>,
 }
 
 impl Brain {
@@ -157,10 +160,11 @@ impl Brain {
             keyring,
             planes,
             built: None,
+            plan: None,
             latency: Latency::default(),
             changed: None,
             patience: None,
-            plan_at: None,
+            say_at: None,
         }
     }
 
@@ -169,38 +173,38 @@ impl Brain {
         let mut standings = self.fleet.changes();
         let (mut leads, mut refusals, mut site) = (self.leads.clone(), self.refusals.clone(), self.site.clone());
         loop {
-            let (plan_at, patience) = (self.plan_at, self.patience);
+            let (say_at, patience) = (self.say_at, self.patience);
             self.alive.send_replace(Instant::now());
             tokio::select! {
                 change = self.changes.recv() => match change {
                     Some(change) => match self.take_batch(change).await {
                         true => self.rebuild(),
-                        false => self.plan_soon(),
+                        false => self.say_soon(),
                     },
                     None => return,
                 },
                 () = at(patience) => self.rebuild(),
-                () = at(plan_at) => self.say(),
+                () = at(say_at) => self.say(),
                 Ok(()) = standings.changed() => {
                     self.latency.look(&self.fleet, &self.metrics, Instant::now());
-                    self.plan_soon();
+                    self.plan_anew();
                 }
                 () = tokio::time::sleep(HEARTBEAT) => {}
-                Ok(()) = refusals.changed() => self.plan_soon(),
+                Ok(()) = refusals.changed() => self.plan_anew(),
                 Ok(()) = site.changed() => self.plan_infrastructure(),
                 Ok(()) = leads.changed() => {
                     self.planes.begin_anew(Instant::now());
                     self.follow_peers();
-                    self.plan_soon();
+                    self.plan_anew();
                 }
                 outcome = self.desk.settled() => {
                     if let Some(pause) = self.desk.file(outcome, &mut self.world) {
-                        self.plan_within(pause.max(BETWEEN_PLANS));
+                        self.say_within(pause.max(BETWEEN_PLANS));
                     }
                 }
                 outcome = self.keyring.settled() => {
                     self.keyring.file(outcome);
-                    self.plan_soon();
+                    self.plan_anew();
                 }
             }
         }
@@ -250,7 +254,7 @@ impl Brain {
         self.plan_infrastructure();
         self.follow_peers();
         self.ready.send_replace(true);
-        self.plan_soon();
+        self.plan_anew();
     }
 
     /// Says what is to run each Gateway. What cannot be told stays as it is.
@@ -299,49 +303,76 @@ impl Brain {
         self.world.awaited().iter().all(|source| source.asked_for().is_some())
     }
 
-    fn plan_soon(&mut self) {
-        self.plan_within(BETWEEN_PLANS);
+    /// What has been planned does not hold any more.
+    fn plan_anew(&mut self) {
+        self.plan = None;
+        self.say_soon();
     }
 
-    /// Statuses are planned after this time, if not before.
-    fn plan_within(&mut self, time: Duration) {
-        let at = Instant::now() + time;
-        self.plan_at = Some(self.plan_at.map_or(at, |planned| planned.min(at)));
+    fn say_soon(&mut self) {
+        self.say_within(BETWEEN_PLANS);
+    }
+
+    /// What is to be said is looked at after this time, if not before.
+    fn say_within(&mut self, time: Duration) {
+        self.say_at(Instant::now() + time);
+    }
+
+    fn say_at(&mut self, at: Instant) {
+        self.say_at = Some(self.say_at.map_or(at, |planned| planned.min(at)));
     }
 
     /// Says of each object what has become of it, where that is not said already.
     fn say(&mut self) {
-        self.plan_at = None;
-        let Some(built) = self.built.as_ref().filter(|_| *self.leads.borrow()) else { return };
-        let now_s = self.clock.now_s();
-        // Only of Secrets that are known to be there or not.
-        if self.world.is_complete() {
-            let orders = keys::plan(&built.graph.subscriptions, now_s);
-            self.plan_at = self.keyring.carry_out(orders, &self.world.state, now_s);
+        self.say_at = None;
+        if !*self.leads.borrow() || self.built.is_none() {
+            return;
         }
+        let now_s = self.clock.now_s();
+        self.make_keys(now_s);
+        let Some(plan) = self.plan.take().filter(|plan| plan.holds(now_s)).or_else(|| self.plan(now_s)) else { return };
+        if let Some(again) = self.desk.order(&plan.planned, &self.world, &self.clock.timestamp()) {
+            self.say_at(again);
+        }
+        let Some(built) = &self.built else { return };
+        let disowned: Vec<_> = self.disowned(built).map(|(name, head)| (name.clone(), head.clone())).collect();
+        disowned.iter().for_each(|(name, head)| self.desk.withdraw(name, head));
+        if let Some(until_s) = plan.until_s {
+            let wait = u64::try_from(until_s - now_s).unwrap_or_default();
+            // Far moments come nearer in between: clocks are set.
+            self.say_at(Instant::now() + Duration::from_secs(wait.min(3_600)));
+        }
+        self.plan = Some(plan);
+    }
+
+    /// Only for Secrets that are known to be there or not.
+    fn make_keys(&mut self, now_s: i64) {
+        let Some(built) = self.built.as_ref().filter(|_| self.world.is_complete()) else { return };
+        let orders = keys::plan(&built.graph.subscriptions, now_s);
+        if let Some(again) = self.keyring.carry_out(orders, &self.world.state, now_s) {
+            self.say_at(again);
+        }
+    }
+
+    /// Plans what is to be said of all objects; nothing where not enough is known yet.
+    fn plan(&mut self, now_s: i64) -> Option<Plan> {
+        let built = self.built.as_ref()?;
         let standings = self.fleet.standings();
         if !self.planes.know_all(&self.world.state, &built.graph, &standings, Instant::now()) {
-            self.plan_at = Some(Instant::now() + Duration::from_millis(200));
-            return;
+            self.say_within(BETWEEN_QUESTIONS);
+            return None;
         }
         let refusals = self.refusals.borrow().clone();
         let unwritten = self.keyring.unwritten();
-        let statuses = at_length(|| plan(built, &self.planes, &self.world, (&refusals, unwritten), now_s));
-        let next_s = status::next_moment(&built.graph, now_s);
-        self.metrics.said(&statuses);
-        self.desk.order(&statuses, &self.world, &self.clock.timestamp());
-        let disowned: Vec<_> = self.disowned(built).map(|(name, head)| (name.clone(), head.clone())).collect();
-        disowned.iter().for_each(|(name, head)| self.desk.withdraw(name, head));
-        if let Some(next_s) = next_s {
-            let wait = u64::try_from(next_s - now_s).unwrap_or_default();
-            // Far moments come nearer in between: clocks are set.
-            let at = Instant::now() + Duration::from_secs(wait.min(3_600));
-            self.plan_at = Some(self.plan_at.map_or(at, |before| before.min(at)));
-        }
+        let began = Instant::now();
+        let statuses = at_length(|| statuses(built, &self.planes, &self.world, (&refusals, unwritten), now_s));
+        let until_s = status::next_moment(&built.graph, now_s);
+        self.metrics.said(&statuses, began.elapsed());
+        Some(Plan { planned: self.desk.prepare(statuses), made_s: now_s, until_s })
     }
 }
 
-fn plan(
+fn statuses(
     built: &Built,
     planes: &Planes,
     world: &World,
@@ -353,6 +384,21 @@ fn plan(
     let addresses = planes::addresses(&world.state, graph, refusals);
     let view = View { graph, compiled, planes: &told, addresses: Some(&addresses), unwritten, now_s };
     status::plan(view)
+}
+
+/// What is to be said, for as long as nothing changes that it was planned from.
+struct Plan {
+    planned: Planned,
+    made_s: i64,
+    /// When something begins or ends by itself.
+    until_s: Option<i64>,
+}
+
+impl Plan {
+    /// Whether it is what would be planned now. Clocks are set back as well.
+    fn holds(&self, now_s: i64) -> bool {
+        self.made_s <= now_s && self.until_s.is_none_or(|until_s| now_s < until_s)
+    }
 }
 
 /// Does what takes long; other tasks go on on other threads.

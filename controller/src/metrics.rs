@@ -40,6 +40,7 @@ struct Inner {
     problems: Problems,
     changes: Family<Label<1>, Counter>,
     builds: Histogram,
+    plans: Histogram,
     programmings: Histogram,
     status_writes: Family<Label<2>, Counter>,
     infrastructure_writes: Family<Label<3>, Counter>,
@@ -72,6 +73,7 @@ impl Metrics {
             problems,
             changes: registered(&mut registry, &table::CHANGES, Family::default()),
             builds: registered(&mut registry, &table::BUILD_DURATION, Histogram::new(BUILDS_S)),
+            plans: registered(&mut registry, &table::PLAN_DURATION, Histogram::new(BUILDS_S)),
             programmings: registered(&mut registry, &table::PROGRAMMING_DURATION, Histogram::new(PROGRAMMINGS_S)),
             status_writes: registered(&mut registry, &table::STATUS_WRITES, Family::default()),
             infrastructure_writes: registered(&mut registry, &table::INFRASTRUCTURE_WRITES, Family::default()),
@@ -112,8 +114,9 @@ impl Metrics {
         self.0.programmings.observe(took.as_secs_f64());
     }
 
-    /// What is said of all objects now.
-    pub fn said(&self, statuses: &[ObjectStatus]) {
+    /// What is said of all objects now, and how long it took to plan it.
+    pub fn said(&self, statuses: &[ObjectStatus], took: Duration) {
+        self.0.plans.observe(took.as_secs_f64());
         self.0.problems.replace(statuses);
     }
 

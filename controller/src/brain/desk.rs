@@ -1,13 +1,14 @@
 //! Statuses that are being written: one at a time for each object, some objects at once, and nothing twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod patience;
+
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 
 use crate::cluster::{ObjectKind, ObjectName};
 use crate::herald::{Herald, Subject};
@@ -16,76 +17,110 @@ use crate::status::wire::{self, Write};
 use crate::status::{News, ObjectStatus, news};
 use crate::watch::{Head, World};
 use crate::write::{Order, Outcome};
+use patience::Patience;
 
-/// Writes that are under way at the same time: an API server has others to serve as well.
+/// Writes that are under way at the same time: an API server has others to serve as well. What waits is planned anew until its turn comes.
 const AT_ONCE: usize = 16;
 /// A pause after a status could not be written.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Where an object is.
+type Place = (ObjectKind, ObjectName);
+
+/// What is to be said of all objects that have a place for it.
+pub(super) struct Planned(Vec<(Place, ObjectStatus, u64)>);
 
 /// What lies on the desk.
 pub(super) struct Desk {
     client: Client,
     herald: Herald,
     metrics: Metrics,
-    places: Arc<Semaphore>,
     writing: JoinSet<(Order, Outcome)>,
     /// Objects that a write is under way for.
-    busy: BTreeSet<(ObjectKind, ObjectName)>,
+    busy: BTreeMap<Place, Id>,
     /// What was written and changed nothing, with the version of the object: somebody else has an entry there that looks like one of ours, and
     /// keeps it.
-    vain: BTreeMap<(ObjectKind, ObjectName), (String, Write)>,
-    /// What stands in an object of that version as it is planned: nobody reads thousands of statuses again because one has changed.
-    said: BTreeMap<(ObjectKind, ObjectName), u64>,
+    vain: BTreeMap<Place, (String, Write)>,
+    /// What has been looked at: nobody reads thousands of statuses again because one has changed.
+    looked: BTreeMap<Place, Looked>,
     digests: RandomState,
+    patience: Patience,
 }
 
 impl Desk {
     pub(super) fn new(client: Client, herald: Herald, metrics: Metrics) -> Self {
-        let places = Arc::new(Semaphore::new(AT_ONCE));
         Self {
             client,
             herald,
             metrics,
-            places,
             writing: JoinSet::new(),
-            busy: BTreeSet::new(),
+            busy: BTreeMap::new(),
             vain: BTreeMap::new(),
-            said: BTreeMap::new(),
+            looked: BTreeMap::new(),
             digests: RandomState::new(),
+            patience: Patience::default(),
         }
     }
 
-    /// Writes what of `statuses` is not said yet. An object that is being written about is looked at again once that is done.
-    pub(super) fn order(&mut self, statuses: &[ObjectStatus], world: &World, now: &str) {
+    /// Makes what is planned ready to be ordered, any number of times.
+    pub(super) fn prepare(&self, statuses: Vec<ObjectStatus>) -> Planned {
+        let prepared = |status: ObjectStatus| {
+            let kind = ObjectKind::find(&wire::api_version(&status.kind), &status.kind)?;
+            let digest = self.digests.hash_one(serde_json::to_string(&status).unwrap_or_default());
+            Some(((kind, object_name(&status.name)), status, digest))
+        };
+        Planned(statuses.into_iter().filter_map(prepared).collect())
+    }
+
+    /// Writes what of `planned` is not said yet; when it has to be looked at it again, if anything waits. An object that is being written
+    /// about, or that there is no room for, is looked at again once a write is done.
+    pub(super) fn order(&mut self, planned: &Planned, world: &World, now: &str) -> Option<Instant> {
         self.vain.retain(|(kind, name), _| world.head(*kind, name).is_some());
-        let mut said = BTreeMap::new();
-        for status in statuses {
-            let Some(kind) = ObjectKind::find(&wire::api_version(&status.kind), &status.kind) else { continue };
-            let place = (kind, object_name(&status.name));
-            let Some(head) = world.head(kind, &place.1) else { continue };
-            let digest =
-                self.digests.hash_one((&head.resource_version, serde_json::to_string(status).unwrap_or_default()));
-            if self.said.get(&place) == Some(&digest) || self.order_one(&place, status, head, now) {
-                said.insert(place, digest);
+        self.looked.retain(|(kind, name), _| world.head(*kind, name).is_some());
+        self.patience.retain(|(kind, name)| world.head(*kind, name).is_some());
+        let (moment, mut again) = (Instant::now(), None::<Instant>);
+        for (place, status, digest) in &planned.0 {
+            if self.busy.len() >= AT_ONCE {
+                break;
             }
+            let Some(head) = world.head(place.0, &place.1) else { continue };
+            let until = match self.looked.get(place).filter(|looked| looked.is_at(head, *digest, moment)) {
+                Some(looked) => looked.until,
+                None => match self.order_one(place, status, head, now) {
+                    Ordered::Begun => {
+                        self.looked.remove(place);
+                        continue;
+                    }
+                    Ordered::Not { until } => {
+                        let looked = Looked { version: head.resource_version.clone(), digest: *digest, until };
+                        self.looked.insert(place.clone(), looked);
+                        until
+                    }
+                },
+            };
+            again = until.map_or(again, |until| Some(again.map_or(until, |before| before.min(until))));
         }
-        self.said = said;
+        again
     }
 
-    /// Writes a status; whether it stands there already.
-    fn order_one(
-        &mut self,
-        (kind, name): &(ObjectKind, ObjectName),
-        status: &ObjectStatus,
-        head: &Head,
-        now: &str,
-    ) -> bool {
-        let before = head.status();
-        let Some(write) = wire::write(status, &before, now) else { return true };
-        if !self.is_vain(*kind, name, head, &write) {
-            self.begin(*kind, name, head, write, news(status, &before));
+    /// Writes a status that does not stand there already.
+    fn order_one(&mut self, place: &Place, status: &ObjectStatus, head: &Head, now: &str) -> Ordered {
+        let ((kind, name), before) = (place, head.status());
+        let Some(write) = wire::write(status, &before, now) else {
+            self.patience.stands(place);
+            return Ordered::Not { until: None };
+        };
+        if self.busy.contains_key(place) || self.is_vain(*kind, name, head, &write) {
+            return Ordered::Begun;
         }
-        false
+        let moment = Instant::now();
+        if let Some(until) = self.patience.until(place, status, &before, moment) {
+            return Ordered::Not { until: Some(until) };
+        }
+        if self.begin(*kind, name, head, write, news(status, &before)) {
+            self.patience.is_written(place, moment);
+        }
+        Ordered::Begun
     }
 
     fn is_vain(&self, kind: ObjectKind, name: &ObjectName, head: &Head, write: &Write) -> bool {
@@ -101,25 +136,31 @@ impl Desk {
         }
     }
 
-    fn begin(&mut self, kind: ObjectKind, name: &ObjectName, head: &Head, write: Write, news: Vec<News>) {
-        if !self.busy.insert((kind, name.clone())) {
-            return;
+    /// Begins to write, if there is room; whether it has. Where there is none it is looked again once a write is done.
+    fn begin(&mut self, kind: ObjectKind, name: &ObjectName, head: &Head, write: Write, news: Vec<News>) -> bool {
+        let place = (kind, name.clone());
+        if self.busy.len() >= AT_ONCE || self.busy.contains_key(&place) {
+            return false;
         }
         let order = Order { kind, name: name.clone(), head: head.clone(), write, news };
-        let (client, places) = (self.client.clone(), Arc::clone(&self.places));
-        self.writing.spawn(async move {
-            let _place = places.acquire_owned().await;
+        let client = self.client.clone();
+        let task = self.writing.spawn(async move {
             let outcome = crate::write::write(client, &order).await;
             (order, outcome)
         });
+        self.busy.insert(place, task.id());
+        true
     }
 
     /// The next write that is done; never where none is under way.
     pub(super) async fn settled(&mut self) -> (Order, Outcome) {
         loop {
-            match self.writing.join_next().await {
-                Some(Ok(settled)) => return settled,
-                Some(Err(error)) => tracing::error!(%error, "a write has ended without an outcome"),
+            match self.writing.join_next_with_id().await {
+                Some(Ok((_, settled))) => return settled,
+                Some(Err(error)) => {
+                    self.busy.retain(|_, task| *task != error.id());
+                    tracing::error!(%error, "a write has ended without an outcome");
+                }
                 None => std::future::pending().await,
             }
         }
@@ -148,6 +189,28 @@ impl Desk {
                 Some(PAUSE)
             }
         }
+    }
+}
+
+/// What has become of a status that is to be said.
+enum Ordered {
+    /// It is being written, or will be looked at once a write is done.
+    Begun,
+    /// It stands there already, or waits.
+    Not { until: Option<Instant> },
+}
+
+/// A status that is not written, because it stands there or waits, for as long as the object and the plan are the same.
+struct Looked {
+    version: String,
+    digest: u64,
+    /// `None`: it stands there.
+    until: Option<Instant>,
+}
+
+impl Looked {
+    fn is_at(&self, head: &Head, digest: u64, now: Instant) -> bool {
+        self.version == head.resource_version && self.digest == digest && self.until.is_none_or(|until| now < until)
     }
 }
 

@@ -72,6 +72,8 @@ metrics! {
         "Objects that the API server has told of, new, changed or deleted";
     BUILD_DURATION = Histogram, "build_duration_seconds", "s", [],
         "Time to judge everything anew and to compile it, once for each batch of changes";
+    PLAN_DURATION = Histogram, "plan_duration_seconds", "s", [],
+        "Time to plan what is said of all objects; by the replica that writes";
     PROGRAMMING_DURATION = Histogram, "programming_duration_seconds", "s", [],
         "Time from when a change is taken in until all data planes of a Gateway that are connected to this replica have acknowledged what follows from it";
     SNAPSHOT_BYTES = Gauge, "snapshot_bytes", "By", [GATEWAY],

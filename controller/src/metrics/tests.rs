@@ -32,7 +32,7 @@ fn used() -> Metrics {
     metrics.changed(ObjectKind::Gateway);
     metrics.built(&ClusterState::default(), Duration::from_millis(3));
     metrics.programmed(Duration::from_millis(60));
-    metrics.said(&statuses(&["shop/a", "shop/b"]));
+    metrics.said(&statuses(&["shop/a", "shop/b"]), Duration::from_millis(1));
     metrics.status_written(ObjectKind::Gateway, &Outcome::Outdated);
     metrics.applied("Service", &Ok(()));
     metrics.event(Told::New);

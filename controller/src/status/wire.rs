@@ -125,7 +125,7 @@ impl Times<'_> {
     }
 }
 
-pub(super) fn entries(list: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn entries(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sallyport_snapshot::Hash;
 use serde_json::Value;
 
-use super::{Change, Refusal, Seen, Source, status_text};
+use super::{Change, Place, Refusal, Seen, Source, status_text};
 use crate::cluster::reach::Reach;
 use crate::cluster::{ClusterState, ObjectKind, ObjectName, Withheld};
 use crate::write::FIELD_MANAGER;
@@ -185,7 +185,9 @@ impl World {
 
     /// Whether a watch other than by name tells of the object.
     pub fn is_labelled(&self, kind: ObjectKind, name: &ObjectName) -> bool {
-        let labelled = self.sources.iter().filter(|(one, _)| matches!(one, Source::Labelled(of, _) if *of == kind));
+        let first = Source::Labelled(kind, Place::Everywhere);
+        let labelled =
+            self.sources.range(first..).take_while(|(one, _)| matches!(one, Source::Labelled(of, _) if *of == kind));
         labelled.into_iter().any(|(_, told)| told.contains(name))
     }
 

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::api::{Api, Place};
 use crate::kit::controller::Controller;
 use crate::kit::manifest::{BACKEND, CLASS, GATEWAY, NAMESPACE, OTHER_CLASS, POLICY, ROUTE};
-use crate::kit::{gateway, ours, route, written};
+use crate::kit::{gateway, ours, route, within, written};
 
 const RUNS_A_GATEWAY: [&str; 5] = [
     "api/v1/configmaps",
@@ -40,6 +40,18 @@ fn entries<'a>(object: &'a Value, list: &str) -> Vec<&'a Value> {
     object["status"][list].as_array().into_iter().flatten().collect()
 }
 
+/// Waits until something stands in that list of the object's status, and nothing else is written.
+async fn stands(api: &Api, place: &Place, list: &str) {
+    let is_there = || api.get(place).is_some_and(|object| !entries(&object, list).is_empty());
+    within(list, async {
+        while !is_there() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    written(api, 0).await;
+}
+
 fn ancestor(name: &str) -> Value {
     let reference =
         json!({ "group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "shop", "name": name });
@@ -53,7 +65,7 @@ fn parent() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_other_controllers_stay_in_their_places() {
     let (api, _controller) = with(&[NAMESPACE, CLASS, GATEWAY]).await;
-    written(&api, 7).await;
+    stands(&api, &gateway("shop/public"), "conditions").await;
     let theirs = json!({ "type": "example.com/Audited", "status": "True", "reason": "Yes", "message": "" });
     api.edit(&gateway("shop/public"), |gateway| {
         gateway["status"]["conditions"].as_array_mut().unwrap().push(theirs.clone());
@@ -63,7 +75,7 @@ async fn entries_of_other_controllers_stay_in_their_places() {
         (POLICY, ours("apipolicies", "shop/orders"), "ancestors", ancestor("public")),
     ] {
         api.put(manifest);
-        written(&api, 1).await;
+        stands(&api, &place, list).await;
         api.edit(&place, |object| object["status"][list].as_array_mut().unwrap().insert(0, entry.clone()));
         assert!(written(&api, 0).await.is_empty(), "theirs is none of our business");
         // Whoever is told of it anew writes, and keeps them.
@@ -81,7 +93,7 @@ async fn entries_of_other_controllers_stay_in_their_places() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_of_another_that_looks_like_ours_is_written_against_once() {
     let (api, _controller) = with(&[NAMESPACE, CLASS, GATEWAY]).await;
-    written(&api, 7).await;
+    stands(&api, &gateway("shop/public"), "conditions").await;
     let theirs = json!({ "type": "Ready", "status": "True", "reason": "Yes", "message": "" });
     api.edit(&gateway("shop/public"), |gateway| {
         gateway["status"]["conditions"].as_array_mut().unwrap().push(theirs.clone());
@@ -98,7 +110,7 @@ async fn where_others_have_all_places_ours_takes_none() {
     let mut policy: Value = serde_saphyr::from_str(POLICY).unwrap();
     policy["status"] = json!({ "ancestors": theirs.clone() });
     api.put(&policy.to_string());
-    written(&api, 1).await;
+    stands(&api, &ours("apipolicies", "shop/orders"), "conditions").await;
     let policy = api.get(&ours("apipolicies", "shop/orders")).unwrap();
     assert_eq!(policy["status"]["ancestors"], json!(theirs));
     assert!(!entries(&policy, "conditions").is_empty(), "it is told about itself all the same");

@@ -16,7 +16,7 @@ use crate::kit::world::World;
 
 /// Who looks without a pause takes the processor from what is measured.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
-const CHANGES: usize = 100;
+const CHANGES: usize = 200;
 const MANY: usize = 1_000;
 /// Written at the same time, as by somebody who applies a folder.
 const AT_ONCE: usize = 16;
@@ -63,6 +63,15 @@ impl Counted {
         values.sum()
     }
 
+    /// How often something was done since `before`, and how long it took.
+    fn since(&self, before: &Self, work: &str) -> String {
+        let [count, sum] = ["count", "sum"].map(|of| {
+            let metric = format!("sallyport_controller_{work}_duration_seconds_{of}");
+            self.sum(&metric, &[]) - before.sum(&metric, &[])
+        });
+        format!("{count} times in {:.1} ms each", 1e3 * sum / count.max(1.0))
+    }
+
     fn status_writes(&self, kind: &str) -> f64 {
         self.sum("sallyport_controller_status_writes_total", &[&format!("kind=\"{kind}\""), "outcome=\"written\""])
     }
@@ -78,8 +87,9 @@ impl Times {
     }
 
     fn told(&self) -> String {
-        let at = |percent: usize| self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)];
-        format!("p50 {:.1} ms, p99 {:.1} ms", at(50), at(99))
+        // By nearest rank.
+        let at = |percent: usize| self.0[(self.0.len() * percent).div_ceil(100).max(1) - 1];
+        format!("p50 {:.1} ms, p99 {:.1} ms, the last {:.1} ms", at(50), at(99), at(100))
     }
 }
 
@@ -125,6 +135,7 @@ async fn changes(world: &World, key: &str) -> String {
     let found = world.places("public").replicas().await.unwrap();
     let places: Vec<_> = found.into_iter().map(|replica| replica.address).collect();
     let (caller, mut answered_ms, mut enforced_ms, mut said_ms) = (caller(), vec![], vec![], vec![]);
+    let before = Counted::now().await;
     for number in 0..CHANGES {
         let before = world.get("ApiPolicy", "orders").await.unwrap()["metadata"]["generation"].as_i64().unwrap();
         let (manifest, verdict) = switched(number);
@@ -139,9 +150,11 @@ async fn changes(world: &World, key: &str) -> String {
             assert_eq!(now.verdict(), verdict, "it is said before it is so");
         }
     }
+    let after = Counted::now().await;
+    let [built, planned] = ["build", "plan"].map(|work| after.since(&before, work));
     let [answered, enforced, said] = [answered_ms, enforced_ms, said_ms].map(|times| Times::of(times).told());
     format!(
-        "The API server answers after {answered}; enforced by both after {enforced}; said by the status after {said}."
+        "The API server answers after {answered}; enforced by both after {enforced}; said by the status after {said}. All controllers judged everything {built}, and planned what is said {planned}."
     )
 }
 
