@@ -22,11 +22,11 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run images check quick test lint unit e2e structure references generate identity-provider cert-manager bench instructions fuzz endure \
+.PHONY: help run images check quick only test lint unit e2e structure references generate identity-provider cert-manager bench instructions fuzz endure \
 	authorizer cluster-tools cluster-up cluster-down cluster-test conformance chart figures
 
 help: ## lists the verbs
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: ## a protected API on loopback: makes requests, prints what came and lines to paste
 	cargo run --locked -p sallyport -- demo
@@ -51,6 +51,9 @@ unit: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crat
 
 quick: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crates but for those that wait for time-outs, or try very many cases
 	$(NEXTEST) --profile quick
+
+only: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests that FILTER names, as nextest reads it: FILTER='package(xtask)'
+	$(NEXTEST) -E "$(FILTER)"
 
 # With the features that `unit` builds with: asked for one crate alone, cargo builds half of the dependencies once more.
 BUILD_ALL := cargo build --workspace --all-targets --locked

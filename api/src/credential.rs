@@ -28,6 +28,38 @@ pub struct Credential {
     pub query_parameter: Option<QueryParameterCredential>,
 }
 
+/// The one kind that a [`Credential`] states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stated<'a> {
+    /// [`Credential::pass_through`]
+    PassThrough,
+    /// [`Credential::none`]
+    None,
+    /// [`Credential::basic`]
+    Basic(&'a BasicCredential),
+    /// [`Credential::header`]
+    Header(&'a HeaderCredential),
+    /// [`Credential::query_parameter`]
+    QueryParameter(&'a QueryParameterCredential),
+}
+
+impl Credential {
+    /// The one kind that it states; absent where it states none, or several, which the schema refuses.
+    pub fn stated(&self) -> Option<Stated<'_>> {
+        // Taken apart by name: whoever adds a kind is led here.
+        let Self { pass_through, none, basic, header, query_parameter } = self;
+        let all = [
+            pass_through.map(|_| Stated::PassThrough),
+            none.map(|_| Stated::None),
+            basic.as_ref().map(Stated::Basic),
+            header.as_ref().map(Stated::Header),
+            query_parameter.as_ref().map(Stated::QueryParameter),
+        ];
+        let mut stated = all.into_iter().flatten();
+        stated.next().filter(|_| stated.next().is_none())
+    }
+}
+
 /// A member of a union that takes no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, schemars::JsonSchema, PartialEq, Eq)]
 pub struct Empty {}
@@ -66,4 +98,36 @@ pub struct QueryParameterCredential {
     pub name: String,
     /// The entry of a Secret of the same namespace that holds the value.
     pub secret_ref: SecretKeyReference,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::schema::own_schema;
+
+    #[test]
+    fn what_states_several_kinds_states_none() {
+        let read = |value: Value| serde_json::from_value::<Credential>(value).unwrap();
+        let login = json!({ "secretRef": { "name": "login" } });
+        assert_eq!(read(json!({})).stated(), None);
+        assert_eq!(read(json!({ "none": {} })).stated(), Some(Stated::None));
+        assert!(matches!(read(json!({ "basic": login })).stated(), Some(Stated::Basic(_))));
+        assert_eq!(read(json!({ "none": {}, "basic": login })).stated(), None);
+    }
+
+    #[test]
+    fn the_rule_and_its_cure_name_each_kind() {
+        let schema = own_schema("Backend").unwrap();
+        let union = &schema["properties"]["spec"]["properties"]["credential"];
+        let rule = &union["x-kubernetes-validations"][0];
+        let (rule, cure) = (rule["rule"].as_str().unwrap(), rule["message"].as_str().unwrap());
+        let kinds: Vec<_> = union["properties"].as_object().unwrap().keys().collect();
+        assert!(kinds.len() >= 5);
+        for kind in kinds {
+            assert!(rule.contains(&format!("has(self.{kind})")), "{kind} is missing in: {rule}");
+            assert!(cure.split([' ', ',']).any(|word| word == kind), "{kind} is missing in: {cure}");
+        }
+    }
 }

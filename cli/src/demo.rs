@@ -8,9 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use rand::RngExt as _;
 use sallyport_controller::manifest::files;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::exit::Outcome;
@@ -47,10 +48,12 @@ pub(crate) async fn demo(arguments: Arguments) -> anyhow::Result<Outcome> {
         return Box::pin(cluster::demo::demo(arguments.in_cluster)).await;
     }
     let began = Instant::now();
+    // Heard from the first moment: what is written here is removed however it ends.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let folder = tempfile::tempdir()?;
     let issuer = Issuer::start().await?;
     let service = service::start().await?;
-    let gateway = arguments.port.map_or_else(free_port, Ok)?;
+    let gateway = free_port(arguments.port)?;
     let key = || format!("sp_{:032x}{:032x}", rand::rng().random::<u128>(), rand::rng().random::<u128>());
     let (token, reader) = (issuer.token("orders.read orders.write")?, issuer.token("profile")?);
     let stage = Stage { gateway, token, reader, key: key(), other_key: key() };
@@ -60,14 +63,18 @@ pub(crate) async fn demo(arguments: Arguments) -> anyhow::Result<Outcome> {
     let answers = perform(&stage).await?;
     let as_expected = answers.iter().all(|(_, expected, answer)| answer.status == *expected);
     tell(&stage, folder.path(), &answers, began.elapsed());
-    if arguments.once {
-        data_plane.drain(Duration::from_secs(1)).await;
-        return Ok(if as_expected { Outcome::Fine } else { Outcome::Findings });
+    if !arguments.once {
+        print::line("\nServing until you press Ctrl-C.");
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
-    print::line("\nServing until you press Ctrl-C.");
-    tokio::signal::ctrl_c().await?;
     data_plane.drain(Duration::from_secs(1)).await;
-    Ok(Outcome::Fine)
+    if !as_expected {
+        print::line("\nNot every answer was as expected: that is a bug, or something on this machine is in the way.");
+    }
+    Ok(if as_expected { Outcome::Fine } else { Outcome::Findings })
 }
 
 async fn start(stage: &Stage, paths: &[std::path::PathBuf]) -> anyhow::Result<sallyport_dataplane::process::DataPlane> {
@@ -110,7 +117,7 @@ async fn perform(stage: &Stage) -> anyhow::Result<Vec<Performed>> {
 
 fn tell(stage: &Stage, folder: &Path, performed: &[Performed], took: Duration) {
     print::line(&format!(
-        "A protected API on http://127.0.0.1:{} after {} ms, from the manifests in {}\n",
+        "A protected API on http://127.0.0.1:{} after {} ms, from the manifests in {} (to be read: what is changed there changes nothing here)\n",
         stage.gateway,
         took.as_millis(),
         folder.display()
@@ -127,20 +134,31 @@ fn tell(stage: &Stage, folder: &Path, performed: &[Performed], took: Duration) {
     let base = format!("http://127.0.0.1:{}", stage.gateway);
     for (expected, command) in [
         ("401: no token", format!("curl -i {base}/orders")),
-        ("200, and what the service saw", format!("curl -i {base}/orders -H 'Authorization: Bearer {}'", stage.token)),
+        (
+            "200, and what the service saw: no root",
+            format!("curl -i {base}/orders -H 'X-User: root' -H 'Authorization: Bearer {}'", stage.token),
+        ),
         (
             "403: the token lacks orders.read",
             format!("curl -i {base}/orders -H 'Authorization: Bearer {}'", stage.reader),
         ),
         ("200", format!("curl -i {base}/reports -H 'Sallyport-Key: {}'", stage.key)),
         ("403: the key is for another API", format!("curl -i {base}/reports -H 'Sallyport-Key: {}'", stage.other_key)),
+        ("401: nobody has this key", format!("curl -i {base}/reports -H 'Sallyport-Key: nobody'")),
     ] {
         print::line(&format!("# {expected}\n{command}"));
     }
+    print::line("\nThe tokens hold for 12 hours. The demo keeps no access log; `sallyport run --access-log` does.");
 }
 
-fn free_port() -> std::io::Result<u16> {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?.local_addr().map(|address| address.port())
+/// The port, if nobody has it; without one, any that nobody has.
+fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
+    let bound = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, wanted.unwrap_or_default())));
+    let bound = bound.map_err(|error| match wanted {
+        Some(port) => anyhow!("port {port} cannot be had: {error}; name another by --port, or leave it out"),
+        None => error.into(),
+    })?;
+    Ok(bound.local_addr()?.port())
 }
 
 fn manifests(stage: &Stage, issuer: &Issuer, service: SocketAddr) -> String {

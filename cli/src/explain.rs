@@ -151,6 +151,7 @@ async fn configure(arguments: &Arguments, data_plane: &DataPlane) -> anyhow::Res
     diagnostics.extend(more);
     let wrong = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
     let rejected = state.rejections().map(|one| format!("{} is not in force: {}", one.resource, one.why));
-    let validate = (wrong > 0).then(|| format!("`sallyport validate` has {wrong} errors to tell of these files"));
+    let errors = if wrong == 1 { "error" } else { "errors" };
+    let validate = (wrong > 0).then(|| format!("`sallyport validate` has {wrong} {errors} to tell of these files"));
     Ok(Ground { notes: validate.into_iter().chain(rejected).collect(), is_incomplete: false })
 }

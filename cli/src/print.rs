@@ -22,6 +22,11 @@ pub(crate) fn is_coloured() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// The same of standard error, where logs go.
+pub(crate) fn is_log_coloured() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// The manual page of the program, or one for each verb in a folder (roff, man(7)).
 pub(crate) fn manual(command: clap::Command, folder: Option<&Path>) -> anyhow::Result<Outcome> {
     match folder {

@@ -4,6 +4,7 @@ mod quiet;
 mod unreached;
 mod watch;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -27,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::exit::Outcome;
+use crate::print;
 use crate::run::quiet::Quiet;
 use crate::run::unreached::Unreached;
 use crate::run::watch::{Change, Watch};
@@ -72,7 +74,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let mut watch = Watch::start(&arguments.files, changes)?;
     let mut state = begin(&arguments.files, &data_plane)?;
     let (mut unreached, mut quiet) = (Unreached::default(), Quiet::default());
-    tracing::info!(bind = %arguments.bind, admin = ?data_plane.admin(), "ready");
+    tell_where(&arguments, &data_plane);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -100,11 +102,37 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
+/// Where it listens, as callers have to write it.
+fn tell_where(arguments: &Arguments, data_plane: &DataPlane) {
+    for port in data_plane.ports() {
+        let scheme = if data_plane.speaks_tls(port) == Some(true) { "https" } else { "http" };
+        let bound = u32::from(port) + u32::from(arguments.port_offset);
+        tracing::info!(port, "listening on {scheme}://{}", HostPort(arguments.bind, bound));
+    }
+    match data_plane.admin() {
+        Some(admin) => tracing::info!("ready; probes and metrics on http://{admin}"),
+        None => tracing::info!("ready"),
+    }
+}
+
+/// An address of IPv6 stands in brackets (RFC 3986, 3.2.2).
+struct HostPort(IpAddr, u32);
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(IpAddr::V4(ip), port) => write!(f, "{ip}:{port}"),
+            Self(IpAddr::V6(ip), port) => write!(f, "[{ip}]:{port}"),
+        }
+    }
+}
+
 /// Logs go to standard error, so that standard output is free for the access log.
 pub(crate) fn log_to_standard_error() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     // A second call within one process keeps the first.
-    let _kept = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(print::is_log_coloured());
+    let _kept = log.with_writer(std::io::stderr).try_init();
 }
 
 /// A data plane for the demo: two workers, no probes.
@@ -151,9 +179,9 @@ async fn start(arguments: &Arguments, reports: mpsc::UnboundedSender<v1::Report>
         None => Traces::off(),
     };
     let surroundings = Surroundings { clock: Clock::default(), access_log, traces, reports };
-    DataPlane::start(settings, surroundings)
-        .await
-        .with_context(|| format!("the gateway cannot start with --admin {}", arguments.admin))
+    DataPlane::start(settings, surroundings).await.with_context(|| {
+        format!("the gateway cannot start with --admin {}; name another address there", arguments.admin)
+    })
 }
 
 /// Reads everything for the first time. A file that cannot be read may hold what guards the rest: nothing is served without it.
@@ -164,7 +192,10 @@ fn begin(paths: &[PathBuf], data_plane: &DataPlane) -> anyhow::Result<State> {
         diagnostics.iter().for_each(report);
         bail!("{path} cannot be read, and what it holds may guard the rest; correct it, or leave it out");
     }
-    enforce(&mut state, diagnostics, data_plane);
+    if enforce(&mut state, diagnostics, data_plane).is_empty() {
+        let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        tracing::warn!("nothing is served: {} holds no object of a kind that is read here", paths.join(", "));
+    }
     Ok(state)
 }
 

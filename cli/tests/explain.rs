@@ -231,7 +231,7 @@ fn what_cannot_be_asked_ends_with_two_and_says_why() {
         (&["shop.example.com/orders"][..], "is no address"),
         (&["ftp://shop.example.com/orders"], "is no address of http or https"),
         (&["http://me:pass@shop.example.com/orders"], "a user in the address"),
-        (&["http://shop.example.com:81/orders"], "no listener is at port 81"),
+        (&["http://shop.example.com:81/orders"], "no listener is at port 81; there are some at 80"),
         (&["http://shop.example.com/orders", "-H", "no-colon-and-a-secret"], "a header is written as"),
         (&["http://shop.example.com/orders", "-H", "@/nowhere"], "@/nowhere"),
         (&["http://shop.example.com/orders", "-X", "G T"], "is no method"),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sallyport_api::condition::Reason;
+use sallyport_api::condition::{ConditionType, Reason};
 use sallyport_snapshot::v1;
 
 /// One thing to be corrected.
@@ -20,25 +20,9 @@ impl Problem {
         Self { field: field.into(), reason, message: message.into() }
     }
 
-    /// Whether it is about something that the object refers to, rather than about the object itself.
+    /// Whether it is about something that the object refers to, rather than about the object itself: as the table of reasons says.
     pub fn is_reference(&self) -> bool {
-        use Reason as R;
-        matches!(
-            self.reason,
-            R::SecretNotFound
-                | R::SecretInvalid
-                | R::SecretOfAnother
-                | R::SecretNotOurs
-                | R::SecretWithheld
-                | R::NamespaceNotWatched
-                | R::RefNotPermitted
-                | R::EgressNotAllowed
-                | R::InvalidKind
-                | R::BackendNotFound
-                | R::InvalidCertificateRef
-                | R::InvalidCaCertificateRef
-                | R::InvalidCaCertificateKind
-        )
+        self.reason.conditions().contains(&ConditionType::ResolvedRefs)
     }
 }
 

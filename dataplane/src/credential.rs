@@ -100,8 +100,8 @@ impl Credential {
     /// The header that only the gateway fills, besides `Authorization`, which [`present`] deals with.
     pub fn own_header(&self) -> Option<&HeaderName> {
         match self {
-            Self::Header(name, _) if *name != header::AUTHORIZATION => Some(name),
-            _ => None,
+            Self::Header(name, _) => (*name != header::AUTHORIZATION).then_some(name),
+            Self::PassThrough | Self::None | Self::QueryParameter(_) | Self::Unavailable(_) => None,
         }
     }
 
@@ -139,7 +139,9 @@ pub fn lets_tokens_pass(credential: Option<&Credential>, channel: Channel) -> bo
     match credential {
         Some(Credential::PassThrough) => true,
         None => channel == Channel::Anonymous,
-        Some(_) => false,
+        Some(
+            Credential::None | Credential::Header(..) | Credential::QueryParameter(_) | Credential::Unavailable(_),
+        ) => false,
     }
 }
 

@@ -158,6 +158,13 @@ impl DataPlane {
         v1::Ack { nonce: update.nonce, rejected, more: false }
     }
 
+    /// Ports of the configuration, as its Gateways state them.
+    pub fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<_> = self.shared.runtime.load().ports.keys().copied().collect();
+        ports.sort_unstable();
+        ports
+    }
+
     /// Whether a port of the configuration begins with a TLS handshake; `None` if no listener has it.
     pub fn speaks_tls(&self, port: u16) -> Option<bool> {
         self.shared.runtime.load().ports.get(&port).map(|port| port.is_tls)

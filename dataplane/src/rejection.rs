@@ -403,6 +403,28 @@ mod tests {
         assert!(codes.iter().all(|code| code.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')));
     }
 
+    #[test]
+    fn every_reason_is_given_somewhere() {
+        let mut code = String::new();
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                match entry.is_dir() {
+                    true => folders.push(entry),
+                    false if entry.ends_with("rejection.rs") || entry.ends_with("tests.rs") => {}
+                    false if entry.extension().is_none_or(|extension| extension != "rs") => {}
+                    false => code += &std::fs::read_to_string(entry).unwrap(),
+                }
+            }
+        }
+        let is_named = |reason: &&Reason| {
+            let name = format!("Reason::{reason:?}");
+            code.match_indices(&name).any(|(at, _)| !code[at + name.len()..].starts_with(char::is_alphanumeric))
+        };
+        let dead: Vec<_> = Reason::ALL.iter().filter(|reason| !is_named(reason)).collect();
+        assert!(dead.is_empty(), "nothing gives {dead:?}");
+    }
+
     /// Whoever is called at night reads these two.
     #[test]
     fn every_reason_says_when_and_what_to_do_in_sentences() {

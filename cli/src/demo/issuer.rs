@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 /// How long a demo's token holds.
-const LIFETIME: Duration = Duration::from_secs(3600);
+const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 pub(super) struct Issuer {
     pub(super) address: String,

@@ -28,6 +28,18 @@ use crate::cluster::connect::printable;
 
 type Receiver = UnboundedReceiver<FoundOut>;
 
+/// What is asked for is what the Gateway states, wherever `run --port-offset` has it listen.
+fn no_listener(port: u16, ports: &[u16]) -> String {
+    let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+    match ports.is_empty() {
+        true => format!("no listener is at port {port}, nor at any other"),
+        false => format!(
+            "no listener is at port {port}; there are some at {}: state in the address the port that the Gateway states, without the --port-offset of `run`",
+            ports.join(", ")
+        ),
+    }
+}
+
 /// As it would come from a caller.
 pub(super) struct Asked {
     pub(super) method: Method,
@@ -51,11 +63,12 @@ impl Asked {
         };
         // Its query may hold a key.
         let shown = printable(url.split('?').next().unwrap_or_default());
-        let uri: Uri = url.trim().parse().with_context(|| format!("{shown} is no address"))?;
+        let wrong = || format!("{shown} is no address; write one as https://api.example.com/orders");
+        let uri: Uri = url.trim().parse().with_context(wrong)?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => bail!("{shown} is no address of http or https"),
+            _ => bail!("{shown} is no address of http or https; begin it with http:// or https://"),
         };
         let authority = uri.authority().ok_or_else(|| anyhow!("{shown} names no host"))?;
         ensure!(!authority.as_str().contains('@'), "a user in the address is nobody's; state it in a header");
@@ -78,7 +91,7 @@ impl Asked {
     /// What the data plane finds out about it.
     pub(super) async fn ask(&self, data_plane: &DataPlane, found_out: &mut Receiver) -> anyhow::Result<Account> {
         match (data_plane.speaks_tls(self.port), self.is_tls) {
-            (None, _) => bail!("no listener is at port {}; state another port in the address", self.port),
+            (None, _) => bail!("{}", no_listener(self.port, &data_plane.ports())),
             (Some(true), false) => bail!("the listener at port {} speaks TLS; state https", self.port),
             (Some(false), true) => bail!("the listener at port {} speaks no TLS; state http", self.port),
             (Some(_), _) => {}

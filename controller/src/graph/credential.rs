@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Secret;
 use sallyport_api::condition::Reason;
-use sallyport_api::credential::Credential;
+use sallyport_api::credential::{Credential, Stated};
 use sallyport_snapshot::v1::{self, credential::Kind};
 
 use super::certificate::{entry, secret};
@@ -32,47 +32,42 @@ fn kind(cluster: &ClusterState, namespace: &str, credential: &Credential) -> Res
         let name = ObjectName::new(namespace, name);
         secret(cluster, &name, field).map(|secret| (name, secret))
     };
-    // Taken apart by name: whoever adds a kind is led here.
-    let Credential { pass_through, none, basic, header, query_parameter } = credential;
-    if pass_through.is_some() {
-        return Ok(Kind::PassThrough(v1::PassThrough {}));
-    }
-    if none.is_some() {
-        return Ok(Kind::None(v1::NoCredential {}));
-    }
-    if let Some(basic) = basic {
-        let field = format!("{field}.basic.secretRef");
-        let (name, secret) = find(&basic.secret_ref.name, &field)?;
-        let username = value(secret, &name, "username", &field)?;
-        if username.value.contains(&b':') {
-            return Err(Problem::new(
-                field,
-                Reason::SecretInvalid,
-                format!("Secret {name}: username holds a colon, which basic authentication cannot carry"),
-            ));
+    let Some(stated) = credential.stated() else {
+        return Err(Problem::new(field, Reason::Invalid, "not exactly one kind of credential is stated; state one"));
+    };
+    match stated {
+        Stated::PassThrough => Ok(Kind::PassThrough(v1::PassThrough {})),
+        Stated::None => Ok(Kind::None(v1::NoCredential {})),
+        Stated::Basic(basic) => {
+            let field = format!("{field}.basic.secretRef");
+            let (name, secret) = find(&basic.secret_ref.name, &field)?;
+            login(secret, &name, &field).map(Kind::Basic)
         }
-        return Ok(Kind::Basic(v1::Basic {
-            username: Some(username),
-            password: Some(value(secret, &name, "password", &field)?),
-        }));
+        Stated::Header(header) => {
+            let field = format!("{field}.header.secretRef");
+            let (name, secret) = find(&header.secret_ref.name, &field)?;
+            let value = value(secret, &name, &header.secret_ref.key, &field)?;
+            let (name, prefix) = (header.name.to_ascii_lowercase(), header.prefix.clone());
+            Ok(Kind::Header(v1::HeaderCredential { name, prefix, value: Some(value) }))
+        }
+        Stated::QueryParameter(parameter) => {
+            let field = format!("{field}.queryParameter.secretRef");
+            let (name, secret) = find(&parameter.secret_ref.name, &field)?;
+            let value = value(secret, &name, &parameter.secret_ref.key, &field)?;
+            Ok(Kind::QueryParameter(v1::QueryCredential { name: parameter.name.clone(), value: Some(value) }))
+        }
     }
-    if let Some(header) = header {
-        let field = format!("{field}.header.secretRef");
-        let (name, secret) = find(&header.secret_ref.name, &field)?;
-        let value = value(secret, &name, &header.secret_ref.key, &field)?;
-        return Ok(Kind::Header(v1::HeaderCredential {
-            name: header.name.to_ascii_lowercase(),
-            prefix: header.prefix.clone(),
-            value: Some(value),
-        }));
+}
+
+fn login(secret: &Secret, name: &ObjectName, field: &str) -> Result<v1::Basic, Problem> {
+    let username = value(secret, name, "username", field)?;
+    if username.value.contains(&b':') {
+        let message = format!(
+            "Secret {name}: username holds a colon, which basic authentication cannot carry; store one without"
+        );
+        return Err(Problem::new(field, Reason::SecretInvalid, message));
     }
-    if let Some(parameter) = query_parameter {
-        let field = format!("{field}.queryParameter.secretRef");
-        let (name, secret) = find(&parameter.secret_ref.name, &field)?;
-        let value = value(secret, &name, &parameter.secret_ref.key, &field)?;
-        return Ok(Kind::QueryParameter(v1::QueryCredential { name: parameter.name.clone(), value: Some(value) }));
-    }
-    Err(Problem::new(field, Reason::Invalid, "no kind of credential is stated; state one"))
+    Ok(v1::Basic { username: Some(username), password: Some(value(secret, name, "password", field)?) })
 }
 
 /// An entry that can stand in a header: not empty, and without control characters.

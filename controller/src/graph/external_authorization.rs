@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport_api::condition::Reason;
-use sallyport_api::credential::Credential;
+use sallyport_api::credential::Stated;
 use sallyport_api::policy::{
     AuthorizerContext, AuthorizerDenial, AuthorizerKind, AuthorizerProtocol, ExternalAuthorization,
 };
@@ -176,13 +176,13 @@ fn authority(cluster: &ClusterState, target: &BackendTarget) -> String {
 fn credential(cluster: &ClusterState, target: &BackendTarget) -> Result<String, Problem> {
     let BackendTarget::Backend(name) = target else { return Ok(String::new()) };
     let Some(Stored::Decoded(backend)) = cluster.backends.get(name) else { return Ok(String::new()) };
-    let Some(Credential { pass_through, query_parameter, .. }) = &backend.spec.credential else {
-        return Ok(String::new());
+    let Some(credential) = &backend.spec.credential else { return Ok(String::new()) };
+    let kind = match credential.stated() {
+        Some(Stated::PassThrough) => "passThrough",
+        Some(Stated::QueryParameter(_)) => "queryParameter",
+        // One that states several is none that can be had, and says so.
+        Some(Stated::None | Stated::Basic(_) | Stated::Header(_)) | None => return Ok(format!("Backend/{name}")),
     };
-    if pass_through.is_none() && query_parameter.is_none() {
-        return Ok(format!("Backend/{name}"));
-    }
-    let kind = if pass_through.is_some() { "passThrough" } else { "queryParameter" };
     let message = format!(
         "Backend {name} shows its service a credential of kind {kind}, which an authoriser is not shown; name a Backend with basic, header, none or a client certificate"
     );

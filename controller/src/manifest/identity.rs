@@ -5,7 +5,7 @@ mod owner;
 
 use serde_json::Value;
 
-use super::schema::unknown_metadata;
+use super::schema::{nearest, unknown_metadata};
 use crate::cluster::{FieldProblem, ObjectKind, ObjectName, Scope};
 use crate::problem::{MAX_SHOWN, cut};
 use owner::Owner;
@@ -77,9 +77,12 @@ fn not_read(label: &str, kind_name: &str) -> String {
         }
         None if kind_name.eq_ignore_ascii_case("List") => format!("{label} is not read here; write v1 List"),
         None => {
-            let known: Vec<_> =
-                ObjectKind::ALL.iter().map(|kind| format!("{} {}", kind.api_version(), kind.as_str())).collect();
-            format!("{label} is not read here; known are {}", known.join(", "))
+            let named = |kind: &ObjectKind| format!("{} {}", kind.api_version(), kind.as_str());
+            let known: Vec<_> = ObjectKind::ALL.iter().map(named).collect();
+            let near = nearest(kind_name, ObjectKind::ALL.iter().map(|kind| kind.as_str()));
+            let near = near.and_then(|near| ObjectKind::ALL.iter().find(|kind| kind.as_str() == near));
+            let meant = near.map(|kind| format!("write {} if that is meant; ", named(kind))).unwrap_or_default();
+            format!("{label} is not read here; {meant}known are {}", known.join(", "))
         }
     }
 }

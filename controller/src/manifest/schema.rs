@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jsonschema::{Draft, Validator};
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::cluster::{FieldProblem, ObjectKind};
 
@@ -150,6 +150,25 @@ pub(super) fn unknown(field: &str) -> FieldProblem {
     }
 }
 
+/// The same, with the name that is meant, if one of those that are there is near.
+fn unknown_among(field: &str, name: &str, schema: &Value) -> FieldProblem {
+    let names = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+    match nearest(name, names) {
+        Some(near) => FieldProblem {
+            field: field.to_owned(),
+            message: format!("there is no such field; write {near} if that is meant, or remove it"),
+        },
+        None => unknown(field),
+    }
+}
+
+/// Of `names`, the one that is meant by `name`, which is none of them: with few mistakes, for its length.
+pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |known: &str| strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase());
+    let (distance, nearest) = names.map(|known| (distance(known), known)).min()?;
+    (distance <= name.len().div_ceil(4).min(3)).then_some(nearest)
+}
+
 /// What JSON Schema does not say: fields that do not exist, and lists with two entries of one key.
 fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<FieldProblem>) {
     match value {
@@ -165,7 +184,7 @@ fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<FieldProbl
                     (Some(inner), _) => walk(inner, member, &path, problems),
                     (None, Value::Object(_)) => walk(&schema["additionalProperties"], member, &path, problems),
                     _ if schema["x-kubernetes-preserve-unknown-fields"] == true => {}
-                    _ if schema["properties"].is_object() => problems.push(unknown(&path)),
+                    _ if schema["properties"].is_object() => problems.push(unknown_among(&path, name, schema)),
                     _ => {}
                 }
             }

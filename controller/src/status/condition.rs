@@ -55,9 +55,16 @@ pub fn is_under_way(reason: &str) -> bool {
 
 /// A condition; a message that is too long is cut.
 pub(super) fn condition(kind: ConditionType, status: bool, reason: Reason, message: &str) -> Condition {
+    debug_assert!(stands_in(kind, reason), "{reason} is no reason of {kind}; add it to the reason's row in the table");
     let end = message.floor_char_boundary(MAX_MESSAGE_BYTES);
     let message = message.get(..end).unwrap_or_default().to_owned();
     Condition { r#type: kind.as_str(), status, reason: reason.as_str(), message }
+}
+
+/// Whether the table of reasons has the pair. What sums up repeats the reason of what it sums up.
+fn stands_in(kind: ConditionType, reason: Reason) -> bool {
+    use ConditionType as T;
+    [T::Ready, T::Reconciling, T::Stalled].contains(&kind) || reason.conditions().contains(&kind)
 }
 
 /// `Accepted` and `ResolvedRefs`.

@@ -160,15 +160,8 @@ fn conditions(view: View<'_>, gateway: &ObjectName, listener: &ListenerNode) -> 
         listener.problems.iter().filter(|problem| reasons.contains(&problem.reason)).collect()
     };
     let conflicts = of(&[Reason::HostnameConflict, Reason::ProtocolConflict]);
-    let references = of(&[
-        Reason::InvalidCertificateRef,
-        Reason::InvalidCaCertificateRef,
-        Reason::InvalidCaCertificateKind,
-        Reason::RefNotPermitted,
-        Reason::NamespaceNotWatched,
-        Reason::InvalidRouteKinds,
-    ]);
-    let others: Vec<_> = listener.problems.iter().filter(|problem| !references.contains(problem)).collect();
+    let references: Vec<_> = listener.problems.iter().filter(|problem| problem.is_reference()).collect();
+    let others: Vec<_> = listener.problems.iter().filter(|problem| !problem.is_reference()).collect();
     let conflicted = first_of(ConditionType::Conflicted, Reason::NoConflicts, &conflicts);
     let conflicted = Condition { status: !conflicted.status, ..conflicted };
     let certificates = listener.tls.iter().flat_map(BTreeMap::keys);

@@ -249,8 +249,13 @@ fn written(
     }
     let (mut head, body) = question.written(asked).map_err(|why| unasked(one, &why))?.into_parts();
     means.worker.shared().mark.put(&mut head.headers);
-    if let Some(Credential::Header(name, value)) = way.credential.as_deref() {
-        head.headers.insert(name.clone(), value.clone());
+    match way.credential.as_deref() {
+        Some(Credential::Header(name, value)) => drop(head.headers.insert(name.clone(), value.clone())),
+        Some(Credential::None) | None => {}
+        // Whoever looked for the way has refused these.
+        Some(Credential::PassThrough | Credential::QueryParameter(_) | Credential::Unavailable(_)) => {
+            return Err(one.rejection(Reason::Configuration, "its credential cannot be shown to an authoriser"));
+        }
     }
     let body = if matches!(asked.speech, Speech::Grpc { .. }) { counted(body, room) } else { body };
     let (body, progress) = RequestBody::of_question(body);

@@ -41,6 +41,9 @@ impl Speech {
     }
 }
 
+/// With a 401 that nobody has a better challenge for (RFC 9110, 15.5.2, wants one).
+const CHALLENGE: &str = r#"Bearer realm="sallyport""#;
+
 /// With a refused method (RFC 9110, 15.5.6): those in use that the gateway hands on. The service may take fewer, or others.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -111,6 +114,9 @@ fn problem(rejection: &Rejection, instance: &str) -> Response<Body> {
     for challenge in &rejection.challenges {
         headers.append(header::WWW_AUTHENTICATE, challenge.clone());
     }
+    if meaning.status == StatusCode::UNAUTHORIZED && rejection.challenges.is_empty() {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
     if let Some(seconds) = rejection.retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -149,6 +155,15 @@ mod tests {
             assert_eq!(Speech::of_grpc_route(&headers), speech, "{kind}");
         }
         assert_eq!(Speech::of_grpc_route(&HeaderMap::new()), Speech::Http);
+    }
+
+    #[test]
+    fn no_401_leaves_without_a_challenge() {
+        let unauthorized = Reason::ALL.iter().filter(|reason| reason.meaning().status == StatusCode::UNAUTHORIZED);
+        let refused: Vec<_> =
+            unauthorized.map(|reason| refusal(&Rejection::plain(*reason), Speech::Http, "0123")).collect();
+        assert!(refused.len() >= 3);
+        assert!(refused.iter().all(|response| response.headers().contains_key(header::WWW_AUTHENTICATE)));
     }
 
     #[test]

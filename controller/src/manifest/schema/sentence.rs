@@ -44,8 +44,8 @@ fn sentence(error: &ValidationError<'_>, instance: &Instance<'_>) -> String {
         ValidationErrorKind::Required { .. } => "it is missing; add it".to_owned(),
         ValidationErrorKind::Type { kind } => wrong_type(instance, kind),
         ValidationErrorKind::Enum { options } => format!("{} is not known; use {}", instance.shown(), one_of(options)),
-        ValidationErrorKind::Minimum { limit } => format!("{value} is too small; use {limit} or more"),
-        ValidationErrorKind::Maximum { limit } => format!("{value} is too large; use {limit} or less"),
+        ValidationErrorKind::Minimum { limit } => format!("{value} is too small; use {} or more", whole(limit)),
+        ValidationErrorKind::Maximum { limit } => format!("{value} is too large; use {} or less", whole(limit)),
         ValidationErrorKind::ExclusiveMinimum { limit } => format!("{value} is too small; use more than {limit}"),
         ValidationErrorKind::ExclusiveMaximum { limit } => format!("{value} is too large; use less than {limit}"),
         ValidationErrorKind::MinLength { limit: 1 } => "it is empty; write at least 1 character".to_owned(),
@@ -79,6 +79,12 @@ fn sentence(error: &ValidationError<'_>, instance: &Instance<'_>) -> String {
         _ if instance.is_of_secret => "it is not allowed; correct it".to_owned(),
         _ => format!("{error}; correct it"),
     }
+}
+
+/// A limit as people write it: schemas have whole numbers as 65535.0 as well.
+fn whole(limit: &Value) -> String {
+    let text = limit.to_string();
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
 /// What each of the allowed forms lacks.
