@@ -22,7 +22,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run images check quick only test lint unit e2e structure references generate identity-provider cert-manager bench instructions fuzz endure \
+.PHONY: help run images check quick only redis-server test lint unit e2e structure references generate identity-provider cert-manager bench instructions fuzz endure \
 	authorizer cluster-tools cluster-up cluster-down cluster-test conformance chart figures
 
 help: ## lists the verbs
@@ -45,15 +45,18 @@ lint: ## formatting and lints, warnings denied
 # Many tests wait more than they work: twice as many at a time as there are cores.
 NEXTEST := PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail --test-threads $$(( $$(nproc) * 2 ))
 
-unit: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crates
+unit: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests of all crates
 	$(NEXTEST)
 	cargo test --workspace --doc --locked
 
-quick: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests of all crates but for those that wait for time-outs, or try very many cases
+quick: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests of all crates but for those that wait for time-outs, or try very many cases
 	$(NEXTEST) --profile quick
 
-only: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) ## tests that FILTER names, as nextest reads it: FILTER='package(xtask)'
+only: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests that FILTER names, as nextest reads it: FILTER='package(xtask)'
 	$(NEXTEST) -E "$(FILTER)"
+
+redis-server: ## installs Debian's Redis, which tests of the limit store start for themselves
+	@command -v redis-server >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qy --no-install-recommends redis-server; }
 
 # With the features that `unit` builds with: asked for one crate alone, cargo builds half of the dependencies once more.
 BUILD_ALL := cargo build --workspace --all-targets --locked
@@ -165,7 +168,7 @@ CERT_MANAGER = $(CACHE)/cert-manager-$(shell cat e2e/cert-manager/go.* e2e/cert-
 # And another.
 AUTHORIZER = $(CACHE)/authorizer-$(shell cat e2e/authorizer/go.* e2e/authorizer/main.go | sha256sum | cut -c1-16)
 
-e2e: cluster-tools $(TOOLS) $(IDENTITY_PROVIDER) $(CERT_MANAGER) $(AUTHORIZER) ## the main job in a real cluster; with KUBECONFIG, in that one
+e2e: cluster-tools $(TOOLS) $(IDENTITY_PROVIDER) $(CERT_MANAGER) $(AUTHORIZER) redis-server ## the main job in a real cluster; with KUBECONFIG, in that one
 	PATH="$(CERT_MANAGER):$(AUTHORIZER):$(TOOLS)/bin:$$PATH" e2e/run
 
 authorizer: $(AUTHORIZER) ## builds an authoriser of Envoy's own types, which a test runs

@@ -94,6 +94,8 @@ words! {
         Unprotected = "sallyport.dev/Unprotected",
         /// Certificates of callers that nobody vouches for are taken at some port of the Gateway, and none as well; absent where they are not.
         InsecureFrontendValidationMode = "InsecureFrontendValidationMode",
+        /// The store that counts the limits of the Gateway answers; absent where none is stated, and until a data plane has told of it.
+        LimitStoreReady = "sallyport.dev/LimitStoreReady",
         /// Some Ingress of the Gateway is not served as it says; absent where all are. An Ingress has no conditions of its own.
         IngressesRefused = "sallyport.dev/IngressesRefused",
     }
@@ -118,7 +120,7 @@ reasons! {
         Rejected = "Rejected" in [Programmed, RouteProgrammed],
             "Correct what the message names. Until then the last good form is in force where that protects no less; else the object denies.";
         /// Everything is as it should be.
-        Ready = "Ready" in [Ready, CredentialReady, Reconciling, Stalled];
+        Ready = "Ready" in [Ready, CredentialReady, LimitStoreReady, Reconciling, Stalled];
         /// A field is not valid; the message names it and the cure.
         Invalid = "Invalid" in [Accepted, CredentialReady, Programmed],
             "Correct the field that the message names; `sallyport validate` shows its place.";
@@ -246,6 +248,9 @@ reasons! {
         /// remembered are answered with 503.
         IntrospectionUnanswered = "IntrospectionUnanswered" in [IssuerHealthy],
             "Correct `endpoint`, `caCertificateRefs` or `clientAuthentication`, or let the gateway reach the endpoint; the message says what came. It is said again when another token is asked about.";
+        /// Some data plane cannot reach the store that counts limits: it goes on with its share, or refuses, as `limits.redis.whenAway` says.
+        StoreUnreached = "StoreUnreached" in [LimitStoreReady],
+            "Correct `limits.redis` of the GatewayParameters, or let the data planes reach the server; the message says what came.";
         /// Policies take effect.
         Affected = "Affected" in [ApiPolicyAffected];
         /// No policy says who may call: every request is answered with 500, reason `unprotected`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::duration::Duration;
 use crate::egress::Egress;
 use crate::infrastructure::{DeploymentSettings, ServiceSettings};
+use crate::limit_store::LimitSettings;
 use crate::observing::{AccessLogSettings, TelemetrySettings};
 use crate::origin_lock::{NAME_IS_FREE, OriginLock};
 use crate::status::Status;
@@ -53,6 +54,9 @@ pub struct GatewayParametersSpec {
     /// what a Gateway's opens beyond that is ignored and reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<Egress>,
+    /// Where the requests are counted that `limits` of policies allow. A Gateway's replaces the class's. Default: in each replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitSettings>,
     /// Bounds of a data plane. A Gateway's beat the class's, field by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,

@@ -15,6 +15,7 @@ pub mod duration;
 pub mod egress;
 pub mod gateway_api;
 pub mod infrastructure;
+pub mod limit_store;
 pub mod observing;
 pub mod origin_lock;
 pub mod policy;

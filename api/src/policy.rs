@@ -29,7 +29,7 @@ pub use external_authorization::{
     ExternalAuthorization, ForwardBody,
 };
 pub use introspection::{ClientAuthentication, ClientAuthenticationMethod, ClientSecretReference, Introspection};
-pub use limits::{Limit, LimitKey};
+pub use limits::{Limit, LimitKey, Per, Period};
 pub use request::{ByteCount, RequestBounds};
 pub use token::{
     Algorithm, AudienceCheck, Binding, ClaimRule, Csrf, JwksLocation, Jwt, Keys, SenderConstraint, TokenCookie,

@@ -29,7 +29,7 @@ pub mod infrastructure;
 pub mod ingress;
 mod introspection;
 pub mod key_source;
-mod limits;
+pub mod limits;
 pub mod outgoing;
 pub mod parameters;
 pub mod policy;

@@ -5,9 +5,9 @@ mod relay;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sallyport_snapshot::QUESTIONS;
 use sallyport_snapshot::v1::{self, Kind, report::Report};
 use sallyport_snapshot::{Difference, Hash, Held, Name, Snapshot};
+use sallyport_snapshot::{LIMIT_STORES, QUESTIONS};
 
 /// Bytes of a sentence for the operator that are kept: a condition shows no more, and a data plane could send any number.
 const MAX_SENTENCE_BYTES: usize = 2048;
@@ -200,7 +200,10 @@ const MAX_QUESTIONS: usize = 1000;
 
 /// Whether a data plane that was told all this may tell of `name`.
 fn may_tell_of(held: &Held, name: &str) -> bool {
-    name.starts_with(QUESTIONS) || held.contains_key(&Name::new(Kind::KeySet, name))
+    match name.strip_prefix(LIMIT_STORES) {
+        Some(gateway) => held.contains_key(&Name::new(Kind::Gateway, gateway)),
+        None => name.starts_with(QUESTIONS) || held.contains_key(&Name::new(Kind::KeySet, name)),
+    }
 }
 
 fn message(nonce: u64, difference: &Difference) -> v1::Update {
@@ -281,6 +284,17 @@ mod tests {
         with.insert("k", Body::KeySet(v1::KeySet::default()));
         replica.update(&with).unwrap();
         assert!(replica.hear(report()) && replica.standing().issuer("k").is_some());
+        with.insert("shop/public", Body::Gateway(v1::Gateway::default()));
+        let update = replica.update(&with);
+        assert!(update.is_none(), "an answer is awaited");
+        replica.acknowledge(&v1::Ack { nonce: 1, ..v1::Ack::default() });
+        replica.update(&with).unwrap();
+        let of_store = |gateway: &str| {
+            let health =
+                v1::IssuerHealth { key_set: format!("{LIMIT_STORES}{gateway}"), ..v1::IssuerHealth::default() };
+            v1::Report { report: Some(Report::Issuer(health)) }
+        };
+        assert!(replica.hear(of_store("shop/public")) && !replica.hear(of_store("acme/public")));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod features;
 mod gateway;
 mod ingress;
 mod issuer;
+mod limit_store;
 mod news;
 mod policy;
 mod route;

@@ -85,6 +85,11 @@ impl Default for Call {
     }
 }
 
+/// A connection, whatever lies beneath it.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// Places calls under one set of rules.
 #[derive(Clone)]
 pub struct Egress {
@@ -129,19 +134,41 @@ impl Egress {
         exchange(stream.map_err(|source| CallFault::Tls { host: place.host.clone(), source })?, place, call).await
     }
 
-    /// An address that must not be called ends the attempt: it was no accident.
+    /// A connection for another protocol than HTTP, under the same rules. Whether it may be in the clear, whoever states it has judged.
+    pub async fn open(
+        &self,
+        host: &str,
+        port: u16,
+        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    ) -> Result<Box<dyn Stream>, CallFault> {
+        let addresses = self.resolve(host, port).await?;
+        let connected = connect_to_first(&addresses).await;
+        let stream = connected.map_err(|source| CallFault::Connect { host: host.to_owned(), source })?;
+        // Questions are small, and none waits for the next.
+        let _best_effort = stream.set_nodelay(true);
+        let Some((config, name)) = tls else { return Ok(Box::new(stream)) };
+        let stream = TlsConnector::from(config).connect(name, stream).await;
+        Ok(Box::new(stream.map_err(|source| CallFault::Tls { host: host.to_owned(), source })?))
+    }
+
     async fn connect(&self, place: &Place) -> Result<TcpStream, CallFault> {
-        let host = || place.host.clone();
-        let resolved = self.names.addresses(&place.host).await;
-        let resolved = resolved.map_err(|source| CallFault::Resolve { host: host(), source })?;
-        let addresses: Vec<_> = resolved.into_iter().map(|ip| SocketAddr::new(ip, place.port)).collect();
-        if let Some(forbidden) = addresses.iter().find(|address| !self.rules.permit(address.ip())) {
-            return Err(CallFault::Forbidden { host: host(), address: forbidden.ip() });
-        }
+        let addresses = self.resolve(&place.host, place.port).await?;
         if !place.is_tls && !addresses.iter().all(|address| self.rules.permit_plaintext(address.ip())) {
-            return Err(CallFault::Plaintext(host()));
+            return Err(CallFault::Plaintext(place.host.clone()));
         }
-        connect_to_first(&addresses).await.map_err(|source| CallFault::Connect { host: host(), source })
+        let connected = connect_to_first(&addresses).await;
+        connected.map_err(|source| CallFault::Connect { host: place.host.clone(), source })
+    }
+
+    /// An address that must not be called ends the attempt: it was no accident.
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, CallFault> {
+        let resolved = self.names.addresses(host).await;
+        let resolved = resolved.map_err(|source| CallFault::Resolve { host: host.to_owned(), source })?;
+        let addresses: Vec<_> = resolved.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        match addresses.iter().find(|address| !self.rules.permit(address.ip())) {
+            Some(forbidden) => Err(CallFault::Forbidden { host: host.to_owned(), address: forbidden.ip() }),
+            None => Ok(addresses),
+        }
     }
 
     /// By whom places are known: with some `authorities` (DER), only these are trusted.

@@ -1,8 +1,11 @@
-//! How much of something one may have: requests in a window of time, and requests at once. Counted in this process, for all its workers.
+//! How much of something one may have: requests in a window of time or a calendar period, and requests at once. Counted in this process, for
+//! all its workers, or in a store for all data planes.
 
 pub mod allowance;
 pub mod at_once;
+pub mod quota;
 pub mod registry;
+pub mod store;
 mod table;
 pub mod window;
 
@@ -11,19 +14,44 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::UnixMs;
 use at_once::{AtOnce, Place};
+use quota::{Period, Quotas};
+use store::Answer;
 use table::Room;
 use window::{Left, Window, Windows};
 
 /// What a limit counts. It outlives changes of the number that it allows.
 pub struct Counters {
     began: Instant,
+    /// Of what they are of: by it a store knows them.
+    digest: [u8; 32],
     counted: Counted,
 }
 
 enum Counted {
     Windows(Box<Windows>),
+    Quotas(Box<Quotas>),
     AtOnce(Box<AtOnce>),
+}
+
+/// What a limit is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Amount {
+    /// Requests in any time of that length.
+    Window(Duration),
+    /// Requests in a calendar period; only a store counts them.
+    Quota(Period),
+    /// Requests under way.
+    AtOnce,
+}
+
+/// What a store is told with a question: what was admitted beside it, and what it has told itself of which period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owed {
+    pub beside: u32,
+    pub number: u64,
+    pub used: u32,
 }
 
 /// What a request was given of a limit.
@@ -42,22 +70,61 @@ pub struct UsedUp {
 }
 
 impl Counters {
-    /// Of requests in a window of this length.
-    pub fn of_window(length: Duration, room: &Arc<Room>) -> Self {
-        let windows = Windows::new(Window::new(length), room);
-        Self { began: Instant::now(), counted: Counted::Windows(Box::new(windows)) }
+    /// Of that amount, known by `digest`.
+    pub fn new(amount: Amount, digest: [u8; 32], room: &Arc<Room>) -> Self {
+        let counted = match amount {
+            Amount::Window(length) => Counted::Windows(Box::new(Windows::new(Window::new(length), room))),
+            Amount::Quota(period) => Counted::Quotas(Box::new(Quotas::new(period, room))),
+            Amount::AtOnce => Counted::AtOnce(Box::new(AtOnce::new(room))),
+        };
+        Self { began: Instant::now(), digest, counted }
     }
 
-    /// Of requests at once.
-    pub fn at_once(room: &Arc<Room>) -> Self {
-        Self { began: Instant::now(), counted: Counted::AtOnce(Box::new(AtOnce::new(room))) }
-    }
-
-    /// Takes one of `most` for `key`; `None` stands for all who have none.
-    pub fn take(self: &Arc<Self>, key: Option<&[u8]>, most: u32) -> Result<Share, UsedUp> {
+    /// What they count.
+    pub fn amount(&self) -> Amount {
         match &self.counted {
-            Counted::Windows(windows) => windows.take(key, most, self.now_ms()),
-            Counted::AtOnce(at_once) => at_once.take(self, key, most).map(Share::Place),
+            Counted::Windows(windows) => Amount::Window(windows.window.length()),
+            Counted::Quotas(quotas) => Amount::Quota(quotas.period),
+            Counted::AtOnce(_) => Amount::AtOnce,
+        }
+    }
+
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// Takes one of `most` for `key`; `None` stands for all who have none. `None` is given where only a store could tell.
+    pub fn take(self: &Arc<Self>, key: Option<&[u8]>, most: u32) -> Option<Result<Share, UsedUp>> {
+        match &self.counted {
+            Counted::Windows(windows) => Some(windows.take(key, most, self.now_ms())),
+            Counted::Quotas(_) => None,
+            Counted::AtOnce(at_once) => Some(at_once.take(self, key, most).map(Share::Place)),
+        }
+    }
+
+    /// The same while the store is away that counts them: one of this data plane's share, which is owed to it.
+    pub fn take_beside(
+        self: &Arc<Self>,
+        key: Option<&[u8]>,
+        (most, replicas): (u32, u32),
+        now: UnixMs,
+    ) -> Option<Result<Share, UsedUp>> {
+        match &self.counted {
+            Counted::Windows(windows) => {
+                let share = windows.take(key, (most / replicas.max(1)).max(1), self.now_ms());
+                if let Ok(Share::Use { is_shared, .. }) = &share {
+                    windows.owe(key.filter(|_| !is_shared), 1);
+                }
+                Some(share)
+            }
+            Counted::Quotas(quotas) => {
+                let moment = quotas.period.at(now);
+                let taken = quotas.take_share(key, (most, replicas), moment)?;
+                let left = |requests| Left { requests, until: moment.ends_in };
+                let share = |requests| Share::Use { left: left(requests), at: 0, is_shared: key.is_none() };
+                Some(taken.map(share))
+            }
+            Counted::AtOnce(_) => self.take(key, (most / replicas.max(1)).max(1)),
         }
     }
 
@@ -68,11 +135,47 @@ impl Counters {
         }
     }
 
-    /// Length of the window, if it is one.
-    pub fn window(&self) -> Option<Duration> {
+    /// The same of one that was taken beside the store.
+    pub fn give_back_beside(&self, key: Option<&[u8]>, at: u64) {
         match &self.counted {
-            Counted::Windows(windows) => Some(windows.window.length()),
-            Counted::AtOnce(_) => None,
+            Counted::Windows(windows) => {
+                windows.give_back(key, at);
+                windows.forgive(key);
+            }
+            Counted::Quotas(quotas) => quotas.forgive(key),
+            Counted::AtOnce(_) => {}
+        }
+    }
+
+    /// What a store is to be told with a question about `key`; it is owed no more, unless [`Counters::owe`] takes it back.
+    pub(crate) fn ask(&self, key: Option<&[u8]>) -> Owed {
+        match &self.counted {
+            Counted::Windows(windows) => Owed { beside: windows.ask(key), ..Owed::default() },
+            Counted::Quotas(quotas) => {
+                let told = quotas.ask(key);
+                Owed { beside: told.beside, number: told.number, used: told.used }
+            }
+            Counted::AtOnce(_) => Owed::default(),
+        }
+    }
+
+    /// The store has not taken in what it was told.
+    pub(crate) fn owe(&self, key: Option<&[u8]>, owed: u32) {
+        match &self.counted {
+            _ if owed == 0 => {}
+            Counted::Windows(windows) => windows.owe(key, owed),
+            Counted::Quotas(quotas) => quotas.owe(key, owed),
+            Counted::AtOnce(_) => {}
+        }
+    }
+
+    /// What the store has said, of a question that all was taken of, or nothing.
+    pub(crate) fn hear(&self, key: Option<&[u8]>, answer: &Answer, is_taken: bool) {
+        match &self.counted {
+            // So that this data plane knows what it has had, once the store is away.
+            Counted::Windows(windows) if is_taken => drop(windows.take(key, u32::MAX, self.now_ms())),
+            Counted::Quotas(quotas) => quotas.told(key, answer.number, answer.used),
+            Counted::Windows(_) | Counted::AtOnce(_) => {}
         }
     }
 

@@ -155,12 +155,12 @@ async fn handle(
     let hop = hop((connection, certificate), listener, &arrival, (upgrade.as_ref(), head.version));
     let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
     let body_bytes = body.exact_bytes();
-    let replicas = listener.gateway.replicas;
+    let (replicas, limit_store) = (listener.gateway.replicas, listener.gateway.limit_store.as_deref());
     let caller = Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions);
-    let caller = Caller { hop, body_bytes, replicas, explained, ..caller };
+    let caller = Caller { hop, body_bytes, replicas, explained, limit_store, ..caller };
     if preflight.is_some() || found.rule.redirect().is_some() {
         // Nothing is forwarded, and browsers ask without a credential: addresses are judged, and none is asked for.
-        permit::admit_to_redirect(&policy, &caller)?;
+        permit::admit_to_redirect(&policy, &caller).await?;
         let shown = runtime.key_parameters(gateway, &found.rule.api.namespace);
         return answered_here(preflight, &found, query, (connection, &arrival), shown);
     }

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
 use crate::introspection::Introspections;
 use crate::issuer::{Issuers, Means};
+use crate::limit::store::{self, Stores};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
@@ -97,6 +98,13 @@ impl DataPlane {
         let exporters = Exporters::new(surroundings.traces, rules.clone(), Handle::current());
         let exporters = if settings.explains.is_some() { exporters.silent() } else { exporters };
         let metrics = Metrics::new(Arc::clone(&issuers), surroundings.clock.clone());
+        let limit_stores = Stores::new(store::Means {
+            egress: asking.egress.clone(),
+            runtime: Handle::current(),
+            reports: asking.reports.clone(),
+            metrics: metrics.limit_stores.clone(),
+            is_alone: settings.explains.is_some(),
+        });
         let shared = Arc::new(Shared {
             runtime: ArcSwap::from_pointee(Runtime::default()),
             tokens: Tokens::default(),
@@ -121,7 +129,7 @@ impl DataPlane {
             None => None,
         };
         let state = Mutex::new(State {
-            store: Store::new(issuers, exporters),
+            store: Store::new(issuers, exporters, limit_stores),
             nameless: Vec::new(),
             bound: BTreeSet::new(),
             api_servers: ApiServers::default(),

@@ -21,7 +21,7 @@ pub struct Rejection {
     pub origin: Origin,
     /// `WWW-Authenticate`, one value for each scheme that could help.
     pub challenges: Box<[HeaderValue]>,
-    /// `Retry-After` in seconds.
+    /// `Retry-After` in seconds; who has to wait for longer may ask once more after that.
     pub retry_after_s: Option<u16>,
     /// What the caller is told instead of the table's words.
     pub told: Option<Arc<Told>>,
@@ -276,6 +276,15 @@ reasons! {
     RateExceeded => TOO_MANY_REQUESTS, "rate-exceeded", "Too many requests",
         "Too many requests.",
         "The log names the policy and the limit, and whether the caller shares it with all who have no key of their own. Raise `requests`, or have the client wait as `Retry-After` says.";
+    /// A quota of a day or month is used up.
+    QuotaExceeded => TOO_MANY_REQUESTS, "quota-exceeded", "Quota used up",
+        "The quota of this period is used up.",
+        "Raise `requests` of the limit that the log names, or wait until the day or month of UTC ends.";
+    /// The store that counts the limits is away, and nobody can tell whether the request is within them: `whenAway: Deny` says so, or the store has told
+    /// nothing of this period.
+    StoreUnavailable => SERVICE_UNAVAILABLE, "store-unavailable", "Cannot be judged",
+        "This request cannot be judged at the moment. Try again.",
+        "See that the store of the Gateway's GatewayParameters is there; `LimitStoreReady` of the Gateway says what is wrong.";
     /// As many requests as a limit allows at once are under way.
     ConcurrencyExceeded => TOO_MANY_REQUESTS, "concurrency-exceeded", "Too many requests at once",
         "Too many requests at the same time.",

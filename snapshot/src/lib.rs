@@ -30,6 +30,9 @@ pub const EDITION: u32 = 12;
 /// What the names of questions to issuers begin with ([`Introspection`](v1::Introspection)), of which data planes tell beside KeySets: they are no resources of their own.
 pub const QUESTIONS: &str = "introspection:";
 
+/// What the name of a store of limits begins with ([`LimitStore`](v1::LimitStore)), of which data planes tell beside KeySets; the name of the Gateway follows.
+pub const LIMIT_STORES: &str = "limit-store:";
+
 /// The messages described by themselves (a `google.protobuf.FileDescriptorSet`), for whoever prints them.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 

@@ -48,6 +48,7 @@ mod inner_door;
 mod introspection;
 mod issuers;
 mod leaks;
+mod limit_store;
 mod limits;
 mod metrics;
 mod observed;

@@ -1,13 +1,16 @@
 //! How many requests policies allow: expressions parsed and typed once. A limit that cannot be used lets no request pass.
 
 use sallyport_api::condition::Reason;
-use sallyport_api::policy::{Limit, LimitKey};
+use sallyport_api::policy::{Limit, LimitKey, Period};
 use sallyport_expression::Budget;
 use sallyport_expression::typing::Type;
 use sallyport_snapshot::v1::{self, limit::Amount};
 
 use super::authorization::{Author, expression};
 use crate::problem::{Problem, denial};
+
+/// Windows that data planes count by themselves. What lasts longer they would forget with each restart.
+const MAX_LOCAL_MS: u64 = 3_600_000;
 
 /// The section as data planes are told it.
 pub fn messages(author: Author<'_>, limits: &[Limit], problems: &mut Vec<Problem>) -> Vec<v1::Limit> {
@@ -53,9 +56,15 @@ fn amount(stated: &Limit, field: &str) -> Result<Amount, Problem> {
     let invalid = |message: String| Problem::new(format!("{field}.per"), Reason::Invalid, message);
     match (stated.requests, &stated.per, stated.concurrent) {
         (Some(requests), Some(per), None) => {
-            let per = per.parse().map_err(|why| invalid(why.to_string()))?;
-            let per_ms = u64::try_from(per.as_millis()).unwrap_or(u64::MAX);
-            Ok(Amount::Rate(v1::Rate { requests, per_ms }))
+            let quota = |period: v1::quota::Period| Amount::Quota(v1::Quota { requests, period: period.into() });
+            Ok(match per.parse().map_err(|why| invalid(why.to_string()))? {
+                Period::Window(length) => {
+                    let per_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+                    Amount::Rate(v1::Rate { requests, per_ms })
+                }
+                Period::Day => quota(v1::quota::Period::Day),
+                Period::Month => quota(v1::quota::Period::Month),
+            })
         }
         (None, None, Some(concurrent)) => Ok(Amount::Concurrent(concurrent)),
         _ => Err(Problem::new(
@@ -63,6 +72,15 @@ fn amount(stated: &Limit, field: &str) -> Result<Amount, Problem> {
             Reason::Invalid,
             "state exactly one of requests, with per, and concurrent",
         )),
+    }
+}
+
+/// Whether only a store counts it.
+pub fn needs_store(limit: &v1::Limit) -> bool {
+    match &limit.amount {
+        Some(Amount::Rate(rate)) => rate.per_ms > MAX_LOCAL_MS,
+        Some(Amount::Quota(_)) => true,
+        Some(Amount::Concurrent(_)) | None => false,
     }
 }
 
@@ -98,6 +116,15 @@ mod tests {
         assert!(problems.is_empty() && limit.unavailable.is_none(), "{problems:?}");
         assert_eq!(limit.amount, Some(Amount::Rate(v1::Rate { requests: 10, per_ms: 90_000 })));
         assert!(limit.expression.is_some() && limit.when.is_some());
+        for (per, period) in [("Day", v1::quota::Period::Day), ("Month", v1::quota::Period::Month)] {
+            let (limit, problems) = judged(NEAR, json!({"name": "l", "requests": 9, "per": per, "by": "Identity"}));
+            assert!(problems.is_empty() && needs_store(&limit), "{problems:?}");
+            assert_eq!(limit.amount, Some(Amount::Quota(v1::Quota { requests: 9, period: period.into() })));
+        }
+        for (per, needs) in [("1h", false), ("60m", false), ("1h1ms", true), ("24h", true)] {
+            let (limit, _) = judged(NEAR, json!({"name": "l", "requests": 9, "per": per, "by": "Identity"}));
+            assert_eq!(needs_store(&limit), needs, "{per}");
+        }
         let (limit, _) = judged(NEAR, json!({"name": "at-once", "concurrent": 3, "by": "Identity"}));
         assert_eq!((limit.amount, limit.by()), (Some(Amount::Concurrent(3)), v1::limit::By::Identity));
     }

@@ -2,12 +2,14 @@
 
 pub mod egress;
 pub mod forwarded_certificate;
+mod limit_store;
 mod observing;
 pub mod origin_lock;
 
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration;
 use sallyport_api::gateway_api::{Gateway, GatewayClass};
+use sallyport_api::limit_store::LimitSettings;
 use sallyport_api::{Bounds, GROUP, GatewayParameters, GatewayParametersSpec, ProxyProtocol, UnprotectedRoutes};
 use sallyport_snapshot::v1;
 
@@ -39,7 +41,8 @@ pub struct Settings {
 /// What is wrong with the parameters called `name`.
 pub fn judge(cluster: &ClusterState, name: &ObjectName, spec: &GatewayParametersSpec) -> Vec<Problem> {
     let lock = spec.origin_lock.as_ref().and_then(|stated| origin_lock::read(cluster, name, stated).1);
-    judge_proxies(spec).into_iter().chain(lock).chain(judge_rest(spec)).collect()
+    let store = spec.limits.as_ref().and_then(|stated| limit_store::read(cluster, name, stated).1);
+    judge_proxies(spec).into_iter().chain(lock).chain(store).chain(judge_rest(spec)).collect()
 }
 
 /// What cannot be read, and is left out: that closes nothing but what it would have opened.
@@ -74,6 +77,7 @@ pub fn settle(
     let mut read = Read::default();
     let (of_class, own) = (read.take(cluster, OF_CLASS, of_class), read.take(cluster, OWN, own));
     let unknown = read.unknown.is_some();
+    let limit_store = read.limits.take().and_then(|(place, stated)| limit_store::read(cluster, &place, &stated).0);
     let origin_locks = read.origin_locks(name, problems);
     let unreadable: Vec<_> = [(OF_CLASS, &of_class), (OWN, &own)]
         .into_iter()
@@ -105,6 +109,7 @@ pub fn settle(
             api_servers: vec![],
             replicas: 0,
             origin_locks,
+            limit_store,
         },
         egress,
         ignored,
@@ -115,6 +120,8 @@ pub fn settle(
 #[derive(Default)]
 struct Read {
     origin_locks: Vec<v1::OriginLock>,
+    /// What was read last: a Gateway's own beats the class's.
+    limits: Option<(ObjectName, LimitSettings)>,
     /// Why some are not there, or cannot be decoded.
     unknown: Option<Problem>,
     problems: Vec<Problem>,
@@ -129,6 +136,9 @@ impl Read {
                     self.origin_locks.push(lock);
                     self.problems.extend(problem.map(|problem| passed_on(field, &problem)));
                 }
+                if let Some(limits) = &spec.limits {
+                    self.limits = Some((name, limits.clone()));
+                }
                 spec
             }
             Some(Err(problem)) => {
@@ -142,7 +152,7 @@ impl Read {
 
     /// All that hold for the Gateway called `name`.
     fn origin_locks(self, name: &ObjectName, problems: &mut Vec<Problem>) -> Vec<v1::OriginLock> {
-        let Self { mut origin_locks, unknown, problems: found } = self;
+        let Self { mut origin_locks, unknown, problems: found, .. } = self;
         problems.extend(found);
         let contradiction = origin_lock::contradiction(&origin_locks);
         problems.extend(contradiction.map(|why| Problem::new(OWN, Reason::InvalidParameters, why)));

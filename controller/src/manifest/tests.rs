@@ -165,7 +165,9 @@ fn what_an_api_server_would_refuse_of_limits_is_said_with_its_place() {
         format!("{POLICY}  enforcement: Floor\n  limits:\n  - {{name: l, requests: 1, per: 1s, by: {by}}}\n")
     };
     assert!(said(&limit("requests: 1, per: 1s, by: Identity")).is_empty());
-    assert!(said(&limit("requests: 1000000000, per: 1h, by: Subscription")).is_empty());
+    for per in ["1h", "24h", "Day", "Month"] {
+        assert!(said(&limit(&format!("requests: 1000000000, per: {per}, by: Subscription"))).is_empty());
+    }
     assert!(said(&floor("ClientAddress")).is_empty());
     for (text, word) in [
         (limit("by: Identity"), "exactly one of requests"),
@@ -174,9 +176,10 @@ fn what_an_api_server_would_refuse_of_limits_is_said_with_its_place() {
         (limit("concurrent: 1, per: 1s, by: Identity"), "go together"),
         (limit("requests: 0, per: 1s, by: Identity"), "requests"),
         (limit("concurrent: 1000001, by: Identity"), "concurrent"),
-        (limit("requests: 1, per: 999ms, by: Identity"), "state 1s to 1h"),
-        (limit("requests: 1, per: 1h1ms, by: Identity"), "state 1s to 1h"),
-        (limit("requests: 1, per: Month, by: Identity"), "per"),
+        (limit("requests: 1, per: 999ms, by: Identity"), "state 1s to 24h"),
+        (limit("requests: 1, per: 24h1ms, by: Identity"), "state 1s to 24h"),
+        (limit("requests: 1, per: Week, by: Identity"), "per"),
+        (limit("requests: 1, per: month, by: Identity"), "per"),
         (limit("requests: 1, per: 1s, by: Expression"), "expression goes with"),
         (limit("requests: 1, per: 1s, by: Identity, expression: auth.identity"), "expression goes with"),
         (limit("requests: 1, per: 1s, by: Host"), "Host"),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::condition::{Condition, acknowledged, condition, first_of, of_problems, programmed, summed_up};
 use super::features::SUPPORTED;
 use super::ingress::{self, Refused};
+use super::limit_store;
 use super::policy::affected;
 use super::{ObjectStatus, View, named};
 use crate::cluster::ObjectName;
@@ -80,6 +81,7 @@ pub(super) fn plan(
         Some(Ok(_)) | None => programmed,
     };
     let told = policies_on(view, name).into_iter().chain(ingress::told(refused, name)).chain(insecure(gateway));
+    let told = told.chain(limit_store::ready(view, name, gateway));
     let conditions = [accepted(view, name, gateway), programmed].into_iter().chain(told).collect();
     let addresses = addresses.and_then(Result::ok).unwrap_or_default();
     ObjectStatus { conditions, addresses, listeners, ..named("Gateway", name, gateway.generation) }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sallyport_snapshot::QUESTIONS;
 use sallyport_snapshot::pieces::{self, Gathering};
 use sallyport_snapshot::v1::{self, Kind, message::Message};
+use sallyport_snapshot::{LIMIT_STORES, QUESTIONS};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -74,7 +74,10 @@ impl<P: Plane> Session<'_, P> {
             self.send(Message::Hello(piece)).await?;
         }
         let holding = &*self.holding;
-        for report in self.reports.last(|name| name.starts_with(QUESTIONS) || holding.holds(Kind::KeySet, name)) {
+        for report in self.reports.last(|name| match name.strip_prefix(LIMIT_STORES) {
+            Some(gateway) => holding.holds(Kind::Gateway, gateway),
+            None => name.starts_with(QUESTIONS) || holding.holds(Kind::KeySet, name),
+        }) {
             self.send(Message::Report(report)).await?;
         }
         Ok(())

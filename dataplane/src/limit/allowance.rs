@@ -24,8 +24,16 @@ pub struct Told {
     pub name: Arc<str>,
     /// What is allowed altogether.
     pub quota: u32,
-    /// Length of the window, and what is left of it, and when there is more. `None`: requests at once.
-    pub window: Option<(Duration, u32, Duration)>,
+    /// What is left of a window or period, and when there is more. `None`: requests at once.
+    pub left: Option<Left>,
+}
+
+/// What is left of a window, or of a calendar period, which has no length that can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    pub window: Option<Duration>,
+    pub requests: u32,
+    pub until: Duration,
 }
 
 impl Allowance {
@@ -72,15 +80,19 @@ impl Allowance {
 impl Told {
     /// Which part of it is left.
     fn left(&self) -> f64 {
-        self.window.map_or(1.0, |(_, left, _)| f64::from(left) / f64::from(self.quota))
+        self.left.map_or(1.0, |left| f64::from(left.requests) / f64::from(self.quota))
     }
 
     fn write(&self, policy: &mut String, left: &mut String) -> std::fmt::Result {
-        let Self { name, quota, window } = self;
+        let Self { name, quota, left: told } = self;
         let next = |text: &str| if text.is_empty() { "" } else { ", " };
         write!(policy, r#"{}"{name}";q={quota}"#, next(policy))?;
-        let Some((length, requests, until)) = window else { return policy.write_str(r#";qu="concurrent-requests""#) };
-        write!(policy, ";w={}", seconds(*length))?;
+        let Some(Left { window, requests, until }) = told else {
+            return policy.write_str(r#";qu="concurrent-requests""#);
+        };
+        if let Some(length) = window {
+            write!(policy, ";w={}", seconds(*length))?;
+        }
         write!(left, r#"{}"{name}";r={requests};t={}"#, next(left), seconds(*until))
     }
 }
@@ -95,8 +107,12 @@ mod tests {
     use super::*;
 
     fn told(name: &str, quota: u32, window: Option<(u64, u32, u64)>) -> Told {
-        let window = window.map(|(s, left, ms)| (Duration::from_secs(s), left, Duration::from_millis(ms)));
-        Told { name: name.into(), quota, window }
+        let left = window.map(|(s, requests, ms)| Left {
+            window: (s > 0).then(|| Duration::from_secs(s)),
+            requests,
+            until: Duration::from_millis(ms),
+        });
+        Told { name: name.into(), quota, left }
     }
 
     fn written(limits: &[Told]) -> Vec<(String, String)> {
@@ -116,6 +132,12 @@ mod tests {
             pair("ratelimit", r#""per-customer";r=57;t=13"#),
         ];
         assert_eq!(written(&[told("per-customer", 100, Some((60, 57, 12_001)))]), expected);
+    }
+
+    #[test]
+    fn a_calendar_period_has_no_length() {
+        let expected = vec![pair("ratelimit-policy", r#""monthly";q=9"#), pair("ratelimit", r#""monthly";r=5;t=60"#)];
+        assert_eq!(written(&[told("monthly", 9, Some((0, 5, 60_000)))]), expected);
     }
 
     #[test]

@@ -96,14 +96,14 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::Share;
+    use crate::limit::{Amount, Share};
 
     fn counters() -> Arc<Counters> {
-        Arc::new(Counters::at_once(&Arc::default()))
+        Arc::new(Counters::new(Amount::AtOnce, [0; 32], &Arc::default()))
     }
 
     fn take(counters: &Arc<Counters>, key: Option<&[u8]>, most: u32) -> Result<Place, UsedUp> {
-        match counters.take(key, most)? {
+        match counters.take(key, most).expect("it is counted here")? {
             Share::Place(place) => Ok(place),
             Share::Use { .. } => panic!("it counts what is under way"),
         }

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use sallyport_snapshot::Hash;
 
-use super::Counters;
 use super::table::Room;
+use super::{Amount, Counters};
 
 /// What counters are of. Whatever differs in it begins anew.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -15,10 +15,23 @@ pub struct Counted {
     /// The policy that states the limit.
     pub object: Arc<str>,
     pub limit: Arc<str>,
-    /// Of a window this length; `None`: at once.
-    pub window: Option<Duration>,
+    pub amount: Amount,
     /// By what requests are told apart.
     pub by: Hash,
+}
+
+impl Counted {
+    /// By which a store knows it, on every data plane.
+    fn digest(&self) -> [u8; 32] {
+        let amount = match self.amount {
+            Amount::Window(length) => format!("window {}", length.as_millis()),
+            Amount::Quota(period) => period.as_str().to_owned(),
+            Amount::AtOnce => "at once".to_owned(),
+        };
+        let mut told = format!("{}\n{}\n{amount}\n", self.object, self.limit).into_bytes();
+        told.extend_from_slice(self.by.as_bytes());
+        digest(&SHA256, &told).as_ref().try_into().unwrap_or_default()
+    }
 }
 
 /// Counters for as long as anybody enforces the limit.
@@ -36,10 +49,7 @@ impl Registry {
             return known;
         }
         self.known.retain(|_, counters| counters.strong_count() > 0);
-        let counters = Arc::new(match counted.window {
-            Some(length) => Counters::of_window(length, &self.room),
-            None => Counters::at_once(&self.room),
-        });
+        let counters = Arc::new(Counters::new(counted.amount, counted.digest(), &self.room));
         self.known.insert(counted, Arc::downgrade(&counters));
         counters
     }
@@ -47,34 +57,50 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::limit::quota::Period;
 
     fn counted(limit: &str, window_s: Option<u64>, by: &[u8]) -> Counted {
-        let window = window_s.map(Duration::from_secs);
-        Counted { object: "ApiPolicy shop/orders".into(), limit: limit.into(), window, by: Hash::of_bytes(by) }
+        let amount = window_s.map_or(Amount::AtOnce, |seconds| Amount::Window(Duration::from_secs(seconds)));
+        Counted { object: "ApiPolicy shop/orders".into(), limit: limit.into(), amount, by: Hash::of_bytes(by) }
+    }
+
+    fn is_taken(counters: &Arc<Counters>) -> bool {
+        counters.take(None, 1).unwrap().is_ok()
     }
 
     #[test]
     fn what_counts_the_same_is_the_same() {
         let mut registry = Registry::default();
         let first = registry.counters(counted("burst", Some(60), b"address"));
-        assert!(first.take(None, 1).is_ok());
-        assert!(registry.counters(counted("burst", Some(60), b"address")).take(None, 1).is_err());
+        assert!(is_taken(&first));
+        assert!(!is_taken(&registry.counters(counted("burst", Some(60), b"address"))));
         for other in [
             counted("other", Some(60), b"address"),
             counted("burst", Some(61), b"address"),
             counted("burst", None, b"address"),
             counted("burst", Some(60), b"identity"),
         ] {
-            assert!(registry.counters(other).take(None, 1).is_ok());
+            let other = registry.counters(other);
+            assert!(is_taken(&other) && other.digest() != first.digest());
         }
+    }
+
+    #[test]
+    fn a_store_knows_it_by_the_same_name_everywhere() {
+        let digest = |counted: Counted| *Registry::default().counters(counted).digest();
+        assert_eq!(digest(counted("burst", Some(60), b"")), digest(counted("burst", Some(60), b"")));
+        let quota = |period| Counted { amount: Amount::Quota(period), ..counted("burst", None, b"") };
+        assert_ne!(digest(quota(Period::Day)), digest(quota(Period::Month)));
     }
 
     #[test]
     fn what_nobody_enforces_is_forgotten() {
         let mut registry = Registry::default();
-        assert!(registry.counters(counted("burst", Some(60), b"")).take(None, 1).is_ok());
-        assert!(registry.counters(counted("burst", Some(60), b"")).take(None, 1).is_ok());
+        assert!(is_taken(&registry.counters(counted("burst", Some(60), b""))));
+        assert!(is_taken(&registry.counters(counted("burst", Some(60), b""))));
         drop(registry.counters(counted("other", None, b"")));
         drop(registry.counters(counted("third", None, b"")));
         assert_eq!(registry.known.len(), 1);

@@ -31,6 +31,8 @@ pub struct Left {
 #[derive(Default)]
 pub(super) struct Bucket {
     parts: SmallVec<[Part; 2]>,
+    /// Admitted while the store was away that counts them, and owed to it.
+    beside: u32,
 }
 
 struct Part {
@@ -124,6 +126,28 @@ impl Windows {
         let taken = own.unwrap_or_else(|| take(&mut self.shared.lock()));
         let (left, at) = taken.map_err(|until| UsedUp { until: Some(until), is_shared })?;
         Ok(Share::Use { left, at, is_shared })
+    }
+
+    /// So many were admitted beside the store.
+    pub(super) fn owe(&self, key: Option<&[u8]>, owed: u32) {
+        self.known(key, |bucket| bucket.beside = bucket.beside.saturating_add(owed));
+    }
+
+    /// One of them has not been used.
+    pub(super) fn forgive(&self, key: Option<&[u8]>) {
+        self.known(key, |bucket| bucket.beside = bucket.beside.saturating_sub(1));
+    }
+
+    /// What is owed, which it is no more from here on.
+    pub(super) fn ask(&self, key: Option<&[u8]>) -> u32 {
+        self.known(key, |bucket| std::mem::take(&mut bucket.beside)).unwrap_or_default()
+    }
+
+    fn known<R>(&self, key: Option<&[u8]>, work: impl FnOnce(&mut Bucket) -> R) -> Option<R> {
+        match key {
+            Some(key) => self.own.with_known(key, work),
+            None => Some(work(&mut self.shared.lock())),
+        }
     }
 
     /// To whom it was taken of: a key, or all who have none.

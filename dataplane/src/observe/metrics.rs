@@ -17,6 +17,7 @@ use super::access_log::Line;
 use crate::clock::Clock;
 use crate::introspection;
 use crate::issuer::Issuers;
+use crate::limit::store;
 use crate::observe::metrics::certificates::CertificateMetrics;
 use crate::observe::metrics::durations::{Durations, DurationsByRequest};
 use crate::observe::metrics::issuers::IssuerMetrics;
@@ -53,6 +54,7 @@ pub struct Metrics {
     pub(crate) passwords: passwords::Counters,
     pub(crate) introspections: introspection::Counters,
     pub(crate) external_authorizations: authorizers::Counters,
+    pub(crate) limit_stores: store::Metrics,
 }
 
 impl Metrics {
@@ -69,6 +71,7 @@ impl Metrics {
         let passwords = passwords::Counters { right: hashes("right"), wrong: hashes("wrong"), busy: hashes("busy") };
         let introspections = introspections(&mut registry);
         let external_authorizations = external_authorizations(&mut registry);
+        let limit_stores = limit_stores(&mut registry);
         let failed_handshakes = failed_handshakes(&mut registry);
         let durations = registered(&mut registry, &table::SERVER_DURATION, DurationsByRequest::default());
         let upstream_durations = by_class(&mut registry, &table::CLIENT_DURATION);
@@ -102,6 +105,7 @@ impl Metrics {
             passwords,
             introspections,
             external_authorizations,
+            limit_stores,
         }
     }
 
@@ -166,6 +170,16 @@ fn external_authorizations(registry: &mut Registry) -> authorizers::Counters {
         unavailable: questions("unavailable"),
         durations: registered(registry, &table::EXTERNAL_AUTHORIZATION_DURATION, Durations::default()),
         dropped_headers: registered(registry, &table::EXTERNAL_AUTHORIZATION_DROPPED, Counter::default()),
+    }
+}
+
+fn limit_stores(registry: &mut Registry) -> store::Metrics {
+    let questions = registered(registry, &table::LIMIT_STORE_QUESTIONS, Family::<Label, Counter>::default());
+    let questions = |outcome| questions.get_or_create(&[("outcome", outcome)]).clone();
+    store::Metrics {
+        answered: questions("answered"),
+        away: questions("away"),
+        durations: registered(registry, &table::LIMIT_STORE_DURATION, Durations::default()),
     }
 }
 

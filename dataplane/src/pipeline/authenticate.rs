@@ -21,6 +21,7 @@ use crate::explain::{Explanation, Outcome};
 use crate::introspection::Introspections;
 use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
+use crate::limit::store::Store;
 use crate::map::Map;
 use crate::passwords::Passwords;
 use crate::passwords::file::PasswordFile;
@@ -76,6 +77,8 @@ pub struct Caller<'a> {
     pub explained: Option<&'a Explanation>,
     /// Who does asks no issuer about tokens, and no authoriser.
     pub asks_nobody: bool,
+    /// Where limits are counted for all data planes; `None`: here.
+    pub limit_store: Option<&'a Store>,
 }
 
 /// What of the connection has to do with what the service is told.
@@ -128,6 +131,7 @@ impl<'a> Caller<'a> {
             hop: Hop::default(),
             body_bytes: None,
             replicas: NonZeroU32::MIN,
+            limit_store: None,
             rule: &rule.name,
             keys: &runtime.keys,
             tokens: &shared.tokens,

@@ -1,6 +1,8 @@
 //! How many requests there may be: what a request takes of the limits of its policy, all of a step or nothing.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use sallyport_expression::Steps;
@@ -9,16 +11,20 @@ use smallvec::SmallVec;
 use super::authenticate::Caller;
 use super::authorize::Expressions;
 use crate::explain::Outcome;
-use crate::limit::allowance::{Allowance, Told, seconds};
+use crate::limit::allowance::{self, Allowance, Told, seconds};
 use crate::limit::at_once::Place;
-use crate::limit::window::Left;
-use crate::limit::{Counters, Share, UsedUp};
+use crate::limit::store::{Asked, Away, Store};
+use crate::limit::{Amount, Counters, Share, UsedUp, window};
 use crate::rejection::{Reason, Rejection};
 use crate::runtime::policy::Policy;
 use crate::runtime::policy::limit::{By, Limit};
 
 /// Longer texts of expressions are nobody's own.
 const MAX_KEY_BYTES: usize = 256;
+/// Longer windows would be forgotten with each restart.
+const MAX_LOCAL: Duration = Duration::from_secs(3600);
+/// When a caller may ask again while the store is away: by then it has been tried once more.
+const STORE_RETRY_AFTER_S: u16 = 1;
 
 /// What tells requests of a limit apart.
 pub(super) type Key = SmallVec<[u8; 64]>;
@@ -46,8 +52,15 @@ struct Use<'a> {
     at: u64,
 }
 
+/// What a store is asked for.
+struct Wanted<'a> {
+    limit: &'a Limit,
+    counters: &'a Arc<Counters>,
+    key: Option<Key>,
+}
+
 /// Takes of every limit of the step, and adds it to what was taken `before`; of none of them if one has no more.
-pub(super) fn take(
+pub(super) async fn take(
     (policy, step): (&Policy, Step),
     caller: &Caller<'_>,
     expressions: &Expressions<'_>,
@@ -55,7 +68,9 @@ pub(super) fn take(
     mut before: Taken,
 ) -> Result<Taken, Rejection> {
     let told_before = before.allowance.len();
-    let mut uses = SmallVec::<[Use<'_>; 2]>::new();
+    // What is only reported is counted here alone: it takes nothing from anybody.
+    let store = caller.limit_store.filter(|_| caller.beside.is_none());
+    let (mut uses, mut wanted) = (SmallVec::<[Use<'_>; 2]>::new(), SmallVec::<[Wanted<'_>; 2]>::new());
     for limit in policy.limits.iter().filter(|limit| limit.needs_identity == (step == Step::Known)) {
         let counters = limit.counters.as_ref().map_err(|denial| denial.rejection())?;
         if !limit.when.as_ref().is_none_or(|when| expressions.counts(limit, when, steps)) {
@@ -65,25 +80,121 @@ pub(super) fn take(
         let key = key((policy, limit), caller, expressions, steps);
         let whose = if key.is_some() { "" } else { "counted together with all that have no key of their own" };
         note(caller, limit, Outcome::Counted, whose);
+        if store.is_some() && counters.amount() != Amount::AtOnce {
+            wanted.push(Wanted { limit, counters, key });
+            continue;
+        }
+        let is_in_earnest = caller.beside.is_none() && !caller.asks_nobody;
+        if is_in_earnest && matches!(counters.amount(), Amount::Window(length) if length > MAX_LOCAL) {
+            return Err(without_store(limit));
+        }
         match counters.take(key.as_deref(), limit.share(caller.replicas)) {
-            Ok(Share::Place(place)) => {
+            Some(Ok(Share::Place(place))) => {
                 before.allowance.add_if(may_be_told(limit, place.is_shared()), || told(limit, None));
                 before.places.push(place);
             }
-            Ok(Share::Use { left, at, is_shared }) => {
-                before
-                    .allowance
-                    .add_if(may_be_told(limit, is_shared), || told(limit, counters.window().zip(Some(left))));
+            Some(Ok(Share::Use { left, at, is_shared })) => {
+                let left = left_of(counters, left);
+                before.allowance.add_if(may_be_told(limit, is_shared), || told(limit, Some(left)));
                 uses.push(Use { counters, key: key.filter(|_| !is_shared), at });
             }
-            Err(used_up) => {
+            Some(Err(used_up)) => {
                 uses.iter().for_each(|one| one.counters.give_back(one.key.as_deref(), one.at));
                 before.allowance.truncate(told_before);
                 return Err(refusal((limit, counters, key.as_ref()), used_up, (step, before.allowance)));
             }
+            // Nobody has asked the store for whoever explains or only reports.
+            None if !is_in_earnest => {}
+            None => return Err(without_store(limit)),
         }
     }
+    if let Some(store) = store.filter(|_| !wanted.is_empty()) {
+        take_of(store, &wanted, caller, (step, told_before), &mut before).await?;
+    }
     Ok(before)
+}
+
+/// The same of what the store counts: all at once. While it is away each data plane has its share, or nobody passes.
+async fn take_of(
+    store: &Store,
+    wanted: &[Wanted<'_>],
+    caller: &Caller<'_>,
+    (step, told_before): (Step, usize),
+    before: &mut Taken,
+) -> Result<(), Rejection> {
+    let asked =
+        wanted.iter().map(|one| Asked { counters: one.counters, key: one.key.as_deref(), most: one.limit.most.get() });
+    let asked: SmallVec<[Asked<'_>; 2]> = asked.collect();
+    let answers = match store.take(&asked).await {
+        Ok(answers) => answers,
+        Err(Away(why)) if store.denies_when_away => return Err(unavailable(store, wanted, &why)),
+        Err(Away(why)) => return take_beside((store, &why), wanted, caller, (step, told_before), before),
+    };
+    let mut all = wanted.iter().zip(&answers);
+    if let Some((one, answer)) = all.clone().find(|(_, answer)| !answer.is_taken) {
+        before.allowance.truncate(told_before);
+        let used_up = UsedUp { until: Some(answer.until), is_shared: one.key.is_none() };
+        let allowance = std::mem::take(&mut before.allowance);
+        return Err(refusal((one.limit, one.counters, one.key.as_ref()), used_up, (step, allowance)));
+    }
+    all.by_ref().for_each(|(one, answer)| {
+        let left = window::Left { requests: answer.left, until: answer.until };
+        let may_be_told = may_be_told(one.limit, one.key.is_none());
+        before.allowance.add_if(may_be_told, || told(one.limit, Some(left_of(one.counters, left))));
+    });
+    Ok(())
+}
+
+/// The same of this data plane's shares.
+fn take_beside(
+    (store, why): (&Store, &str),
+    wanted: &[Wanted<'_>],
+    caller: &Caller<'_>,
+    (step, told_before): (Step, usize),
+    before: &mut Taken,
+) -> Result<(), Rejection> {
+    let mut uses = SmallVec::<[Use<'_>; 2]>::new();
+    let give_back = |uses: &[Use<'_>]| {
+        uses.iter().for_each(|one| one.counters.give_back_beside(one.key.as_deref(), one.at));
+    };
+    for Wanted { limit, counters, key } in wanted {
+        let most = (limit.most.get(), caller.replicas.get());
+        match counters.take_beside(key.as_deref(), most, caller.now) {
+            Some(Ok(Share::Use { left, at, is_shared })) => {
+                let left = left_of(counters, left);
+                before.allowance.add_if(may_be_told(limit, is_shared), || told(limit, Some(left)));
+                uses.push(Use { counters, key: key.clone().filter(|_| !is_shared), at });
+            }
+            Some(Ok(Share::Place(place))) => before.places.push(place),
+            Some(Err(used_up)) => {
+                give_back(&uses);
+                before.allowance.truncate(told_before);
+                let allowance = std::mem::take(&mut before.allowance);
+                return Err(refusal((limit, counters, key.as_ref()), used_up, (step, allowance)));
+            }
+            None => {
+                give_back(&uses);
+                return Err(unavailable(
+                    store,
+                    std::slice::from_ref(&Wanted { limit, counters, key: key.clone() }),
+                    why,
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nobody can tell whether the request is within its limits.
+fn unavailable(store: &Store, wanted: &[Wanted<'_>], why: &str) -> Rejection {
+    let message = format!("the store of {} that counts it is away: {why}", store.object());
+    let origin = wanted.first().map(|one| one.limit.origin.with_message(message)).unwrap_or_default();
+    Rejection { retry_after_s: Some(STORE_RETRY_AFTER_S), ..Rejection::decided_by(origin, Reason::StoreUnavailable) }
+}
+
+fn without_store(limit: &Limit) -> Rejection {
+    let message = "what lasts longer than 1h is counted in a store; set limits.store: Redis in the GatewayParameters of the Gateway";
+    Rejection::decided_by(limit.origin.with_message(message.to_owned()), Reason::Configuration)
 }
 
 /// What is used up elsewhere nobody can tell who explains.
@@ -139,9 +250,16 @@ fn may_be_told(limit: &Limit, is_shared: bool) -> bool {
     !limit.is_floor && !is_shared && !matches!(limit.by, By::Expression(_))
 }
 
-fn told(limit: &Limit, window: Option<(std::time::Duration, Left)>) -> Told {
-    let window = window.map(|(length, left)| (length, left.requests, left.until));
-    Told { name: limit.origin.rule.clone(), quota: limit.most.get(), window }
+fn told(limit: &Limit, left: Option<allowance::Left>) -> Told {
+    Told { name: limit.origin.rule.clone(), quota: limit.most.get(), left }
+}
+
+fn left_of(counters: &Counters, left: window::Left) -> allowance::Left {
+    let window = match counters.amount() {
+        Amount::Window(length) => Some(length),
+        Amount::Quota(_) | Amount::AtOnce => None,
+    };
+    allowance::Left { window, requests: left.requests, until: left.until }
 }
 
 fn refusal(
@@ -151,15 +269,17 @@ fn refusal(
 ) -> Rejection {
     let UsedUp { until, is_shared } = used_up;
     let whose = whose(limit, key.filter(|_| !is_shared));
-    let (reason, used) = match counters.window() {
-        Some(window) => (Reason::RateExceeded, format!("has had {} in {} s", limit.most, seconds(window))),
-        None => (Reason::ConcurrencyExceeded, format!("has {} under way", limit.most)),
+    let (reason, used) = match counters.amount() {
+        Amount::Window(window) => (Reason::RateExceeded, format!("has had {} in {} s", limit.most, seconds(window))),
+        Amount::Quota(period) => {
+            (Reason::QuotaExceeded, format!("has had {} this {} of UTC", limit.most, period.as_str()))
+        }
+        Amount::AtOnce => (Reason::ConcurrencyExceeded, format!("has {} under way", limit.most)),
     };
     let message = format!("{whose} {used}, or this replica's share of it");
     let wait = until.unwrap_or_default();
     allowance.add_if(may_be_told(limit, is_shared), || {
-        let left = until.map(|until| Left { requests: 0, until });
-        told(limit, counters.window().zip(left))
+        told(limit, until.map(|until| left_of(counters, window::Left { requests: 0, until })))
     });
     // Before it is known who calls, nobody learns how much others have used from there.
     let allowance = (step == Step::Known && !allowance.is_empty()).then(|| Box::new(allowance));

@@ -138,7 +138,7 @@ pub async fn authorise(
 ) -> Result<Permit, Rejection> {
     admit_address(policy, caller)?;
     let mut steps = Steps::default();
-    let taken = take_unknown(policy, caller, &mut steps)?;
+    let taken = take_unknown(policy, caller, &mut steps).await?;
     let held = authenticate::hold(&policy.authentication, caller).await?;
     let mut floors = SmallVec::<[(Arc<str>, Held); 1]>::new();
     for floor in &policy.floors {
@@ -149,7 +149,8 @@ pub async fn authorise(
     expressions.judge(&mut steps)?;
     admit_length(policy, caller)?;
     let answered = ask_all(&expressions, (policy, caller), authorizers, &mut steps).await?;
-    let Taken { places, allowance } = limits::take((policy, Step::Known), caller, &expressions, &mut steps, taken)?;
+    let taken = limits::take((policy, Step::Known), caller, &expressions, &mut steps, taken).await?;
+    let Taken { places, allowance } = taken;
     let request = expressions.headers(&policy.request_headers.computed, &mut steps);
     let response = expressions.headers(&policy.response_headers.computed, &mut steps);
     let mut expires = held.expires(caller.now);
@@ -226,7 +227,7 @@ pub async fn rehearse(
     let patience = if caller.asks_nobody { Patience::Waits } else { Patience::AsksOnly };
     let caller = &Caller { patience, beside: Some(in_force), explained: None, ..*caller };
     admit_address(policy, caller)?;
-    let taken = take_unknown(policy, caller, steps)?;
+    let taken = take_unknown(policy, caller, steps).await?;
     let mut own = SmallVec::<[(Arc<str>, Held); 1]>::new();
     for authentication in policy.authentications().filter(|one| one.is_stated()) {
         own.push((Arc::clone(&authentication.object), authenticate::hold(authentication, caller).await?));
@@ -241,19 +242,19 @@ pub async fn rehearse(
         let asked = one.asks.as_ref().map_err(Denial::rejection)?;
         questions.push((Arc::clone(one), expressions.told(one, asked, steps)?));
     }
-    let places = limits::take((policy, Step::Known), caller, &expressions, steps, taken)?.places;
+    let places = limits::take((policy, Step::Known), caller, &expressions, steps, taken).await?.places;
     Ok(Rehearsed { places, questions })
 }
 
 /// What is counted before it is known who calls.
-fn take_unknown(policy: &Policy, caller: &Caller<'_>, steps: &mut Steps) -> Result<Taken, Rejection> {
+async fn take_unknown(policy: &Policy, caller: &Caller<'_>, steps: &mut Steps) -> Result<Taken, Rejection> {
     if policy.limits.is_empty() {
         return Ok(Taken::default());
     }
     let nobody = Held::default();
     let findings = Findings { near: &nobody, floors: &[] };
     let expressions = Expressions::new(policy, caller, &findings);
-    limits::take((policy, Step::Anonymous), caller, &expressions, steps, Taken::default())
+    limits::take((policy, Step::Anonymous), caller, &expressions, steps, Taken::default()).await
 }
 
 fn admit_length(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
@@ -273,14 +274,14 @@ pub fn admit_to_gateway(gateway: &Gateway, address: Option<IpAddr>) -> Result<()
 
 /// Who may be redirected: whoever the address filters let pass, as often as limits allow that ask for nobody's name. A route that nobody has
 /// spoken about may redirect, since nothing is forwarded; one that is not configured correctly may not.
-pub fn admit_to_redirect(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
+pub async fn admit_to_redirect(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {
     match &policy.deny {
         Some(denial) if denial.is_unprotected() => {
             policy.ip_filters.iter().try_for_each(|filter| authenticate::admits(filter, caller.address))?;
         }
         _ => admit_address(policy, caller)?,
     }
-    take_unknown(policy, caller, &mut Steps::default()).map(drop)
+    take_unknown(policy, caller, &mut Steps::default()).await.map(drop)
 }
 
 fn admit_address(policy: &Policy, caller: &Caller<'_>) -> Result<(), Rejection> {

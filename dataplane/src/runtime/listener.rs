@@ -13,6 +13,7 @@ use crate::client_certificate::forwarded::ForwardedCertificate;
 use crate::clock::UnixMs;
 use crate::egress::leave::Leave;
 use crate::ip_set::IpSet;
+use crate::limit::store::Store;
 use crate::map::Map;
 use crate::observe::access_log::choice::Choice;
 use crate::observe::traces::Traces;
@@ -80,6 +81,8 @@ pub struct Gateway {
     pub leave: Option<Arc<Leave>>,
     /// Data planes that share what limits allow.
     pub replicas: NonZeroU32,
+    /// Where limits are counted for all of them; `None`: by each its share.
+    pub limit_store: Option<Arc<Store>>,
     /// Each has to hold for every request.
     pub origin_locks: Arc<[OriginLock]>,
     /// Where its trusted proxies tell of certificates of callers.
@@ -344,6 +347,7 @@ impl Gateway {
             traces: None,
             leave: leave.map(Arc::new),
             replicas: NonZeroU32::new(gateway.replicas).unwrap_or(NonZeroU32::MIN),
+            limit_store: None,
             origin_locks,
             forwarded,
         };
@@ -365,6 +369,7 @@ impl Gateway {
             traces: last.and_then(|last| last.traces.clone()),
             leave: None,
             replicas: last.map_or(NonZeroU32::MIN, |last| last.replicas),
+            limit_store: last.and_then(|last| last.limit_store.clone()),
             origin_locks: OriginLock::unread(
                 &format!("Gateway {name}"),
                 last.map(|last| &*last.origin_locks).unwrap_or_default(),

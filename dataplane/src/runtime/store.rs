@@ -17,6 +17,7 @@ use crate::client_certificate::trust::ClientTrust;
 use crate::credential::Credential;
 use crate::issuer::Issuers;
 use crate::limit::registry::Registry;
+use crate::limit::store::Stores;
 use crate::observe::metrics::certificates::Ends;
 use crate::observe::traces::exporters::{Exporters, Exporting};
 use crate::passwords::file::PasswordFile;
@@ -40,6 +41,7 @@ pub struct Store {
     issuers: Arc<Issuers>,
     exporters: Exporters,
     exporting: Exporting,
+    limit_stores: Stores,
     /// What limits count.
     counters: Registry,
     /// What came in a form that must not be read.
@@ -70,7 +72,7 @@ type Touched = BTreeSet<Arc<str>>;
 
 impl Store {
     /// Nothing received yet. Key sets are put in force through `issuers`; `exporters` make what Gateways want to be recorded by.
-    pub fn new(issuers: Arc<Issuers>, exporters: Exporters) -> Self {
+    pub fn new(issuers: Arc<Issuers>, exporters: Exporters, limit_stores: Stores) -> Self {
         Self {
             received: Snapshot::default(),
             runtime: Runtime::default(),
@@ -82,6 +84,7 @@ impl Store {
             issuers,
             exporters,
             exporting: Exporting::default(),
+            limit_stores,
             counters: Registry::default(),
             refused: BTreeMap::new(),
             unbuilt: BTreeMap::new(),
@@ -259,10 +262,12 @@ impl Store {
                     let (mut built, mut problem) = Gateway::build(name, gateway);
                     let why;
                     (built.traces, why) = self.exporting.put(&self.exporters, name, gateway.telemetry.as_ref());
+                    let why_not_counted;
+                    (built.limit_store, why_not_counted) = self.limit_stores.put(name, gateway.limit_store.as_ref());
                     if let Some(last) = self.gateways.get(name).filter(|_| gateway.replicas == 0) {
                         built.replicas = last.replicas;
                     }
-                    problem = joined(&problem.into_iter().chain(why).collect::<Vec<_>>());
+                    problem = joined(&problem.into_iter().chain(why).chain(why_not_counted).collect::<Vec<_>>());
                     self.note(Kind::Gateway, name, problem);
                     Some(built)
                 }
@@ -274,6 +279,7 @@ impl Store {
                 Some(gateway) => drop(self.gateways.insert(Arc::clone(name), Arc::new(gateway))),
                 None => {
                     self.exporting.remove(&self.exporters, name);
+                    self.limit_stores.remove(name);
                     drop(self.gateways.remove(name));
                 }
             }

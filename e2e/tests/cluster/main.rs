@@ -16,6 +16,7 @@ mod held_back;
 mod ingress;
 mod introspection;
 mod kit;
+mod limit_store;
 mod limits;
 mod lossless;
 mod main_job;

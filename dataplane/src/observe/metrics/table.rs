@@ -107,6 +107,10 @@ metrics! {
         "Time that questions to authorisers took, whatever came of them, connecting included";
     EXTERNAL_AUTHORIZATION_DROPPED = Counter, "sallyport_external_authorization_headers_dropped", "{header}", [], None,
         "Headers that authorisers asked for by gRPC and that headersToBackend or headersToCaller does not list: they were left out";
+    LIMIT_STORE_QUESTIONS = Counter, "sallyport_limit_store_questions", "{question}", [("outcome", "`answered`, `away`")], None,
+        "Questions to the store that counts limits, one for all limits of a step, by whether they had an answer in time: without one each data plane goes on with its share, or refuses";
+    LIMIT_STORE_DURATION = Histogram, "sallyport_limit_store_duration_seconds", "s", [], None,
+        "Time until the store answered";
     ISSUER_STATE = Gauge, "sallyport_issuer_state", "1", [ISSUER, KEY_SET, ("state", "`healthy`, `stale`, `unreached`")], None,
         "1 for the state that the keys of an issuer are in: healthy, stale (the last look failed, those held go on) or unreached (there are none)";
     ISSUER_KEYS_AGE = Gauge, "sallyport_issuer_keys_age_seconds", "s", [ISSUER, KEY_SET], None,

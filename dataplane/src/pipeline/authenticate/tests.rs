@@ -89,6 +89,7 @@ impl World {
             now,
             explained: None,
             asks_nobody: false,
+            limit_store: None,
         };
         judge(&caller).now_or_never()
     }

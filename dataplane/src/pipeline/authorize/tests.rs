@@ -125,6 +125,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         now: UnixMs(1_800_000_000_000),
         explained: None,
         asks_nobody: false,
+        limit_store: None,
     };
     Expressions::new(policy, &caller, findings).judge(steps)
 }

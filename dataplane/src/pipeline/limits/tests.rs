@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use http::Method;
 use http::header::HeaderMap;
 use sallyport_expression::parse::parse;
@@ -129,13 +130,15 @@ impl Asker {
             now: UnixMs(1_800_000_000_000),
             explained: None,
             asks_nobody: false,
+            limit_store: None,
         };
         let findings = Findings { near: &self.held, floors: &[] };
         let expressions = Expressions::new(policy, &caller, &findings);
         let mut left = Steps::default();
-        asked
-            .iter()
-            .try_fold(Taken::default(), |taken, step| take((policy, *step), &caller, &expressions, &mut left, taken))
+        asked.iter().try_fold(Taken::default(), |taken, step| {
+            let taking = take((policy, *step), &caller, &expressions, &mut left, taken);
+            taking.now_or_never().expect("nobody else is asked")
+        })
     }
 
     fn admitted(&self, policy: &Policy, times: usize) -> usize {

@@ -12,8 +12,9 @@ use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::{self, limit::Amount};
 
 use super::{Denial, in_force};
-use crate::limit::Counters;
+use crate::limit::quota::Period;
 use crate::limit::registry::{Counted, Registry};
+use crate::limit::{Amount as Counts, Counters};
 use crate::rejection::Origin;
 
 /// One limit of a policy.
@@ -64,15 +65,16 @@ impl Limit {
         if let Some(deny) = in_force(limit.unavailable.as_ref()) {
             return Ok(Self::unavailable(origin, limit.is_floor, Denial::new(deny)));
         }
-        let (most, window) = match limit.amount {
+        let (most, amount) = match limit.amount {
             Some(Amount::Rate(v1::Rate { per_ms: 0, .. })) | None => return Err("it limits nothing".to_owned()),
-            Some(Amount::Rate(rate)) => (rate.requests, Some(Duration::from_millis(rate.per_ms))),
-            Some(Amount::Concurrent(most)) => (most, None),
+            Some(Amount::Rate(rate)) => (rate.requests, Counts::Window(Duration::from_millis(rate.per_ms))),
+            Some(Amount::Quota(quota)) => (quota.requests, Counts::Quota(period(quota.period())?)),
+            Some(Amount::Concurrent(most)) => (most, Counts::AtOnce),
         };
         let most = NonZeroU32::new(most).ok_or_else(|| "it allows no request at all".to_owned())?;
         let by = By::build(limit, budget)?;
         let when = limit.when.as_ref().map(|when| program(when, &[Type::Bool], budget)).transpose()?;
-        let counted = Counted { object, limit: name, window, by: told_apart_by(limit) };
+        let counted = Counted { object, limit: name, amount, by: told_apart_by(limit) };
         let needs_identity = by.needs_identity() || when.as_ref().is_some_and(names_the_caller);
         let counters = Ok(registry.counters(counted));
         Ok(Self { origin, is_floor: limit.is_floor, most, counters, by, when, needs_identity })
@@ -87,6 +89,14 @@ impl Limit {
     /// The part of it that is this data plane's: rounded down, and one at least.
     pub fn share(&self, replicas: NonZeroU32) -> u32 {
         (self.most.get() / replicas).max(1)
+    }
+}
+
+fn period(stated: v1::quota::Period) -> Result<Period, String> {
+    match stated {
+        v1::quota::Period::Day => Ok(Period::Day),
+        v1::quota::Period::Month => Ok(Period::Month),
+        v1::quota::Period::Unspecified => Err("its period is not known here".to_owned()),
     }
 }
 
@@ -151,6 +161,10 @@ mod tests {
         Some(Amount::Rate(v1::Rate { requests, per_ms }))
     }
 
+    fn quota(requests: u32, period: i32) -> Option<Amount> {
+        Some(Amount::Quota(v1::Quota { requests, period }))
+    }
+
     fn built(limit: v1::Limit) -> Result<Limit, String> {
         Limit::all(&[limit], &mut Registry::default()).map(|mut all| all.remove(0))
     }
@@ -181,6 +195,9 @@ mod tests {
             (limit(None, By::Identity, None), "it limits nothing"),
             (limit(rate(1, 0), By::Identity, None), "it limits nothing"),
             (limit(rate(0, 1000), By::Identity, None), "it allows no request at all"),
+            (limit(quota(0, 1), By::Identity, None), "it allows no request at all"),
+            (limit(quota(1, 0), By::Identity, None), "its period is not known here"),
+            (limit(quota(1, 7), By::Identity, None), "its period is not known here"),
             (limit(Some(Amount::Concurrent(0)), By::Identity, None), "it allows no request at all"),
             (limit(rate(1, 1000), By::Unspecified, None), "not known here"),
             (limit(rate(1, 1000), By::Expression, None), "no expression"),

@@ -15,6 +15,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
 use crate::issuer::Means;
+use crate::limit::store;
 use crate::observe::traces::Traces;
 use crate::observe::traces::exporters::Exporters;
 use crate::path::Query;
@@ -37,8 +38,15 @@ impl World {
         let (reports, receiver) = mpsc::unbounded_channel();
         let rules = AddressRules::of(Environment::Standalone);
         let (egress, exporters) = (Egress::new(rules.clone()), Exporters::new(Traces::off(), rules, Handle::current()));
+        let limit_stores = Stores::new(store::Means {
+            egress: egress.clone(),
+            runtime: Handle::current(),
+            reports: reports.clone(),
+            metrics: store::Metrics::default(),
+            is_alone: false,
+        });
         let issuers = Issuers::new(Means { egress, clock: Clock::default(), reports }, Handle::current());
-        Self { store: Store::new(Arc::new(issuers), exporters), _reports: receiver }
+        Self { store: Store::new(Arc::new(issuers), exporters, limit_stores), _reports: receiver }
     }
 
     /// With one resource of each kind in force.

@@ -1,0 +1,126 @@
+//! Where limits are counted for all data planes together: a server that speaks the protocol of Redis.
+//!
+//! One question for all limits of a step: all of them are taken, or none. While it is away, data planes go on with their shares of what it
+//! has told last, or refuse; what they admit meanwhile is owed to it.
+
+mod answer;
+mod link;
+mod stores;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use redis::Cmd;
+use sallyport_snapshot::v1;
+use tokio::time::{Instant, timeout};
+
+use super::quota::Period;
+use super::{Amount, Counters};
+pub use answer::Answer;
+use link::Link;
+pub use stores::Stores;
+pub(crate) use stores::{Means, Metrics};
+
+/// Of a name in the store: 128 bits tell two apart.
+const DIGEST_BYTES: usize = 16;
+
+/// Where a Gateway's limits are counted.
+pub struct Store {
+    /// "GatewayParameters namespace/name".
+    object: Arc<str>,
+    pub denies_when_away: bool,
+    prefix: Box<str>,
+    timeout: Duration,
+    link: Arc<Link>,
+    metrics: Metrics,
+}
+
+/// One limit, as it is asked for.
+pub struct Asked<'a> {
+    pub counters: &'a Counters,
+    /// `None` stands for all who have none.
+    pub key: Option<&'a [u8]>,
+    pub most: u32,
+}
+
+/// The store has not answered: why, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Away(pub Arc<str>);
+
+impl Store {
+    /// Who says where it is.
+    pub fn object(&self) -> &Arc<str> {
+        &self.object
+    }
+
+    /// Takes one of each, or none of any; what it says of each, in their order.
+    pub async fn take(&self, asked: &[Asked<'_>]) -> Result<Vec<Answer>, Away> {
+        let began = Instant::now();
+        let owed: Vec<_> = asked.iter().map(|one| one.counters.ask(one.key)).collect();
+        let answered = self.answered(asked, &owed).await;
+        self.metrics.asked(answered.is_ok(), began.elapsed());
+        let is_taken = answered.as_ref().is_ok_and(|answers| answers.iter().all(|answer| answer.is_taken));
+        for (at, (one, owed)) in asked.iter().zip(owed).enumerate() {
+            match answered.as_ref().ok().and_then(|answers| answers.get(at)) {
+                Some(answer) => one.counters.hear(one.key, answer, is_taken),
+                // It may have taken it in all the same: then it is counted twice, and nobody has more than is allowed.
+                None => one.counters.owe(one.key, owed.beside),
+            }
+        }
+        answered
+    }
+
+    async fn answered(&self, asked: &[Asked<'_>], owed: &[super::Owed]) -> Result<Vec<Answer>, Away> {
+        let ready = self.link.ready()?;
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&*ready.script).arg(asked.len());
+        for one in asked {
+            command.arg(self.name(one));
+        }
+        for (one, owed) in asked.iter().zip(owed) {
+            write(&mut command, one, *owed);
+        }
+        let mut connection = ready.connection.clone();
+        let answer = timeout(self.timeout, connection.send_packed_command(&command)).await;
+        let Ok(answer) = answer else { return Err(self.link.is_late(&ready, self.timeout)) };
+        let read = answer.map_err(|error| error.to_string()).and_then(|value| answer::read(&value, asked.len()));
+        match read {
+            Ok(answers) => {
+                self.link.has_answered();
+                Ok(answers)
+            }
+            Err(why) => Err(self.link.has_failed(&ready, &why)),
+        }
+    }
+
+    /// What it is called in the store: nothing there names anybody.
+    fn name(&self, one: &Asked<'_>) -> String {
+        let mut named = one.counters.digest().to_vec();
+        named.push(u8::from(one.key.is_some()));
+        named.extend_from_slice(one.key.unwrap_or_default());
+        let digest = digest(&SHA256, &named);
+        let hex = digest.as_ref().iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}"));
+        format!("{}:{}", self.prefix, hex.collect::<String>())
+    }
+}
+
+fn write(command: &mut Cmd, one: &Asked<'_>, owed: super::Owed) {
+    let (kind, ms) = match one.counters.amount() {
+        Amount::Window(length) => ("w", u64::try_from(length.as_millis()).unwrap_or(u64::MAX)),
+        Amount::Quota(Period::Day) => ("d", 0),
+        Amount::Quota(Period::Month) | Amount::AtOnce => ("m", 0),
+    };
+    command.arg(kind).arg(one.most).arg(ms).arg(owed.beside).arg(owed.number).arg(owed.used);
+}
+
+/// How it is reached.
+struct Settings {
+    places: Vec<(String, u16)>,
+    tls: Option<v1::BackendTls>,
+    username: String,
+    password: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+-- Takes one of each limit, or of none: KEYS are their buckets, with six arguments each. What is owed is taken in either way.
+--   kind    'w' a window that slides, 'd' a day of UTC, 'm' a month of UTC
+--   most    how many are allowed
+--   ms      length of the window
+--   owed    what was admitted beside the store, while it was away
+--   period  which day or month `known` is of
+--   known   how many had been used by then: a store that has lost them is told
+-- Answers five whole numbers for each: 1 or 0 for taken or not, what is left, milliseconds until there is more, the day or month, and what is
+-- used of it. The clock is the server's own.
+local PARTS = 60
+local KEPT_MS = 7 * 86400 * 1000
+
+local clock = redis.call('TIME')
+local seconds = tonumber(clock[1])
+local now = seconds * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+-- Days since 1970 and the civil calendar, after Howard Hinnant's derivation of both.
+local function civil(days)
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local month = mp < 10 and mp + 3 or mp - 9
+  return yoe + era * 400 + (month <= 2 and 1 or 0), month
+end
+
+local function first_day(year, month)
+  local y = month <= 2 and year - 1 or year
+  local era = math.floor(y / 400)
+  local yoe = y - era * 400
+  local doy = math.floor((153 * (month > 2 and month - 3 or month + 9) + 2) / 5)
+  return era * 146097 + yoe * 365 + math.floor(yoe / 4) - math.floor(yoe / 100) + doy - 719468
+end
+
+local today = math.floor(seconds / 86400)
+
+-- Its number, and when it ends, in milliseconds since 1970.
+local function period(kind)
+  if kind == 'd' then return today, (today + 1) * 86400000 end
+  local year, month = civil(today)
+  local next_year, next_month = year, month + 1
+  if next_month == 13 then next_year, next_month = year + 1, 1 end
+  return year * 12 + month - 1, first_day(next_year, next_month) * 86400000
+end
+
+local function forgotten(part, ms)
+  return math.ceil((part + PARTS + 1) * ms / PARTS) - now
+end
+
+local function window(key, most, ms, owed)
+  local part = math.floor(now * PARTS / ms)
+  local parts, used, stale = {}, owed, {}
+  local held = redis.call('HGETALL', key)
+  for at = 1, #held, 2 do
+    local number, count = tonumber(held[at]), tonumber(held[at + 1])
+    if number + PARTS >= part then
+      parts[#parts + 1] = { number, count }
+      used = used + count
+    else
+      stale[#stale + 1] = held[at]
+    end
+  end
+  table.sort(parts, function(one, other) return one[1] < other[1] end)
+  local oldest = parts[1] and parts[1][1] or part
+  if used < most then return { 1, most - used - 1, forgotten(oldest, ms), 0, 0 }, part, stale end
+  local freeing = part
+  for _, one in ipairs(parts) do
+    used = used - one[2]
+    if used < most then freeing = one[1] break end
+  end
+  return { 0, 0, forgotten(freeing, ms), 0, 0 }, part, stale
+end
+
+local function quota(key, kind, most, owed, known_period, known)
+  local number, ends = period(kind)
+  local used = tonumber(redis.call('HGET', key, number) or 0)
+  if known_period == number and used < known then used = known end
+  used = used + owed
+  if used < most then return { 1, most - used - 1, ends - now, number, used }, ends end
+  return { 0, 0, ends - now, number, used }, ends
+end
+
+local answers, writes, taken = {}, {}, true
+for at = 1, #KEYS do
+  local base = (at - 1) * 6
+  local kind, most, ms = ARGV[base + 1], tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3])
+  local owed, known_period, known = tonumber(ARGV[base + 4]), tonumber(ARGV[base + 5]), tonumber(ARGV[base + 6])
+  local key, answer = KEYS[at], nil
+  if kind == 'w' then
+    local part, stale
+    answer, part, stale = window(key, most, ms, owed)
+    writes[at] = function(one)
+      if one + owed == 0 then return end
+      if #stale > 0 then redis.call('HDEL', key, unpack(stale)) end
+      redis.call('HINCRBY', key, part, one + owed)
+      redis.call('PEXPIRE', key, 2 * ms)
+    end
+  else
+    local ends
+    answer, ends = quota(key, kind, most, owed, known_period, known)
+    writes[at] = function(one)
+      answer[5] = answer[5] + one
+      redis.call('DEL', key)
+      redis.call('HSET', key, answer[4], answer[5])
+      redis.call('PEXPIREAT', key, ends + KEPT_MS)
+    end
+  end
+  answers[at] = answer
+  taken = taken and answer[1] == 1
+end
+for _, write in ipairs(writes) do write(taken and 1 or 0) end
+local told = {}
+for _, answer in ipairs(answers) do
+  for _, number in ipairs(answer) do told[#told + 1] = number end
+end
+return told
