@@ -39,7 +39,7 @@ pub use gateway_parameters::{
     GatewayParametersSpec, ProxyProtocol, TrustedProxies, UnprotectedRoutes,
 };
 pub use policy::{ApiPolicy, ApiPolicySpec};
-pub use product::{Approval, NamespacesFrom, Product, ProductSpec, SubscriberNamespaces, Subscribers};
+pub use product::{Approval, NamespacesFrom, Product, ProductLimit, ProductSpec, SubscriberNamespaces, Subscribers};
 pub use subscription::{
     AllApis, Digests, GatewayName, KeysStatus, Owner, Phase, ProductName, Scope, State, Subscription, SubscriptionKeys,
     SubscriptionSpec, SubscriptionStatus,

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Per;
 use crate::reference::RouteReference;
 use crate::status::Status;
 
@@ -33,6 +34,10 @@ pub struct ProductSpec {
     /// The routes, of the Product's namespace: 1 to 64.
     #[schemars(length(min = 1, max = 64))]
     pub apis: Vec<RouteReference>,
+    /// How many requests each Subscription may make, on all of its routes together. At most 8, beside the limits of policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub limits: Vec<ProductLimit>,
     /// Who may subscribe.
     #[serde(default)]
     pub subscribers: Subscribers,
@@ -50,6 +55,35 @@ impl ProductSpec {
         };
         self.approval.unwrap_or(default)
     }
+}
+
+/// How many requests each Subscription may make: in a time, or at once. What is over it is answered 429, with `Retry-After`.
+#[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.requests) != has(self.concurrent)")
+        .message("state exactly one of requests, with per, and concurrent"),
+    validation = Rule::new("has(self.requests) == has(self.per)")
+        .message("requests and per go together: so many in that time")
+)]
+pub struct ProductLimit {
+    /// Names the limit in logs, and to callers in the field `RateLimit`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// So many requests in `per`. 1 to 1,000,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub requests: Option<u32>,
+    /// 1s to 24h, a window that slides, or Day or Month of UTC. More than 1h, Day and Month are counted where the Gateway's GatewayParameters say
+    /// `limits.store: Redis`; through other Gateways no request of the Product passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self in ['Day','Month'] || duration(self) >= duration('1s') && duration(self) <= duration('24h')")
+        .message("out of bounds; state 1s to 24h, Day or Month"))]
+    pub per: Option<Per>,
+    /// So many requests under way. 1 to 1,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub concurrent: Option<u32>,
 }
 
 /// How Subscriptions are taken. Either way a SubscriptionApproval can reject or suspend one.

@@ -9,6 +9,7 @@ mod guards;
 mod room;
 #[cfg(test)]
 mod tests;
+mod uncounted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +25,6 @@ use crate::graph::Graph;
 use crate::graph::effective::{self, Conflict, Effective, Index, Place};
 use crate::graph::gateway::frontend::{self, Demand};
 use crate::graph::gateway::{ListenerNode, Standing};
-use crate::graph::limits;
 use crate::graph::parameters::{forwarded_certificate, origin_lock};
 use crate::graph::policy::Targets;
 use crate::graph::route::{PartNode, RouteId, RouteNode};
@@ -106,7 +106,7 @@ fn within(room: &mut Room, graph: &Graph, cluster: &ClusterState) -> Compiled {
             compiled.owe("SubscriptionApproval", name, &resource);
         }
     }
-    uncounted(graph, &mut compiled);
+    uncounted::tell(graph, &mut compiled);
     compiled.conflicts.sort();
     compiled.conflicts.dedup();
     compiled
@@ -131,28 +131,6 @@ impl Compiled {
 
     fn owe(&mut self, kind: &str, object: &ObjectName, name: &Name) {
         self.provenance.entry((kind.to_owned(), object.clone())).or_default().insert(name.clone());
-    }
-}
-
-/// Tells policies of limits that a Gateway of theirs has no store for: there no request passes.
-fn uncounted(graph: &Graph, compiled: &mut Compiled) {
-    let needs = |policy: &ObjectName| {
-        let limits = graph.policies.get(policy)?.sections.limits.as_ref()?;
-        limits.iter().position(limits::needs_store)
-    };
-    for (id, policies) in &compiled.affected {
-        let parents = graph.routes.get(id).into_iter().flat_map(|route| &route.parents);
-        let without =
-            |gateway: &&ObjectName| graph.gateways.get(*gateway).is_some_and(|node| node.message.limit_store.is_none());
-        for gateway in parents.map(|parent| &parent.gateway).filter(without) {
-            for (policy, at) in policies.iter().filter_map(|policy| Some((policy, needs(policy)?))) {
-                let message = format!(
-                    "Gateway {gateway} counts limits in each replica, which forgets what lasts longer than 1h; set limits.store: Redis in its GatewayParameters, or state 1h or less. Until then its routes that this holds for answer 500"
-                );
-                let problem = Problem::new(format!("spec.limits[{at}].per"), Reason::UnsupportedValue, message);
-                compiled.withheld.entry(policy.clone()).or_default().insert(problem);
-            }
-        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::map::Map;
 use crate::passwords::file::PasswordFile;
 use crate::runtime::backend::Backend;
 use crate::runtime::key_parameters::{KeyParameters, Shown};
-use crate::runtime::keys::{Api, Keys};
+use crate::runtime::keys::{Keys, Product};
 use crate::runtime::listener::Port;
 use crate::runtime::policy::Policy;
 
@@ -41,7 +41,7 @@ pub struct Runtime {
     pub key_parameters: KeyParameters,
     pub backends: Named<Backend>,
     pub credentials: Named<Credential>,
-    pub products: Arc<Map<Arc<str>, Arc<[Api]>>>,
+    pub products: Arc<Map<Arc<str>, Arc<Product>>>,
     pub keys: Keys,
     pub key_sets: Named<IssuerKeys>,
     /// Why a key set that was sent is not in force.

@@ -66,9 +66,10 @@ impl<'a> Closure<'a> {
     fn subscriptions(&mut self, gateway: &str) {
         for (name, resource) in self.whole.of_kind(Kind::Product) {
             let Body::Product(product) = &**resource.body() else { continue };
-            if let Some(apis) = self.opened(&product.apis) {
-                let mut product = product.clone();
-                product.apis = apis;
+            let (apis, limited_apis) = (self.opened(&product.apis), self.opened(&product.limited_apis));
+            if apis.is_some() || limited_apis.is_some() {
+                let (apis, limited_apis) = (apis.unwrap_or_default(), limited_apis.unwrap_or_default());
+                let product = crate::v1::Product { apis, limited_apis, ..product.clone() };
                 self.part.put(name.clone(), Versioned::new(Body::Product(product)));
             }
         }

@@ -60,7 +60,7 @@ mod tests {
         let mut snapshot = Snapshot::default();
         for (name, content) in products {
             let api = ObjectRef { name: content.to_string(), ..ObjectRef::default() };
-            snapshot.insert(name.to_string(), Body::Product(Product { apis: vec![api] }));
+            snapshot.insert(name.to_string(), Body::Product(Product { apis: vec![api], ..Product::default() }));
         }
         snapshot
     }

@@ -199,7 +199,7 @@ mod tests {
 
     fn product() -> Versioned {
         let api = v1::ObjectRef { name: "orders".into(), ..v1::ObjectRef::default() };
-        Versioned::new(Body::Product(v1::Product { apis: vec![api] }))
+        Versioned::new(Body::Product(v1::Product { apis: vec![api], ..v1::Product::default() }))
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn findings(objects: &Objects<'_>, graph: &Graph, compiled: &Compiled
         findings.say(ObjectKind::Backend, name, backend.problems.iter().chain(compiled.excess.of("Backend", name)));
     }
     for (name, product) in &graph.products {
-        findings.say(ObjectKind::Product, name, &product.problems);
+        findings.say(ObjectKind::Product, name, product.problems.iter().chain(compiled.excess.of("Product", name)));
     }
     for (name, subscription) in &graph.subscriptions {
         findings.say(ObjectKind::Subscription, name, &subscription.problems);

@@ -269,6 +269,25 @@ async fn a_store_that_cannot_be_had_as_it_is_stated_is_away() {
     assert_eq!(service.count(), 0);
 }
 
+/// A Product's quota is one number on all of its routes, through every replica.
+#[tokio::test]
+async fn a_product_has_one_quota_through_all_replicas() {
+    let (redis, service) = (Redis::start(), Service::start().await);
+    let product = "
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: Product
+metadata: {name: standard, namespace: shop}
+spec: {apis: [{kind: HTTPRoute, name: orders}], limits: [{name: monthly, requests: 5, per: Month}]}
+";
+    let to_it = manifests(&stored(&redis, ""), &service, PER_HOUR);
+    let to_it = to_it.replace("{apis: [{kind: HTTPRoute, name: orders}]}", "{product: {name: standard}}") + product;
+    let (one, other) = (connected(&to_it).await, connected(&to_it).await);
+    let both = [verdicts(&one, KEY_A, 3).await, verdicts(&other, KEY_A, 3).await].concat();
+    assert_eq!((admitted(&both), both[5].as_str()), (5, "429 quota-exceeded"));
+    assert_eq!(admitted(&verdicts(&one, KEY_B, 1).await), 1);
+}
+
 /// Somebody else's limits are not counted with ours: names are of object, limit and key.
 #[tokio::test]
 async fn requests_of_other_policies_are_other_requests() {

@@ -280,3 +280,95 @@ async fn refusals_say_it_in_the_problem() {
     let told: Value = serde_json::from_slice(&refused.body).unwrap();
     assert_eq!((&told["status"], &told["detail"]), (&429.into(), &"Too many requests.".into()), "{told}");
 }
+
+/// `/orders` and `/reports` of one Product, and two Subscriptions to it; the limits are the Product's.
+async fn offered(limits: &str, of_policy: &str) -> Shop {
+    let shop = offered_anyway(limits, of_policy).await;
+    assert!(shop.gateway.diagnostics.is_empty(), "{:#?}", shop.gateway.diagnostics);
+    shop
+}
+
+/// The same, whatever there is to be said about it.
+async fn offered_anyway(limits: &str, of_policy: &str) -> Shop {
+    let service = Service::start().await;
+    let product = format!(
+        "
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: Product
+metadata: {{name: standard, namespace: shop}}
+spec:
+  apis: [{{kind: HTTPRoute, name: orders}}, {{kind: HTTPRoute, name: reports}}]
+  limits: [{limits}]
+"
+    );
+    let to_it = "{product: {name: standard}}";
+    let manifests = [
+        GATEWAY,
+        &route("orders", "shop"),
+        &route("reports", "shop"),
+        &backend("shop", service.address, ""),
+        &subscription("acme", to_it, &format!("{{primary: {KEY_A}}}")),
+        &subscription("bolt", to_it, &format!("{{primary: {KEY_B}}}")),
+        &policy("reports", BY_KEY),
+        &policy("orders", &format!("{BY_KEY}\n{of_policy}\n")),
+        &product,
+    ];
+    Shop { gateway: Gateway::start(&manifests.concat()).await, service }
+}
+
+#[tokio::test]
+async fn a_product_allows_each_subscription_so_many_on_all_of_its_routes() {
+    let shop = offered("{name: standard, requests: 5, per: 1h}", "").await;
+    assert_eq!(shop.admitted("/orders/1", KEY_A, 3).await, 3);
+    assert_eq!(shop.admitted("/reports/1", KEY_A, 4).await, 2, "the routes of a Product have one number together");
+    assert_eq!(shop.admitted("/orders/1", KEY_A, 1).await, 0);
+    let refused = shop.by_key("/orders/1", KEY_A).await;
+    assert_eq!(refused.header("ratelimit-policy"), Some(r#""standard";q=5;w=3600"#));
+    assert_eq!(shop.admitted("/orders/1", KEY_B, 6).await, 5, "others have their own");
+    let lines = shop.gateway.log(15).await;
+    let refused = &lines.iter().find(|line| line["refusal"]["reason"] == "rate-exceeded").unwrap()["refusal"];
+    assert_eq!((&refused["object"], &refused["rule"]), (&"Product shop/standard".into(), &"standard".into()));
+    assert_eq!(shop.service.count(), 10);
+}
+
+#[tokio::test]
+async fn limits_of_a_product_count_beside_those_of_policies() {
+    let of_policy = "limits: [{name: near, requests: 2, per: 1h, by: Subscription}]";
+    let shop = offered("{name: standard, requests: 3, per: 1h}", of_policy).await;
+    assert_eq!(shop.admitted("/orders/1", KEY_A, 4).await, 2, "the policy's");
+    assert_eq!(
+        shop.admitted("/reports/1", KEY_A, 4).await,
+        1,
+        "what the policy has refused used up nothing of the Product's"
+    );
+}
+
+#[tokio::test]
+async fn whoever_comes_by_no_key_of_it_uses_nothing_of_a_product() {
+    let shop = offered("{name: standard, requests: 1, per: 1h}", "").await;
+    for _ in 0..3 {
+        assert_eq!(shop.by_key("/orders/1", "nobody").await.verdict(), "401 key-unknown");
+    }
+    assert_eq!(shop.admitted("/orders/1", KEY_A, 2).await, 1);
+}
+
+/// What is only reported of a request uses nothing up that is in force.
+#[tokio::test]
+async fn a_report_uses_nothing_of_a_product() {
+    let mut shop = offered("{name: standard, requests: 4, per: 1h}", "").await;
+    let report =
+        policy("rehearsed", &format!("{BY_KEY}\nmode: Report\n")).replace("name: rehearsed}]", "name: orders}]");
+    shop.gateway.write("report.yaml", &report);
+    assert!(shop.gateway.diagnostics.is_empty(), "{:#?}", shop.gateway.diagnostics);
+    assert_eq!(shop.admitted("/orders/1", KEY_A, 6).await, 4);
+}
+
+#[tokio::test]
+async fn a_quota_of_a_product_needs_a_store() {
+    let shop = offered_anyway("{name: monthly, requests: 4, per: Month}", "").await;
+    assert_eq!(shop.by_key("/orders/1", KEY_A).await.verdict(), "500 configuration");
+    let said = shop.gateway.said("Product shop/standard");
+    assert!(said.contains("spec.limits[0].per") && said.contains("limits.store: Redis"), "{said}");
+    assert_eq!(shop.service.count(), 0);
+}

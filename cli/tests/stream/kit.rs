@@ -34,7 +34,7 @@ pub fn pod(gateway: &str, name: &str) -> Pod {
 /// A product whose content is told by its routes.
 pub fn product(content: &str) -> Body {
     let api = v1::ObjectRef { name: content.into(), ..v1::ObjectRef::default() };
-    Body::Product(v1::Product { apis: vec![api] })
+    Body::Product(v1::Product { apis: vec![api], ..v1::Product::default() })
 }
 
 /// Products by name and content.

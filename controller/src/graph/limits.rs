@@ -1,7 +1,8 @@
 //! How many requests policies allow: expressions parsed and typed once. A limit that cannot be used lets no request pass.
 
+use sallyport_api::ProductLimit;
 use sallyport_api::condition::Reason;
-use sallyport_api::policy::{Limit, LimitKey, Period};
+use sallyport_api::policy::{Limit, LimitKey, Per, Period};
 use sallyport_expression::Budget;
 use sallyport_expression::typing::Type;
 use sallyport_snapshot::v1::{self, limit::Amount};
@@ -34,6 +35,27 @@ pub fn messages(author: Author<'_>, limits: &[Limit], problems: &mut Vec<Problem
     limits.iter().enumerate().map(limit).collect()
 }
 
+/// Those of a Product, which `label` names: by Subscription.
+pub fn of_product(label: &str, limits: &[ProductLimit], problems: &mut Vec<Problem>) -> Vec<v1::Limit> {
+    let limit = |(at, stated): (usize, &ProductLimit)| {
+        let message = v1::Limit {
+            object: label.to_owned(),
+            name: stated.name.clone(),
+            by: v1::limit::By::Subscription.into(),
+            ..v1::Limit::default()
+        };
+        match amount((stated.requests, &stated.per, stated.concurrent), &format!("spec.limits[{at}]")) {
+            Ok(amount) => v1::Limit { amount: Some(amount), ..message },
+            Err(problem) => {
+                let unavailable = Some(denial(label, &problem));
+                problems.push(problem);
+                v1::Limit { unavailable, ..message }
+            }
+        }
+    };
+    limits.iter().enumerate().map(limit).collect()
+}
+
 /// What it allows, what tells requests apart, and which are counted.
 type Read = (Option<Amount>, Option<v1::Expression>, Option<v1::Expression>);
 
@@ -49,12 +71,15 @@ fn read(author: Author<'_>, stated: &Limit, field: &str, budget: &mut Budget) ->
     };
     let key = typed(&stated.expression, &[Type::Text, Type::optional(Type::Text)], "expression")?;
     let when = typed(&stated.when, &[Type::Bool], "when")?;
-    Ok((Some(amount(stated, field)?), key, when))
+    Ok((Some(amount((stated.requests, &stated.per, stated.concurrent), field)?), key, when))
 }
 
-fn amount(stated: &Limit, field: &str) -> Result<Amount, Problem> {
+/// Requests with the time that they go by, or requests at once.
+type Stated<'a> = (Option<u32>, &'a Option<Per>, Option<u32>);
+
+fn amount(stated: Stated<'_>, field: &str) -> Result<Amount, Problem> {
     let invalid = |message: String| Problem::new(format!("{field}.per"), Reason::Invalid, message);
-    match (stated.requests, &stated.per, stated.concurrent) {
+    match stated {
         (Some(requests), Some(per), None) => {
             let quota = |period: v1::quota::Period| Amount::Quota(v1::Quota { requests, period: period.into() });
             Ok(match per.parse().map_err(|why| invalid(why.to_string()))? {

@@ -6,6 +6,7 @@ use sallyport_api::condition::Reason;
 use sallyport_api::reference::RouteReference;
 use sallyport_snapshot::v1;
 
+use super::limits;
 use super::route::{RouteId, RouteNode};
 use super::selector::complaint;
 use crate::cluster::{ClusterState, ObjectName, Stored};
@@ -28,7 +29,12 @@ pub fn products(cluster: &ClusterState, routes: &BTreeMap<RouteId, RouteNode>) -
                 let field = "spec.subscribers.namespaces.selector";
                 problems.extend(complaint(&selector).map(|why| Problem::new(field, Reason::Invalid, why)));
                 let apis = apis(name, &product.spec.apis, "spec.apis", routes, &mut problems);
-                (product.metadata.generation, v1::Product { apis })
+                let limits = limits::of_product(&format!("Product {name}"), &product.spec.limits, &mut problems);
+                let message = match limits.is_empty() {
+                    true => v1::Product { apis, ..v1::Product::default() },
+                    false => v1::Product { limits, limited_apis: apis, ..v1::Product::default() },
+                };
+                (product.metadata.generation, message)
             }
             Stored::Undecodable(product) => {
                 problems.push(Problem::new(

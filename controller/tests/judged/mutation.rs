@@ -235,7 +235,7 @@ fn opens(snapshot: &Snapshot, key: &str, api: &v1::ObjectRef) -> bool {
             && subscription.expires_s.is_none() && subscription.not_before_s.is_none();
         named && active && match &subscription.scope {
             Some(v1::subscription::Scope::Product(name)) => {
-                matches!(body(snapshot, Kind::Product, name), Some(Body::Product(product)) if product.apis.contains(api))
+                matches!(body(snapshot, Kind::Product, name), Some(Body::Product(product)) if product.apis.iter().chain(&product.limited_apis).any(|one| one == api))
             }
             Some(v1::subscription::Scope::Apis(apis)) => apis.routes.contains(api),
             Some(v1::subscription::Scope::AllApisOf(_)) => true,

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use http::HeaderValue;
 use sallyport_expression::value::Value;
 use sallyport_expression::{Fault, Program, Steps};
+use smallvec::SmallVec;
 
 use crate::explain::{Explanation, Outcome};
 use crate::path;
 use crate::pipeline::authenticate::{Caller, Held};
 use crate::pipeline::limits::Key;
 use crate::rejection::{Reason, Rejection};
+use crate::runtime::keys::Subscription;
 use crate::runtime::policy::Policy;
 use crate::runtime::policy::authorization::{Authorization, Rule};
 use crate::runtime::policy::computed::ComputedHeader;
@@ -93,6 +95,15 @@ impl<'a> Expressions<'a> {
     pub fn subscription(&self, limit: &Limit) -> Option<Key> {
         let (subscription, _) = self.knows(limit)?.subscription.as_ref()?;
         Some(Key::from_slice(subscription.id.as_bytes()))
+    }
+
+    /// All Subscriptions that hold, each once: that of the policy, then those of Floors.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        let all = [self.findings.near].into_iter().chain(self.findings.floors.iter().map(|(_, held)| held));
+        let all: SmallVec<[_; 1]> = all.filter_map(|held| held.subscription.as_ref()).map(|(one, _)| one).collect();
+        let is_first = |(at, one): &(usize, &Arc<Subscription>)| !all.iter().take(*at).any(|other| other.id == one.id);
+        let first: SmallVec<[_; 1]> = all.iter().copied().enumerate().filter(is_first).map(|(_, one)| one).collect();
+        first.into_iter()
     }
 
     /// The text by which a limit tells requests apart.

@@ -71,13 +71,14 @@ pub(super) async fn take(
     // What is only reported is counted here alone: it takes nothing from anybody.
     let store = caller.limit_store.filter(|_| caller.beside.is_none());
     let (mut uses, mut wanted) = (SmallVec::<[Use<'_>; 2]>::new(), SmallVec::<[Wanted<'_>; 2]>::new());
-    for limit in policy.limits.iter().filter(|limit| limit.needs_identity == (step == Step::Known)) {
+    let of_policy = policy.limits.iter().filter(|limit| limit.needs_identity == (step == Step::Known));
+    for (limit, known) in of_policy.map(|limit| (limit, None)).chain(of_products(step, caller, expressions)) {
         let counters = limit.counters.as_ref().map_err(|denial| denial.rejection())?;
         if !limit.when.as_ref().is_none_or(|when| expressions.counts(limit, when, steps)) {
             note(caller, limit, Outcome::NotAsked, "`when` does not hold");
             continue;
         }
-        let key = key((policy, limit), caller, expressions, steps);
+        let key = known.or_else(|| key((policy, limit), caller, expressions, steps));
         let whose = if key.is_some() { "" } else { "counted together with all that have no key of their own" };
         note(caller, limit, Outcome::Counted, whose);
         if store.is_some() && counters.amount() != Amount::AtOnce {
@@ -112,6 +113,21 @@ pub(super) async fn take(
         take_of(store, &wanted, caller, (step, told_before), &mut before).await?;
     }
     Ok(before)
+}
+
+/// What the Products allow that the caller's Subscriptions are to, each with whose it is. What is only reported uses nothing of it.
+fn of_products<'a>(
+    step: Step,
+    caller: &'a Caller<'_>,
+    expressions: &'a Expressions<'_>,
+) -> impl Iterator<Item = (&'a Limit, Option<Key>)> {
+    let is_asked = step == Step::Known && caller.beside.is_none();
+    let subscriptions = is_asked.then(|| expressions.subscriptions()).into_iter().flatten();
+    subscriptions.flat_map(|subscription| {
+        let product = subscription.product().and_then(|name| caller.door.products.get(name));
+        let limits = product.into_iter().flat_map(|product| &product.limits);
+        limits.map(|limit| (limit, Some(Key::from_slice(subscription.id.as_bytes()))))
+    })
 }
 
 /// The same of what the store counts: all at once. While it is away each data plane has its share, or nobody passes.

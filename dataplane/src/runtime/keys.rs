@@ -6,8 +6,10 @@ use sallyport_snapshot::v1::{self, subscription};
 
 use crate::clock::UnixMs;
 use crate::digest::Digest;
+use crate::limit::registry::Registry;
 use crate::map::Map;
 use crate::rejection::Reason;
+use crate::runtime::policy::limit::Limit;
 
 /// Shards of the index: a changed subscription copies one of them, not the whole.
 const SHARDS: usize = 256;
@@ -43,6 +45,25 @@ pub struct Api {
     pub name: Arc<str>,
 }
 
+/// What is subscribed to together.
+#[derive(Default)]
+pub struct Product {
+    pub apis: Vec<Api>,
+    /// What each Subscription to it may use.
+    pub limits: Vec<Limit>,
+}
+
+impl Product {
+    /// One whose limits cannot be read opens nothing: it is told why.
+    pub(in crate::runtime) fn build(product: &v1::Product, registry: &mut Registry) -> (Self, Option<String>) {
+        let apis = product.apis.iter().chain(&product.limited_apis).map(Api::new).collect();
+        match Limit::all(&product.limits, registry) {
+            Ok(limits) => (Self { apis, limits }, None),
+            Err(why) => (Self::default(), Some(why)),
+        }
+    }
+}
+
 /// What a key is asked to open.
 #[derive(Clone, Copy)]
 pub struct Door<'a> {
@@ -50,8 +71,8 @@ pub struct Door<'a> {
     pub api: &'a Api,
     /// "namespace/name" of the Gateway it came through.
     pub gateway: &'a str,
-    /// The apis of each Product by name.
-    pub products: &'a Map<Arc<str>, Arc<[Api]>>,
+    /// By name.
+    pub products: &'a Map<Arc<str>, Arc<Product>>,
 }
 
 impl Default for Keys {
@@ -115,7 +136,7 @@ impl Subscription {
             return Err(Reason::SubscriptionInactive);
         }
         let included = match &self.scope {
-            Scope::Product(name) => door.products.get(name).is_some_and(|apis| apis.contains(door.api)),
+            Scope::Product(name) => door.products.get(name).is_some_and(|product| product.apis.contains(door.api)),
             Scope::Apis(apis) => apis.contains(door.api),
             Scope::AllApisOf(gateway) => **gateway == *door.gateway,
         };
@@ -179,7 +200,8 @@ mod tests {
     }
 
     fn opens(subscription: &Subscription, name: &str, now_s: i64) -> Result<(), Reason> {
-        let products = Map::from_iter([("shop/gold".into(), Arc::from([api("orders")]))]);
+        let gold = Product { apis: vec![api("orders")], limits: vec![] };
+        let products = Map::from_iter([("shop/gold".into(), Arc::new(gold))]);
         let door = Door { api: &api(name), gateway: "infra/public", products: &products };
         subscription.opens(&door, UnixMs::from_seconds(now_s))
     }

@@ -24,7 +24,7 @@ use crate::passwords::file::PasswordFile;
 use crate::route::PreparedRoute;
 use crate::runtime::backend::Backend;
 use crate::runtime::certificate::certified_key;
-use crate::runtime::keys::{Api, Subscription};
+use crate::runtime::keys::{Product, Subscription};
 use crate::runtime::listener::{Gateway, Listener};
 use crate::runtime::policy::{Policy, joined};
 use crate::runtime::{Named, Runtime, key_parameters};
@@ -359,13 +359,13 @@ impl Store {
     fn build_products(&mut self, touched: &Touched) {
         for name in touched {
             let body = self.body(Kind::Product, name);
-            let products = Arc::make_mut(&mut self.runtime.products);
-            match body.as_deref() {
-                Some(Body::Product(product)) => {
-                    drop(products.insert(Arc::clone(name), product.apis.iter().map(Api::new).collect()))
-                }
-                _ => drop(products.remove(name)),
-            }
+            let Some(Body::Product(product)) = body.as_deref() else {
+                Arc::make_mut(&mut self.runtime.products).remove(name);
+                continue;
+            };
+            let (built, problem) = Product::build(product, &mut self.counters);
+            Arc::make_mut(&mut self.runtime.products).insert(Arc::clone(name), Arc::new(built));
+            self.note(Kind::Product, name, problem);
         }
     }
 

@@ -43,7 +43,7 @@ fn world() -> Snapshot {
     route(&mut snapshot, "both", &["shop/one", "shop/two"]);
     route(&mut snapshot, "nowhere", &["shop/three"]);
     for (name, apis) in [("mixed", ["first", "second"]), ("others", ["second", "nowhere"])] {
-        snapshot.insert(name, Body::Product(Product { apis: apis.map(object).to_vec() }));
+        snapshot.insert(name, Body::Product(Product { apis: apis.map(object).to_vec(), ..Product::default() }));
         let scope = Some(Scope::Product(name.into()));
         snapshot.insert(format!("to {name}"), Body::Subscription(Subscription { scope, ..Subscription::default() }));
         let scope = Some(Scope::Apis(Apis { routes: apis.map(object).to_vec() }));
@@ -76,7 +76,10 @@ fn what_speaks_of_several_gateways_is_told_to_each_as_far_as_it_is_concerned() {
     let body = |kind, name: &str| part.find(&Name::new(kind, name)).map(|resource| (**resource.body()).clone());
     let Some(Body::Route(both)) = body(Kind::Route, "HTTPRoute/shop/both") else { panic!() };
     assert_eq!(both.attachments.iter().map(|one| &*one.listener).collect::<Vec<_>>(), ["shop/one/http"]);
-    assert_eq!(body(Kind::Product, "mixed"), Some(Body::Product(Product { apis: vec![object("first")] })));
+    assert_eq!(
+        body(Kind::Product, "mixed"),
+        Some(Body::Product(Product { apis: vec![object("first")], ..Product::default() }))
+    );
     let Some(Body::Subscription(mixed)) = body(Kind::Subscription, "apis mixed") else { panic!() };
     assert_eq!(mixed.scope, Some(Scope::Apis(Apis { routes: vec![object("first")] })));
 }

@@ -44,7 +44,7 @@ pub enum By {
 
 impl Limit {
     /// All of a policy, of whichever objects they are.
-    pub(super) fn all(limits: &[v1::Limit], registry: &mut Registry) -> Result<Vec<Self>, String> {
+    pub(in crate::runtime) fn all(limits: &[v1::Limit], registry: &mut Registry) -> Result<Vec<Self>, String> {
         let mut budgets = BTreeMap::<&str, Budget>::new();
         let mut all = Vec::with_capacity(limits.len());
         for limit in limits {

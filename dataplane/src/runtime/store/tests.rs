@@ -98,7 +98,7 @@ fn everything() -> Vec<(&'static str, Body)> {
             }),
         ),
         ("joe", key_set(JWKS)),
-        ("shop/gold", Body::Product(v1::Product { apis: vec![orders()] })),
+        ("shop/gold", Body::Product(v1::Product { apis: vec![orders()], ..v1::Product::default() })),
         ("shop/acme", Body::Subscription(acme())),
     ]
 }
