@@ -54,7 +54,7 @@ pub struct GatewayParametersSpec {
     /// what a Gateway's opens beyond that is ignored and reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<Egress>,
-    /// Where the requests are counted that `limits` of policies allow. A Gateway's replaces the class's. Default: in each replica.
+    /// Where the requests are counted that `limits` of policies allow. Where the class's say it, a Gateway's own is ignored and reported. Default: in each replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitSettings>,
     /// Bounds of a data plane. A Gateway's beat the class's, field by field.

@@ -39,8 +39,9 @@ pub enum LimitStore {
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisStore {
-    /// Host and port, e.g. `valkey.infra.svc:6379`. 1 to 16; they are tried in their order until one answers that takes writes. Without `tls` only
-    /// Services, as `NAME.NAMESPACE.svc`, and loopback addresses, which only a gateway without a cluster may call.
+    /// Host and port, e.g. `valkey.infra.svc:6379`. 1 to 16, all of one set of data; they are tried in their order until one answers that takes
+    /// writes. Without `tls` only Services, as `NAME.NAMESPACE.svc` (in a Gateway's own parameters of its own namespace), and loopback addresses, which
+    /// only a gateway without a cluster may call.
     #[schemars(
         length(min = 1, max = 16),
         inner(length(min = 3, max = 261), regex(pattern = r"^(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}$"))
@@ -49,10 +50,12 @@ pub struct RedisStore {
     /// How it proves who it is. Default: it is spoken to in the clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RedisTls>,
-    /// A Secret beside these GatewayParameters with the entry `password`, and `username` where the server has several users. Default: no login.
+    /// A Secret beside these GatewayParameters with the entry `password`, and `username` where the server has several users. Its annotation
+    /// `sallyport.dev/hosts` has to list each host of `addresses`: whoever keeps it says where it may be sent. Default: no login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
-    /// How long an answer is waited for, all limits of a request together; later ones count as if the server were away. 5ms to 1s, default 50ms.
+    /// How long an answer is waited for, of all limits together that are judged at the same step; later ones count as if the server were away. 5ms to
+    /// 1s, default 50ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5ms') && duration(self) <= duration('1s')")
         .message("out of bounds; state 5ms to 1s"))]

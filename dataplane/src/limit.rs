@@ -3,6 +3,7 @@
 
 pub mod allowance;
 pub mod at_once;
+mod debt;
 pub mod quota;
 pub mod registry;
 pub mod store;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::clock::UnixMs;
 use at_once::{AtOnce, Place};
+use debt::Debt;
 use quota::{Period, Quotas};
 use store::Answer;
 use table::Room;
@@ -49,9 +51,18 @@ pub enum Amount {
 /// What a store is told with a question: what was admitted beside it, and what it has told itself of which period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owed {
-    pub beside: u32,
+    /// What is owed now, of all that ever was on this account.
+    pub beside: u64,
+    pub total: u64,
+    pub account: u64,
     pub number: u64,
     pub used: u32,
+}
+
+impl Owed {
+    fn of(debt: Debt) -> Self {
+        Self { beside: debt.owed(), total: debt.total(), account: debt.account(), ..Self::default() }
+    }
 }
 
 /// What a request was given of a limit.
@@ -112,8 +123,8 @@ impl Counters {
         match &self.counted {
             Counted::Windows(windows) => {
                 let share = windows.take(key, (most / replicas.max(1)).max(1), self.now_ms());
-                if let Ok(Share::Use { is_shared, .. }) = &share {
-                    windows.owe(key.filter(|_| !is_shared), 1);
+                if let Ok(Share::Use { is_shared, at, .. }) = &share {
+                    windows.owe(key.filter(|_| !is_shared), *at);
                 }
                 Some(share)
             }
@@ -139,43 +150,48 @@ impl Counters {
     pub fn give_back_beside(&self, key: Option<&[u8]>, at: u64) {
         match &self.counted {
             Counted::Windows(windows) => {
+                windows.forgive(key, at);
                 windows.give_back(key, at);
-                windows.forgive(key);
             }
             Counted::Quotas(quotas) => quotas.forgive(key),
             Counted::AtOnce(_) => {}
         }
     }
 
-    /// What a store is to be told with a question about `key`; it is owed no more, unless [`Counters::owe`] takes it back.
-    pub(crate) fn ask(&self, key: Option<&[u8]>) -> Owed {
+    /// Whether `key` is known here, or there is room for it: newcomers beyond that share one number, in a store as well, which callers could
+    /// fill up otherwise.
+    pub(crate) fn has_room(&self, key: &[u8], now: UnixMs) -> bool {
         match &self.counted {
-            Counted::Windows(windows) => Owed { beside: windows.ask(key), ..Owed::default() },
+            Counted::Windows(windows) => windows.has_room(key, self.now_ms()),
+            Counted::Quotas(quotas) => quotas.has_room(key, now),
+            Counted::AtOnce(_) => true,
+        }
+    }
+
+    /// What a store is to be told with a question about `key`.
+    pub(crate) fn owed(&self, key: Option<&[u8]>) -> Owed {
+        match &self.counted {
+            Counted::Windows(windows) => Owed::of(windows.debt(key, self.now_ms())),
             Counted::Quotas(quotas) => {
-                let told = quotas.ask(key);
-                Owed { beside: told.beside, number: told.number, used: told.used }
+                let told = quotas.known_of(key);
+                Owed { number: told.number, used: told.used, ..Owed::of(told.debt) }
             }
             Counted::AtOnce(_) => Owed::default(),
         }
     }
 
-    /// The store has not taken in what it was told.
-    pub(crate) fn owe(&self, key: Option<&[u8]>, owed: u32) {
+    /// What the store has said, of a question that all was taken of, or nothing; it has taken in what it was told.
+    pub(crate) fn hear(&self, key: Option<&[u8]>, answer: &Answer, (is_taken, told): (bool, Owed)) {
         match &self.counted {
-            _ if owed == 0 => {}
-            Counted::Windows(windows) => windows.owe(key, owed),
-            Counted::Quotas(quotas) => quotas.owe(key, owed),
+            Counted::Windows(windows) => {
+                windows.pay(key, told.total);
+                // So that this data plane knows what it has had, once the store is away.
+                if is_taken {
+                    let _noted = windows.take(key, u32::MAX, self.now_ms());
+                }
+            }
+            Counted::Quotas(quotas) => quotas.told(key, (answer.number, answer.used), told.total),
             Counted::AtOnce(_) => {}
-        }
-    }
-
-    /// What the store has said, of a question that all was taken of, or nothing.
-    pub(crate) fn hear(&self, key: Option<&[u8]>, answer: &Answer, is_taken: bool) {
-        match &self.counted {
-            // So that this data plane knows what it has had, once the store is away.
-            Counted::Windows(windows) if is_taken => drop(windows.take(key, u32::MAX, self.now_ms())),
-            Counted::Quotas(quotas) => quotas.told(key, answer.number, answer.used),
-            Counted::Windows(_) | Counted::AtOnce(_) => {}
         }
     }
 

@@ -155,9 +155,10 @@ async fn handle(
     let hop = hop((connection, certificate), listener, &arrival, (upgrade.as_ref(), head.version));
     let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
     let body_bytes = body.exact_bytes();
-    let (replicas, limit_store) = (listener.gateway.replicas, listener.gateway.limit_store.as_deref());
+    let (replicas, counts_in_store) = (listener.gateway.replicas, listener.gateway.counts_in_store);
+    let limit_store = listener.gateway.limit_store.as_deref();
     let caller = Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions);
-    let caller = Caller { hop, body_bytes, replicas, explained, limit_store, ..caller };
+    let caller = Caller { hop, body_bytes, replicas, explained, limit_store, counts_in_store, ..caller };
     if preflight.is_some() || found.rule.redirect().is_some() {
         // Nothing is forwarded, and browsers ask without a credential: addresses are judged, and none is asked for.
         permit::admit_to_redirect(&policy, &caller).await?;

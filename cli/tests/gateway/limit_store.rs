@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::kit::caller::{Answer, get, send};
 use crate::kit::gateway::Gateway;
-use crate::kit::manifest::{backend, gateway_with, pem, policy, route, secret, subscription};
+use crate::kit::manifest::{backend, gateway_with, pem, policy, route, subscription};
 use crate::kit::pki::Authority;
 use crate::kit::redis::{PASSWORD, Redis};
 use crate::kit::service::Service;
@@ -26,7 +26,9 @@ fn manifests(parameters: &str, service: &Service, limits: &str) -> String {
         gateway_with(parameters).as_str(),
         &route("orders", "shop"),
         &backend("shop", service.address, ""),
-        &secret("store", &format!("{{password: {PASSWORD}}}")),
+        &format!(
+            "\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: store, namespace: shop, annotations: {{sallyport.dev/hosts: 127.0.0.1}}}}\nstringData: {{password: {PASSWORD}}}\n"
+        ),
         &subscription("acme", scope, &format!("{{primary: {KEY_A}}}")),
         &subscription("bolt", scope, &format!("{{primary: {KEY_B}}}")),
         &policy(
@@ -259,6 +261,8 @@ async fn a_store_that_cannot_be_had_as_it_is_stated_is_away() {
     for (parameters, field) in [
         (redis("addresses: ['redis.example.com:6379']"), "spec.limits.redis.addresses[0]"),
         (redis("addresses: ['127.0.0.1:1'], secretRef: {name: missing}"), "spec.limits.redis.secretRef"),
+        // Whoever keeps the Secret says where it may be sent.
+        (redis("addresses: ['127.0.0.2:1'], secretRef: {name: store}"), "spec.limits.redis.secretRef"),
     ] {
         let mut gateway = Gateway::start(&manifests(&parameters, &service, PER_HOUR)).await;
         assert_eq!(asks(&gateway, KEY_A).await.verdict(), "503 store-unavailable");

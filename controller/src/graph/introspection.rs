@@ -105,8 +105,8 @@ impl Reader<'_> {
     }
 }
 
-/// Whoever writes a policy chooses who is asked: whoever keeps the Secret says where it may be sent.
-fn is_for(secret: &Secret, host: &str) -> bool {
+/// Whoever writes a policy, or parameters, chooses who is asked: whoever keeps the Secret says where it may be sent.
+pub fn is_for(secret: &Secret, host: &str) -> bool {
     let hosts = secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(HOSTS_ANNOTATION));
     hosts.is_some_and(|hosts| hosts.split(',').any(|one| one.trim().eq_ignore_ascii_case(host)))
 }

@@ -77,7 +77,7 @@ pub fn settle(
     let mut read = Read::default();
     let (of_class, own) = (read.take(cluster, OF_CLASS, of_class), read.take(cluster, OWN, own));
     let unknown = read.unknown.is_some();
-    let limit_store = read.limits.take().and_then(|(place, stated)| limit_store::read(cluster, &place, &stated).0);
+    let limit_store = read.limits.take().and_then(|stated| stated.store(cluster));
     let origin_locks = read.origin_locks(name, problems);
     let unreadable: Vec<_> = [(OF_CLASS, &of_class), (OWN, &own)]
         .into_iter()
@@ -93,6 +93,10 @@ pub fn settle(
     // Parameters that cannot be read may have taken back what the others open.
     let egress = if unknown { Egress::default() } else { egress(&of_class, &own, &mut ignored) };
     let trusted_proxies = trusted(&of_class, &own, &mut ignored);
+    if of_class.limits.is_some() && own.limits.is_some() {
+        let message = "limits is ignored: the class's GatewayParameters say where limits are counted";
+        ignored.push(Problem::new(OWN, Reason::InvalidParameters, message));
+    }
     Settings {
         infrastructure: (!unknown).then_some(infrastructure),
         unprotected: unprotected(&of_class, &own, unknown, &mut ignored),
@@ -120,8 +124,8 @@ pub fn settle(
 #[derive(Default)]
 struct Read {
     origin_locks: Vec<v1::OriginLock>,
-    /// What was read last: a Gateway's own beats the class's.
-    limits: Option<(ObjectName, LimitSettings)>,
+    /// What was read first: the class's beats a Gateway's own.
+    limits: Option<StatedLimits>,
     /// Why some are not there, or cannot be decoded.
     unknown: Option<Problem>,
     problems: Vec<Problem>,
@@ -136,8 +140,8 @@ impl Read {
                     self.origin_locks.push(lock);
                     self.problems.extend(problem.map(|problem| passed_on(field, &problem)));
                 }
-                if let Some(limits) = &spec.limits {
-                    self.limits = Some((name, limits.clone()));
+                if let Some(limits) = spec.limits.as_ref().filter(|_| self.limits.is_none()) {
+                    self.limits = Some(StatedLimits { place: name, is_own: field == OWN, limits: limits.clone() });
                 }
                 spec
             }
@@ -158,6 +162,25 @@ impl Read {
         problems.extend(contradiction.map(|why| Problem::new(OWN, Reason::InvalidParameters, why)));
         origin_locks.extend(unknown.map(|problem| origin_lock::unknown(&format!("Gateway {name}"), &problem)));
         origin_locks
+    }
+}
+
+/// Where limits are counted, and who says so.
+struct StatedLimits {
+    place: ObjectName,
+    /// A Gateway's own parameters, not those of its class.
+    is_own: bool,
+    limits: LimitSettings,
+}
+
+impl StatedLimits {
+    fn store(&self, cluster: &ClusterState) -> Option<v1::LimitStore> {
+        let (store, _) = limit_store::read(cluster, &self.place, &self.limits);
+        let store = store?;
+        match limit_store::beyond(&self.place, &self.limits).filter(|_| self.is_own) {
+            Some(problem) => Some(limit_store::unavailable(store, &problem)),
+            None => Some(store),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
 use super::UsedUp;
+use super::debt::Debt;
 use super::table::{Kept, Room, Table};
 use crate::clock::UnixMs;
 
@@ -32,8 +33,9 @@ pub(super) struct Told {
     /// The day or month that it is about.
     pub(super) number: u64,
     pub(super) used: u32,
-    /// Admitted beside the store, and owed to it.
-    pub(super) beside: u32,
+    pub(super) debt: Debt,
+    /// The hour in which it was asked about last.
+    hour: u64,
 }
 
 /// What is known for each key, and for all who have none.
@@ -76,11 +78,12 @@ fn months(today: Date) -> i64 {
 }
 
 impl Kept for Told {
-    /// The day or month that it is.
+    /// The hour that it is.
     type Time = u64;
 
-    fn is_idle(&self, number: u64) -> bool {
-        self.number < number
+    /// Whoever has not been asked about for a while is asked about at the store: what is kept here is for when that is away.
+    fn is_idle(&self, hour: u64) -> bool {
+        self.debt.owed() == 0 && self.hour + 1 < hour
     }
 }
 
@@ -89,47 +92,27 @@ impl Quotas {
         Self { period, own: Table::new(room), shared: Mutex::default() }
     }
 
-    /// What is known, for the store to be told. What is owed is not owed any more; [`Quotas::owe`] takes that back.
-    pub(super) fn ask(&self, key: Option<&[u8]>) -> Told {
-        let ask = |told: &mut Told| {
-            let asked = *told;
-            told.beside = 0;
-            asked
-        };
-        match key {
-            Some(key) => self.own.with_known(key, ask).unwrap_or_default(),
-            None => ask(&mut self.shared.lock()),
-        }
+    pub(super) fn has_room(&self, key: &[u8], now: UnixMs) -> bool {
+        let hour = hour(now);
+        self.own.with(key, hour, hour, |told| told.hour = hour).is_some()
     }
 
-    /// The store has not answered.
-    pub(super) fn owe(&self, key: Option<&[u8]>, owed: u32) {
-        let owe = |told: &mut Told| told.beside = told.beside.saturating_add(owed);
-        match key {
-            Some(key) => drop(self.own.with_known(key, owe)),
-            None => owe(&mut self.shared.lock()),
-        }
+    /// What is known, for the store to be told.
+    pub(super) fn known_of(&self, key: Option<&[u8]>) -> Told {
+        self.known(key, |told| *told).unwrap_or_default()
     }
 
-    /// One that was admitted beside it has not been used.
-    pub(super) fn forgive(&self, key: Option<&[u8]>) {
-        let forgive = |told: &mut Told| told.beside = told.beside.saturating_sub(1);
-        match key {
-            Some(key) => drop(self.own.with_known(key, forgive)),
-            None => forgive(&mut self.shared.lock()),
-        }
-    }
-
-    /// What the store says. There may be no room for another key: then nobody knows it while the store is away.
-    pub(super) fn told(&self, key: Option<&[u8]>, number: u64, used: u32) {
-        let take_in = |told: &mut Told| match told.number == number {
-            true => told.used = told.used.max(used),
-            false => *told = Told { number, used, beside: 0 },
-        };
-        match key {
-            Some(key) => drop(self.own.with(key, number, number, take_in)),
-            None => take_in(&mut self.shared.lock()),
-        }
+    /// What the store says, which has taken in what was owed up to that total. Answers overtake each other, and clocks are set back: of an older
+    /// period nothing is news.
+    pub(super) fn told(&self, key: Option<&[u8]>, (number, used): (u64, u32), paid: u64) {
+        self.known(key, |told| {
+            if told.number < number {
+                *told = Told { number, used, debt: Debt::default(), hour: told.hour };
+            } else if told.number == number {
+                told.used = told.used.max(used);
+                told.debt.pay(paid);
+            }
+        });
     }
 
     /// Takes one of this data plane's share of what was left when the store told of it last. `None`: it has told nothing of this period, and
@@ -144,18 +127,32 @@ impl Quotas {
         let take = |told: &mut Told| {
             (told.number == now.number).then(|| {
                 let share = most.saturating_sub(told.used) / replicas.max(1);
-                if told.beside >= share {
+                let beside = u32::try_from(told.debt.owed()).unwrap_or(u32::MAX);
+                if beside >= share {
                     return Err(UsedUp { until: Some(now.ends_in), is_shared });
                 }
-                told.beside += 1;
-                Ok(share - told.beside)
+                told.debt.owe();
+                Ok(share - beside - 1)
             })
         };
+        self.known(key, take).flatten()
+    }
+
+    /// One that was admitted beside the store has not been used.
+    pub(super) fn forgive(&self, key: Option<&[u8]>) {
+        self.known(key, |told| told.debt.forgive(1));
+    }
+
+    fn known<R>(&self, key: Option<&[u8]>, work: impl FnOnce(&mut Told) -> R) -> Option<R> {
         match key {
-            Some(key) => self.own.with_known(key, take).flatten(),
-            None => take(&mut self.shared.lock()),
+            Some(key) => self.own.with_known(key, work),
+            None => Some(work(&mut self.shared.lock())),
         }
     }
+}
+
+fn hour(now: UnixMs) -> u64 {
+    u64::try_from(now.seconds() / 3_600).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -183,14 +180,20 @@ mod tests {
         }
     }
 
+    const NOON: UnixMs = UnixMs(1_800_000_000_000);
+
+    fn quotas(key: Option<&[u8]>) -> Quotas {
+        let quotas = Quotas::new(Period::Day, &Arc::default());
+        assert!(key.is_none_or(|key| quotas.has_room(key, NOON)));
+        quotas
+    }
+
     #[test]
     fn of_what_the_store_has_told_each_has_a_share_and_nobody_begins_anew() {
         for key in [Some(&b"ada"[..]), None] {
-            let quotas = Quotas::new(Period::Day, &Arc::default());
-            if key.is_some() {
-                assert_eq!(quotas.take_share(key, (10, 2), DAY), None, "nobody knows what is left");
-            }
-            quotas.told(key, DAY.number, 5);
+            let quotas = quotas(key);
+            assert_eq!(quotas.take_share(key, (10, 2), DAY), None, "nobody knows what is left");
+            quotas.told(key, (DAY.number, 5), 0);
             let used_up = UsedUp { until: Some(DAY.ends_in), is_shared: key.is_none() };
             let taken: Vec<_> = (0..3).map(|_| quotas.take_share(key, (10, 2), DAY)).collect();
             assert_eq!(taken, [Some(Ok(1)), Some(Ok(0)), Some(Err(used_up))]);
@@ -200,25 +203,45 @@ mod tests {
     }
 
     #[test]
-    fn what_was_admitted_beside_the_store_is_owed_until_it_answers() {
-        let quotas = Quotas::new(Period::Day, &Arc::default());
+    fn what_was_admitted_beside_the_store_is_owed_until_it_has_taken_it_in() {
         let key = Some(&b"ada"[..]);
-        quotas.told(key, 7, 1);
+        let quotas = quotas(key);
+        quotas.told(key, (7, 1), 0);
         assert!(matches!(quotas.take_share(key, (10, 1), DAY), Some(Ok(_))));
-        assert_eq!(quotas.ask(key), Told { number: 7, used: 1, beside: 1 });
-        assert_eq!(quotas.ask(key).beside, 0, "it is told once");
-        quotas.owe(key, 1);
-        assert_eq!(quotas.ask(key).beside, 1);
-        quotas.told(key, 7, 3);
-        quotas.told(key, 7, 2);
-        assert_eq!(quotas.ask(key), Told { number: 7, used: 3, beside: 0 }, "answers may overtake each other");
+        let asked = quotas.known_of(key);
+        assert_eq!((asked.debt.owed(), asked.debt.total()), (1, 1));
+        assert_eq!(quotas.known_of(key), asked, "a question that is given up leaves it owed");
+        assert!(matches!(quotas.take_share(key, (10, 1), DAY), Some(Ok(_))));
+        quotas.told(key, (7, 3), asked.debt.total());
+        assert_eq!(quotas.known_of(key).debt.owed(), 1, "what came meanwhile is owed still");
+        quotas.told(key, (7, 2), 0);
+        assert_eq!(quotas.known_of(key).used, 3, "answers may overtake each other");
     }
 
     #[test]
-    fn one_who_has_no_key_of_the_period_is_not_known() {
-        let quotas = Quotas::new(Period::Month, &Arc::default());
-        assert_eq!(quotas.ask(Some(b"nobody")), Told::default());
-        quotas.owe(Some(b"nobody"), 3);
-        assert_eq!(quotas.ask(Some(b"nobody")), Told::default());
+    fn what_was_owed_of_a_period_that_is_over_is_nobodys_and_an_older_one_is_no_news() {
+        let key = Some(&b"ada"[..]);
+        let quotas = quotas(key);
+        quotas.told(key, (7, 1), 0);
+        assert!(matches!(quotas.take_share(key, (10, 1), DAY), Some(Ok(_))));
+        quotas.told(key, (8, 2), 0);
+        assert_eq!((quotas.known_of(key).used, quotas.known_of(key).debt.owed()), (2, 0));
+        quotas.told(key, (7, 9), 0);
+        assert_eq!((quotas.known_of(key).number, quotas.known_of(key).used), (8, 2), "a clock was set back");
+    }
+
+    #[test]
+    fn one_who_is_not_asked_about_makes_room_unless_something_is_owed() {
+        let room = Arc::default();
+        let quotas = Quotas::new(Period::Month, &room);
+        for key in [&b"ada"[..], b"joe"] {
+            assert!(quotas.has_room(key, NOON));
+            quotas.told(Some(key), (7, 1), 0);
+        }
+        assert!(matches!(quotas.take_share(Some(b"joe"), (10, 1), DAY), Some(Ok(_))));
+        let later = NOON.plus(Duration::from_secs(2 * 3_600));
+        (0..200).for_each(|at| assert!(quotas.has_room(format!("{at}").as_bytes(), later)));
+        assert_eq!(quotas.known_of(Some(b"ada")), Told::default());
+        assert_eq!(quotas.known_of(Some(b"joe")).debt.owed(), 1);
     }
 }

@@ -40,6 +40,8 @@ pub struct Registry {
     known: HashMap<Counted, Weak<Counters>>,
     /// What all of them together may keep.
     room: Arc<Room>,
+    /// The same of quotas: what they keep lasts longer, and takes nothing from the others.
+    room_of_quotas: Arc<Room>,
 }
 
 impl Registry {
@@ -49,7 +51,8 @@ impl Registry {
             return known;
         }
         self.known.retain(|_, counters| counters.strong_count() > 0);
-        let counters = Arc::new(Counters::new(counted.amount, counted.digest(), &self.room));
+        let room = if matches!(counted.amount, Amount::Quota(_)) { &self.room_of_quotas } else { &self.room };
+        let counters = Arc::new(Counters::new(counted.amount, counted.digest(), room));
         self.known.insert(counted, Arc::downgrade(&counters));
         counters
     }

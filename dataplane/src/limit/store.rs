@@ -4,6 +4,7 @@
 //! has told last, or refuse; what they admit meanwhile is owed to it.
 
 mod answer;
+mod bounded;
 mod link;
 mod stores;
 
@@ -18,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::quota::Period;
 use super::{Amount, Counters};
 pub use answer::Answer;
-use link::Link;
+use link::{Keeper, Link};
 pub use stores::Stores;
 pub(crate) use stores::{Means, Metrics};
 
@@ -31,8 +32,12 @@ pub struct Store {
     object: Arc<str>,
     pub denies_when_away: bool,
     prefix: Box<str>,
+    /// Tells debts of this process from those of others.
+    process: Arc<str>,
     timeout: Duration,
     link: Arc<Link>,
+    /// Absent where there is nothing to connect to.
+    _keeper: Option<Keeper>,
     metrics: Metrics,
 }
 
@@ -57,41 +62,51 @@ impl Store {
     /// Takes one of each, or none of any; what it says of each, in their order.
     pub async fn take(&self, asked: &[Asked<'_>]) -> Result<Vec<Answer>, Away> {
         let began = Instant::now();
-        let owed: Vec<_> = asked.iter().map(|one| one.counters.ask(one.key)).collect();
+        let owed: Vec<_> = asked.iter().map(|one| one.counters.owed(one.key)).collect();
+        // Whoever gives up meanwhile leaves it owed: what is told twice counts once.
         let answered = self.answered(asked, &owed).await;
         self.metrics.asked(answered.is_ok(), began.elapsed());
-        let is_taken = answered.as_ref().is_ok_and(|answers| answers.iter().all(|answer| answer.is_taken));
-        for (at, (one, owed)) in asked.iter().zip(owed).enumerate() {
-            match answered.as_ref().ok().and_then(|answers| answers.get(at)) {
-                Some(answer) => one.counters.hear(one.key, answer, is_taken),
-                // It may have taken it in all the same: then it is counted twice, and nobody has more than is allowed.
-                None => one.counters.owe(one.key, owed.beside),
-            }
+        let answers = answered?;
+        let is_taken = answers.iter().all(|answer| answer.is_taken);
+        for ((one, owed), answer) in asked.iter().zip(owed).zip(&answers) {
+            one.counters.hear(one.key, answer, (is_taken, owed));
         }
-        answered
+        Ok(answers)
     }
 
     async fn answered(&self, asked: &[Asked<'_>], owed: &[super::Owed]) -> Result<Vec<Answer>, Away> {
-        let ready = self.link.ready()?;
+        let ready = self.link.ready_within(self.timeout).await?;
         let mut command = redis::cmd("EVALSHA");
         command.arg(&*ready.script).arg(asked.len());
         for one in asked {
             command.arg(self.name(one));
         }
         for (one, owed) in asked.iter().zip(owed) {
-            write(&mut command, one, *owed);
+            self.write(&mut command, one, *owed);
         }
+        ready.expects_answer();
         let mut connection = ready.connection.clone();
         let answer = timeout(self.timeout, connection.send_packed_command(&command)).await;
         let Ok(answer) = answer else { return Err(self.link.is_late(&ready, self.timeout)) };
         let read = answer.map_err(|error| error.to_string()).and_then(|value| answer::read(&value, asked.len()));
         match read {
             Ok(answers) => {
-                self.link.has_answered();
+                ready.has_answered();
                 Ok(answers)
             }
             Err(why) => Err(self.link.has_failed(&ready, &why)),
         }
+    }
+
+    fn write(&self, command: &mut Cmd, one: &Asked<'_>, owed: super::Owed) {
+        let (kind, ms) = match one.counters.amount() {
+            Amount::Window(length) => ("w", u64::try_from(length.as_millis()).unwrap_or(u64::MAX)),
+            Amount::Quota(Period::Day) => ("d", 0),
+            Amount::Quota(Period::Month) | Amount::AtOnce => ("m", 0),
+        };
+        command.arg(kind).arg(one.most).arg(ms).arg(owed.beside).arg(owed.total);
+        // What is known beyond what is allowed says no more than that it is used up.
+        command.arg(owed.number).arg(owed.used.min(one.most)).arg(format!("a{}.{}", self.process, owed.account));
     }
 
     /// What it is called in the store: nothing there names anybody.
@@ -105,21 +120,13 @@ impl Store {
     }
 }
 
-fn write(command: &mut Cmd, one: &Asked<'_>, owed: super::Owed) {
-    let (kind, ms) = match one.counters.amount() {
-        Amount::Window(length) => ("w", u64::try_from(length.as_millis()).unwrap_or(u64::MAX)),
-        Amount::Quota(Period::Day) => ("d", 0),
-        Amount::Quota(Period::Month) | Amount::AtOnce => ("m", 0),
-    };
-    command.arg(kind).arg(one.most).arg(ms).arg(owed.beside).arg(owed.number).arg(owed.used);
-}
-
 /// How it is reached.
 struct Settings {
     places: Vec<(String, u16)>,
     tls: Option<v1::BackendTls>,
     username: String,
     password: String,
+    prefix: String,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+use super::debt::Debt;
 use super::table::{Kept, Room, Table};
 use super::{Share, UsedUp};
 
@@ -31,14 +32,16 @@ pub struct Left {
 #[derive(Default)]
 pub(super) struct Bucket {
     parts: SmallVec<[Part; 2]>,
-    /// Admitted while the store was away that counts them, and owed to it.
-    beside: u32,
+    /// As many as there are in the parts beside the store.
+    debt: Debt,
 }
 
 struct Part {
     /// Which sixtieth since counting began.
     at: u64,
     used: u32,
+    /// Admitted while the store was away that counts them, and not taken in there yet.
+    beside: u32,
 }
 
 impl Window {
@@ -69,7 +72,7 @@ impl Bucket {
     fn take(&mut self, window: Window, most: u32, now_ms: u64) -> Result<(Left, u64), Duration> {
         // Threads read their clocks before they come here in some order: time never goes back.
         let part = window.part(now_ms).max(self.parts.last().map_or(0, |last| last.at));
-        self.parts.retain(|one| one.at + PARTS >= part);
+        self.forget(part);
         let mut used: u64 = self.parts.iter().map(|one| u64::from(one.used)).sum();
         if used >= u64::from(most) {
             let frees = |one: &&Part| {
@@ -81,11 +84,48 @@ impl Bucket {
         }
         match self.parts.last_mut().filter(|last| last.at == part) {
             Some(last) => last.used += 1,
-            None => self.parts.push(Part { at: part, used: 1 }),
+            None => self.parts.push(Part { at: part, used: 1, beside: 0 }),
         }
         let oldest = self.parts.first().map_or(part, |one| one.at);
         let requests = u32::try_from(u64::from(most) - used - 1).unwrap_or_default();
         Ok((Left { requests, until: window.until_forgotten(oldest, now_ms) }, part))
+    }
+
+    /// What is in no window any more is owed to nobody.
+    fn forget(&mut self, part: u64) {
+        let debt = &mut self.debt;
+        self.parts.retain(|one| {
+            let lasts = one.at + PARTS >= part;
+            if !lasts {
+                debt.forgive(u64::from(one.beside));
+            }
+            lasts
+        });
+    }
+
+    /// What was taken in that part was taken beside the store.
+    fn owe(&mut self, at: u64) {
+        if let Some(part) = self.parts.iter_mut().find(|one| one.at == at) {
+            part.beside += 1;
+            self.debt.owe();
+        }
+    }
+
+    fn forgive(&mut self, at: u64) {
+        if let Some(part) = self.parts.iter_mut().find(|one| one.at == at && one.beside > 0) {
+            part.beside -= 1;
+            self.debt.forgive(1);
+        }
+    }
+
+    /// The store has taken in all up to that total, the oldest first.
+    fn pay(&mut self, total: u64) {
+        let mut paid = u32::try_from(self.debt.pay(total)).unwrap_or(u32::MAX);
+        for part in &mut self.parts {
+            let of_part = part.beside.min(paid);
+            part.beside -= of_part;
+            paid -= of_part;
+        }
     }
 
     fn give_back(&mut self, at: u64) {
@@ -128,19 +168,33 @@ impl Windows {
         Ok(Share::Use { left, at, is_shared })
     }
 
-    /// So many were admitted beside the store.
-    pub(super) fn owe(&self, key: Option<&[u8]>, owed: u32) {
-        self.known(key, |bucket| bucket.beside = bucket.beside.saturating_add(owed));
+    pub(super) fn has_room(&self, key: &[u8], now_ms: u64) -> bool {
+        self.own.with(key, (self.window, now_ms), self.window.part(now_ms), |_| ()).is_some()
     }
 
-    /// One of them has not been used.
-    pub(super) fn forgive(&self, key: Option<&[u8]>) {
-        self.known(key, |bucket| bucket.beside = bucket.beside.saturating_sub(1));
+    /// What was taken in that part of time was taken beside the store.
+    pub(super) fn owe(&self, key: Option<&[u8]>, at: u64) {
+        self.known(key, |bucket| bucket.owe(at));
     }
 
-    /// What is owed, which it is no more from here on.
-    pub(super) fn ask(&self, key: Option<&[u8]>) -> u32 {
-        self.known(key, |bucket| std::mem::take(&mut bucket.beside)).unwrap_or_default()
+    /// It has not been used.
+    pub(super) fn forgive(&self, key: Option<&[u8]>, at: u64) {
+        self.known(key, |bucket| bucket.forgive(at));
+    }
+
+    /// What is owed now.
+    pub(super) fn debt(&self, key: Option<&[u8]>, now_ms: u64) -> Debt {
+        let part = self.window.part(now_ms);
+        let debt = self.known(key, |bucket| {
+            bucket.forget(part);
+            bucket.debt
+        });
+        debt.unwrap_or_default()
+    }
+
+    /// The store has taken in all up to that total.
+    pub(super) fn pay(&self, key: Option<&[u8]>, total: u64) {
+        self.known(key, |bucket| bucket.pay(total));
     }
 
     fn known<R>(&self, key: Option<&[u8]>, work: impl FnOnce(&mut Bucket) -> R) -> Option<R> {

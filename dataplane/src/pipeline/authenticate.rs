@@ -79,6 +79,8 @@ pub struct Caller<'a> {
     pub asks_nobody: bool,
     /// Where limits are counted for all data planes; `None`: here.
     pub limit_store: Option<&'a Store>,
+    /// Whether the Gateway states such a place, be it that nobody asks there.
+    pub counts_in_store: bool,
 }
 
 /// What of the connection has to do with what the service is told.
@@ -132,6 +134,7 @@ impl<'a> Caller<'a> {
             body_bytes: None,
             replicas: NonZeroU32::MIN,
             limit_store: None,
+            counts_in_store: false,
             rule: &rule.name,
             keys: &runtime.keys,
             tokens: &shared.tokens,

@@ -82,11 +82,11 @@ pub(super) async fn take(
         let whose = if key.is_some() { "" } else { "counted together with all that have no key of their own" };
         note(caller, limit, Outcome::Counted, whose);
         if store.is_some() && counters.amount() != Amount::AtOnce {
+            let key = key.filter(|key| counters.has_room(key, caller.now));
             wanted.push(Wanted { limit, counters, key });
             continue;
         }
-        let is_in_earnest = caller.beside.is_none() && !caller.asks_nobody;
-        if is_in_earnest && matches!(counters.amount(), Amount::Window(length) if length > MAX_LOCAL) {
+        if lasts(counters.amount()) && caller.beside.is_none() && !caller.counts_in_store {
             return Err(without_store(limit));
         }
         match counters.take(key.as_deref(), limit.share(caller.replicas)) {
@@ -104,9 +104,8 @@ pub(super) async fn take(
                 before.allowance.truncate(told_before);
                 return Err(refusal((limit, counters, key.as_ref()), used_up, (step, before.allowance)));
             }
-            // Nobody has asked the store for whoever explains or only reports.
-            None if !is_in_earnest => {}
-            None => return Err(without_store(limit)),
+            // Nobody asks the store for whoever explains or only reports.
+            None => {}
         }
     }
     if let Some(store) = store.filter(|_| !wanted.is_empty()) {
@@ -206,6 +205,15 @@ fn unavailable(store: &Store, wanted: &[Wanted<'_>], why: &str) -> Rejection {
     let message = format!("the store of {} that counts it is away: {why}", store.object());
     let origin = wanted.first().map(|one| one.limit.origin.with_message(message)).unwrap_or_default();
     Rejection { retry_after_s: Some(STORE_RETRY_AFTER_S), ..Rejection::decided_by(origin, Reason::StoreUnavailable) }
+}
+
+/// Whether it lasts longer than data planes remember.
+fn lasts(amount: Amount) -> bool {
+    match amount {
+        Amount::Window(length) => length > MAX_LOCAL,
+        Amount::Quota(_) => true,
+        Amount::AtOnce => false,
+    }
 }
 
 fn without_store(limit: &Limit) -> Rejection {

@@ -83,6 +83,8 @@ pub struct Gateway {
     pub replicas: NonZeroU32,
     /// Where limits are counted for all of them; `None`: by each its share.
     pub limit_store: Option<Arc<Store>>,
+    /// Whether one is stated: whoever explains has none.
+    pub counts_in_store: bool,
     /// Each has to hold for every request.
     pub origin_locks: Arc<[OriginLock]>,
     /// Where its trusted proxies tell of certificates of callers.
@@ -348,6 +350,7 @@ impl Gateway {
             leave: leave.map(Arc::new),
             replicas: NonZeroU32::new(gateway.replicas).unwrap_or(NonZeroU32::MIN),
             limit_store: None,
+            counts_in_store: gateway.limit_store.is_some(),
             origin_locks,
             forwarded,
         };
@@ -370,6 +373,7 @@ impl Gateway {
             leave: None,
             replicas: last.map_or(NonZeroU32::MIN, |last| last.replicas),
             limit_store: last.and_then(|last| last.limit_store.clone()),
+            counts_in_store: last.is_some_and(|last| last.counts_in_store),
             origin_locks: OriginLock::unread(
                 &format!("Gateway {name}"),
                 last.map(|last| &*last.origin_locks).unwrap_or_default(),

@@ -75,7 +75,7 @@ ports: [{{name: redis, port: {PORT}}}]
 ---
 apiVersion: v1
 kind: Secret
-metadata: {{name: store}}
+metadata: {{name: store, annotations: {{sallyport.dev/hosts: store.{namespace}.svc}}}}
 stringData: {{password: {PASSWORD}}}
 ---
 apiVersion: sallyport.dev/v1alpha1

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use sallyport_api::HOSTS_ANNOTATION;
 use sallyport_api::condition::Reason;
 use sallyport_api::limit_store::{LimitSettings, RedisStore, WhenAway};
 use sallyport_snapshot::v1;
@@ -10,6 +11,7 @@ use sallyport_snapshot::v1;
 use crate::cluster::{ClusterState, ObjectName};
 use crate::graph::certificate::{authorities, entry, secret};
 use crate::graph::grant::End;
+use crate::graph::introspection::is_for;
 use crate::problem::{Problem, denial};
 
 const DEFAULT_TIMEOUT_MS: u32 = 50;
@@ -25,7 +27,7 @@ pub fn read(
     let Some(redis) = &stated.redis else { return (None, None) };
     let store = v1::LimitStore {
         object: format!("GatewayParameters {name}"),
-        addresses: redis.addresses.clone(),
+        addresses: redis.addresses.iter().map(|address| address.to_ascii_lowercase()).collect(),
         timeout_ms: DEFAULT_TIMEOUT_MS,
         denies_when_away: redis.when_away == WhenAway::Deny,
         prefix: redis.prefix.clone().unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
@@ -33,10 +35,44 @@ pub fn read(
     };
     match reached(cluster, name, redis, store.clone()) {
         Ok(store) => (Some(store), None),
-        Err(problem) => {
-            let unavailable = Some(denial(&store.object, &problem));
-            (Some(v1::LimitStore { unavailable, ..store }), Some(problem))
-        }
+        Err(problem) => (Some(unavailable(store, &problem)), Some(problem)),
+    }
+}
+
+/// The same, which cannot be reached: it counts as away.
+pub fn unavailable(store: v1::LimitStore, problem: &Problem) -> v1::LimitStore {
+    let unavailable = Some(denial(&store.object, problem));
+    v1::LimitStore { unavailable, addresses: vec![], username: None, password: None, ..store }
+}
+
+/// What a Gateway's own parameters may not name: Services of other namespaces, which nobody there has lent. Over TLS it is any place's own
+/// business whom it lets in.
+pub fn beyond(name: &ObjectName, stated: &LimitSettings) -> Option<Problem> {
+    let redis = stated.redis.as_ref().filter(|redis| redis.tls.is_none())?;
+    let (at, address) = redis
+        .addresses
+        .iter()
+        .enumerate()
+        .find(|(_, address)| service_of(address).is_some_and(|namespace| namespace != name.namespace))?;
+    let message = format!(
+        "{address} is a Service of another namespace, which a Gateway's own parameters do not speak to in the clear; set tls, or state it in the GatewayParameters of the class"
+    );
+    Some(Problem::new(format!("{FIELD}.addresses[{at}]"), Reason::RefNotPermitted, message))
+}
+
+/// In lower case, and without brackets.
+fn host_of(address: &str) -> String {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_matches(['[', ']']).to_ascii_lowercase()
+}
+
+/// The namespace of the Service that an address names, if it names one in the form that data planes complete by the domain of their cluster.
+fn service_of(address: &str) -> Option<String> {
+    let host = host_of(address);
+    let labels: Vec<_> = host.split('.').collect();
+    match labels[..] {
+        [name, namespace, "svc"] if !name.is_empty() && !namespace.is_empty() => Some(namespace.to_owned()),
+        _ => None,
     }
 }
 
@@ -69,6 +105,14 @@ fn reached(
         let field = format!("{FIELD}.secretRef");
         let place = ObjectName::new(&name.namespace, &reference.name);
         let found = secret(cluster, &place, &field)?;
+        for host in redis.addresses.iter().map(|address| host_of(address)) {
+            if !is_for(found, &host) {
+                let message = format!(
+                    "Secret {place} is not for {host}, where it would be sent; whoever may write the Secret adds the annotation {HOSTS_ANNOTATION}: {host}"
+                );
+                return Err(Problem::new(&field, Reason::SecretInvalid, message));
+            }
+        }
         let text = |key: &str| {
             let bytes = entry(found, &place, key, &field)?;
             match std::str::from_utf8(bytes).is_ok_and(|text| !text.is_empty() && !text.ends_with('\n')) {
@@ -90,17 +134,15 @@ fn reached(
 /// In the clear only to Services, whose names nobody else answers for, and to loopback, which data planes in a cluster do not call.
 fn judge_address(address: &str, is_tls: bool, field: &str) -> Result<(), Problem> {
     let invalid = |message: String| Err(Problem::new(field, Reason::Invalid, message));
-    let Some((host, port)) = address.rsplit_once(':') else {
+    let Some((_, port)) = address.rsplit_once(':') else {
         return invalid(format!("{address:?} has no port; write host:port"));
     };
     if port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err() {
         return invalid(format!("{port} is no port; write 1 to 65535"));
     }
-    let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+    let host = host_of(address);
     let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
-    let labels: Vec<_> = host.trim_end_matches(".cluster.local").split('.').collect();
-    let is_service = matches!(labels[..], [name, namespace, "svc"] if !name.is_empty() && !namespace.is_empty());
-    if is_tls || is_loopback || is_service {
+    if is_tls || is_loopback || service_of(address).is_some() {
         return Ok(());
     }
     let message = format!(
@@ -111,17 +153,34 @@ fn judge_address(address: &str, is_tls: bool, field: &str) -> Result<(), Problem
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn in_the_clear_only_services_and_loopback_are_spoken_to() {
-        for address in [
-            "valkey.infra.svc:6379",
-            "VALKEY.infra.svc.cluster.local:1",
-            "127.0.0.1:6379",
-            "[::1]:6379",
-            "localhost:6379",
+    fn a_gateways_own_parameters_speak_in_the_clear_to_services_of_their_namespace() {
+        let judged = |address: &str, more: serde_json::Value| {
+            let mut redis = json!({ "addresses": [address] });
+            redis.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let stated = serde_json::from_value(json!({ "store": "Redis", "redis": redis })).unwrap();
+            beyond(&ObjectName::new("shop", "own"), &stated).map(|problem| problem.reason)
+        };
+        let tls = json!({ "tls": { "validation": { "hostname": "v", "wellKnownCACertificates": "System" } } });
+        for (address, more, expected) in [
+            ("valkey.shop.svc:6379", json!({}), None),
+            ("127.0.0.1:6379", json!({}), None),
+            ("valkey.infra.svc:6379", json!({}), Some(Reason::RefNotPermitted)),
+            ("valkey.INFRA.SVC:6379", json!({}), Some(Reason::RefNotPermitted)),
+            ("valkey.infra.svc:6379", tls, None),
         ] {
+            assert_eq!(judged(address, more), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn in_the_clear_only_services_and_loopback_are_spoken_to() {
+        for address in ["valkey.infra.svc:6379", "VALKEY.infra.SVC:1", "127.0.0.1:6379", "[::1]:6379", "localhost:6379"]
+        {
             assert_eq!(judge_address(address, false, "f"), Ok(()), "{address}");
         }
         for address in [
@@ -132,6 +191,7 @@ mod tests {
             "..svc:1",
             "valkey.svc:6379",
             "a.b.svc.example.com:1",
+            "a.b.svc.cluster.local:1",
         ] {
             let problem = judge_address(address, false, "f").unwrap_err();
             assert_eq!(problem.reason, Reason::EgressNotAllowed, "{address}");

@@ -1,4 +1,4 @@
-//! The connection to a store: made anew whenever it is lost, by turns to each of its places.
+//! The connection to a store: made anew whenever it is lost, at the first of its places that takes writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,103 +7,139 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisConnectionInfo, Value};
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, Value};
 use rustls_pki_types::ServerName;
 use sallyport_snapshot::v1::issuer_health::State;
-use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Away, Means, Settings};
+use super::bounded::{Allowed, Bounded};
+use super::{Away, Means, Settings, answer};
 use crate::sources::chain;
 
-/// Name resolution, handshake and login.
+/// Name resolution, handshake, login and a first question.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Between two attempts.
+/// Between two attempts; and a connection that has lasted shorter was none.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Answers that come late one after the other, until it is away.
+/// Answers that come late one after the other, and that much of their time without any, until it is away.
 const MAX_LATE: u32 = 3;
+/// Of what a server says, in characters: it ends up in logs and in a status.
+const MAX_WHY_CHARS: usize = 300;
 
 const SCRIPT: &str = include_str!("take.lua");
 
 /// Cheap to ask whether there is a connection.
 pub(super) struct Link {
     ready: ArcSwapOption<Ready>,
-    late: AtomicU32,
-    /// Told when what is there is of no use any more.
-    broken: Notify,
     /// Why there is none.
     why: Mutex<Arc<str>>,
-    _keeper: Mutex<Option<AbortOnDropHandle<()>>>,
+    /// Whether the first attempt has ended: who asks before that waits for it.
+    attempted: watch::Sender<bool>,
 }
 
-/// A connection that has the script.
+/// A connection that has the script, to a server that takes writes.
 pub(super) struct Ready {
     pub(super) connection: MultiplexedConnection,
     pub(super) script: Box<str>,
+    allowed: Allowed,
+    late: AtomicU32,
+    answered: Mutex<Instant>,
+    /// Told when it is of no use any more.
+    broken: Notify,
+}
+
+/// Connects for as long as it is kept.
+pub(super) type Keeper = AbortOnDropHandle<()>;
+
+impl Ready {
+    /// One more answer may come.
+    pub(super) fn expects_answer(&self) {
+        self.allowed.answer();
+    }
+
+    pub(super) fn has_answered(&self) {
+        self.late.store(0, Ordering::Relaxed);
+        *self.answered.lock() = Instant::now();
+    }
 }
 
 impl Link {
-    /// Begins to connect, on the runtime of `means`, and ends with what is returned.
-    pub(super) fn keep(settings: Settings, means: &Means, name: String) -> Arc<Self> {
-        let link = Arc::new(Self::new("it was not reached yet"));
-        let (weak, of_task) = (Arc::downgrade(&link), means.clone());
-        let keeper = means.runtime.spawn(async move {
-            let (login, mut places) = (login(&settings), settings.places.iter().cycle());
-            while let (Some(place), Some(link)) = (places.next(), weak.upgrade()) {
-                let attempt = timeout(CONNECT_TIMEOUT, connect((&settings, &login), place, &of_task)).await;
-                match attempt.unwrap_or_else(|_| Err(format!("{}:{} does not answer in time", place.0, place.1))) {
-                    Ok((ready, driver)) => {
-                        link.late.store(0, Ordering::Relaxed);
-                        link.ready.store(Some(Arc::new(ready)));
-                        of_task.tell(&name, State::Healthy, "");
-                        tokio::select! {
-                            () = driver => link.lose("the connection is lost"),
-                            () = link.broken.notified() => {}
-                        }
-                        link.ready.store(None);
-                    }
-                    Err(why) => link.lose(&why),
+    /// Begins to connect, on the runtime of `means`.
+    pub(super) fn keep(settings: Settings, means: &Means, name: String) -> (Arc<Self>, Keeper) {
+        let link = Arc::new(Self::new("it was not reached yet", false));
+        let (kept, means) = (Arc::clone(&link), means.clone());
+        let runtime = means.runtime.clone();
+        let keeper = runtime.spawn(async move {
+            let login = login(&settings);
+            // Told once for each change: a place that is tried each second says the same.
+            let mut told = None;
+            let mut tell = |state, why: &str| {
+                if told.replace(state) != Some(state) {
+                    means.tell(&name, state, why);
                 }
-                of_task.tell(&name, State::Unreached, &link.why.lock());
-                drop(link);
-                sleep(PAUSE).await;
+            };
+            loop {
+                let mut pauses = true;
+                // From the first on, each time: data planes that count together have to meet at one.
+                for place in &settings.places {
+                    let attempt = timeout(CONNECT_TIMEOUT, connect((&settings, &login), place, &means)).await;
+                    match attempt.unwrap_or_else(|_| Err(format!("{}:{} does not answer in time", place.0, place.1))) {
+                        Ok((ready, driver)) => {
+                            let began = Instant::now();
+                            let ready = Arc::new(ready);
+                            kept.ready.store(Some(Arc::clone(&ready)));
+                            kept.attempted.send_replace(true);
+                            tell(State::Healthy, "");
+                            tokio::select! {
+                                () = driver => kept.lose("the connection is lost"),
+                                () = ready.broken.notified() => {}
+                            }
+                            kept.ready.store(None);
+                            pauses = began.elapsed() < PAUSE;
+                            break;
+                        }
+                        Err(why) => kept.lose(&why),
+                    }
+                }
+                kept.attempted.send_replace(true);
+                if pauses {
+                    let why = Arc::clone(&kept.why.lock());
+                    tell(State::Unreached, &why);
+                    sleep(PAUSE).await;
+                }
             }
         });
-        *link._keeper.lock() = Some(AbortOnDropHandle::new(keeper));
-        link
+        (link, AbortOnDropHandle::new(keeper))
     }
 
     /// None is ever made.
     pub(super) fn nowhere(why: &str) -> Arc<Self> {
-        Arc::new(Self::new(why))
+        Arc::new(Self::new(why, true))
     }
 
-    fn new(why: &str) -> Self {
-        Self {
-            ready: ArcSwapOption::empty(),
-            late: AtomicU32::new(0),
-            broken: Notify::new(),
-            why: Mutex::new(why.into()),
-            _keeper: Mutex::default(),
+    fn new(why: &str, attempted: bool) -> Self {
+        let ready = ArcSwapOption::empty();
+        Self { ready, why: Mutex::new(why.into()), attempted: watch::Sender::new(attempted) }
+    }
+
+    /// The connection, if there is one. The first attempt is waited for so long.
+    pub(super) async fn ready_within(&self, within: Duration) -> Result<Arc<Ready>, Away> {
+        if let Some(ready) = self.ready.load_full() {
+            return Ok(ready);
         }
-    }
-
-    /// The connection, if there is one.
-    pub(super) fn ready(&self) -> Result<Arc<Ready>, Away> {
+        if !*self.attempted.borrow() {
+            let mut attempted = self.attempted.subscribe();
+            let _in_time = timeout(within, attempted.wait_for(|is_over| *is_over)).await;
+        }
         self.ready.load_full().ok_or_else(|| Away(Arc::clone(&self.why.lock())))
     }
 
-    pub(super) fn has_answered(&self) {
-        if self.late.load(Ordering::Relaxed) > 0 {
-            self.late.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Now and then one comes late; where several do, nobody waits any more until it is there again.
+    /// Now and then some come late; where none comes for a while, nobody waits any more until it is there again.
     pub(super) fn is_late(&self, ready: &Arc<Ready>, within: Duration) -> Away {
         let why = format!("it does not answer within {} ms", within.as_millis());
-        if self.late.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_LATE {
+        let late = ready.late.fetch_add(1, Ordering::Relaxed) + 1;
+        if late >= MAX_LATE && ready.answered.lock().elapsed() >= within * MAX_LATE {
             return self.has_failed(ready, &why);
         }
         Away(why.into())
@@ -111,19 +147,25 @@ impl Link {
 
     /// What it says cannot be used.
     pub(super) fn has_failed(&self, ready: &Arc<Ready>, why: &str) -> Away {
-        let current = self.ready.load();
+        let is_current = self.ready.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, ready));
         // Not the one that has come since.
-        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, ready)) {
+        if is_current {
             self.lose(why);
-            self.broken.notify_one();
+            ready.broken.notify_one();
         }
-        Away(why.into())
+        Away(told(why))
     }
 
     fn lose(&self, why: &str) {
-        *self.why.lock() = why.into();
+        *self.why.lock() = told(why);
         self.ready.store(None);
     }
+}
+
+/// The words of a server are anybody's.
+fn told(why: &str) -> Arc<str> {
+    let words = why.chars().map(|one| if one.is_control() { ' ' } else { one });
+    words.take(MAX_WHY_CHARS).collect::<String>().into()
 }
 
 fn login(settings: &Settings) -> RedisConnectionInfo {
@@ -151,18 +193,32 @@ async fn connect(
         None => None,
     };
     let stream = means.egress.open(host, *port, tls).await.map_err(|fault| chain(&fault))?;
-    let made = MultiplexedConnection::new(login, stream).await;
-    let (mut connection, driver) = made.map_err(|error| format!("{host}:{port}: {error}"))?;
+    let failed = |why: &dyn std::fmt::Display| format!("{host}:{port}: {why}");
+    let (stream, allowed) = Bounded::new(stream);
+    // Whoever asks waits as long as is said, and no longer.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let made = MultiplexedConnection::new_with_config(login, stream, config).await;
+    let (connection, driver) = made.map_err(|error| failed(&error))?;
     let mut driver = Box::pin(driver);
-    let load = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).clone();
-    let loaded = tokio::select! {
-        loaded = connection.send_packed_command(&load) => loaded,
-        () = &mut driver => return Err(format!("{host}:{port} has closed the connection")),
+    let script = tokio::select! {
+        script = prepare(connection.clone(), &settings.prefix) => script.map_err(|why| failed(&why))?,
+        () = &mut driver => return Err(failed(&"the connection is closed")),
     };
-    match loaded.map_err(|error| format!("{host}:{port}: {error}"))? {
-        Value::BulkString(script) if script.len() == 40 => {
-            Ok((Ready { connection, script: String::from_utf8_lossy(&script).into() }, driver))
-        }
-        _ => Err(format!("{host}:{port} does not take the script")),
-    }
+    let (late, answered) = (AtomicU32::new(0), Mutex::new(Instant::now()));
+    Ok((Ready { connection, script, allowed, late, answered, broken: Notify::new() }, driver))
+}
+
+/// Hands the script over, and writes by it: a server that only reads, or lacks the right or the room, is none.
+async fn prepare(mut connection: MultiplexedConnection, prefix: &str) -> Result<Box<str>, String> {
+    let load = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).clone();
+    let loaded = connection.send_packed_command(&load).await.map_err(|error| error.to_string())?;
+    let script: Box<str> = match loaded {
+        Value::BulkString(script) if script.len() == 40 => String::from_utf8_lossy(&script).into(),
+        _ => return Err("it does not take the script".to_owned()),
+    };
+    let mut probe = redis::cmd("EVALSHA");
+    probe.arg(&*script).arg(1).arg(format!("{prefix}:probe"));
+    probe.arg("d").arg(u32::MAX).arg(0).arg(0).arg(0).arg(0).arg(0).arg("a");
+    let answer = connection.send_packed_command(&probe).await.map_err(|error| error.to_string())?;
+    answer::read(&answer, 1).map(|_| script)
 }

@@ -37,6 +37,8 @@ pub(crate) struct Metrics {
 /// By the name of the Gateway.
 pub struct Stores {
     means: Means,
+    /// Its name in the stores.
+    process: Arc<str>,
     held: HashMap<Arc<str>, (v1::LimitStore, Arc<Store>)>,
 }
 
@@ -66,7 +68,7 @@ impl Means {
 
 impl Stores {
     pub(crate) fn new(means: Means) -> Self {
-        Self { means, held: HashMap::new() }
+        Self { means, process: format!("{:016x}", rand::random::<u64>()).into(), held: HashMap::new() }
     }
 
     /// Where limits of the Gateway called `name` are counted from now on; `None`: in each data plane by itself.
@@ -92,19 +94,24 @@ impl Stores {
 
     fn build(&self, gateway: &str, stated: &v1::LimitStore) -> (Store, Option<String>) {
         let name = format!("{LIMIT_STORES}{gateway}");
-        let (link, why) = match settings(stated) {
-            Ok(settings) => (Link::keep(settings, &self.means, name), None),
+        let (link, keeper, why) = match settings(stated) {
+            Ok(settings) => {
+                let (link, keeper) = Link::keep(settings, &self.means, name);
+                (link, Some(keeper), None)
+            }
             Err(why) => {
                 self.means.tell(&name, State::Unreached, &why);
-                (Link::nowhere(&why), Some(why))
+                (Link::nowhere(&why), None, Some(why))
             }
         };
         let store = Store {
             object: stated.object.as_str().into(),
             denies_when_away: stated.denies_when_away,
             prefix: stated.prefix.as_str().into(),
+            process: Arc::clone(&self.process),
             timeout: Duration::from_millis(u64::from(stated.timeout_ms)),
             link,
+            _keeper: keeper,
             metrics: self.means.metrics.clone(),
         };
         // Whoever made it unavailable says so himself.
@@ -124,12 +131,8 @@ fn settings(stated: &v1::LimitStore) -> Result<Settings, String> {
     if places.is_empty() {
         return Err(format!("{} limits.redis has no address", stated.object));
     }
-    Ok(Settings {
-        places,
-        tls: stated.tls.clone(),
-        username: text(&stated.username)?,
-        password: text(&stated.password)?,
-    })
+    let (username, password) = (text(&stated.username)?, text(&stated.password)?);
+    Ok(Settings { places, tls: stated.tls.clone(), username, password, prefix: stated.prefix.clone() })
 }
 
 fn place(address: &str) -> Result<(String, u16), String> {

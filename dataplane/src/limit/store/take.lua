@@ -1,14 +1,18 @@
--- Takes one of each limit, or of none: KEYS are their buckets, with six arguments each. What is owed is taken in either way.
+-- Takes one of each limit, or of none: KEYS are their buckets, with eight arguments each.
 --   kind    'w' a window that slides, 'd' a day of UTC, 'm' a month of UTC
 --   most    how many are allowed
 --   ms      length of the window
---   owed    what was admitted beside the store, while it was away
---   period  which day or month `known` is of
+--   owed    what was admitted beside the store, while it was away, and still counts
+--   total   of all that was ever owed on this account; what of it has been taken in is kept, so that a question that is asked again adds nothing
+--   period  which day or month `owed` and `known` are of
 --   known   how many had been used by then: a store that has lost them is told
--- Answers five whole numbers for each: 1 or 0 for taken or not, what is left, milliseconds until there is more, the day or month, and what is
--- used of it. The clock is the server's own.
+--   account whose debt it is: a word that begins with a letter
+-- What is owed is taken in also where none is taken. Answers five whole numbers for each: 1 or 0 for taken or not, what is left, milliseconds
+-- until there is more, the day or month, and what is used of it. The clock is the server's own.
 local PARTS = 60
 local KEPT_MS = 7 * 86400 * 1000
+local MOST = 4000000000
+local EACH = 8
 
 local clock = redis.call('TIME')
 local seconds = tonumber(clock[1])
@@ -49,66 +53,82 @@ local function forgotten(part, ms)
   return math.ceil((part + PARTS + 1) * ms / PARTS) - now
 end
 
-local function window(key, most, ms, owed)
+-- What of a debt has not been taken in yet.
+local function unpaid(paid, owed, total)
+  return math.max(0, math.min(owed, total - tonumber(paid or 0)))
+end
+
+local function window(key, who, most, ms, owed, total)
   local part = math.floor(now * PARTS / ms)
-  local parts, used, stale = {}, owed, {}
+  local parts, used, stale, paid = {}, 0, {}, nil
   local held = redis.call('HGETALL', key)
   for at = 1, #held, 2 do
     local number, count = tonumber(held[at]), tonumber(held[at + 1])
-    if number + PARTS >= part then
+    if held[at] == who then
+      paid = count
+    elseif number and number + PARTS >= part then
       parts[#parts + 1] = { number, count }
       used = used + count
-    else
+    elseif number then
       stale[#stale + 1] = held[at]
     end
   end
+  local debt = unpaid(paid, owed, total)
+  used = used + debt
   table.sort(parts, function(one, other) return one[1] < other[1] end)
+  local function write(one)
+    if one + debt == 0 then return end
+    redis.call('HINCRBY', key, part, one + debt)
+    if debt > 0 then redis.call('HSET', key, who, total) end
+    if #stale > 0 then redis.call('HDEL', key, unpack(stale)) end
+    redis.call('PEXPIRE', key, 2 * ms)
+  end
   local oldest = parts[1] and parts[1][1] or part
-  if used < most then return { 1, most - used - 1, forgotten(oldest, ms), 0, 0 }, part, stale end
+  if used < most then return { 1, most - used - 1, forgotten(oldest, ms), 0, 0 }, write end
   local freeing = part
   for _, one in ipairs(parts) do
     used = used - one[2]
     if used < most then freeing = one[1] break end
   end
-  return { 0, 0, forgotten(freeing, ms), 0, 0 }, part, stale
+  return { 0, 0, forgotten(freeing, ms), 0, 0 }, write
 end
 
-local function quota(key, kind, most, owed, known_period, known)
+local function quota(key, who, kind, most, owed, total, of, known)
   local number, ends = period(kind)
-  local used = tonumber(redis.call('HGET', key, number) or 0)
-  if known_period == number and used < known then used = known end
-  used = used + owed
-  if used < most then return { 1, most - used - 1, ends - now, number, used }, ends end
-  return { 0, 0, ends - now, number, used }, ends
+  local stood = tonumber(redis.call('HGET', key, number) or 0)
+  local used, debt = stood, 0
+  if of == number then
+    used = math.max(used, known)
+    debt = unpaid(redis.call('HGET', key, number .. who), owed, total)
+  end
+  used = math.min(used + debt, MOST)
+  local answer = { used < most and 1 or 0, math.max(0, most - used - 1), ends - now, number, used }
+  local function write(one)
+    answer[5] = used + one
+    if answer[5] == stood and debt == 0 then return end
+    redis.call('HSET', key, number, answer[5])
+    if debt > 0 then redis.call('HSET', key, number .. who, total) end
+    -- That before stays: a clock may be set back.
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if tonumber(string.match(field, '^%d+')) < number - 1 then redis.call('HDEL', key, field) end
+    end
+    redis.call('PEXPIREAT', key, ends + KEPT_MS)
+  end
+  return answer, write
 end
 
 local answers, writes, taken = {}, {}, true
 for at = 1, #KEYS do
-  local base = (at - 1) * 6
-  local kind, most, ms = ARGV[base + 1], tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3])
-  local owed, known_period, known = tonumber(ARGV[base + 4]), tonumber(ARGV[base + 5]), tonumber(ARGV[base + 6])
-  local key, answer = KEYS[at], nil
+  local base = (at - 1) * EACH
+  local kind, who, numbers = ARGV[base + 1], ARGV[base + EACH], {}
+  for index = 2, EACH - 1 do numbers[index] = tonumber(ARGV[base + index]) end
+  local most, ms, owed, total, of, known = unpack(numbers, 2, EACH - 1)
   if kind == 'w' then
-    local part, stale
-    answer, part, stale = window(key, most, ms, owed)
-    writes[at] = function(one)
-      if one + owed == 0 then return end
-      if #stale > 0 then redis.call('HDEL', key, unpack(stale)) end
-      redis.call('HINCRBY', key, part, one + owed)
-      redis.call('PEXPIRE', key, 2 * ms)
-    end
+    answers[at], writes[at] = window(KEYS[at], who, most, ms, owed, total)
   else
-    local ends
-    answer, ends = quota(key, kind, most, owed, known_period, known)
-    writes[at] = function(one)
-      answer[5] = answer[5] + one
-      redis.call('DEL', key)
-      redis.call('HSET', key, answer[4], answer[5])
-      redis.call('PEXPIREAT', key, ends + KEPT_MS)
-    end
+    answers[at], writes[at] = quota(KEYS[at], who, kind, most, owed, total, of, known)
   end
-  answers[at] = answer
-  taken = taken and answer[1] == 1
+  taken = taken and answers[at][1] == 1
 end
 for _, write in ipairs(writes) do write(taken and 1 or 0) end
 local told = {}

@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::*;
-use crate::clock::UnixMs;
+use crate::clock::{Clock, UnixMs};
 use crate::egress::{AddressRules, Egress};
-use crate::limit::{Owed, Share, UsedUp};
+use crate::limit::{Share, UsedUp};
 use crate::settings::Environment;
 
 const PASSWORD: &str = "a password of this test";
@@ -27,7 +27,7 @@ const RIGHTS: [&str; 11] = [
     "+hset",
     "+hincrby",
     "+hdel",
-    "+del",
+    "+hkeys",
     "+pexpire",
     "+pexpireat",
 ];
@@ -122,7 +122,7 @@ impl Replica {
 
     async fn is_reached(&self) {
         let began = Instant::now();
-        while self.store.link.ready().is_err() {
+        while self.store.link.ready_within(PATIENCE).await.is_err() {
             assert!(began.elapsed() < PATIENCE, "the server is not reached");
             sleep(Duration::from_millis(10)).await;
         }
@@ -137,6 +137,7 @@ impl Replica {
     }
 
     async fn admits(&self, counters: &Counters, key: Option<&[u8]>, most: u32) -> bool {
+        assert!(key.is_none_or(|key| counters.has_room(key, NOW)));
         let answers = self.store.take(&[Asked { counters, key, most }]).await.unwrap();
         answers[0].is_taken
     }
@@ -203,7 +204,7 @@ async fn what_one_limit_refuses_counts_in_none() {
         assert!(!answers[1].is_taken && answers[1].left == 0);
     }
     assert_eq!(replica.store.take(&both[..1]).await.unwrap()[0].left, 3, "one of the five was taken, and now one more");
-    assert_eq!(wide.ask(None).used, 2);
+    assert_eq!(wide.owed(None).used, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,7 +252,7 @@ async fn while_it_is_away_each_has_its_share_and_owes_it() {
     // The server has lost what it had; three are owed to it.
     let answer = replica.store.take(&asked).await.unwrap()[0];
     assert_eq!((answer.is_taken, answer.left), (true, 6));
-    assert_eq!(counters.ask(Some(b"ada")), Owed::default(), "nothing is owed twice");
+    assert_eq!(counters.owed(Some(b"ada")).beside, 0, "nothing is owed twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,6 +283,7 @@ async fn a_quota_outlives_whoever_counts_it() {
 async fn a_quota_that_nothing_is_known_of_is_not_begun_beside_the_store() {
     let mut server = Server::start();
     let (replica, counters) = (Replica::connected(&server.stated()).await, counters(Amount::Quota(Period::Day)));
+    assert!(counters.has_room(b"ada", NOW) && counters.has_room(b"joe", NOW));
     let answer = replica.store.take(&[Asked { counters: &counters, key: Some(b"ada"), most: 4 }]).await.unwrap()[0];
     server.stop();
     let today = UnixMs::from_seconds(i64::try_from(answer.number * 86_400).unwrap());
@@ -374,10 +376,12 @@ async fn names_in_the_store_name_nobody_and_end_by_themselves() {
         let counters = Counters::new(amount, digest, &Arc::default());
         assert!(replica.admits(&counters, Some(b"ada@example.com"), 1).await);
     }
-    let mut connection = replica.store.link.ready().unwrap().connection.clone();
+    let mut connection = replica.store.link.ready_within(PATIENCE).await.unwrap().connection.clone();
     let Value::Array(names) = connection.send_packed_command(redis::cmd("KEYS").arg("*")).await.unwrap() else {
         panic!("names")
     };
+    let names: Vec<_> =
+        names.into_iter().filter(|name| *name != Value::BulkString(b"sallyport:probe".to_vec())).collect();
     assert_eq!(names.len(), 2);
     for name in names {
         let Value::BulkString(name) = name else { panic!("a name") };
@@ -393,7 +397,8 @@ async fn names_in_the_store_name_nobody_and_end_by_themselves() {
 async fn the_calendar_of_the_script_is_the_calendar() {
     let server = Server::start();
     let replica = Replica::connected(&server.stated()).await;
-    let mut connection = replica.store.link.ready().unwrap().connection.clone();
+    let ready = replica.store.link.ready_within(PATIENCE).await.unwrap();
+    let mut connection = ready.connection.clone();
     let calendar = include_str!("take.lua").split("local today").next().unwrap();
     let script = format!("{calendar} local y, m = civil(tonumber(ARGV[1])) return {{ y, m, first_day(y, m) }}");
     let epoch = date(1970, 1, 1);
@@ -401,8 +406,103 @@ async fn the_calendar_of_the_script_is_the_calendar() {
         let today = epoch.checked_add(jiff::Span::new().days(day)).unwrap();
         let first = today.first_of_month().since(epoch).unwrap().get_days();
         let command = redis::cmd("EVAL").arg(&script).arg(0).arg(day).clone();
+        ready.expects_answer();
         let told = connection.send_packed_command(&command).await.unwrap();
         let expected = [i64::from(today.year()), i64::from(today.month()), i64::from(first)].map(Value::Int);
         assert_eq!(told, Value::Array(expected.to_vec()), "{today}");
     }
+}
+
+/// How many hold a connection to the server, itself left out.
+async fn connections(watcher: &Replica) -> usize {
+    let ready = watcher.store.link.ready_within(PATIENCE).await.unwrap();
+    ready.expects_answer();
+    let list = ready.connection.clone().send_packed_command(redis::cmd("CLIENT").arg("LIST")).await.unwrap();
+    let Value::BulkString(list) = list else { panic!("a list") };
+    String::from_utf8(list).unwrap().lines().count() - 1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_nobody_asks_any_more_ends() {
+    let server = Server::start();
+    let watcher = Replica::connected(&server.stated()).await;
+    let mut replica = Replica::connected(&server.stated()).await;
+    assert_eq!(connections(&watcher).await, 1);
+    let changed = v1::LimitStore { timeout_ms: 999, ..server.stated() };
+    let (next, _) = replica._stores.put(&"shop/public".into(), Some(&changed));
+    replica.store = next.unwrap();
+    replica.is_reached().await;
+    let began = Instant::now();
+    while connections(&watcher).await != 1 {
+        assert!(began.elapsed() < PATIENCE, "the one before is connected still");
+        sleep(Duration::from_millis(10)).await;
+    }
+    replica._stores.put(&"shop/public".into(), None);
+    drop(replica);
+    let began = Instant::now();
+    while connections(&watcher).await != 0 {
+        assert!(began.elapsed() < PATIENCE, "it is connected still");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The answer is lost, and the question asked again: what is owed counts once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_twice_counts_once() {
+    let server = Server::start();
+    for amount in [Amount::Window(Duration::from_secs(600)), Amount::Quota(Period::Month)] {
+        let (replica, counters) = (Replica::connected(&server.stated()).await, Arc::new(counters_known_by(amount)));
+        let now = Clock::default().now();
+        assert!(replica.admits(&counters, Some(b"ada"), 100).await);
+        for _ in 0..7 {
+            assert!(counters.take_beside(Some(b"ada"), (100, 1), now).unwrap().is_ok());
+        }
+        let asked = [Asked { counters: &counters, key: Some(b"ada"), most: 100 }];
+        let owed = [counters.owed(Some(b"ada"))];
+        assert_eq!(owed[0].beside, 7);
+        for left in [91, 90, 89] {
+            let answers = replica.store.answered(&asked, &owed).await.unwrap();
+            assert_eq!(answers[0].left, left, "{amount:?}");
+        }
+        assert_eq!(counters.owed(Some(b"ada")).beside, 7, "nobody has heard of it");
+        assert_eq!(replica.store.take(&asked).await.unwrap()[0].left, 88);
+        assert_eq!(counters.owed(Some(b"ada")).beside, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_reads_is_passed_over() {
+    let (server, reader) = (Server::start(), Server::start());
+    let watcher = Replica::connected(&reader.stated()).await;
+    let ready = watcher.store.link.ready_within(PATIENCE).await.unwrap();
+    let follow = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).clone();
+    ready.connection.clone().send_packed_command(&follow).await.unwrap();
+    let mut stated = reader.stated();
+    stated.addresses.extend(server.stated().addresses);
+    let mut replica = Replica::connected(&stated).await;
+    assert_eq!(replica.told().await.0, i32::from(v1::issuer_health::State::Healthy));
+    assert!(replica.admits(&per_second(60), None, 1).await);
+}
+
+/// What is refused and owes nothing leaves nothing behind: invented keys fill no store.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_leaves_nothing_behind() {
+    let server = Server::start();
+    let replica = Replica::connected(&server.stated()).await;
+    let narrow = Counters::new(Amount::Window(Duration::from_secs(600)), [4; 32], &Arc::default());
+    let monthly = counters_known_by(Amount::Quota(Period::Month));
+    let ask = async |key: &str| {
+        assert!(monthly.has_room(key.as_bytes(), NOW));
+        let one = Asked { counters: &narrow, key: None, most: 1 };
+        let other = Asked { counters: &monthly, key: Some(key.as_bytes()), most: 9 };
+        replica.store.take(&[one, other]).await.unwrap()[0].is_taken
+    };
+    assert!(ask("first").await);
+    for number in 0..20 {
+        assert!(!ask(&format!("invented {number}")).await);
+    }
+    let ready = replica.store.link.ready_within(PATIENCE).await.unwrap();
+    ready.expects_answer();
+    let size = ready.connection.clone().send_packed_command(&redis::cmd("DBSIZE")).await.unwrap();
+    assert_eq!(size, Value::Int(3), "the window, the first key, and what was tried when it was connected to");
 }

@@ -90,6 +90,7 @@ impl World {
             explained: None,
             asks_nobody: false,
             limit_store: None,
+            counts_in_store: false,
         };
         judge(&caller).now_or_never()
     }

@@ -126,6 +126,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         explained: None,
         asks_nobody: false,
         limit_store: None,
+        counts_in_store: false,
     };
     Expressions::new(policy, &caller, findings).judge(steps)
 }

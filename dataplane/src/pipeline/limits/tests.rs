@@ -131,6 +131,7 @@ impl Asker {
             explained: None,
             asks_nobody: false,
             limit_store: None,
+            counts_in_store: false,
         };
         let findings = Findings { near: &self.held, floors: &[] };
         let expressions = Expressions::new(policy, &caller, &findings);
