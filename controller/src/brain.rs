@@ -198,7 +198,8 @@ impl Brain {
                     self.plan_anew();
                 }
                 outcome = self.desk.settled() => {
-                    if let Some(pause) = self.desk.file(outcome, &mut self.world) {
+                    let pause = outcome.map_or(Some(Duration::ZERO), |outcome| self.desk.file(outcome, &mut self.world));
+                    if let Some(pause) = pause {
                         self.say_within(pause.max(BETWEEN_PLANS));
                     }
                 }

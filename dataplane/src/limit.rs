@@ -184,13 +184,13 @@ impl Counters {
     pub(crate) fn hear(&self, key: Option<&[u8]>, answer: &Answer, (is_taken, told): (bool, Owed)) {
         match &self.counted {
             Counted::Windows(windows) => {
-                windows.pay(key, told.total);
+                windows.pay(key, (told.account, told.total));
                 // So that this data plane knows what it has had, once the store is away.
                 if is_taken {
                     let _noted = windows.take(key, u32::MAX, self.now_ms());
                 }
             }
-            Counted::Quotas(quotas) => quotas.told(key, (answer.number, answer.used), told.total),
+            Counted::Quotas(quotas) => quotas.told(key, (answer.number, answer.used), (told.account, told.total)),
             Counted::AtOnce(_) => {}
         }
     }

@@ -45,6 +45,8 @@ pub(super) struct Desk {
     looked: BTreeMap<Place, Looked>,
     digests: RandomState,
     patience: Patience,
+    /// Objects whose last write has failed: before that moment they are not written again, and hold up no others.
+    failed: BTreeMap<Place, Instant>,
 }
 
 impl Desk {
@@ -59,6 +61,7 @@ impl Desk {
             looked: BTreeMap::new(),
             digests: RandomState::new(),
             patience: Patience::default(),
+            failed: BTreeMap::new(),
         }
     }
 
@@ -78,12 +81,17 @@ impl Desk {
         self.vain.retain(|(kind, name), _| world.head(*kind, name).is_some());
         self.looked.retain(|(kind, name), _| world.head(*kind, name).is_some());
         self.patience.retain(|(kind, name)| world.head(*kind, name).is_some());
-        let (moment, mut again) = (Instant::now(), None::<Instant>);
+        self.failed.retain(|(kind, name), _| world.head(*kind, name).is_some());
+        let moment = Instant::now();
+        let mut again = self.failed.values().filter(|until| moment < **until).min().copied();
         for (place, status, digest) in &planned.0 {
             if self.busy.len() >= AT_ONCE {
                 break;
             }
             let Some(head) = world.head(place.0, &place.1) else { continue };
+            if self.has_just_failed(place, moment) {
+                continue;
+            }
             let until = match self.looked.get(place).filter(|looked| looked.is_at(head, *digest, moment)) {
                 Some(looked) => looked.until,
                 None => match self.order_one(place, status, head, now) {
@@ -139,7 +147,8 @@ impl Desk {
     /// Begins to write, if there is room; whether it has. Where there is none it is looked again once a write is done.
     fn begin(&mut self, kind: ObjectKind, name: &ObjectName, head: &Head, write: Write, news: Vec<News>) -> bool {
         let place = (kind, name.clone());
-        if self.busy.len() >= AT_ONCE || self.busy.contains_key(&place) {
+        if self.busy.len() >= AT_ONCE || self.busy.contains_key(&place) || self.has_just_failed(&place, Instant::now())
+        {
             return false;
         }
         let order = Order { kind, name: name.clone(), head: head.clone(), write, news };
@@ -152,17 +161,24 @@ impl Desk {
         true
     }
 
-    /// The next write that is done; never where none is under way.
-    pub(super) async fn settled(&mut self) -> (Order, Outcome) {
-        loop {
-            match self.writing.join_next_with_id().await {
-                Some(Ok((_, settled))) => return settled,
-                Some(Err(error)) => {
-                    self.busy.retain(|_, task| *task != error.id());
-                    tracing::error!(%error, "a write has ended without an outcome");
+    fn has_just_failed(&self, place: &Place, now: Instant) -> bool {
+        self.failed.get(place).is_some_and(|until| now < *until)
+    }
+
+    /// The next write that is done, with what came of it, if anything; never where none is under way.
+    pub(super) async fn settled(&mut self) -> Option<(Order, Outcome)> {
+        match self.writing.join_next_with_id().await {
+            Some(Ok((_, settled))) => Some(settled),
+            Some(Err(error)) => {
+                let place = self.busy.iter().find(|(_, task)| **task == error.id()).map(|(place, _)| place.clone());
+                if let Some(place) = place {
+                    self.busy.remove(&place);
+                    self.failed.insert(place, Instant::now() + PAUSE);
                 }
-                None => std::future::pending().await,
+                tracing::error!(%error, "a write has ended without an outcome; it is tried again");
+                None
             }
+            None => std::future::pending().await,
         }
     }
 
@@ -170,9 +186,10 @@ impl Desk {
     pub(super) fn file(&mut self, (order, outcome): (Order, Outcome), world: &mut World) -> Option<Duration> {
         self.busy.remove(&(order.kind, order.name.clone()));
         self.metrics.status_written(order.kind, &outcome);
+        let place = (order.kind, order.name.clone());
+        self.failed.remove(&place);
         match outcome {
             Outcome::Written(head) => {
-                let place = (order.kind, order.name.clone());
                 if head.resource_version == order.head.resource_version {
                     self.vain.insert(place, (head.resource_version.clone(), order.write));
                 } else {
@@ -186,7 +203,9 @@ impl Desk {
             Outcome::Outdated => after_outdated(world.head(order.kind, &order.name), &order.head),
             Outcome::Failed(error) => {
                 tracing::warn!(kind = order.kind.as_str(), name = %order.name, %error, "the status cannot be written; it is tried again");
-                Some(PAUSE)
+                self.failed.insert(place, Instant::now() + PAUSE);
+                // For those behind it; it is looked at again when its time comes.
+                Some(Duration::ZERO)
             }
         }
     }
@@ -227,16 +246,73 @@ fn after_outdated(known: Option<&Head>, planned_for: &Head) -> Option<Duration> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use kube::client::Body;
+    use parking_lot::Mutex;
     use serde_json::Value;
 
     use super::*;
+    use crate::watch::{Change, Place, Source};
+
+    fn head(version: &str) -> Head {
+        let metadata = serde_json::from_value(serde_json::json!({ "uid": "1", "resourceVersion": version }));
+        Head::new(&metadata.expect("metadata"), &Value::Null)
+    }
+
+    /// Sixteen that cannot be written are not all that is written.
+    #[tokio::test]
+    async fn what_cannot_be_written_holds_up_nobody_behind_it() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let service = {
+            let asked = Arc::clone(&asked);
+            tower::service_fn(move |request: http::Request<Body>| {
+                let path = request.uri().path().to_owned();
+                asked.lock().push(path);
+                let status = br#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"Forbidden","code":403}"#;
+                async move {
+                    let answer = http::Response::builder().status(403).body(Body::from(status.to_vec()));
+                    Ok::<_, std::io::Error>(answer.expect("a response"))
+                }
+            })
+        };
+        let client = Client::new(service, "shop");
+        let metrics = Metrics::new(crate::fleet::Fleet::default());
+        let herald = Herald::start(client.clone(), crate::clock::Clock, "pod".into(), metrics.clone());
+        let mut desk = Desk::new(client, herald, metrics);
+        let mut world = World::default();
+        let names: Vec<_> = (0..AT_ONCE + 4).map(|number| format!("b{number:02}")).collect();
+        let seen = |name: &String| {
+            let value = serde_json::json!({ "apiVersion": "sallyport.dev/v1alpha1", "kind": "Product",
+                "metadata": { "name": name, "namespace": "shop" }, "spec": { "apis": [{ "kind": "HTTPRoute", "name": "a" }] } });
+            let object = crate::watch::read(ObjectKind::Product, value);
+            crate::watch::Seen { name: ObjectName::new("shop", name), head: head("1"), object }
+        };
+        let source = Source::Kind(ObjectKind::Product, Place::Everywhere);
+        world.take(Change::Listed(source, names.iter().map(seen).collect()));
+        let status = |name: &String| ObjectStatus {
+            kind: "Product".into(),
+            name: format!("shop/{name}"),
+            ..ObjectStatus::default()
+        };
+        let planned = desk.prepare(names.iter().map(status).collect());
+        desk.order(&planned, &world, "2026-11-28T00:00:00Z");
+        for _ in 0..AT_ONCE {
+            let settled = desk.settled().await.expect("an outcome");
+            desk.file(settled, &mut world);
+        }
+        let again = desk.order(&planned, &world, "2026-11-28T00:00:00Z");
+        assert!(again.is_some_and(|again| again > Instant::now()), "those that have failed are looked at again");
+        assert_eq!(desk.busy.len(), 4, "and those behind them are written");
+        while !desk.busy.is_empty() {
+            let settled = desk.settled().await.expect("an outcome");
+            desk.file(settled, &mut world);
+        }
+        assert_eq!(asked.lock().len(), names.len(), "each once");
+    }
 
     #[test]
     fn what_was_told_while_it_was_written_about_is_planned_anew() {
-        let head = |version: &str| {
-            let metadata = serde_json::from_value(serde_json::json!({ "uid": "1", "resourceVersion": version }));
-            Head::new(&metadata.expect("metadata"), &Value::Null)
-        };
         assert_eq!(after_outdated(Some(&head("2")), &head("1")), Some(Duration::ZERO));
         assert_eq!(after_outdated(None, &head("1")), Some(Duration::ZERO));
         assert_eq!(after_outdated(Some(&head("1")), &head("1")), None, "its watch will tell, and wakes whoever plans");

@@ -29,8 +29,11 @@ impl Debt {
         self.paid = self.total.min(self.paid + number);
     }
 
-    /// The store has taken in all up to that total; how many that were.
-    pub(super) fn pay(&mut self, total: u64) -> u64 {
+    /// The store has taken in all up to that total of that account; how many that were.
+    pub(super) fn pay(&mut self, (account, total): (u64, u64)) -> u64 {
+        if account != self.account {
+            return 0;
+        }
         let total = total.min(self.total);
         let paid = total.saturating_sub(self.paid);
         self.paid += paid;
@@ -58,10 +61,11 @@ mod tests {
     fn what_is_paid_is_owed_no_more_and_what_came_since_is() {
         let mut debt = Debt::default();
         (0..5).for_each(|_| debt.owe());
-        let told = debt.total();
+        let told = (debt.account(), debt.total());
         (0..2).for_each(|_| debt.owe());
         assert_eq!((debt.owed(), debt.pay(told), debt.owed()), (7, 5, 2));
-        assert_eq!((debt.pay(told), debt.pay(u64::MAX), debt.owed()), (0, 2, 0));
+        assert_eq!(debt.pay((debt.account() + 1, u64::MAX)), 0, "an answer to another account's question");
+        assert_eq!((debt.pay(told), debt.pay((debt.account(), u64::MAX)), debt.owed()), (0, 2, 0));
     }
 
     #[test]
@@ -69,7 +73,7 @@ mod tests {
         let mut debt = Debt::default();
         (0..3).for_each(|_| debt.owe());
         debt.forgive(1);
-        assert_eq!((debt.owed(), debt.total(), debt.pay(3)), (2, 3, 2));
+        assert_eq!((debt.owed(), debt.total(), debt.pay((debt.account(), 3))), (2, 3, 2));
         debt.forgive(9);
         assert_eq!(debt.owed(), 0);
     }

@@ -13,6 +13,9 @@ use super::debt::Debt;
 use super::table::{Kept, Room, Table};
 use crate::clock::UnixMs;
 
+/// What is owed of a period that is over is nobody's.
+const LONGEST_PERIOD_H: u64 = 32 * 24;
+
 /// A day or a month of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Period {
@@ -83,7 +86,8 @@ impl Kept for Told {
 
     /// Whoever has not been asked about for a while is asked about at the store: what is kept here is for when that is away.
     fn is_idle(&self, hour: u64) -> bool {
-        self.debt.owed() == 0 && self.hour + 1 < hour
+        let owes = self.debt.owed() > 0 && hour < self.hour + LONGEST_PERIOD_H;
+        !owes && self.hour + 1 < hour
     }
 }
 
@@ -102,9 +106,9 @@ impl Quotas {
         self.known(key, |told| *told).unwrap_or_default()
     }
 
-    /// What the store says, which has taken in what was owed up to that total. Answers overtake each other, and clocks are set back: of an older
+    /// What the store says, which has taken in what it was told of that account, up to that total. Answers overtake each other, and clocks are set back: of an older
     /// period nothing is news.
-    pub(super) fn told(&self, key: Option<&[u8]>, (number, used): (u64, u32), paid: u64) {
+    pub(super) fn told(&self, key: Option<&[u8]>, (number, used): (u64, u32), paid: (u64, u64)) {
         self.known(key, |told| {
             if told.number < number {
                 *told = Told { number, used, debt: Debt::default(), hour: told.hour };
@@ -193,7 +197,7 @@ mod tests {
         for key in [Some(&b"ada"[..]), None] {
             let quotas = quotas(key);
             assert_eq!(quotas.take_share(key, (10, 2), DAY), None, "nobody knows what is left");
-            quotas.told(key, (DAY.number, 5), 0);
+            quotas.told(key, (DAY.number, 5), (0, 0));
             let used_up = UsedUp { until: Some(DAY.ends_in), is_shared: key.is_none() };
             let taken: Vec<_> = (0..3).map(|_| quotas.take_share(key, (10, 2), DAY)).collect();
             assert_eq!(taken, [Some(Ok(1)), Some(Ok(0)), Some(Err(used_up))]);
@@ -206,15 +210,15 @@ mod tests {
     fn what_was_admitted_beside_the_store_is_owed_until_it_has_taken_it_in() {
         let key = Some(&b"ada"[..]);
         let quotas = quotas(key);
-        quotas.told(key, (7, 1), 0);
+        quotas.told(key, (7, 1), (0, 0));
         assert!(matches!(quotas.take_share(key, (10, 1), DAY), Some(Ok(_))));
         let asked = quotas.known_of(key);
         assert_eq!((asked.debt.owed(), asked.debt.total()), (1, 1));
         assert_eq!(quotas.known_of(key), asked, "a question that is given up leaves it owed");
         assert!(matches!(quotas.take_share(key, (10, 1), DAY), Some(Ok(_))));
-        quotas.told(key, (7, 3), asked.debt.total());
+        quotas.told(key, (7, 3), (asked.debt.account(), asked.debt.total()));
         assert_eq!(quotas.known_of(key).debt.owed(), 1, "what came meanwhile is owed still");
-        quotas.told(key, (7, 2), 0);
+        quotas.told(key, (7, 2), (0, 0));
         assert_eq!(quotas.known_of(key).used, 3, "answers may overtake each other");
     }
 
@@ -222,11 +226,11 @@ mod tests {
     fn what_was_owed_of_a_period_that_is_over_is_nobodys_and_an_older_one_is_no_news() {
         let key = Some(&b"ada"[..]);
         let quotas = quotas(key);
-        quotas.told(key, (7, 1), 0);
+        quotas.told(key, (7, 1), (0, 0));
         assert!(matches!(quotas.take_share(key, (10, 1), DAY), Some(Ok(_))));
-        quotas.told(key, (8, 2), 0);
+        quotas.told(key, (8, 2), (0, 0));
         assert_eq!((quotas.known_of(key).used, quotas.known_of(key).debt.owed()), (2, 0));
-        quotas.told(key, (7, 9), 0);
+        quotas.told(key, (7, 9), (0, 0));
         assert_eq!((quotas.known_of(key).number, quotas.known_of(key).used), (8, 2), "a clock was set back");
     }
 
@@ -236,12 +240,19 @@ mod tests {
         let quotas = Quotas::new(Period::Month, &room);
         for key in [&b"ada"[..], b"joe"] {
             assert!(quotas.has_room(key, NOON));
-            quotas.told(Some(key), (7, 1), 0);
+            quotas.told(Some(key), (7, 1), (0, 0));
         }
         assert!(matches!(quotas.take_share(Some(b"joe"), (10, 1), DAY), Some(Ok(_))));
         let later = NOON.plus(Duration::from_secs(2 * 3_600));
         (0..200).for_each(|at| assert!(quotas.has_room(format!("{at}").as_bytes(), later)));
         assert_eq!(quotas.known_of(Some(b"ada")), Told::default());
         assert_eq!(quotas.known_of(Some(b"joe")).debt.owed(), 1);
+        let next_year = NOON.plus(Duration::from_secs(365 * 86_400));
+        (0..200).for_each(|at| assert!(quotas.has_room(format!("new {at}").as_bytes(), next_year)));
+        assert_eq!(
+            quotas.known_of(Some(b"joe")),
+            Told::default(),
+            "nor is it kept for what nobody can be owed any more"
+        );
     }
 }

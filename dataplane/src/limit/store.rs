@@ -127,6 +127,7 @@ struct Settings {
     username: String,
     password: String,
     prefix: String,
+    timeout: Duration,
 }
 
 #[cfg(test)]

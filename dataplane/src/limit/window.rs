@@ -119,8 +119,8 @@ impl Bucket {
     }
 
     /// The store has taken in all up to that total, the oldest first.
-    fn pay(&mut self, total: u64) {
-        let mut paid = u32::try_from(self.debt.pay(total)).unwrap_or(u32::MAX);
+    fn pay(&mut self, told: (u64, u64)) {
+        let mut paid = u32::try_from(self.debt.pay(told)).unwrap_or(u32::MAX);
         for part in &mut self.parts {
             let of_part = part.beside.min(paid);
             part.beside -= of_part;
@@ -192,9 +192,9 @@ impl Windows {
         debt.unwrap_or_default()
     }
 
-    /// The store has taken in all up to that total.
-    pub(super) fn pay(&self, key: Option<&[u8]>, total: u64) {
-        self.known(key, |bucket| bucket.pay(total));
+    /// The store has taken in what it was told of that account, up to that total.
+    pub(super) fn pay(&self, key: Option<&[u8]>, told: (u64, u64)) {
+        self.known(key, |bucket| bucket.pay(told));
     }
 
     fn known<R>(&self, key: Option<&[u8]>, work: impl FnOnce(&mut Bucket) -> R) -> Option<R> {

@@ -83,7 +83,9 @@ pub(super) async fn take(
         note(caller, limit, Outcome::Counted, whose);
         if store.is_some() && counters.amount() != Amount::AtOnce {
             let key = key.filter(|key| counters.has_room(key, caller.now));
-            wanted.push(Wanted { limit, counters, key });
+            // Of what two Subscriptions have no number of their own in, a request is one all the same.
+            let is_there = wanted.iter().any(|one| Arc::ptr_eq(one.counters, counters) && one.key == key);
+            wanted.extend((!is_there).then_some(Wanted { limit, counters, key }));
             continue;
         }
         if lasts(counters.amount()) && caller.beside.is_none() && !caller.counts_in_store {

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const AT_FIRST: u64 = 16 * 1024;
 /// Of one answer: five numbers for each limit, or an error.
 const EACH: u64 = 16 * 1024;
+/// 1 MiB: of more at the same time each takes a few hundred bytes.
+const MOST_AWAITED: u64 = 64;
 
 /// How many bytes may still come.
 #[derive(Clone)]
@@ -24,9 +26,9 @@ pub(super) struct Bounded<T> {
 }
 
 impl Allowed {
-    /// One more answer is awaited. What the one before has left over is not saved up.
+    /// One more answer is awaited. Of what those before have left over, no more than so many are saved up.
     pub(super) fn answer(&self) {
-        let more = |left: u64| Some(left.saturating_add(EACH).min(1024 * EACH));
+        let more = |left: u64| Some(left.saturating_add(EACH).min(MOST_AWAITED * EACH));
         let _always = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 

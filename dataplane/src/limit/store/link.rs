@@ -1,7 +1,7 @@
 //! The connection to a store: made anew whenever it is lost, at the first of its places that takes writes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -36,6 +36,8 @@ pub(super) struct Link {
     why: Mutex<Arc<str>>,
     /// Whether the first attempt has ended: who asks before that waits for it.
     attempted: watch::Sender<bool>,
+    /// Another one tells in its name.
+    is_replaced: AtomicBool,
 }
 
 /// A connection that has the script, to a server that takes writes.
@@ -44,7 +46,8 @@ pub(super) struct Ready {
     pub(super) script: Box<str>,
     allowed: Allowed,
     late: AtomicU32,
-    answered: Mutex<Instant>,
+    /// When the first question was asked of those that have had no answer in time since the last one that has.
+    silent_since: Mutex<Option<Instant>>,
     /// Told when it is of no use any more.
     broken: Notify,
 }
@@ -59,8 +62,9 @@ impl Ready {
     }
 
     pub(super) fn has_answered(&self) {
-        self.late.store(0, Ordering::Relaxed);
-        *self.answered.lock() = Instant::now();
+        if self.late.swap(0, Ordering::Relaxed) > 0 {
+            *self.silent_since.lock() = None;
+        }
     }
 }
 
@@ -75,9 +79,11 @@ impl Link {
             // Told once for each change: a place that is tried each second says the same.
             let mut told = None;
             let mut tell = |state, why: &str| {
-                if told.replace(state) != Some(state) {
+                let news = Some((state, why.to_owned()));
+                if told != news && !kept.is_replaced.load(Ordering::Relaxed) {
                     means.tell(&name, state, why);
                 }
+                told = news;
             };
             loop {
                 let mut pauses = true;
@@ -120,7 +126,13 @@ impl Link {
 
     fn new(why: &str, attempted: bool) -> Self {
         let ready = ArcSwapOption::empty();
-        Self { ready, why: Mutex::new(why.into()), attempted: watch::Sender::new(attempted) }
+        let (attempted, is_replaced) = (watch::Sender::new(attempted), AtomicBool::new(false));
+        Self { ready, why: Mutex::new(why.into()), attempted, is_replaced }
+    }
+
+    /// From now on it tells nothing, for as long as somebody asks here still.
+    pub(super) fn is_replaced(&self) {
+        self.is_replaced.store(true, Ordering::Relaxed);
     }
 
     /// The connection, if there is one. The first attempt is waited for so long.
@@ -139,7 +151,8 @@ impl Link {
     pub(super) fn is_late(&self, ready: &Arc<Ready>, within: Duration) -> Away {
         let why = format!("it does not answer within {} ms", within.as_millis());
         let late = ready.late.fetch_add(1, Ordering::Relaxed) + 1;
-        if late >= MAX_LATE && ready.answered.lock().elapsed() >= within * MAX_LATE {
+        let since = *ready.silent_since.lock().get_or_insert_with(|| Instant::now() - within);
+        if late >= MAX_LATE && since.elapsed() >= within * MAX_LATE {
             return self.has_failed(ready, &why);
         }
         Away(why.into())
@@ -147,12 +160,12 @@ impl Link {
 
     /// What it says cannot be used.
     pub(super) fn has_failed(&self, ready: &Arc<Ready>, why: &str) -> Away {
-        let is_current = self.ready.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, ready));
-        // Not the one that has come since.
-        if is_current {
-            self.lose(why);
-            ready.broken.notify_one();
+        // Not the one that has come since: only the one that failed goes.
+        let before = self.ready.compare_and_swap(ready, None);
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, ready)) {
+            *self.why.lock() = told(why);
         }
+        ready.broken.notify_one();
         Away(told(why))
     }
 
@@ -201,15 +214,15 @@ async fn connect(
     let (connection, driver) = made.map_err(|error| failed(&error))?;
     let mut driver = Box::pin(driver);
     let script = tokio::select! {
-        script = prepare(connection.clone(), &settings.prefix) => script.map_err(|why| failed(&why))?,
+        script = prepare(connection.clone(), settings) => script.map_err(|why| failed(&why))?,
         () = &mut driver => return Err(failed(&"the connection is closed")),
     };
-    let (late, answered) = (AtomicU32::new(0), Mutex::new(Instant::now()));
-    Ok((Ready { connection, script, allowed, late, answered, broken: Notify::new() }, driver))
+    let (late, silent_since) = (AtomicU32::new(0), Mutex::default());
+    Ok((Ready { connection, script, allowed, late, silent_since, broken: Notify::new() }, driver))
 }
 
 /// Hands the script over, and writes by it: a server that only reads, or lacks the right or the room, is none.
-async fn prepare(mut connection: MultiplexedConnection, prefix: &str) -> Result<Box<str>, String> {
+async fn prepare(mut connection: MultiplexedConnection, settings: &Settings) -> Result<Box<str>, String> {
     let load = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).clone();
     let loaded = connection.send_packed_command(&load).await.map_err(|error| error.to_string())?;
     let script: Box<str> = match loaded {
@@ -217,8 +230,10 @@ async fn prepare(mut connection: MultiplexedConnection, prefix: &str) -> Result<
         _ => return Err("it does not take the script".to_owned()),
     };
     let mut probe = redis::cmd("EVALSHA");
-    probe.arg(&*script).arg(1).arg(format!("{prefix}:probe"));
+    probe.arg(&*script).arg(1).arg(format!("{}:probe", settings.prefix));
     probe.arg("d").arg(u32::MAX).arg(0).arg(0).arg(0).arg(0).arg(0).arg("a");
-    let answer = connection.send_packed_command(&probe).await.map_err(|error| error.to_string())?;
-    answer::read(&answer, 1).map(|_| script)
+    // One that is too slow for every question is away, and does not come and go.
+    let answer = timeout(settings.timeout, connection.send_packed_command(&probe)).await;
+    let answer = answer.map_err(|_| format!("it does not answer within {} ms", settings.timeout.as_millis()))?;
+    answer::read(&answer.map_err(|error| error.to_string())?, 1).map(|_| script)
 }

@@ -75,12 +75,13 @@ impl Stores {
     /// Beside it, what is wrong with what is stated: then it counts as away.
     pub fn put(&mut self, name: &Arc<str>, stated: Option<&v1::LimitStore>) -> (Option<Arc<Store>>, Option<String>) {
         let Some(stated) = stated.filter(|_| !self.means.is_alone) else {
-            self.held.remove(name);
+            self.remove(name);
             return (None, None);
         };
         if let Some((_, store)) = self.held.get(name).filter(|(last, _)| last == stated) {
             return (Some(Arc::clone(store)), None);
         }
+        self.remove(name);
         let (store, why) = self.build(name, stated);
         let store = Arc::new(store);
         self.held.insert(Arc::clone(name), (stated.clone(), Arc::clone(&store)));
@@ -89,7 +90,9 @@ impl Stores {
 
     /// The Gateway is gone.
     pub fn remove(&mut self, name: &str) {
-        self.held.remove(name);
+        if let Some((_, store)) = self.held.remove(name) {
+            store.link.is_replaced();
+        }
     }
 
     fn build(&self, gateway: &str, stated: &v1::LimitStore) -> (Store, Option<String>) {
@@ -132,7 +135,8 @@ fn settings(stated: &v1::LimitStore) -> Result<Settings, String> {
         return Err(format!("{} limits.redis has no address", stated.object));
     }
     let (username, password) = (text(&stated.username)?, text(&stated.password)?);
-    Ok(Settings { places, tls: stated.tls.clone(), username, password, prefix: stated.prefix.clone() })
+    let timeout = Duration::from_millis(u64::from(stated.timeout_ms));
+    Ok(Settings { places, tls: stated.tls.clone(), username, password, prefix: stated.prefix.clone(), timeout })
 }
 
 fn place(address: &str) -> Result<(String, u16), String> {

@@ -12,6 +12,7 @@
 local PARTS = 60
 local KEPT_MS = 7 * 86400 * 1000
 local MOST = 4000000000
+local MOST_ACCOUNTS = 200
 local EACH = 8
 
 local clock = redis.call('TIME')
@@ -60,7 +61,7 @@ end
 
 local function window(key, who, most, ms, owed, total)
   local part = math.floor(now * PARTS / ms)
-  local parts, used, stale, paid = {}, 0, {}, nil
+  local parts, used, stale, others, paid = {}, 0, {}, {}, nil
   local held = redis.call('HGETALL', key)
   for at = 1, #held, 2 do
     local number, count = tonumber(held[at]), tonumber(held[at + 1])
@@ -71,8 +72,12 @@ local function window(key, who, most, ms, owed, total)
       used = used + count
     elseif number then
       stale[#stale + 1] = held[at]
+    else
+      others[#others + 1] = held[at]
     end
   end
+  -- Accounts of processes that are gone.
+  if #others > MOST_ACCOUNTS then stale = others end
   local debt = unpaid(paid, owed, total)
   used = used + debt
   table.sort(parts, function(one, other) return one[1] < other[1] end)
