@@ -33,6 +33,9 @@ pub const QUESTIONS: &str = "introspection:";
 /// What the name of a store of limits begins with ([`LimitStore`](v1::LimitStore)), of which data planes tell beside KeySets; the name of the Gateway follows.
 pub const LIMIT_STORES: &str = "limit-store:";
 
+/// The longest window of a limit that data planes count by themselves: what lasts longer they would forget with each restart, and a store counts it.
+pub const MAX_LOCAL_WINDOW: std::time::Duration = std::time::Duration::from_secs(3600);
+
 /// The messages described by themselves (a `google.protobuf.FileDescriptorSet`), for whoever prints them.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 

@@ -171,16 +171,9 @@ impl BackendNode {
     }
 
     fn tls(&mut self, cluster: &ClusterState, name: &ObjectName, tls: &BackendTls) -> Result<v1::BackendTls, Problem> {
-        let mut ca_certificates = Vec::new();
-        for (at, reference) in tls.validation.ca_certificate_refs.iter().enumerate() {
-            let referrer = End { group: sallyport_api::GROUP, kind: "Backend", namespace: &name.namespace };
-            ca_certificates.extend(certificate::authorities(
-                cluster,
-                referrer,
-                reference,
-                &format!("spec.tls.validation.caCertificateRefs[{at}]"),
-            )?);
-        }
+        let referrer = End { group: sallyport_api::GROUP, kind: "Backend", namespace: &name.namespace };
+        let (references, field) = (&tls.validation.ca_certificate_refs, "spec.tls.validation.caCertificateRefs");
+        let ca_certificates = certificate::all_authorities(cluster, referrer, references, field)?;
         let mut client_certificate = String::new();
         if let Some(reference) = &tls.client_certificate_ref {
             let secret = ObjectName::new(&name.namespace, &reference.name);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use k8s_openapi::api::core::v1::Secret;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sallyport_api::HOSTS_ANNOTATION;
 use sallyport_api::condition::Reason;
 use sallyport_api::reference::{CaCertificateKind, CaCertificateReference};
 use sallyport_snapshot::v1;
@@ -116,6 +117,32 @@ pub fn authorities(
     };
     let message = || format!("{kind} {name}: {CA_ENTRY} holds no certificate in PEM");
     pem_certificates(cluster, &text).ok_or_else(|| Problem::new(field, Reason::SecretInvalid, message()))
+}
+
+/// The same of all `references`, which stand in the list `field`.
+pub fn all_authorities(
+    cluster: &ClusterState,
+    referrer: End<'_>,
+    references: &[CaCertificateReference],
+    field: &str,
+) -> Result<Vec<Bytes>, Problem> {
+    let mut found = Vec::new();
+    for (at, reference) in references.iter().enumerate() {
+        found.extend(authorities(cluster, referrer, reference, &format!("{field}[{at}]"))?);
+    }
+    Ok(found)
+}
+
+/// Whoever writes a policy, or parameters, chooses who is asked: whoever keeps the Secret says by an annotation where it may be sent.
+pub fn judge_host((secret, name): (&Secret, &ObjectName), host: &str, field: &str) -> Result<(), Problem> {
+    let hosts = secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(HOSTS_ANNOTATION));
+    if hosts.is_some_and(|hosts| hosts.split(',').any(|one| one.trim().eq_ignore_ascii_case(host))) {
+        return Ok(());
+    }
+    let message = format!(
+        "Secret {name} is not for {host}, where it would be sent; whoever may write the Secret adds the annotation {HOSTS_ANNOTATION}: {host}"
+    );
+    Err(Problem::new(field, Reason::SecretInvalid, message))
 }
 
 /// One entry of a ConfigMap.

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use k8s_openapi::api::core::v1::Secret;
 use prost::Message as _;
-use sallyport_api::HOSTS_ANNOTATION;
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration as Written;
 use sallyport_api::policy::{ClientAuthenticationMethod, Introspection};
 use sallyport_snapshot::{Hash, QUESTIONS, v1};
 
 use super::Environment;
-use super::certificate::{authorities, entry, secret};
+use super::certificate::{all_authorities, entry, judge_host, secret};
 use super::grant::End;
 use super::{key_source, token};
 use crate::cluster::{ClusterState, ObjectName};
@@ -72,12 +70,8 @@ impl Reader<'_> {
 
     fn authorities(&self, stated: &Introspection) -> Result<Vec<Bytes>, Problem> {
         let referrer = End { group: sallyport_api::GROUP, kind: "ApiPolicy", namespace: &self.policy.namespace };
-        let mut found = Vec::new();
-        for (at, reference) in stated.ca_certificate_refs.iter().enumerate() {
-            let field = format!("{}.caCertificateRefs[{at}]", self.field);
-            found.extend(authorities(self.cluster, referrer, reference, &field)?);
-        }
-        Ok(found)
+        let field = format!("{}.caCertificateRefs", self.field);
+        all_authorities(self.cluster, referrer, &stated.ca_certificate_refs, &field)
     }
 
     fn client_secret(&self, stated: &Introspection) -> Result<v1::Secret, Problem> {
@@ -86,13 +80,7 @@ impl Reader<'_> {
         let name = ObjectName::new(&self.policy.namespace, &reference.name);
         let found = secret(self.cluster, &name, &field)?;
         let host = stated.endpoint.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
-        let host = host.unwrap_or_default();
-        if !is_for(found, &host) {
-            let message = format!(
-                "Secret {name} is not for {host}, where it would be sent; whoever may write the Secret adds the annotation {HOSTS_ANNOTATION}: {host}"
-            );
-            return Err(Problem::new(field, Reason::SecretInvalid, message));
-        }
+        judge_host((found, &name), &host.unwrap_or_default(), &field)?;
         let value = entry(found, &name, &reference.key, &field)?;
         if value.is_empty() || !value.iter().all(|byte| matches!(byte, 0x20..=0x7e)) {
             let message = format!(
@@ -103,12 +91,6 @@ impl Reader<'_> {
         }
         Ok(v1::Secret { value: Bytes::copy_from_slice(value) })
     }
-}
-
-/// Whoever writes a policy, or parameters, chooses who is asked: whoever keeps the Secret says where it may be sent.
-pub fn is_for(secret: &Secret, host: &str) -> bool {
-    let hosts = secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(HOSTS_ANNOTATION));
-    hosts.is_some_and(|hosts| hosts.split(',').any(|one| one.trim().eq_ignore_ascii_case(host)))
 }
 
 fn milliseconds(span: Duration) -> u32 {

@@ -9,7 +9,7 @@ use sallyport_snapshot::Hash;
 use sallyport_snapshot::v1::{self, key_set::Source};
 
 use super::Environment;
-use super::certificate::{authorities, config_entry, entry, secret};
+use super::certificate::{all_authorities, config_entry, entry, secret};
 use super::entra_id;
 use super::grant::End;
 use super::token::Token;
@@ -24,11 +24,9 @@ pub fn key_set(
     token: Token<'_>,
     field: &str,
 ) -> Result<(String, v1::KeySet), Problem> {
-    let mut ca_certificates = Vec::new();
-    for (at, reference) in token.rules().ca_certificate_refs.iter().enumerate() {
-        let referrer = End { group: sallyport_api::GROUP, kind: "ApiPolicy", namespace: &policy.namespace };
-        ca_certificates.extend(authorities(cluster, referrer, reference, &format!("{field}.caCertificateRefs[{at}]"))?);
-    }
+    let referrer = End { group: sallyport_api::GROUP, kind: "ApiPolicy", namespace: &policy.namespace };
+    let references = &token.rules().ca_certificate_refs;
+    let ca_certificates = all_authorities(cluster, referrer, references, &format!("{field}.caCertificateRefs"))?;
     let (issuer, source) = match token {
         Token::Jwt(jwt) => (jwt.issuer.clone(), source(cluster, environment, policy, jwt, field)?),
         Token::EntraId(entra) => entra_metadata(environment, entra, field)?,

@@ -1,17 +1,17 @@
 //! How many requests policies allow: expressions parsed and typed once. A limit that cannot be used lets no request pass.
 
+use std::time::Duration;
+
 use sallyport_api::ProductLimit;
 use sallyport_api::condition::Reason;
 use sallyport_api::policy::{Limit, LimitKey, Per, Period};
 use sallyport_expression::Budget;
 use sallyport_expression::typing::Type;
+use sallyport_snapshot::MAX_LOCAL_WINDOW;
 use sallyport_snapshot::v1::{self, limit::Amount};
 
 use super::authorization::{Author, expression};
 use crate::problem::{Problem, denial};
-
-/// Windows that data planes count by themselves. What lasts longer they would forget with each restart.
-const MAX_LOCAL_MS: u64 = 3_600_000;
 
 /// The section as data planes are told it.
 pub fn messages(author: Author<'_>, limits: &[Limit], problems: &mut Vec<Problem>) -> Vec<v1::Limit> {
@@ -103,7 +103,7 @@ fn amount(stated: Stated<'_>, field: &str) -> Result<Amount, Problem> {
 /// Whether only a store counts it.
 pub fn needs_store(limit: &v1::Limit) -> bool {
     match &limit.amount {
-        Some(Amount::Rate(rate)) => rate.per_ms > MAX_LOCAL_MS,
+        Some(Amount::Rate(rate)) => Duration::from_millis(rate.per_ms) > MAX_LOCAL_WINDOW,
         Some(Amount::Quota(_)) => true,
         Some(Amount::Concurrent(_)) | None => false,
     }

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use sallyport_expression::Steps;
+use sallyport_snapshot::MAX_LOCAL_WINDOW;
 use smallvec::SmallVec;
 
 use super::authenticate::Caller;
@@ -21,8 +21,6 @@ use crate::runtime::policy::limit::{By, Limit};
 
 /// Longer texts of expressions are nobody's own.
 const MAX_KEY_BYTES: usize = 256;
-/// Longer windows would be forgotten with each restart.
-const MAX_LOCAL: Duration = Duration::from_secs(3600);
 /// When a caller may ask again while the store is away: by then it has been tried once more.
 const STORE_RETRY_AFTER_S: u16 = 1;
 
@@ -88,7 +86,9 @@ pub(super) async fn take(
             wanted.extend((!is_there).then_some(Wanted { limit, counters, key }));
             continue;
         }
-        if lasts(counters.amount()) && caller.beside.is_none() && !caller.counts_in_store {
+        // Whoever reports or explains asks no store, and leaves out what only a store can tell.
+        let is_left_out = caller.beside.is_some() || caller.asks_nobody && caller.counts_in_store;
+        if lasts(counters.amount()) && !is_left_out {
             return Err(without_store(limit));
         }
         match counters.take(key.as_deref(), limit.share(caller.replicas)) {
@@ -106,7 +106,6 @@ pub(super) async fn take(
                 before.allowance.truncate(told_before);
                 return Err(refusal((limit, counters, key.as_ref()), used_up, (step, before.allowance)));
             }
-            // Nobody asks the store for whoever explains or only reports.
             None => {}
         }
     }
@@ -144,21 +143,20 @@ async fn take_of(
     let asked: SmallVec<[Asked<'_>; 2]> = asked.collect();
     let answers = match store.take(&asked).await {
         Ok(answers) => answers,
-        Err(Away(why)) if store.denies_when_away => return Err(unavailable(store, wanted, &why)),
+        Err(Away(why)) if store.denies_when_away => return Err(unavailable(store, wanted.first(), &why)),
         Err(Away(why)) => return take_beside((store, &why), wanted, caller, (step, told_before), before),
     };
-    let mut all = wanted.iter().zip(&answers);
-    if let Some((one, answer)) = all.clone().find(|(_, answer)| !answer.is_taken) {
+    if let Some((one, answer)) = wanted.iter().zip(&answers).find(|(_, answer)| !answer.is_taken) {
         before.allowance.truncate(told_before);
         let used_up = UsedUp { until: Some(answer.until), is_shared: one.key.is_none() };
         let allowance = std::mem::take(&mut before.allowance);
         return Err(refusal((one.limit, one.counters, one.key.as_ref()), used_up, (step, allowance)));
     }
-    all.by_ref().for_each(|(one, answer)| {
+    for (one, answer) in wanted.iter().zip(&answers) {
         let left = window::Left { requests: answer.left, until: answer.until };
         let may_be_told = may_be_told(one.limit, one.key.is_none());
         before.allowance.add_if(may_be_told, || told(one.limit, Some(left_of(one.counters, left))));
-    });
+    }
     Ok(())
 }
 
@@ -174,7 +172,7 @@ fn take_beside(
     let give_back = |uses: &[Use<'_>]| {
         uses.iter().for_each(|one| one.counters.give_back_beside(one.key.as_deref(), one.at));
     };
-    for Wanted { limit, counters, key } in wanted {
+    for one @ Wanted { limit, counters, key } in wanted {
         let most = (limit.most.get(), caller.replicas.get());
         match counters.take_beside(key.as_deref(), most, caller.now) {
             Some(Ok(Share::Use { left, at, is_shared })) => {
@@ -191,11 +189,7 @@ fn take_beside(
             }
             None => {
                 give_back(&uses);
-                return Err(unavailable(
-                    store,
-                    std::slice::from_ref(&Wanted { limit, counters, key: key.clone() }),
-                    why,
-                ));
+                return Err(unavailable(store, Some(one), why));
             }
         }
     }
@@ -203,16 +197,16 @@ fn take_beside(
 }
 
 /// Nobody can tell whether the request is within its limits.
-fn unavailable(store: &Store, wanted: &[Wanted<'_>], why: &str) -> Rejection {
+fn unavailable(store: &Store, wanted: Option<&Wanted<'_>>, why: &str) -> Rejection {
     let message = format!("the store of {} that counts it is away: {why}", store.object());
-    let origin = wanted.first().map(|one| one.limit.origin.with_message(message)).unwrap_or_default();
+    let origin = wanted.map(|one| one.limit.origin.with_message(message)).unwrap_or_default();
     Rejection { retry_after_s: Some(STORE_RETRY_AFTER_S), ..Rejection::decided_by(origin, Reason::StoreUnavailable) }
 }
 
 /// Whether it lasts longer than data planes remember.
 fn lasts(amount: Amount) -> bool {
     match amount {
-        Amount::Window(length) => length > MAX_LOCAL,
+        Amount::Window(length) => length > MAX_LOCAL_WINDOW,
         Amount::Quota(_) => true,
         Amount::AtOnce => false,
     }

@@ -3,15 +3,13 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use sallyport_api::HOSTS_ANNOTATION;
 use sallyport_api::condition::Reason;
 use sallyport_api::limit_store::{LimitSettings, RedisStore, WhenAway};
 use sallyport_snapshot::v1;
 
 use crate::cluster::{ClusterState, ObjectName};
-use crate::graph::certificate::{authorities, entry, secret};
+use crate::graph::certificate::{all_authorities, entry, judge_host, secret};
 use crate::graph::grant::End;
-use crate::graph::introspection::is_for;
 use crate::problem::{Problem, denial};
 
 const DEFAULT_TIMEOUT_MS: u32 = 50;
@@ -92,12 +90,9 @@ fn reached(
         judge_address(address, redis.tls.is_some(), &format!("{FIELD}.addresses[{at}]"))?;
     }
     if let Some(tls) = &redis.tls {
-        let mut ca_certificates = Vec::new();
-        for (at, reference) in tls.validation.ca_certificate_refs.iter().enumerate() {
-            let referrer = End { group: sallyport_api::GROUP, kind: "GatewayParameters", namespace: &name.namespace };
-            let field = format!("{FIELD}.tls.validation.caCertificateRefs[{at}]");
-            ca_certificates.extend(authorities(cluster, referrer, reference, &field)?);
-        }
+        let referrer = End { group: sallyport_api::GROUP, kind: "GatewayParameters", namespace: &name.namespace };
+        let field = format!("{FIELD}.tls.validation.caCertificateRefs");
+        let ca_certificates = all_authorities(cluster, referrer, &tls.validation.ca_certificate_refs, &field)?;
         let hostname = tls.validation.hostname.clone();
         store.tls = Some(v1::BackendTls { hostname, ca_certificates, ..v1::BackendTls::default() });
     }
@@ -105,13 +100,8 @@ fn reached(
         let field = format!("{FIELD}.secretRef");
         let place = ObjectName::new(&name.namespace, &reference.name);
         let found = secret(cluster, &place, &field)?;
-        for host in redis.addresses.iter().map(|address| host_of(address)) {
-            if !is_for(found, &host) {
-                let message = format!(
-                    "Secret {place} is not for {host}, where it would be sent; whoever may write the Secret adds the annotation {HOSTS_ANNOTATION}: {host}"
-                );
-                return Err(Problem::new(&field, Reason::SecretInvalid, message));
-            }
+        for address in &redis.addresses {
+            judge_host((found, &place), &host_of(address), &field)?;
         }
         let text = |key: &str| {
             let bytes = entry(found, &place, key, &field)?;
@@ -137,7 +127,7 @@ fn judge_address(address: &str, is_tls: bool, field: &str) -> Result<(), Problem
     let Some((_, port)) = address.rsplit_once(':') else {
         return invalid(format!("{address:?} has no port; write host:port"));
     };
-    if port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err() {
+    if !matches!(port.parse::<u16>(), Ok(1..)) {
         return invalid(format!("{port} is no port; write 1 to 65535"));
     }
     let host = host_of(address);
