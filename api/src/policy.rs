@@ -8,6 +8,7 @@ mod external_authorization;
 mod introspection;
 mod limits;
 mod request;
+mod sender_constraint;
 mod token;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -31,9 +32,10 @@ pub use external_authorization::{
 pub use introspection::{ClientAuthentication, ClientAuthenticationMethod, ClientSecretReference, Introspection};
 pub use limits::{Limit, LimitKey, Per, Period};
 pub use request::{ByteCount, RequestBounds};
+pub use sender_constraint::{Binding, Dpop, Nonce, Replay, SenderConstraint};
 pub use token::{
-    Algorithm, AudienceCheck, Binding, ClaimRule, Csrf, JwksLocation, Jwt, Keys, SenderConstraint, TokenCookie,
-    TokenHeader, TokenParameter, TokenPlace, TokenRules,
+    Algorithm, AudienceCheck, ClaimRule, Csrf, JwksLocation, Jwt, Keys, TokenCookie, TokenHeader, TokenParameter,
+    TokenPlace, TokenRules,
 };
 
 /// Says who may call the routes it is attached to, and what the service behind them is told and shown.

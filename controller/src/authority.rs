@@ -15,6 +15,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::seed::Seed;
 use certificate::{Facts, is_signed_by, pem};
 
 const DAY_S: i64 = 24 * 60 * 60;
@@ -92,6 +93,11 @@ impl Stored {
     /// What clients have to trust.
     pub fn bundle_pem(&self) -> &str {
         &self.authorities
+    }
+
+    /// What all replicas know and nobody else, until another authority signs.
+    pub fn seed(&self) -> Result<Seed, AuthorityFault> {
+        Ok(Seed::of(PrivateKeyDer::from_pem_slice(self.authority_keys.as_bytes())?.secret_der()))
     }
 
     /// What the update stream is served with.

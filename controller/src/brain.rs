@@ -31,6 +31,7 @@ use crate::herald::Herald;
 use crate::infra::{self, Owner, Site};
 use crate::keys;
 use crate::metrics::Metrics;
+use crate::seed::Seed;
 use crate::status::{self, ObjectStatus, View};
 use crate::watch::{Change, Head, Source, World};
 use built::Built;
@@ -78,6 +79,7 @@ pub struct Surroundings {
     pub alive: watch::Sender<Instant>,
     /// What the objects that run Gateways are made of besides.
     pub site: watch::Receiver<Site>,
+    pub seed: watch::Receiver<Seed>,
     pub plans: watch::Sender<Plans>,
     pub refusals: watch::Receiver<Refusals>,
     pub peers: Peers,
@@ -96,6 +98,7 @@ pub struct Brain {
     alive: watch::Sender<Instant>,
     metrics: Metrics,
     site: watch::Receiver<Site>,
+    seed: watch::Receiver<Seed>,
     plans: watch::Sender<Plans>,
     refusals: watch::Receiver<Refusals>,
     peers: Peers,
@@ -128,6 +131,7 @@ impl Brain {
             refused,
             alive,
             site,
+            seed,
             plans,
             refusals,
             peers,
@@ -150,6 +154,7 @@ impl Brain {
             alive,
             metrics,
             site,
+            seed,
             plans,
             refusals,
             peers,
@@ -172,6 +177,7 @@ impl Brain {
     pub async fn run(mut self) {
         let mut standings = self.fleet.changes();
         let (mut leads, mut refusals, mut site) = (self.leads.clone(), self.refusals.clone(), self.site.clone());
+        let mut seed = self.seed.clone();
         loop {
             let (say_at, patience) = (self.say_at, self.patience);
             self.alive.send_replace(Instant::now());
@@ -192,6 +198,7 @@ impl Brain {
                 () = tokio::time::sleep(HEARTBEAT) => {}
                 Ok(()) = refusals.changed() => self.plan_anew(),
                 Ok(()) = site.changed() => self.plan_infrastructure(),
+                Ok(()) = seed.changed() => self.rebuild(),
                 Ok(()) = leads.changed() => {
                     self.planes.begin_anew(Instant::now());
                     self.follow_peers();
@@ -239,6 +246,7 @@ impl Brain {
             return;
         }
         let began = Instant::now();
+        self.world.state.seed = Some(*self.seed.borrow());
         let built = at_length(|| Built::of(&self.world.state));
         self.metrics.built(&self.world.state, began.elapsed());
         if self.watches.follow(&built.asked, &mut self.world) {

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::manifest::is_dns_name;
+use crate::seed::Seed;
 use reach::Reach;
 pub use shared::Shared;
 
@@ -190,6 +191,8 @@ macro_rules! kinds {
             pub shared: Shared,
             /// Where all of this has been looked for.
             pub reach: Reach,
+            /// What all replicas of the controller know; from files there is none.
+            pub seed: Option<Seed>,
             /// Objects of which the API server tells nothing: they may be there.
             pub withheld: BTreeMap<(ObjectKind, ObjectName), Withheld>,
         }

@@ -26,11 +26,13 @@ use crate::graph::effective::{self, Conflict, Effective, Index, Place};
 use crate::graph::gateway::frontend::{self, Demand};
 use crate::graph::gateway::{ListenerNode, Standing};
 use crate::graph::parameters::{forwarded_certificate, origin_lock};
-use crate::graph::policy::Targets;
+use crate::graph::policy::{PolicyNode, Targets};
 use crate::graph::route::{PartNode, RouteId, RouteNode};
 use crate::graph::rule::{BackendTarget, RuleNode};
+use crate::graph::sender_constraint;
 use crate::graph::service::{self, Slices};
 use crate::problem::{Problem, denial};
+use crate::seed::Seed;
 pub use excess::Excess;
 use guards::Guards;
 use room::Room;
@@ -76,7 +78,7 @@ fn within(room: &mut Room, graph: &Graph, cluster: &ClusterState) -> Compiled {
     let policies = Index::new(&graph.policies, &graph.routes);
     let slices = Slices::new(cluster);
     let guards = Guards::new(graph, &policies, &slices);
-    gateways(graph, &mut compiled);
+    gateways(graph, cluster.seed.as_ref(), &mut compiled);
     for (id, route) in &graph.routes {
         self::route((graph, cluster), &policies, (id, route), room, &mut compiled, &mut targets);
     }
@@ -134,7 +136,8 @@ impl Compiled {
     }
 }
 
-fn gateways(graph: &Graph, compiled: &mut Compiled) {
+fn gateways(graph: &Graph, seed: Option<&Seed>, compiled: &mut Compiled) {
+    let seed = seed.filter(|_| graph.policies.values().any(demands_nonces));
     let floors = floor_filters(graph);
     let api_servers: Vec<_> = graph.api_servers.iter().map(ToString::to_string).collect();
     for (name, gateway) in &graph.gateways {
@@ -145,7 +148,9 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
         let validated = frontend::for_older(&format!("Gateway {name}"), &gateway.listeners);
         let floor_filters = filters.chain(origin_lock::for_older(locks)).chain(forwarded).chain(validated).collect();
         let is_locked_by_certificate = locks.iter().any(|lock| !lock.is_report && lock.client_certificate.is_some());
-        let mut message = v1::Gateway { floor_filters, api_servers: api_servers.clone(), ..gateway.message.clone() };
+        let nonce_key = seed.map(|seed| seed.of_nonces(name));
+        let mut message =
+            v1::Gateway { floor_filters, api_servers: api_servers.clone(), nonce_key, ..gateway.message.clone() };
         if message.encoded_len() > room::MAX_MESSAGE_BYTES {
             let problem = too_much_at_gateway();
             message.origin_locks = locks.iter().map(|lock| origin_lock::closed(lock, &problem)).collect();
@@ -186,8 +191,15 @@ fn gateways(graph: &Graph, compiled: &mut Compiled) {
 /// Whether callers can get in by a certificate, or by a token that is bound to one. What is only reported asks nobody for one.
 fn wants_certificate(policy: &v1::Policy) -> bool {
     let mut alternatives = policy.authentication.iter().chain(&policy.floors).flat_map(|one| &one.alternatives);
-    let is_bound = |jwt: &v1::Jwt| jwt.sender_constraint.is_some();
+    let is_bound = |jwt: &v1::Jwt| jwt.sender_constraint.as_ref().is_some_and(sender_constraint::wants_certificate);
     alternatives.any(|one| one.client_certificate.is_some() || one.jwt.as_ref().is_some_and(is_bound))
+}
+
+/// Whether callers have to hold numbers that a Gateway has handed out, be it only for a report.
+fn demands_nonces(policy: &PolicyNode) -> bool {
+    let alternatives = policy.sections.authentication.iter().flat_map(|one| &one.alternatives);
+    let constraints = alternatives.filter_map(|one| one.jwt.as_ref()?.sender_constraint.as_ref());
+    constraints.filter_map(|one| one.proofs.as_ref()).any(|proofs| proofs.nonce_required)
 }
 
 /// Has listeners ask for certificates where a route of theirs wants one.

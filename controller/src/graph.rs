@@ -40,6 +40,7 @@ pub mod replicas;
 pub mod route;
 pub mod rule;
 pub mod selector;
+pub mod sender_constraint;
 pub mod service;
 pub mod subscription;
 pub mod token;

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod problem;
 pub mod program;
 pub mod publish;
+pub mod seed;
 pub mod status;
 pub mod stream;
 pub mod vault;

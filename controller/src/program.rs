@@ -118,6 +118,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         refused: health.refused(),
         alive: health.alive(),
         site: site(&arguments, &opened),
+        seed: each(&opened, |opened| opened.seed),
         plans,
         refusals,
         peers: peers(&arguments, &opened)?,

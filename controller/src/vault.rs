@@ -17,6 +17,7 @@ use crate::authority::Stored;
 use crate::clock::Clock;
 use crate::cluster::ObjectName;
 use crate::metrics::Metrics;
+use crate::seed::Seed;
 
 /// How often it is looked at what is stored: another replica may have renewed it.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(10 * 60);
@@ -37,6 +38,7 @@ pub struct Opened {
     pub client: Arc<ClientConfig>,
     /// PEM, for data planes.
     pub bundle: Arc<str>,
+    pub seed: Seed,
 }
 
 /// The Secret, and the names that the controller is called by.
@@ -107,6 +109,7 @@ fn opened(stored: &Stored) -> anyhow::Result<Opened> {
         server: Arc::new(stored.server_config()?),
         client: Arc::new(stored.client_config()?),
         bundle: stored.bundle_pem().into(),
+        seed: stored.seed()?,
     })
 }
 

@@ -287,6 +287,23 @@ impl Said {
     }
 }
 
+impl Said {
+    /// Has pages read these besides, where they may read anything.
+    pub fn expose(&self, headers: &mut HeaderMap, names: &[HeaderName]) {
+        if self.origin.is_none() || self.exposes_all {
+            return;
+        }
+        let told = headers.get(ACCESS_CONTROL_EXPOSE_HEADERS).and_then(|told| told.to_str().ok());
+        if told == Some(ANY) {
+            return;
+        }
+        let all: Vec<_> = told.into_iter().chain(names.iter().map(HeaderName::as_str)).collect();
+        if let Some(all) = joined(&all) {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, all);
+        }
+    }
+}
+
 /// Names of what an answer holds, but for what no page may read and what is said of that.
 fn shown(headers: &HeaderMap) -> Vec<&str> {
     headers.keys().filter(|name| **name != SET_COOKIE && !SAID.contains(name)).map(HeaderName::as_str).collect()

@@ -9,6 +9,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use sallyport_snapshot::v1::{self, credential::Kind};
 use zeroize::Zeroizing;
 
+use crate::jwt::proof;
 use crate::runtime::policy::Denial;
 
 /// The executable form of a `Credential` resource. Holds secrets: it has no `Debug`.
@@ -145,7 +146,7 @@ pub fn lets_tokens_pass(credential: Option<&Credential>, channel: Channel) -> bo
     }
 }
 
-/// Takes the caller's `Authorization` out, unless it may travel. What policies set there comes after it.
+/// Takes the caller's `Authorization` out, and the proof beside it, unless they may travel. What policies set there comes after it.
 pub fn take_token(credential: Option<&Credential>, token: CallersToken, channel: Channel, headers: &mut HeaderMap) {
     let travels = match token {
         CallersToken::Unvalidated => false,
@@ -154,6 +155,7 @@ pub fn take_token(credential: Option<&Credential>, token: CallersToken, channel:
     };
     if !travels {
         headers.remove(header::AUTHORIZATION);
+        headers.remove(proof::HEADER);
     }
 }
 

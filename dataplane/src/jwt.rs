@@ -14,6 +14,7 @@ mod entra_id;
 mod hint;
 mod issuer;
 mod key_ring;
+pub mod proof;
 mod rules;
 mod signatures;
 mod strict_json;
@@ -25,7 +26,7 @@ use serde_json::Value;
 use crate::clock::UnixMs;
 use crate::digest::{Digest, sha256};
 pub use algorithm::Algorithm;
-pub use binding::Thumbprint;
+pub use binding::{Bonds, Thumbprint};
 pub use cache::{Case, TokenCache};
 pub use claims::{Claims, Term, judge_said, scopes};
 pub use encrypted::{Decryptions, MAX_KEYS as MAX_DECRYPTION_KEYS};
@@ -91,9 +92,9 @@ pub enum TokenFault {
     ClaimForm(&'static str),
     #[error("the token is bound to a sender (cnf), which this policy does not check; state senderConstraint")]
     Bound,
-    #[error("the token is bound to nothing (cnf), and the policy takes only those that are bound to a certificate")]
+    #[error("the token is bound to nothing (cnf), and the policy takes only those that are bound")]
     Unbound,
-    #[error("the token is bound (cnf) to something else than a certificate by x5t#S256, or not to that alone")]
+    #[error("the token is bound (cnf) to something else than senderConstraint takes, or not to that alone")]
     Binding,
     #[error("the scope {missing} is missing")]
     InsufficientScope { missing: String },

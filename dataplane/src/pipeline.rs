@@ -38,7 +38,6 @@ use crate::client_certificate::shown::CallersCertificate;
 use crate::cors::{InForce, Preflight};
 use crate::explain::{Explanation, FoundOut};
 use crate::gate::carries_requests;
-use crate::jwt::Decryptions;
 use crate::limit::at_once::Place;
 use crate::path::{self, Query};
 use crate::rejection::{Reason, Rejection};
@@ -50,7 +49,7 @@ use crate::runtime::listener::Port;
 use crate::runtime::policy::Policy;
 use crate::server::connection::Connection;
 use crate::server::worker::Worker;
-use authenticate::{Caller, Held, Hop};
+use authenticate::{Caller, Course, Held, Hop};
 use authorizers::{Asking, Means};
 use body::shown::CallersBody;
 use body::{Body, Record};
@@ -153,12 +152,13 @@ async fn handle(
     let gateway = &listener.gateway.name;
     let certificate = certificate.as_ref().unwrap_or(&connection.certificate);
     let hop = hop((connection, certificate), listener, &arrival, (upgrade.as_ref(), head.version));
-    let (means, decryptions) = ((&**runtime, worker.shared()), Decryptions::default());
+    let (means, course) = ((&**runtime, worker.shared()), Course::default());
     let body_bytes = body.exact_bytes();
     let (replicas, counts_in_store) = (listener.gateway.replicas, listener.gateway.counts_in_store);
     let limit_store = listener.gateway.limit_store.as_deref();
-    let caller = Caller::new(&asked, address, (&found.rule, gateway), means, &decryptions);
-    let caller = Caller { hop, body_bytes, replicas, explained, limit_store, counts_in_store, ..caller };
+    let caller = Caller::new(&asked, address, (&found.rule, gateway), means, &course);
+    let nonces = listener.gateway.nonces.as_deref();
+    let caller = Caller { hop, body_bytes, replicas, explained, limit_store, counts_in_store, nonces, ..caller };
     if preflight.is_some() || found.rule.redirect().is_some() {
         // Nothing is forwarded, and browsers ask without a credential: addresses are judged, and none is asked for.
         permit::admit_to_redirect(&policy, &caller).await?;
@@ -170,6 +170,7 @@ async fn handle(
     let (id, window) = (record.number(), connection.bounds.body_timeout);
     let mut asking = Asking { means, policy: &policy, rule: &found.rule, id, body: &mut body, window };
     let permit = in_time(until, pin!(judge(&policy, &caller, &mut asking, record))).await;
+    record.tells(course.proof.next_nonce());
     let mut permit = permit.inspect_err(|rejection| entrance::retire_if_misdirected(connection, rejection))?;
     record.admitted(&mut permit);
     if let Some(explanation) = explained {
@@ -298,7 +299,7 @@ async fn rehearse(
     (asking, record): (&Asking<'_>, &mut Record),
 ) -> Vec<Place> {
     let mut steps = Steps::default();
-    caller.decryptions.renew();
+    caller.course.decryptions.renew();
     let mut places = Vec::new();
     for rehearsal in &policy.rehearsals {
         match permit::rehearse(rehearsal, caller, (policy, live), &mut steps).await {

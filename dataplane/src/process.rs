@@ -26,6 +26,7 @@ use crate::observe::traces::exporters::Exporters;
 use crate::passwords::Passwords;
 use crate::pipeline::tokens::Tokens;
 use crate::pipeline::turns::Mark;
+use crate::replays::Replays;
 use crate::runtime::Runtime;
 use crate::runtime::store::{Refused, Store};
 use crate::server::admin;
@@ -110,6 +111,7 @@ impl DataPlane {
             tokens: Tokens::default(),
             passwords: Passwords::new(metrics.passwords.clone())?,
             introspections: Introspections::new(asking, metrics.introspections.clone()),
+            replays: Replays::new(metrics.replays.clone()),
             forwarded_certificates: forwarded::Remembered::default(),
             clock: surroundings.clock,
             access_log: surroundings.access_log,

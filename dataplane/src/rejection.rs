@@ -244,6 +244,14 @@ reasons! {
     TokenInvalid => UNAUTHORIZED, "token-invalid", "Token not valid",
         "The access token is malformed, expired, or not meant for this API.",
         "The log says which check failed: issuer, audience, time, signature or form.";
+    /// The token is bound to a key, and its proof is missing, wrong or seen before (RFC 9449 `invalid_dpop_proof`).
+    ProofInvalid => UNAUTHORIZED, "proof-invalid", "Proof not valid",
+        "The proof of possession is not valid.",
+        "The log says which check failed. The client has to make a new proof for each request: with the key of the token, for the method, the address as it calls it, and the token. Clocks have to agree within `maxAge`.";
+    /// The token's proof holds no number of this gateway's, or an old one (RFC 9449 `use_dpop_nonce`).
+    ProofNonce => UNAUTHORIZED, "proof-nonce", "Nonce needed",
+        "Use the nonce in DPoP-Nonce.",
+        "Nothing: clients ask once more with the number in `DPoP-Nonce`. One that does not cannot be used with `nonce: Required`.";
     /// User or password are wrong, unreadable or too long: answered alike.
     LoginInvalid => UNAUTHORIZED, "login-invalid", "Login not valid",
         "The user name or password is not valid.",
@@ -271,7 +279,7 @@ reasons! {
     /// Another site has made a browser send the request, with a token in a cookie, or the login that it keeps.
     CrossSite => FORBIDDEN, "cross-site", "Request of another site",
         "Requests that another site makes are not allowed.",
-        "The log names the policy. If the site is to be let in, have it send the token in a header; or set `csrf: Off`, of a cookie where that is `SameSite=Strict`, of `basic` where no browser keeps logins.";
+        "The log names the policy. If the site is to be let in, have it send the token in a header; or set `csrf: 'Off'` (in quotes), of a cookie where that is `SameSite=Strict`, of `basic` where no browser keeps logins.";
     /// A limit of requests in a time is used up.
     RateExceeded => TOO_MANY_REQUESTS, "rate-exceeded", "Too many requests",
         "Too many requests.",

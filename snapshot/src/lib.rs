@@ -23,9 +23,9 @@ pub use snapshot::{Held, Snapshot};
 /// of policies. 2: `types`, `max_lifetime_ms` and `token_places` of tokens, headers that are computed. 3: `entra_id` and
 /// `decryption_keys` of tokens, certificates of callers. 4: `request` of policies, `cors` of policies and rules. 5: `limits` of policies. 6:
 /// passwords of callers. 7: `origin_locks` of Gateways. 8: `sender_constraint` of tokens. 9: `client_certificate_header` of
-/// Gateways. 10: `introspection` of alternatives. 11: `external_authorizations` of policies. A [`Deny`](v1::Deny) with `REASON_OLDER` stands
-/// beside such a field.
-pub const EDITION: u32 = 12;
+/// Gateways. 10: `introspection` of alternatives. 11: `external_authorizations` of policies. 12: `frontend_validation` of listeners. 13:
+/// `proofs` of tokens. A [`Deny`](v1::Deny) with `REASON_OLDER` stands beside such a field.
+pub const EDITION: u32 = 13;
 
 /// What the names of questions to issuers begin with ([`Introspection`](v1::Introspection)), of which data planes tell beside KeySets: they are no resources of their own.
 pub const QUESTIONS: &str = "introspection:";

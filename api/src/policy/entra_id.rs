@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::token::{AUDIENCES_CURE, AUDIENCES_STATED, TokenRules};
+use super::token::{AUDIENCES_CURE, AUDIENCES_STATED, PROVEN_FROM, PROVEN_FROM_CURE, TokenRules};
 
 /// Ids of tenants and applications.
 const ID: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
@@ -14,6 +14,7 @@ const ID: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(AUDIENCES_STATED).message(AUDIENCES_CURE),
+    validation = Rule::new(PROVEN_FROM).message(PROVEN_FROM_CURE),
     validation = Rule::new("(has(self.tenants) && self.tenants.size() > 0) != has(self.tenantCheck)")
         .message("list the tenants whose tokens are taken; or state tenantCheck: None if those of every organisation in the world, and of personal accounts, may pass"),
     validation = Rule::new("(has(self.tenants) && self.tenants.size() == 1) || !has(self.audiences) || self.audiences.all(a, a.matches('^(api://)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'))")

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
+use crate::policy::sender_constraint::SenderConstraint;
 use crate::reference::{CaCertificateReference, EntryReference};
 
 /// A JSON Web Token, checked as RFC 8725 and RFC 9068 advise.
@@ -12,6 +13,7 @@ use crate::reference::{CaCertificateReference, EntryReference};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(AUDIENCES_STATED).message(AUDIENCES_CURE),
+    validation = Rule::new(PROVEN_FROM).message(PROVEN_FROM_CURE),
     validation = Rule::new("!has(self.caCertificateRefs) || self.caCertificateRefs.size() == 0 || !has(self.keys) || has(self.keys.jwks)")
         .message("caCertificateRefs are for keys that are fetched, and these are not; leave them out, or state keys.jwks")
 )]
@@ -33,6 +35,10 @@ pub(super) const AUDIENCES_STATED: &str =
 pub(super) const AUDIENCES_CURE: &str =
     "list the audiences that the API goes by; or state audienceCheck: None if tokens for anybody may pass";
 
+/// Of what demands proofs of possession.
+pub(super) const PROVEN_FROM: &str = "!has(self.senderConstraint) || self.senderConstraint.require != 'DPoP' || !has(self.from) || self.from.size() == 0";
+pub(super) const PROVEN_FROM_CURE: &str = "tokens with a proof stand in Authorization after the scheme DPoP (RFC 9449, 7.1); leave from out, or state require: Either";
+
 /// What a token has to be, whoever has issued it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -52,8 +58,9 @@ pub struct TokenRules {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub claims: Vec<ClaimRule>,
-    /// Where the token is looked for. Default: `Authorization` after the scheme `Bearer` (RFC 6750, 2.1). A token in more than one of these
-    /// places is ambiguous, and refused. The service is sent it where its credential says so, and nothing unverified out of any of them. At
+    /// Where the token is looked for. Default: `Authorization` after the scheme `Bearer` (RFC 6750, 2.1), and after `DPoP` where
+    /// `senderConstraint` takes proofs (RFC 9449, 7.1); not where it demands them. A token in more than one of these places is ambiguous, and
+    /// refused. The service is sent it where its credential says so, and nothing unverified out of any of them. At
     /// most 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
@@ -95,24 +102,6 @@ pub struct TokenRules {
     pub sender_constraint: Option<SenderConstraint>,
 }
 
-/// What callers have to hold beside a token, so that a stolen one opens nothing.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct SenderConstraint {
-    /// What a token has to be bound to.
-    pub require: Binding,
-}
-
-/// What tokens are bound to. A token that is bound to anything else besides is refused.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
-pub enum Binding {
-    /// The certificate that the caller shows in the TLS handshake (`x5t#S256`, RFC 8705, 3), here or to a trusted proxy that tells of it. Listeners
-    /// with such routes ask for one. Whether anybody trusts it is not asked: list `clientCertificate` in the alternative for that.
-    Certificate,
-    /// The same where a token is bound; one that is not bound passes as it is.
-    IfBound,
-}
-
 /// Exactly one place in a request where a token stands.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -133,8 +122,8 @@ pub struct TokenPlace {
 /// A header with a token.
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(self.name.lowerAscii() in ['cookie','host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','proxy-connection','proxy-authorization','proxy-authenticate'])")
-    .message("Host, Connection, Proxy and framing headers hold no token; name another, and a cookie by cookie"))]
+#[x_kube(validation = Rule::new("!(self.name.lowerAscii() in ['cookie','host','connection','transfer-encoding','content-length','te','trailer','upgrade','keep-alive','proxy-connection','proxy-authorization','proxy-authenticate','dpop'])")
+    .message("Host, Connection, Proxy, DPoP and framing headers hold no token; name another, and a cookie by cookie"))]
 pub struct TokenHeader {
     /// Name of the header.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$"))]

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod orders;
 pub mod pki;
 pub mod process;
+pub mod prover;
 pub mod redis;
 pub mod secured;
 pub mod service;

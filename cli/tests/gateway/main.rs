@@ -55,6 +55,7 @@ mod observed;
 mod origin_lock;
 mod outer_door;
 mod pauses;
+mod proofs;
 mod proxy_protocol;
 mod random_policies;
 mod returned;

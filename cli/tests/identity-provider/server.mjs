@@ -47,6 +47,15 @@ const MACHINE = {
   tls_client_certificate_bound_access_tokens: true,
 };
 const CERTIFICATE = 'x-client-certificate';
+// Its tokens are bound to the key that it proves.
+const PROVER = {
+  client_id: 'test-prover',
+  client_secret: 'not-a-secret-outside-of-tests',
+  grant_types: ['client_credentials'],
+  response_types: [],
+  redirect_uris: [],
+  dpop_bound_access_tokens: true,
+};
 
 const KEY_PAIRS = {
   RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
@@ -90,7 +99,7 @@ function makeProvider(issuer, keys, alg, kid) {
   const resource = (name) => RESOURCES[name] ?? { audience: name, format: 'jwt' };
   return new Provider(issuer, {
     jwks: { keys },
-    clients: [CLIENT, MACHINE].map((client) => ({ ...client, id_token_signed_response_alg: alg })),
+    clients: [CLIENT, MACHINE, PROVER].map((client) => ({ ...client, id_token_signed_response_alg: alg })),
     pkce: { required: () => true },
     cookies: { keys: ['not-a-secret-outside-of-tests'] },
     ttl: { AccessToken: 10 * YEAR_S, ClientCredentials: 10 * YEAR_S, IdToken: YEAR_S, Grant: 600, Interaction: 600, Session: 600 },
@@ -102,6 +111,7 @@ function makeProvider(issuer, keys, alg, kid) {
       devInteractions: { enabled: false },
       introspection: { enabled: true },
       revocation: { enabled: true },
+      dPoP: { enabled: true },
       mTLS: {
         enabled: true,
         certificateBoundAccessTokens: true,

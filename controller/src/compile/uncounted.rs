@@ -1,5 +1,5 @@
-//! Limits that a Gateway has no store for, which counts them for longer than a data plane lives: there no request passes, and who states
-//! them is told.
+//! What a Gateway has no store for: limits that are counted for longer than a data plane lives, proofs that all replicas are to remember. There no
+//! request passes, and who states them is told.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,21 @@ use super::Compiled;
 use crate::cluster::ObjectName;
 use crate::graph::Graph;
 use crate::graph::limits::needs_store;
+use crate::graph::policy::PolicyNode;
 use crate::graph::product::ProductNode;
 use crate::graph::route::{RouteId, RouteNode};
+use crate::graph::sender_constraint;
 use crate::problem::Problem;
 
 pub(super) fn tell(graph: &Graph, compiled: &mut Compiled) {
     for (id, policies) in &compiled.affected {
         for gateway in graph.routes.get(id).into_iter().flat_map(|route| without_store(graph, route)) {
-            for (policy, at) in policies.iter().filter_map(|policy| Some((policy, of_policy(graph, policy)?))) {
-                compiled.withheld.entry(policy.clone()).or_default().insert(problem(gateway, at));
+            for (policy, node) in policies.iter().filter_map(|policy| Some((policy, graph.policies.get(policy)?))) {
+                let problems = of_limits(node, gateway).into_iter().chain(of_proofs(node, gateway));
+                let mut problems = problems.peekable();
+                if problems.peek().is_some() {
+                    compiled.withheld.entry(policy.clone()).or_default().extend(problems);
+                }
             }
         }
     }
@@ -31,8 +37,24 @@ pub(super) fn tell(graph: &Graph, compiled: &mut Compiled) {
 }
 
 /// The first of a policy's limits that needs a store.
-fn of_policy(graph: &Graph, policy: &ObjectName) -> Option<usize> {
-    graph.policies.get(policy)?.sections.limits.as_ref()?.iter().position(needs_store)
+fn of_limits(policy: &PolicyNode, gateway: &ObjectName) -> Option<Problem> {
+    let at = policy.sections.limits.as_ref()?.iter().position(needs_store)?;
+    Some(problem(gateway, at))
+}
+
+/// The alternatives of a policy whose proofs need one.
+fn of_proofs<'a>(policy: &'a PolicyNode, gateway: &'a ObjectName) -> impl Iterator<Item = Problem> + 'a {
+    let alternatives = policy.sections.authentication.iter().flat_map(|one| &one.alternatives).enumerate();
+    alternatives.filter_map(move |(at, alternative)| {
+        let jwt = alternative.jwt.as_ref()?;
+        jwt.sender_constraint.as_ref().filter(|stated| sender_constraint::needs_store(stated))?;
+        let member = if jwt.entra_id.is_some() { "entraId" } else { "jwt" };
+        let message = format!(
+            "Gateway {gateway} has no store in which replicas could remember proofs together; set limits.store: Redis in its GatewayParameters, or state replay: Replica. Until then tokens with proofs are answered 500 there"
+        );
+        let field = format!("spec.authentication[{at}].{member}.senderConstraint.dpop.replay");
+        Some(Problem::new(field, Reason::UnsupportedValue, message))
+    })
 }
 
 fn is_of(product: &ProductNode, id: &RouteId) -> bool {

@@ -111,6 +111,7 @@ pub fn settle(
             telemetry: observing::telemetry(own.telemetry.as_ref(), of_class.telemetry.as_ref()),
             egress: egress.message(),
             api_servers: vec![],
+            nonce_key: None,
             replicas: 0,
             origin_locks,
             limit_store,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sallyport_api::condition::Reason;
 use sallyport_api::duration::Duration as Written;
-use sallyport_api::policy::{Algorithm, Alternative, Binding, ClaimRule, Csrf, EntraId, Jwt, TokenPlace, TokenRules};
-use sallyport_snapshot::v1::{self, sender_constraint::Require, token_place::Place};
+use sallyport_api::policy::{Algorithm, Alternative, ClaimRule, Csrf, EntraId, Jwt, TokenPlace, TokenRules};
+use sallyport_snapshot::v1::{self, token_place::Place};
 
-use super::entra_id;
+use super::{entra_id, sender_constraint};
 use crate::problem::{self, Problem};
 
 /// By how much clocks may differ if nobody says.
@@ -45,8 +45,9 @@ pub fn message(token: Token<'_>, key_set: String, field: &str) -> Result<v1::Jwt
     let rules = token.rules();
     let clock_skew = length(rules.clock_skew.as_ref(), field, "clockSkew")?.unwrap_or(CLOCK_SKEW);
     let max_lifetime = length(rules.max_lifetime.as_ref(), field, "maxLifetime")?;
+    let constraint = rules.sender_constraint.as_ref();
+    let sender_constraint = constraint.map(|stated| sender_constraint::message(stated, field)).transpose()?;
     judge_places(&rules.from, field)?;
-    let algorithms = if rules.algorithms.is_empty() { Algorithm::ALL.to_vec() } else { rules.algorithms.clone() };
     let (issuer, entra_id) = match token {
         Token::Jwt(jwt) => (jwt.issuer.clone(), None),
         Token::EntraId(entra) => (String::new(), Some(entra_id::message(entra))),
@@ -57,23 +58,21 @@ pub fn message(token: Token<'_>, key_set: String, field: &str) -> Result<v1::Jwt
         audience_unchecked: rules.audience_check.is_some(),
         scopes: rules.scopes.clone(),
         claims: rules.claims.iter().map(claim).collect(),
-        algorithms: algorithms.into_iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
+        algorithms: algorithms(&rules.algorithms),
         clock_skew_s: u32::try_from(clock_skew.as_secs()).unwrap_or(u32::MAX),
         key_set,
         types: rules.types.iter().map(|kind| short(kind)).collect(),
         max_lifetime_ms: max_lifetime.map(|most| u64::try_from(most.as_millis()).unwrap_or(u64::MAX)),
         entra_id,
         decryption_keys: Vec::new(),
-        sender_constraint: rules.sender_constraint.as_ref().map(|stated| constraint(stated.require)),
+        sender_constraint,
     })
 }
 
-fn constraint(binding: Binding) -> v1::SenderConstraint {
-    let require = match binding {
-        Binding::Certificate => Require::Certificate,
-        Binding::IfBound => Require::IfBound,
-    };
-    v1::SenderConstraint { require: require.into() }
+/// Names of those that are taken: of all, where none is named.
+pub(super) fn algorithms(stated: &[Algorithm]) -> Vec<String> {
+    let taken = if stated.is_empty() { &Algorithm::ALL[..] } else { stated };
+    taken.iter().map(|algorithm| algorithm.as_str().to_owned()).collect()
 }
 
 /// Where the token is looked for. Empty: where older data planes look as well.
@@ -132,12 +131,14 @@ fn finds_same(one: &Place, other: &Place) -> bool {
 /// What keeps data planes from passing over what they do not know of `alternative`.
 pub fn denial_by_older(object: &str, alternative: &v1::Alternative, field: &str) -> Option<v1::Deny> {
     let jwt = alternative.jwt.as_ref()?;
-    if jwt.entra_id.is_some() && jwt.sender_constraint.is_none() {
+    if let Some(since) = jwt.sender_constraint.as_ref().and_then(sender_constraint::edition) {
+        return Some(problem::denial_by_older(object, &format!("{field}.senderConstraint"), since));
+    }
+    if jwt.entra_id.is_some() {
         return Some(problem::denial_by_older(object, field, 3));
     }
     // Each with the edition of the contract that brought it, the latest first.
     let unknown = [
-        ("senderConstraint", 8, jwt.sender_constraint.is_some()),
         ("decryptionKeyRefs", 3, !jwt.decryption_keys.is_empty()),
         ("types", 2, !jwt.types.is_empty()),
         ("maxLifetime", 2, jwt.max_lifetime_ms.is_some()),

@@ -373,16 +373,38 @@ fn what_an_api_server_would_refuse_of_bindings_is_said_with_its_place() {
             "{POLICY}  authentication:\n  - {{name: a, jwt: {{issuer: \"https://i.example\", audiences: [x], senderConstraint: {{{inner}}}}}}}\n"
         )
     };
-    for require in ["Certificate", "IfBound"] {
-        assert!(said(&constraint(&format!("require: {require}"))).is_empty());
+    for inner in [
+        "require: Certificate",
+        "require: DPoP",
+        "require: Either",
+        "require: IfBound",
+        "require: DPoP, dpop: {}",
+        "require: IfBound, dpop: {maxAge: 5s, nonce: Required, replay: Store}",
+        "require: Either, dpop: {maxAge: 300s, nonce: None, replay: Replica, algorithms: [ES256]}",
+        "require: DPoP, dpop: {origins: ['https://api.example.com', 'https://[::1]:8443', 'https://A-b_c.example:1']}",
+    ] {
+        let found = said(&constraint(inner));
+        assert!(found.is_empty(), "{inner}: {found:?}");
     }
     for (inner, word) in [
         ("", "require"),
         ("require: certificate", "require"),
-        ("require: DPoP", "require"),
+        ("require: dpop", "require"),
         ("require: None", "require"),
         ("require: [Certificate]", "require"),
-        ("require: Certificate, dpop: {}", "no such field"),
+        ("require: Certificate, dpop: {}", "state require: Either"),
+        ("require: DPoP, dpop: {maxAge: 4s}", "5s to 300s"),
+        ("require: DPoP, dpop: {maxAge: 301s}", "5s to 300s"),
+        ("require: DPoP, dpop: {nonce: required}", "nonce"),
+        ("require: DPoP, dpop: {nonce: false}", "nonce"),
+        ("require: DPoP, dpop: {replay: Redis}", "replay"),
+        ("require: DPoP, dpop: {algorithms: [HS256]}", "algorithms"),
+        ("require: DPoP, dpop: {origins: ['http://api.example.com']}", "origins"),
+        ("require: DPoP, dpop: {origins: ['https://api.example.com/']}", "origins"),
+        ("require: DPoP, dpop: {origins: ['https://user@api.example.com']}", "origins"),
+        ("require: DPoP, dpop: {origins: ['api.example.com']}", "origins"),
+        ("require: DPoP, dpop: {nonces: None}", "no such field"),
+        ("require: DPoP}, from: [{cookie: {name: session}}], keys: {inline: '{}'", "after the scheme DPoP"),
     ] {
         assert_said(&constraint(inner), "a.yaml:", word);
     }

@@ -15,7 +15,7 @@ use super::{Case, IntrospectionFault};
 use crate::digest::sha256_of;
 use crate::egress::{Call, Egress};
 use crate::jwt::{ClaimRules, Content, MAX_TOKEN_BYTES};
-use crate::runtime::policy::insufficient_scope;
+use crate::runtime::policy::token::insufficient_scope;
 
 /// The largest answer.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::TokenFault;
-use super::binding::Thumbprint;
+use super::binding::Bonds;
 use super::issuer::Origin;
 use super::key_ring::PublicHalf;
 use super::rules::ClaimRules;
@@ -21,7 +21,7 @@ pub struct Claims {
     admitted_until: UnixMs,
     key: PublicHalf,
     opened: Option<Box<str>>,
-    certificate: Option<Box<Thumbprint>>,
+    bonds: Option<Box<Bonds>>,
 }
 
 impl Claims {
@@ -40,9 +40,9 @@ impl Claims {
         self.admitted_until
     }
 
-    /// The certificate that whoever brings the token has to hold.
-    pub fn certificate(&self) -> Option<&Thumbprint> {
-        self.certificate.as_deref()
+    /// What whoever brings the token has to hold; `None`: nothing.
+    pub fn bonds(&self) -> Option<&Bonds> {
+        self.bonds.as_deref()
     }
 
     /// Of an encrypted token the signed one that stands in it.
@@ -57,8 +57,8 @@ impl Claims {
 
     /// What it takes to remember them, besides what is the same for all.
     pub(super) fn bytes(&self) -> usize {
-        let certificate = self.certificate.as_ref().map_or(0, |_| size_of::<Thumbprint>());
-        self.identity.len() + self.opened.as_deref().map_or(0, str::len) + certificate
+        let bonds = self.bonds.as_ref().map_or(0, |_| size_of::<Bonds>());
+        self.identity.len() + self.opened.as_deref().map_or(0, str::len) + bonds
     }
 
     /// The key that vouches for them.
@@ -74,15 +74,14 @@ pub(super) fn judge(
     (origin, key): (&Origin<'_>, PublicHalf),
     now: UnixMs,
 ) -> Result<Claims, TokenFault> {
-    let (term, certificate) = judge_itself(members, rules, now)?;
+    let (term, bonds) = judge_itself(members, rules, now)?;
     let (Some(expires), Some(admitted_until)) = (term.expires, term.admitted_until) else {
         return Err(TokenFault::Expired);
     };
     let identity = origin.identity(members)?;
     judge_scopes(members, rules)?;
     judge_rules(members, rules, |claim| origin.leaves_out(claim, members))?;
-    let certificate = certificate.map(Box::new);
-    Ok(Claims { identity, expires, admitted_until, key, opened: None, certificate })
+    Ok(Claims { identity, expires, admitted_until, key, opened: None, bonds: bonds.map(Box::new) })
 }
 
 /// When what is said of a token ends.
@@ -107,14 +106,14 @@ fn judge_itself(
     members: &Map<String, Value>,
     rules: &ClaimRules,
     now: UnixMs,
-) -> Result<(Term, Option<Thumbprint>), TokenFault> {
+) -> Result<(Term, Option<Bonds>), TokenFault> {
     let term = judge_dates(members, rules, now)?;
     judge_audience(members, rules)?;
-    let certificate = rules.binding.judge(members)?;
+    let bonds = rules.binding.judge(members)?;
     if members.get("sub").is_some_and(|subject| !subject.is_string()) {
         return Err(TokenFault::ClaimForm("sub"));
     }
-    Ok((term, certificate))
+    Ok((term, bonds))
 }
 
 fn judge_rules(
@@ -134,7 +133,7 @@ fn judge_rules(
 }
 
 fn judge_dates(members: &Map<String, Value>, rules: &ClaimRules, now: UnixMs) -> Result<Term, TokenFault> {
-    let expires = date(members, "exp")?;
+    let expires = date(members.get("exp"), "exp")?;
     if expires.is_none() && rules.has_end {
         return Err(TokenFault::Expired);
     }
@@ -143,7 +142,7 @@ fn judge_dates(members: &Map<String, Value>, rules: &ClaimRules, now: UnixMs) ->
         return Err(TokenFault::Expired);
     }
     let latest = UnixMs(now.0.saturating_add(rules.clock_skew_ms));
-    let (begins, issued) = (date(members, "nbf")?, date(members, "iat")?);
+    let (begins, issued) = (date(members.get("nbf"), "nbf")?, date(members.get("iat"), "iat")?);
     if [begins, issued].into_iter().flatten().any(|date| date > latest) {
         return Err(TokenFault::NotYetValid);
     }
@@ -159,8 +158,8 @@ fn lasts_at_most(most_ms: i64, issued: Option<UnixMs>, expires: UnixMs) -> bool 
 }
 
 /// A NumericDate (RFC 7519, 2): seconds, with or without a fraction.
-fn date(members: &Map<String, Value>, name: &'static str) -> Result<Option<UnixMs>, TokenFault> {
-    let Some(value) = members.get(name) else { return Ok(None) };
+pub(super) fn date(value: Option<&Value>, name: &'static str) -> Result<Option<UnixMs>, TokenFault> {
+    let Some(value) = value else { return Ok(None) };
     let seconds =
         value.as_f64().filter(|seconds| (0.0..MAX_DATE_S).contains(seconds)).ok_or(TokenFault::ClaimForm(name))?;
     #[expect(clippy::cast_possible_truncation, reason = "the range was checked a line above")]
@@ -229,6 +228,6 @@ pub(super) fn of_subject(subject: &str, now: UnixMs) -> Claims {
         admitted_until: expires,
         key: PublicHalf::of_bytes(b"key"),
         opened: None,
-        certificate: None,
+        bonds: None,
     }
 }

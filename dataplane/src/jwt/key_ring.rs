@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::signature::ParsedPublicKey;
 use sallyport_snapshot::Hash;
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::TokenFault;
 use super::algorithm::Algorithm;
@@ -121,6 +123,14 @@ impl KeyRing {
         }
         let maker = fitting.iter().find(|key| key.public.verify_sig(signed, signature).is_ok());
         maker.map(|key| key.half).ok_or(TokenFault::Signature)
+    }
+}
+
+/// The key in `jwk`, which a caller has sent along: it has to serve `algorithm`.
+pub(super) fn sent_along(jwk: &Value, algorithm: Algorithm) -> Result<ParsedPublicKey, &'static str> {
+    match Entry::deserialize(jwk) {
+        Ok(Entry::Key(members)) => public_key::read_for(&members, algorithm),
+        Ok(Entry::Other) | Err(_) => Err("it is no object"),
     }
 }
 

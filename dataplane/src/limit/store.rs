@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use redis::Cmd;
+use redis::{Cmd, Value};
 use sallyport_snapshot::v1;
 use tokio::time::{Instant, timeout};
 
 use super::quota::Period;
 use super::{Amount, Counters};
 pub use answer::Answer;
-use link::{Keeper, Link};
+use link::{Keeper, Link, Ready};
 pub use stores::Stores;
 pub(crate) use stores::{Means, Metrics};
 
@@ -74,24 +74,50 @@ impl Store {
     async fn answered(&self, asked: &[Asked<'_>], owed: &[super::Owed]) -> Result<Vec<Answer>, Away> {
         let ready = self.link.ready_within(self.timeout).await?;
         let mut command = redis::cmd("EVALSHA");
-        command.arg(&*ready.script).arg(asked.len());
+        command.arg(&*ready.scripts.take).arg(asked.len());
         for one in asked {
             command.arg(self.name(one));
         }
         for (one, owed) in asked.iter().zip(owed) {
             self.write(&mut command, one, *owed);
         }
+        self.ask(&ready, &command, |value| answer::read(value, asked.len())).await
+    }
+
+    /// Remembers `id` for so long; whether nobody has seen it before.
+    pub async fn is_first(&self, id: [u8; 16], for_ms: u64) -> Result<bool, Away> {
+        let began = Instant::now();
+        let answered = self.seen(id, for_ms).await;
+        self.metrics.asked(answered.is_ok(), began.elapsed());
+        answered
+    }
+
+    async fn seen(&self, id: [u8; 16], for_ms: u64) -> Result<bool, Away> {
+        let ready = self.link.ready_within(self.timeout).await?;
+        let mut command = redis::cmd("EVALSHA");
+        let name = format!("{}:proof:{:032x}", self.prefix, u128::from_be_bytes(id));
+        command.arg(&*ready.scripts.see).arg(1).arg(name).arg(for_ms);
+        self.ask(&ready, &command, answer::is_first).await
+    }
+
+    /// What comes of a question within the time that there is.
+    async fn ask<T>(
+        &self,
+        ready: &Arc<Ready>,
+        command: &Cmd,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<T, Away> {
         ready.expects_answer();
         let mut connection = ready.connection.clone();
-        let answer = timeout(self.timeout, connection.send_packed_command(&command)).await;
-        let Ok(answer) = answer else { return Err(self.link.is_late(&ready, self.timeout)) };
-        let read = answer.map_err(|error| error.to_string()).and_then(|value| answer::read(&value, asked.len()));
+        let answer = timeout(self.timeout, connection.send_packed_command(command)).await;
+        let Ok(answer) = answer else { return Err(self.link.is_late(ready, self.timeout)) };
+        let read = answer.map_err(|error| error.to_string()).and_then(|value| read(&value));
         match read {
-            Ok(answers) => {
+            Ok(read) => {
                 ready.has_answered();
-                Ok(answers)
+                Ok(read)
             }
-            Err(why) => Err(self.link.has_failed(&ready, &why)),
+            Err(why) => Err(self.link.has_failed(ready, &why)),
         }
     }
 

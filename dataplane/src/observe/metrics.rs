@@ -24,6 +24,7 @@ use crate::observe::metrics::issuers::IssuerMetrics;
 use crate::passwords;
 use crate::pipeline::authorizers;
 use crate::rejection::Reason;
+use crate::replays;
 use crate::server::tls;
 
 /// Classes of status, 1xx to 5xx.
@@ -53,6 +54,7 @@ pub struct Metrics {
     pub(crate) certificates: CertificateMetrics,
     pub(crate) passwords: passwords::Counters,
     pub(crate) introspections: introspection::Counters,
+    pub(crate) replays: replays::Counters,
     pub(crate) external_authorizations: authorizers::Counters,
     pub(crate) limit_stores: store::Metrics,
 }
@@ -70,6 +72,7 @@ impl Metrics {
         let hashes = |outcome| hashes.get_or_create(&[("outcome", outcome)]).clone();
         let passwords = passwords::Counters { right: hashes("right"), wrong: hashes("wrong"), busy: hashes("busy") };
         let introspections = introspections(&mut registry);
+        let replays = proofs(&mut registry);
         let external_authorizations = external_authorizations(&mut registry);
         let limit_stores = limit_stores(&mut registry);
         let failed_handshakes = failed_handshakes(&mut registry);
@@ -104,6 +107,7 @@ impl Metrics {
             certificates,
             passwords,
             introspections,
+            replays,
             external_authorizations,
             limit_stores,
         }
@@ -147,6 +151,18 @@ fn introspections(registry: &mut Registry) -> introspection::Counters {
         refused: questions("refused"),
         unavailable: questions("unavailable"),
         busy: questions("busy"),
+    }
+}
+
+fn proofs(registry: &mut Registry) -> replays::Counters {
+    let proofs = registered(registry, &table::PROOFS, Family::<Label, Counter>::default());
+    let proofs = |outcome| proofs.get_or_create(&[("outcome", outcome)]).clone();
+    replays::Counters {
+        accepted: proofs("accepted"),
+        invalid: proofs("invalid"),
+        replayed: proofs("replayed"),
+        nonce: proofs("nonce"),
+        unknown: proofs("unknown"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is calling: alternatives in their order, each with all that it lists.
 
+pub mod bonds;
 mod certificate;
 pub mod introspected;
 pub mod login;
@@ -23,6 +24,7 @@ use crate::issuer::IssuerKeys;
 use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
 use crate::limit::store::Store;
 use crate::map::Map;
+use crate::nonces::Nonces;
 use crate::passwords::Passwords;
 use crate::passwords::file::PasswordFile;
 use crate::path::Query;
@@ -31,6 +33,7 @@ use crate::pipeline::other_site;
 use crate::pipeline::token_places;
 use crate::pipeline::tokens::{KeysInReach, Patience, Tokens};
 use crate::rejection::{Origin, Reason, Rejection};
+use crate::replays::Replays;
 use crate::route::{Asked, Rule};
 use crate::runtime::Runtime;
 use crate::runtime::keys::{Door, Keys, Subscription};
@@ -38,6 +41,7 @@ use crate::runtime::policy::ip_filter::IpFilter;
 use crate::runtime::policy::token_place::TokenPlace;
 use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, Jwt, KEY_CHALLENGE, KeyPlaces, Policy};
 use crate::server::worker::Shared;
+use bonds::{Came, ShownProof};
 use introspected::HeldIntrospection;
 use login::HeldLogin;
 
@@ -71,7 +75,10 @@ pub struct Caller<'a> {
     pub patience: Patience,
     /// The policy in force, while one is judged that is only reported: where that one reads credentials, this one's expressions see nothing.
     pub beside: Option<&'a Policy>,
-    pub decryptions: &'a Decryptions,
+    pub replays: &'a Replays,
+    /// By which the Gateway's numbers for proofs are known; `None`: those of this process are.
+    pub nonces: Option<&'a Nonces>,
+    pub course: &'a Course,
     pub now: UnixMs,
     /// Somebody wants to know what decides.
     pub explained: Option<&'a Explanation>,
@@ -81,6 +88,14 @@ pub struct Caller<'a> {
     pub limit_store: Option<&'a Store>,
     /// Whether the Gateway states such a place, be it that nobody asks there.
     pub counts_in_store: bool,
+}
+
+/// What is found out of one request while it is judged, whoever judges.
+#[derive(Default)]
+pub struct Course {
+    /// How often one may be opened still.
+    pub decryptions: Decryptions,
+    pub proof: ShownProof,
 }
 
 /// What of the connection has to do with what the service is told.
@@ -112,13 +127,13 @@ impl Default for Hop<'_> {
 }
 
 impl<'a> Caller<'a> {
-    /// A caller who asks for what `rule` serves behind `gateway`, and may have what is left of `decryptions`.
+    /// A caller who asks for what `rule` serves behind `gateway`.
     pub fn new(
         asked: &Asked<'a>,
         address: Option<IpAddr>,
         (rule, gateway): (&'a Rule, &'a str),
         (runtime, shared): (&'a Runtime, &'a Shared),
-        decryptions: &'a Decryptions,
+        course: &'a Course,
     ) -> Self {
         let door = Door { api: &rule.api, gateway, products: &runtime.products };
         let Asked { host, path, method, headers, query } = *asked;
@@ -146,7 +161,9 @@ impl<'a> Caller<'a> {
             introspections: &shared.introspections,
             patience: Patience::Waits,
             beside: None,
-            decryptions,
+            replays: &shared.replays,
+            nonces: None,
+            course,
             now: shared.clock.now(),
             explained: None,
             asks_nobody: shared.explains.is_some(),
@@ -290,6 +307,19 @@ impl Failure {
         self
     }
 
+    /// The failure of a token that stands in `place`: its caller is told in the scheme that it speaks.
+    fn of_token(mut self, jwt: &Jwt, place: &TokenPlace) -> Self {
+        let proofs = jwt.proofs.as_deref().filter(|_| place.is_proven() || !jwt.takes_bare_ones);
+        let challenge = match (self.rejection.reason, proofs) {
+            (Reason::ScopeInsufficient, None) => &jwt.insufficient_scope,
+            (Reason::ScopeInsufficient, Some(proofs)) => &proofs.insufficient_scope,
+            (Reason::TokenInvalid, Some(proofs)) => &proofs.invalid_token,
+            _ => return self,
+        };
+        self.rejection.challenges = [challenge.clone()].into();
+        self
+    }
+
     /// The failure of a key whose token holds: only a key is asked for any more.
     fn beside_a_token(self) -> Self {
         let mut failure = self.beside_the_rest();
@@ -305,7 +335,7 @@ impl Failure {
             Reason::CredentialMissing | Reason::KeyUnknown if self.rejection.challenges.is_empty() => {
                 self.rejection.challenges = authentication.challenges.as_slice().into();
             }
-            Reason::TokenInvalid => {
+            Reason::TokenInvalid if self.rejection.challenges.is_empty() => {
                 let invalid = HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_token""#);
                 self.rejection.challenges = [invalid].into();
             }
@@ -393,20 +423,17 @@ async fn hold_token(
         return Err(Failure::new(alternative, Progress::Unjudged, Reason::Configuration, message));
     };
     let (token, place) = token_sent(alternative, caller)?;
-    let reach = KeysInReach { keys, patience: caller.patience, decryptions: caller.decryptions };
+    let reach = KeysInReach { keys, patience: caller.patience, decryptions: &caller.course.decryptions };
     match caller.tokens.verify(&token, jwt, reach, caller.now).await {
         Ok(claims) => {
-            certificate::hold_bound(alternative, &claims, caller)?;
+            let came = Came { token: &token, place, claims: &claims };
+            bonds::hold(alternative, jwt, came, caller).await.map_err(|failure| failure.of_token(jwt, place))?;
             Ok((claims, Arc::clone(place)))
         }
         Err(fault) => {
             let (progress, reason) = judge(&fault);
             let hint = jwt::hint(&token, &jwt.rules, &fault).map(|hint| format!(": {hint}")).unwrap_or_default();
-            let mut failure = Failure::new(alternative, progress, reason, format!("{fault}{hint}"));
-            if reason == Reason::ScopeInsufficient {
-                failure.rejection.challenges = [jwt.insufficient_scope.clone()].into();
-            }
-            Err(failure)
+            Err(Failure::new(alternative, progress, reason, format!("{fault}{hint}")).of_token(jwt, place))
         }
     }
 }

@@ -13,7 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -28,6 +29,7 @@ use super::watch::{Fallen, Watch};
 use crate::cors::Said;
 use crate::credential::QueryParameter;
 use crate::limit::allowance::Allowance;
+use crate::nonces;
 use crate::observe::access_log::Line;
 use crate::observe::access_log::choice::Choice;
 use crate::rejection::{Reason, Rejection};
@@ -246,6 +248,7 @@ pub(crate) struct Record {
     upload: Option<Rc<Progress>>,
     /// What answers say to pages of other sites, where somebody has said which may read them.
     cors: Option<Box<Said>>,
+    nonce: Option<HeaderValue>,
     /// What answers say of limits.
     allowance: Option<Box<Allowance>>,
     speech: Speech,
@@ -283,6 +286,7 @@ impl Record {
             upload: None,
             speech: Speech::default(),
             cors: None,
+            nonce: None,
             allowance: None,
             is_answered: false,
             rehearsing: Vec::new(),
@@ -332,10 +336,21 @@ impl Record {
         self.cors = cors.map(Box::new);
     }
 
+    /// The number that the caller has to put into its next proof.
+    pub(super) fn tells(&mut self, nonce: Option<HeaderValue>) {
+        self.nonce = nonce;
+    }
+
     /// Says it in an answer.
     pub(super) fn say(&self, headers: &mut HeaderMap) {
+        if let Some(nonce) = &self.nonce {
+            headers.insert(nonces::HEADER, nonce.clone());
+        }
         if let Some(cors) = &self.cors {
             cors.write(headers);
+            if self.nonce.is_some() {
+                cors.expose(headers, &[nonces::HEADER, header::WWW_AUTHENTICATE]);
+            }
         }
         if let Some(allowance) = &self.allowance {
             allowance.write(headers);

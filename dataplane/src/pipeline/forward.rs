@@ -43,8 +43,8 @@ use crate::sources::chain;
 use crate::upstream::target::Target;
 use crate::upstream::{Exchange, Purpose, Terms};
 
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// A request with all that has been found out about it.
 pub(super) struct Admitted {

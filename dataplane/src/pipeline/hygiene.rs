@@ -5,6 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::gate;
+use crate::jwt::proof;
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1), besides those that `Connection` names.
 fn is_hop_by_hop(name: &str) -> bool {
@@ -186,13 +187,14 @@ pub fn clean_trailers<'a>(trailers: &mut HeaderMap, guarded: impl Iterator<Item 
     remove_origin(trailers, Peer::Stranger);
 }
 
-static NEVER_TRAILERS: [HeaderName; 14] = [
+static NEVER_TRAILERS: [HeaderName; 15] = [
     header::AUTHORIZATION,
     header::CONNECTION,
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::COOKIE,
+    proof::HEADER,
     header::EXPECT,
     header::HOST,
     header::PROXY_AUTHORIZATION,

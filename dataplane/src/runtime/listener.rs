@@ -15,6 +15,7 @@ use crate::egress::leave::Leave;
 use crate::ip_set::IpSet;
 use crate::limit::store::Store;
 use crate::map::Map;
+use crate::nonces::Nonces;
 use crate::observe::access_log::choice::Choice;
 use crate::observe::traces::Traces;
 use crate::rejection::Rejection;
@@ -85,6 +86,8 @@ pub struct Gateway {
     pub limit_store: Option<Arc<Store>>,
     /// Whether one is stated: whoever explains has none.
     pub counts_in_store: bool,
+    /// By what all of them know numbers for proofs; `None`: each its own.
+    pub nonces: Option<Arc<Nonces>>,
     /// Each has to hold for every request.
     pub origin_locks: Arc<[OriginLock]>,
     /// Where its trusted proxies tell of certificates of callers.
@@ -351,6 +354,7 @@ impl Gateway {
             replicas: NonZeroU32::new(gateway.replicas).unwrap_or(NonZeroU32::MIN),
             limit_store: None,
             counts_in_store: gateway.limit_store.is_some(),
+            nonces: gateway.nonce_key.as_ref().map(|key| Arc::new(Nonces::new(&key.value))),
             origin_locks,
             forwarded,
         };
@@ -374,6 +378,7 @@ impl Gateway {
             replicas: last.map_or(NonZeroU32::MIN, |last| last.replicas),
             limit_store: last.and_then(|last| last.limit_store.clone()),
             counts_in_store: last.is_some_and(|last| last.counts_in_store),
+            nonces: last.and_then(|last| last.nonces.clone()),
             origin_locks: OriginLock::unread(
                 &format!("Gateway {name}"),
                 last.map(|last| &*last.origin_locks).unwrap_or_default(),

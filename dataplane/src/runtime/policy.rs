@@ -8,6 +8,7 @@ pub mod external_authorization;
 pub mod header_changes;
 pub mod ip_filter;
 pub mod limit;
+pub mod token;
 pub mod token_place;
 
 use std::collections::HashSet;
@@ -21,7 +22,7 @@ use sallyport_snapshot::{EDITION, Hash};
 use crate::client_certificate::Demanded;
 use crate::cors::Cors;
 use crate::introspection::Introspection;
-use crate::jwt::{MAX_DECRYPTION_KEYS, Rules};
+use crate::jwt::MAX_DECRYPTION_KEYS;
 use crate::limit::registry::Registry;
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::server::pace::upload::Progress;
@@ -32,6 +33,7 @@ use external_authorization::ExternalAuthorization;
 use header_changes::HeaderChanges;
 use ip_filter::IpFilter;
 use limit::Limit;
+pub use token::Jwt;
 use token_place::TokenPlace;
 
 /// What asks for a subscription key.
@@ -117,15 +119,6 @@ pub enum Demand {
         certificate: Option<Arc<Demanded>>,
         basic: Option<Box<Basic>>,
     },
-}
-
-/// A token is asked for.
-pub struct Jwt {
-    pub rules: Rules,
-    /// Name of the KeySet.
-    pub key_set: Arc<str>,
-    /// `scope` of the challenge when one is missing (RFC 6750, 3).
-    pub insufficient_scope: HeaderValue,
 }
 
 /// Where a subscription key is looked for.
@@ -399,6 +392,22 @@ impl Demand {
         }
     }
 
+    /// The token that is asked for.
+    pub fn jwt(&self) -> Option<&Jwt> {
+        match self {
+            Self::Credentials { jwt, .. } => jwt.as_deref(),
+            Self::Unavailable(_) | Self::Public => None,
+        }
+    }
+
+    /// Who is asked about a token.
+    pub fn introspection(&self) -> Option<&Introspection> {
+        match self {
+            Self::Credentials { introspection, .. } => introspection.as_deref(),
+            Self::Unavailable(_) | Self::Public => None,
+        }
+    }
+
     fn build(object: &str, alternative: &v1::Alternative) -> Result<Self, String> {
         let v1::Alternative { jwt, introspection, subscription_key, client_certificate, basic, .. } = alternative;
         if let Some(deny) = in_force(alternative.unavailable.as_ref()) {
@@ -426,16 +435,6 @@ impl Demand {
             key: subscription_key.as_ref().map(KeyPlaces::build).transpose()?,
             certificate: client_certificate.as_ref().map(Demanded::build).transpose()?.map(Arc::new),
             basic: basic.as_ref().map(|basic| Basic::build(basic, by_itself)).transpose()?.map(Box::new),
-        })
-    }
-}
-
-impl Jwt {
-    fn build(jwt: &v1::Jwt) -> Result<Self, String> {
-        Ok(Self {
-            rules: Rules::build(jwt).map_err(|error| format!("jwt.{error}"))?,
-            key_set: jwt.key_set.as_str().into(),
-            insufficient_scope: insufficient_scope(&jwt.scopes).map_err(|error| format!("jwt.{error}"))?,
         })
     }
 }
@@ -478,24 +477,17 @@ pub(super) fn joined(problems: &[String]) -> Option<String> {
     (!problems.is_empty()).then(|| problems.join("; "))
 }
 
-/// What a caller is told whose token lacks one of `scopes` (RFC 6750, 3).
-pub(crate) fn insufficient_scope(scopes: &[String]) -> Result<HeaderValue, String> {
-    let scopes = scopes.join(" ");
-    let challenge = format!(r#"Bearer realm="sallyport", error="insufficient_scope", scope="{scopes}""#);
-    HeaderValue::try_from(challenge).map_err(|_| format!("scopes: {scopes:?}"))
-}
-
 /// What `WWW-Authenticate` offers a caller who sent nothing: each scheme once.
 fn challenges(alternatives: &[Alternative]) -> Vec<HeaderValue> {
     let asks = |wanted: fn(&Demand) -> bool| alternatives.iter().any(|alternative| wanted(&alternative.demand));
-    let token = asks(|demand| {
-        matches!(demand, Demand::Credentials { jwt: Some(_), .. } | Demand::Credentials { introspection: Some(_), .. })
-    });
+    let bearer = asks(|demand| demand.jwt().is_some_and(|jwt| jwt.takes_bare_ones) || demand.introspection().is_some());
     let key = asks(|demand| matches!(demand, Demand::Credentials { key: Some(_), .. }));
-    let bearer = token.then(|| HeaderValue::from_static(r#"Bearer realm="sallyport""#));
+    let bearer = bearer.then(|| HeaderValue::from_static(r#"Bearer realm="sallyport""#));
+    let proofs = alternatives.iter().find_map(|alternative| alternative.demand.jwt()?.proofs.as_deref());
     let login = alternatives.iter().find_map(|alternative| alternative.demand.basic());
     let key = key.then(|| HeaderValue::from_static(KEY_CHALLENGE));
-    bearer.into_iter().chain(login.map(|basic| basic.challenge.clone())).chain(key).collect()
+    let proof = proofs.map(|proofs| proofs.asked_for.clone());
+    bearer.into_iter().chain(proof).chain(login.map(|basic| basic.challenge.clone())).chain(key).collect()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ use crate::pipeline::looks::Looks;
 use crate::pipeline::tokens::Tokens;
 use crate::pipeline::turns::Mark;
 use crate::rejection::{Reason, Rejection};
+use crate::replays::Replays;
 use crate::runtime::Runtime;
 use crate::server::connection::{self, Connection};
 use crate::server::descriptors::Descriptors;
@@ -55,6 +56,7 @@ pub struct Shared {
     pub tokens: Tokens,
     pub passwords: Passwords,
     pub introspections: Introspections,
+    pub replays: Replays,
     pub forwarded_certificates: forwarded::Remembered,
     pub clock: Clock,
     pub access_log: AccessLog,

@@ -1,9 +1,9 @@
-//! Tokens of a real identity provider that only the machine may use whose certificate they were issued to.
+//! Tokens of a real identity provider that only whoever may use whose certificate or key they were issued to.
 
 use crate::examples::{service, with_issuer};
 use crate::kit::answer::{Answer, ask};
 use crate::kit::authority::{Authority, Identity};
-use crate::kit::identity_provider::{start, token, token_of_machine};
+use crate::kit::identity_provider::{call_with_proof, start, token, token_of_machine};
 use crate::kit::trust::Trust;
 use crate::kit::world::{World, until};
 
@@ -38,4 +38,26 @@ async fn a_copied_token_opens_nothing() {
         let answer = asked(&world, &public, identity, token).await.unwrap();
         assert_eq!(answer.verdict(), "401 token-invalid");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_comes_with_a_proof_or_not_at_all() {
+    let public = Authority::new();
+    let given = [service("orders"), public.issue(HOST).secret("shop-example-com")];
+    let world = World::with("proofs", &given).await;
+    start(&world).await;
+    world.apply(&with_issuer(&world, "proofs")).await;
+    world.ready("ApiPolicy", "orders").await;
+    let unbound = token(&world, "orders.read").await;
+    let answer = asked(&world, &public, None, &unbound).await.unwrap();
+    assert_eq!(answer.verdict(), "401 token-invalid");
+    let login = world.get("ConfigMap", "login-ca").await.unwrap();
+    let both = format!("{}{}", login["data"]["ca.crt"].as_str().unwrap(), public.pem());
+    let trusted = serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "trusted" }, "data": { "ca.crt": both },
+    });
+    world.apply(&trusted.to_string()).await;
+    let address = world.address("public").await;
+    let told = call_with_proof(&world, &format!("https://{HOST}/orders"), &address, "trusted").await;
+    assert_eq!((&told["status"], &told["copied"], &told["bearer"]), (&200.into(), &401.into(), &401.into()), "{told}");
 }

@@ -146,6 +146,17 @@ impl IdentityProvider {
         text(&self.tokens(request, form).await, "access_token")
     }
 
+    /// What a client with a key of its own gets that asks for `address` with a token of this provider (see `client.mjs`).
+    pub async fn call_with_proof(&self, address: &str, resource: &str, scope: &str) -> Value {
+        let told = json!({ "issuer": self.name(), "address": address, "resource": resource, "scope": scope });
+        let script = format!("{FOLDER}/client.mjs");
+        let client = Command::new("node").args([&script, installed().to_str().unwrap(), &told.to_string()]).output();
+        let output = client.await.expect("node can be started");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// The access token and the ID token of a person who signs in: authorization code with PKCE.
     pub async fn sign_in(&self, scope: &str) -> (String, String) {
         let verifier = "a-code-verifier-of-at-least-forty-three-characters";

@@ -65,7 +65,7 @@ pub(super) fn read(entry: &Members, exposed: &[PublicHalf]) -> Result<Vec<Key>, 
     if half.is_some_and(|half| exposed.contains(&half)) {
         return Err("its private half is published beside it, so that anybody can sign with it");
     }
-    judge_purpose(entry)?;
+    let only = algorithm_of(entry)?;
     let id: Option<Arc<str>> = match entry.find(Name::Kid) {
         None => None,
         Some(Content::Text(id)) => Some(id.as_str().into()),
@@ -73,18 +73,36 @@ pub(super) fn read(entry: &Members, exposed: &[PublicHalf]) -> Result<Vec<Key>, 
     };
     // What is no text is nobody's name; to all but Entra ID the member says nothing.
     let issuer = entry.find(Name::Issuer).map(|_| entry.text(Name::Issuer).unwrap_or_default().into());
-    let only = match entry.find(Name::Alg) {
-        None => None,
-        Some(_) => {
-            let algorithm = entry.text(Name::Alg).and_then(Algorithm::parse);
-            Some(algorithm.ok_or("its alg is no asymmetric signature algorithm")?)
-        }
-    };
-    let keys = parse(entry)?.into_iter().filter(|(algorithm, _)| only.is_none_or(|only| only == *algorithm));
+    let keys = parse(entry, only)?;
     let half = half.ok_or("a parameter is missing")?;
     let key = |(algorithm, public)| Key { id: id.clone(), issuer: issuer.clone(), half, algorithm, public };
-    let keys: Vec<_> = keys.map(key).collect();
+    let keys: Vec<_> = keys.into_iter().map(key).collect();
     if keys.is_empty() { Err("its alg does not fit its kty") } else { Ok(keys) }
+}
+
+/// The key of an entry that has to serve `algorithm`, and to give no private half away.
+pub(super) fn read_for(entry: &Members, algorithm: Algorithm) -> Result<ParsedPublicKey, &'static str> {
+    if entry.is_ambiguous {
+        return Err("one of its members stands twice");
+    }
+    if holds_private_half(entry) {
+        return Err("it holds its private half");
+    }
+    if algorithm_of(entry)?.is_some_and(|only| only != algorithm) {
+        return Err("its alg is another one");
+    }
+    let key = parse(entry, Some(algorithm))?.pop();
+    key.map(|(_, public)| public).ok_or("its kty does not fit the algorithm")
+}
+
+/// The one algorithm that it says it is for; `None` where it does not say.
+fn algorithm_of(entry: &Members) -> Result<Option<Algorithm>, &'static str> {
+    judge_purpose(entry)?;
+    if entry.find(Name::Alg).is_none() {
+        return Ok(None);
+    }
+    let algorithm = entry.text(Name::Alg).and_then(Algorithm::parse);
+    algorithm.map(Some).ok_or("its alg is no asymmetric signature algorithm")
 }
 
 fn holds_private_half(entry: &Members) -> bool {
@@ -101,25 +119,34 @@ fn judge_purpose(entry: &Members) -> Result<(), &'static str> {
     }
 }
 
-fn parse(entry: &Members) -> Result<Vec<Parsed>, &'static str> {
-    match (entry.text(Name::Kty), entry.text(Name::Crv)) {
-        (Some("RSA"), _) => rsa(entry),
-        (Some("EC"), Some("P-256")) => {
-            Ok(vec![(Algorithm::ES256, curve(entry, &signature::ECDSA_P256_SHA256_FIXED, 32)?)])
-        }
-        (Some("EC"), Some("P-384")) => {
-            Ok(vec![(Algorithm::ES384, curve(entry, &signature::ECDSA_P384_SHA384_FIXED, 48)?)])
-        }
-        (Some("OKP"), Some("Ed25519")) => {
+/// Keys of the entry, one for each algorithm that it can serve; for `only` one, where that is stated.
+fn parse(entry: &Members, only: Option<Algorithm>) -> Result<Vec<Parsed>, &'static str> {
+    let is_wanted = |algorithm: &Algorithm| only.is_none_or(|only| only == *algorithm);
+    let algorithms: Vec<_> = match (entry.text(Name::Kty), entry.text(Name::Crv)) {
+        (Some("RSA"), _) => Algorithm::RSA.into_iter().filter(is_wanted).collect(),
+        (Some("EC"), Some("P-256")) => vec![Algorithm::ES256],
+        (Some("EC"), Some("P-384")) => vec![Algorithm::ES384],
+        (Some("OKP"), Some("Ed25519")) => vec![Algorithm::EdDSA],
+        _ => return Err("its kty or crv is not supported"),
+    };
+    let parsed = |algorithm| public(entry, algorithm).map(|public| (algorithm, public));
+    let parsed: Vec<_> = algorithms.into_iter().map(parsed).collect::<Result<_, _>>()?;
+    Ok(parsed.into_iter().filter(|(algorithm, _)| is_wanted(algorithm)).collect())
+}
+
+fn public(entry: &Members, algorithm: Algorithm) -> Result<ParsedPublicKey, &'static str> {
+    match algorithm {
+        Algorithm::ES256 => curve(entry, &signature::ECDSA_P256_SHA256_FIXED, 32),
+        Algorithm::ES384 => curve(entry, &signature::ECDSA_P384_SHA384_FIXED, 48),
+        Algorithm::EdDSA => {
             let key = coordinate(entry, Name::X, 32)?;
-            let public = ParsedPublicKey::new(&signature::ED25519, key).map_err(|_| "it is no point of the curve")?;
-            Ok(vec![(Algorithm::EdDSA, public)])
+            ParsedPublicKey::new(&signature::ED25519, key).map_err(|_| "it is no point of the curve")
         }
-        _ => Err("its kty or crv is not supported"),
+        rsa => self::rsa(entry, rsa),
     }
 }
 
-fn rsa(entry: &Members) -> Result<Vec<Parsed>, &'static str> {
+fn rsa(entry: &Members, algorithm: Algorithm) -> Result<ParsedPublicKey, &'static str> {
     let (modulus, exponent) = (bytes(entry, Name::N)?, bytes(entry, Name::E)?);
     // RFC 7518, 2: the shortest spelling is the right one; some issuers put zeros in front all the same.
     let components = PublicKeyComponents { n: without_zeros(&modulus), e: without_zeros(&exponent) };
@@ -128,13 +155,8 @@ fn rsa(entry: &Members) -> Result<Vec<Parsed>, &'static str> {
     if !MODULUS_BITS.contains(&(components.n.len() * 8 - free)) {
         return Err("it is no RSA key of 2048 to 8192 bits");
     }
-    let parsed = |algorithm: Algorithm| {
-        let parameters = algorithm.rsa().ok_or("its family has no RSA")?;
-        let public =
-            components.to_parsed_public_key(parameters).map_err(|_| "it is no RSA key of 2048 to 8192 bits")?;
-        Ok((algorithm, public))
-    };
-    Algorithm::RSA.into_iter().map(parsed).collect()
+    let parameters = algorithm.rsa().ok_or("its family has no RSA")?;
+    components.to_parsed_public_key(parameters).map_err(|_| "it is no RSA key of 2048 to 8192 bits")
 }
 
 /// With a small exponent some ways to sign carelessly are ways to forge.

@@ -32,6 +32,15 @@ pub(super) fn read(value: &Value, count: usize) -> Result<Vec<Answer>, String> {
     values.chunks_exact(NUMBERS).map(one).collect()
 }
 
+/// Whether what was seen had not been seen before.
+pub(super) fn is_first(value: &Value) -> Result<bool, String> {
+    match value {
+        Value::Int(1) => Ok(true),
+        Value::Int(2..) => Ok(false),
+        _ => Err("it does not answer with how often that was seen".to_owned()),
+    }
+}
+
 fn one(numbers: &[Value]) -> Result<Answer, String> {
     let number = |value: &Value| match value {
         Value::Int(number) => Ok(*number),
@@ -84,6 +93,16 @@ mod tests {
             (Value::Array(vec![Value::SimpleString("1".into()); 5]), 1),
         ] {
             assert!(read(&value, count).is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_once_was_seen_first() {
+        assert_eq!(is_first(&Value::Int(1)), Ok(true));
+        assert_eq!(is_first(&Value::Int(2)), Ok(false));
+        assert_eq!(is_first(&Value::Int(i64::MAX)), Ok(false));
+        for value in [Value::Int(0), Value::Int(-1), Value::Nil, Value::Okay, Value::BulkString(b"1".to_vec())] {
+            assert!(is_first(&value).is_err(), "{value:?}");
         }
     }
 

@@ -27,7 +27,8 @@ const MAX_LATE: u32 = 3;
 /// Of what a server says, in characters: it ends up in logs and in a status.
 const MAX_WHY_CHARS: usize = 300;
 
-const SCRIPT: &str = include_str!("take.lua");
+const TAKE: &str = include_str!("take.lua");
+const SEE: &str = include_str!("see.lua");
 
 /// Cheap to ask whether there is a connection.
 pub(super) struct Link {
@@ -40,16 +41,22 @@ pub(super) struct Link {
     is_replaced: AtomicBool,
 }
 
-/// A connection that has the script, to a server that takes writes.
+/// A connection that has the scripts, to a server that takes writes.
 pub(super) struct Ready {
     pub(super) connection: MultiplexedConnection,
-    pub(super) script: Box<str>,
+    pub(super) scripts: Scripts,
     allowed: Allowed,
     late: AtomicU32,
     /// When the first question was asked of those that have had no answer in time since the last one that has.
     silent_since: Mutex<Option<Instant>>,
     /// Told when it is of no use any more.
     broken: Notify,
+}
+
+/// What the server calls them.
+pub(super) struct Scripts {
+    pub(super) take: Box<str>,
+    pub(super) see: Box<str>,
 }
 
 /// Connects for as long as it is kept.
@@ -213,27 +220,30 @@ async fn connect(
     let made = MultiplexedConnection::new_with_config(login, stream, config).await;
     let (connection, driver) = made.map_err(|error| failed(&error))?;
     let mut driver = Box::pin(driver);
-    let script = tokio::select! {
-        script = prepare(connection.clone(), settings) => script.map_err(|why| failed(&why))?,
+    let scripts = tokio::select! {
+        scripts = prepare(connection.clone(), settings) => scripts.map_err(|why| failed(&why))?,
         () = &mut driver => return Err(failed(&"the connection is closed")),
     };
     let (late, silent_since) = (AtomicU32::new(0), Mutex::default());
-    Ok((Ready { connection, script, allowed, late, silent_since, broken: Notify::new() }, driver))
+    Ok((Ready { connection, scripts, allowed, late, silent_since, broken: Notify::new() }, driver))
 }
 
-/// Hands the script over, and writes by it: a server that only reads, or lacks the right or the room, is none.
-async fn prepare(mut connection: MultiplexedConnection, settings: &Settings) -> Result<Box<str>, String> {
-    let load = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).clone();
-    let loaded = connection.send_packed_command(&load).await.map_err(|error| error.to_string())?;
-    let script: Box<str> = match loaded {
-        Value::BulkString(script) if script.len() == 40 => String::from_utf8_lossy(&script).into(),
-        _ => return Err("it does not take the script".to_owned()),
-    };
+/// Hands the scripts over, and writes by the first: a server that only reads, or lacks the right or the room, is none.
+async fn prepare(mut connection: MultiplexedConnection, settings: &Settings) -> Result<Scripts, String> {
+    let scripts = Scripts { take: load(&mut connection, TAKE).await?, see: load(&mut connection, SEE).await? };
     let mut probe = redis::cmd("EVALSHA");
-    probe.arg(&*script).arg(1).arg(format!("{}:probe", settings.prefix));
+    probe.arg(&*scripts.take).arg(1).arg(format!("{}:probe", settings.prefix));
     probe.arg("d").arg(u32::MAX).arg(0).arg(0).arg(0).arg(0).arg(0).arg("a");
     // One that is too slow for every question is away, and does not come and go.
     let answer = timeout(settings.timeout, connection.send_packed_command(&probe)).await;
     let answer = answer.map_err(|_| format!("it does not answer within {} ms", settings.timeout.as_millis()))?;
-    answer::read(&answer.map_err(|error| error.to_string())?, 1).map(|_| script)
+    answer::read(&answer.map_err(|error| error.to_string())?, 1).map(|_| scripts)
+}
+
+async fn load(connection: &mut MultiplexedConnection, script: &str) -> Result<Box<str>, String> {
+    let load = redis::cmd("SCRIPT").arg("LOAD").arg(script).clone();
+    match connection.send_packed_command(&load).await.map_err(|error| error.to_string())? {
+        Value::BulkString(name) if name.len() == 40 => Ok(String::from_utf8_lossy(&name).into()),
+        _ => Err("it does not take the script".to_owned()),
+    }
 }

@@ -333,6 +333,7 @@ async fn a_user_of_its_own_needs_no_more_rights_than_the_guide_says() {
         sleep(Duration::from_millis(700)).await;
         assert!(replica.admits(&counters, Some(b"ada"), 3).await);
     }
+    assert_eq!(replica.store.is_first([1; 16], 1_000).await, Ok(true));
     let guide = include_str!("../../../../docs/guides/gateway-parameters.md");
     assert!(guide.contains(&format!("`~PREFIX:* -@all {}`", RIGHTS.join(" "))), "{}", RIGHTS.join(" "));
 }
@@ -390,6 +391,22 @@ async fn names_in_the_store_name_nobody_and_end_by_themselves() {
         let lasts = connection.send_packed_command(redis::cmd("PTTL").arg(name)).await.unwrap();
         assert!(matches!(lasts, Value::Int(ms) if ms > 60_000), "{lasts:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_replica_has_seen_all_have_seen_until_it_is_forgotten() {
+    let server = Server::start();
+    let (one, other) = (Replica::connected(&server.stated()).await, Replica::connected(&server.stated()).await);
+    assert_eq!(one.store.is_first([1; 16], 400).await, Ok(true));
+    for replica in [&one, &other, &one] {
+        assert_eq!(replica.store.is_first([1; 16], 60_000).await, Ok(false));
+    }
+    assert_eq!(other.store.is_first([2; 16], 60_000).await, Ok(true));
+    // Who sees it again makes it last no longer.
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(other.store.is_first([1; 16], 60_000).await, Ok(true));
+    drop(server);
+    assert!(one.store.is_first([3; 16], 60_000).await.is_err());
 }
 
 /// The script has a calendar of its own, for it goes by the clock of the server.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Caller, Failure, HeldCertificate, Progress};
 use crate::client_certificate::Demanded;
 use crate::client_certificate::shown::{ShownCertificate, Unshown};
-use crate::jwt::Claims;
+use crate::jwt::Thumbprint;
 use crate::pipeline::tokens::Patience;
 use crate::rejection::Reason;
 use crate::runtime::policy::Alternative;
@@ -39,8 +39,7 @@ pub(super) fn hold(
 }
 
 /// Whether the caller has shown the certificate that the token is bound to (RFC 8705, 3). Whether anybody trusts it is not asked.
-pub(super) fn hold_bound(alternative: &Alternative, claims: &Claims, caller: &Caller<'_>) -> Result<(), Failure> {
-    let Some(bound) = claims.certificate() else { return Ok(()) };
+pub(super) fn hold_bound(alternative: &Alternative, bound: &Thumbprint, caller: &Caller<'_>) -> Result<(), Failure> {
     let invalid = (Progress::Invalid, Reason::TokenInvalid);
     let about = "the token is bound to a certificate: ";
     let why = match shown(alternative, caller, invalid, about)?.thumbprint() {

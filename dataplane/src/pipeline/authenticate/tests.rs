@@ -18,6 +18,7 @@ use crate::external_authorization::{Question, Yes};
 use crate::issuer::{Issuers, Means};
 use crate::limit::registry::Registry;
 use crate::pipeline::permit;
+use crate::replays;
 use crate::runtime::keys::Api;
 use crate::runtime::policy::Policy;
 use crate::runtime::policy::external_authorization::{Asked, ExternalAuthorization};
@@ -85,7 +86,9 @@ impl World {
             introspections: &Introspections::of_tests(),
             patience: Patience::Waits,
             beside: None,
-            decryptions: &Decryptions::default(),
+            replays: &Replays::new(replays::Counters::default()),
+            nonces: None,
+            course: &Course::default(),
             now,
             explained: None,
             asks_nobody: false,

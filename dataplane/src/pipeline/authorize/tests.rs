@@ -9,15 +9,15 @@ use sallyport_snapshot::{Hash, v1};
 use super::*;
 use crate::clock::UnixMs;
 use crate::introspection::Introspections;
-use crate::jwt::Decryptions;
 use crate::limit::registry::Registry;
 use crate::map::Map;
 use crate::passwords::{self, Passwords};
 use crate::path::Query;
-use crate::pipeline::authenticate::Hop;
+use crate::pipeline::authenticate::{Course, Hop};
 use crate::pipeline::hygiene::Peer;
 use crate::pipeline::tokens::{Patience, Tokens};
 use crate::rejection::Told;
+use crate::replays::{self, Replays};
 use crate::runtime::keys::{Api, Door, Keys, Subscription};
 use crate::runtime::policy::token_place::TokenPlace;
 
@@ -121,7 +121,9 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         introspections: &Introspections::of_tests(),
         patience: Patience::Waits,
         beside: None,
-        decryptions: &Decryptions::default(),
+        replays: &Replays::new(replays::Counters::default()),
+        nonces: None,
+        course: &Course::default(),
         now: UnixMs(1_800_000_000_000),
         explained: None,
         asks_nobody: false,

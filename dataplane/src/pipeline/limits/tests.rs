@@ -14,14 +14,14 @@ use sallyport_snapshot::{Hash, v1};
 use super::*;
 use crate::clock::UnixMs;
 use crate::introspection::Introspections;
-use crate::jwt::Decryptions;
 use crate::limit::registry::Registry;
 use crate::map::Map;
 use crate::passwords::{self, Passwords};
 use crate::path::Query;
-use crate::pipeline::authenticate::{Held, Hop};
+use crate::pipeline::authenticate::{Course, Held, Hop};
 use crate::pipeline::authorize::Findings;
 use crate::pipeline::tokens::{Patience, Tokens};
+use crate::replays::{self, Replays};
 use crate::runtime::keys::{Api, Door, Keys, Subscription};
 
 fn limit(name: &str, amount: Amount, by: v1::limit::By) -> v1::Limit {
@@ -126,7 +126,9 @@ impl Asker {
             introspections: &Introspections::of_tests(),
             patience: Patience::Waits,
             beside: None,
-            decryptions: &Decryptions::default(),
+            replays: &Replays::new(replays::Counters::default()),
+            nonces: None,
+            course: &Course::default(),
             now: UnixMs(1_800_000_000_000),
             explained: None,
             asks_nobody: false,

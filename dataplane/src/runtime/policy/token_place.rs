@@ -7,6 +7,8 @@ use sallyport_snapshot::v1::{self, token_place::Place};
 
 /// The scheme of bearer tokens (RFC 6750, 2.1).
 const BEARER: &str = "Bearer";
+/// The scheme of tokens with a proof (RFC 9449, 7.1).
+const PROVEN: &str = "DPoP";
 
 /// One place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,21 @@ impl TokenPlace {
         Self::Header { name: header::AUTHORIZATION, scheme: Some(BEARER.into()) }
     }
 
+    /// Where a token stands that a proof comes with.
+    pub fn proven() -> Self {
+        Self::Header { name: header::AUTHORIZATION, scheme: Some(PROVEN.into()) }
+    }
+
+    /// Whether a token that stands here has a proof beside it.
+    pub fn is_proven(&self) -> bool {
+        match self {
+            Self::Header { name, scheme: Some(scheme) } => {
+                *name == header::AUTHORIZATION && scheme.eq_ignore_ascii_case(PROVEN)
+            }
+            _ => false,
+        }
+    }
+
     /// Where user names and passwords stand (RFC 7617, 2).
     pub fn login() -> Self {
         Self::Header { name: header::AUTHORIZATION, scheme: Some("Basic".into()) }
@@ -42,6 +59,11 @@ impl TokenPlace {
         let reads_one = alternative.jwt.is_some() || alternative.introspection.is_some();
         if places.is_empty() && reads_one {
             places.push(Arc::new(Self::authorization()));
+        }
+        let constraint = alternative.jwt.as_ref().and_then(|jwt| jwt.sender_constraint.as_ref());
+        let takes_proofs = constraint.is_some_and(|stated| stated.proofs.is_some());
+        if takes_proofs && !places.iter().any(|place| place.is_proven()) {
+            places.push(Arc::new(Self::proven()));
         }
         Ok(places)
     }

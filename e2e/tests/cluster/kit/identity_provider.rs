@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::authority::{Authority, Identity};
-use super::world::World;
+use super::fate::kubectl;
+use super::world::{World, until};
 
 /// It starts Node.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,6 +63,35 @@ pub async fn token(world: &World, scope: &str) -> String {
 /// The same of a client whose tokens are bound to its certificate (RFC 8705), of which whoever stands in front of the provider tells.
 pub async fn token_of_machine(world: &World, scope: &str, machine: &Identity) -> String {
     token_of(world, &format!("{ASKED}{ORDERS}&client_id=test-machine&scope={scope}"), Some(machine)).await
+}
+
+/// What a client with a key of its own gets that asks for `url` at this address of its host, with a token of the provider (see `client.mjs`).
+pub async fn call_with_proof(world: &World, url: &str, address: &str, trusted: &str) -> Value {
+    let told =
+        json!({ "issuer": issuer(world), "address": url, "resource": "urn:test:orders", "scope": "orders.read" });
+    let name = url.split('/').nth(2).unwrap();
+    let container = json!({
+        "name": "client", "image": "localhost/identity-provider:e2e", "imagePullPolicy": "Never",
+        "args": ["/client.mjs", "/installed", told.to_string()],
+        "env": [{ "name": "NODE_EXTRA_CA_CERTS", "value": "/trusted/ca.crt" }],
+        "volumeMounts": [{ "name": "trusted", "mountPath": "/trusted" }],
+    });
+    let spec = json!({
+        "restartPolicy": "Never", "containers": [container],
+        "hostAliases": [{ "ip": address, "hostnames": [name] }],
+        "volumes": [{ "name": "trusted", "configMap": { "name": trusted } }],
+    });
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "client" }, "spec": spec });
+    world.apply(&pod.to_string()).await;
+    let ended = async || {
+        let pod = world.get("Pod", "client").await?;
+        let phase = pod["status"]["phase"].as_str()?.to_owned();
+        matches!(phase.as_str(), "Succeeded" | "Failed").then_some(phase)
+    };
+    let phase = until("the client has ended", ended).await;
+    let said = kubectl(&["logs", "-n", &world.namespace, "client"]).await;
+    assert_eq!(phase, "Succeeded", "{said}");
+    serde_json::from_str(&said).unwrap()
 }
 
 /// The same that says nothing by itself.
