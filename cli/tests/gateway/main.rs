@@ -47,6 +47,7 @@ mod ingress;
 mod inner_door;
 mod introspection;
 mod issuers;
+mod keycloak;
 mod leaks;
 mod limit_store;
 mod limits;

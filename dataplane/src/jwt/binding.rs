@@ -12,6 +12,8 @@ pub type Thumbprint = [u8; 32];
 const CERTIFICATE: &str = "x5t#S256";
 /// The same of a key (RFC 9449, 6.1).
 const KEY: &str = "jkt";
+/// What Keycloak writes beside it, and whose only word says nothing more.
+const KEY_KIND: (&str, &str) = ("kc-jkt-type", "DPoP");
 
 /// What a policy asks of the binding of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +81,9 @@ impl Taken {
     fn bonds(self, confirmation: &Value) -> Option<Bonds> {
         let members = confirmation.as_object().filter(|members| !members.is_empty())?;
         let mut bonds = Bonds::default();
-        for (name, value) in members {
+        let says_nothing =
+            |name: &str, value: &Value| name == KEY_KIND.0 && value == KEY_KIND.1 && members.contains_key(KEY);
+        for (name, value) in members.iter().filter(|(name, value)| !says_nothing(name, value)) {
             let bond = match name.as_str() {
                 CERTIFICATE if self.certificate => &mut bonds.certificate,
                 KEY if self.key => &mut bonds.key,
@@ -140,6 +144,15 @@ mod tests {
     }
 
     #[test]
+    fn what_keycloak_writes_beside_a_key_says_nothing_more() {
+        let confirmation = json!({ "jkt": PRINT, "kc-jkt-type": "DPoP" });
+        let alone = judged(stated(Require::Proof, true), json!({ "jkt": PRINT }));
+        assert!(alone.is_ok());
+        assert_eq!(judged(stated(Require::Proof, true), confirmation.clone()), alone);
+        assert_eq!(judged(stated(Require::Certificate, true), confirmation), Err(TokenFault::Binding));
+    }
+
+    #[test]
     fn what_is_not_understood_as_a_whole_holds_for_nobody() {
         for confirmation in [
             json!({}),
@@ -164,6 +177,9 @@ mod tests {
             json!({ "JKT": PRINT }),
             json!({ "jwk": { "kty": "EC" } }),
             json!({ "x5t#S256": PRINT, "jkt": null }),
+            json!({ "kc-jkt-type": "DPoP" }),
+            json!({ "x5t#S256": PRINT, "kc-jkt-type": "DPoP" }),
+            json!({ "jkt": PRINT, "kc-jkt-type": "other" }),
             json!({ "x5t#S256": PRINT, "other": 1 }),
             json!({ "jkt": PRINT, "kid": "1" }),
         ] {

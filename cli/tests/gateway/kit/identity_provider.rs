@@ -149,12 +149,7 @@ impl IdentityProvider {
     /// What a client with a key of its own gets that asks for `address` with a token of this provider (see `client.mjs`).
     pub async fn call_with_proof(&self, address: &str, resource: &str, scope: &str) -> Value {
         let told = json!({ "issuer": self.name(), "address": address, "resource": resource, "scope": scope });
-        let script = format!("{FOLDER}/client.mjs");
-        let client = Command::new("node").args([&script, installed().to_str().unwrap(), &told.to_string()]).output();
-        let output = client.await.expect("node can be started");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        client(&told, &[]).await
     }
 
     /// The access token and the ID token of a person who signs in: authorization code with PKCE.
@@ -234,6 +229,16 @@ impl IdentityProvider {
     async fn command(&mut self, command: &Value) -> Value {
         self.process.as_mut().expect("it is up").command(command).await
     }
+}
+
+/// What `client.mjs` says that is told this.
+pub async fn client(told: &Value, environment: &[(&str, &str)]) -> Value {
+    let script = format!("{FOLDER}/client.mjs");
+    let mut client = Command::new("node");
+    client.args([&script, installed().to_str().unwrap(), &told.to_string()]).envs(environment.iter().copied());
+    let output = client.output().await.expect("node can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 impl Process {
