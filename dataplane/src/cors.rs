@@ -267,6 +267,21 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Said {
+    /// Has pages read these besides, where they may read anything.
+    pub fn expose(&self, headers: &mut HeaderMap, names: &[HeaderName]) {
+        if self.origin.is_none() || self.exposes_all {
+            return;
+        }
+        let told = headers.get(ACCESS_CONTROL_EXPOSE_HEADERS).and_then(|told| told.to_str().ok());
+        if told == Some(ANY) {
+            return;
+        }
+        let all: Vec<_> = told.into_iter().chain(names.iter().map(HeaderName::as_str)).collect();
+        if let Some(all) = joined(&all) {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, all);
+        }
+    }
+
     /// Says it in an answer, in the place of whatever the service has said.
     pub fn write(&self, headers: &mut HeaderMap) {
         for name in &SAID {
@@ -283,23 +298,6 @@ impl Said {
         let exposed = if self.exposes_all { joined(&shown(headers)) } else { self.exposed.clone() };
         if let Some(exposed) = exposed {
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
-        }
-    }
-}
-
-impl Said {
-    /// Has pages read these besides, where they may read anything.
-    pub fn expose(&self, headers: &mut HeaderMap, names: &[HeaderName]) {
-        if self.origin.is_none() || self.exposes_all {
-            return;
-        }
-        let told = headers.get(ACCESS_CONTROL_EXPOSE_HEADERS).and_then(|told| told.to_str().ok());
-        if told == Some(ANY) {
-            return;
-        }
-        let all: Vec<_> = told.into_iter().chain(names.iter().map(HeaderName::as_str)).collect();
-        if let Some(all) = joined(&all) {
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, all);
         }
     }
 }

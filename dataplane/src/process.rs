@@ -111,7 +111,7 @@ impl DataPlane {
             tokens: Tokens::default(),
             passwords: Passwords::new(metrics.passwords.clone())?,
             introspections: Introspections::new(asking, metrics.introspections.clone()),
-            replays: Replays::new(metrics.replays.clone()),
+            replays: Replays::new(metrics.replays.clone(), surroundings.clock.clone()),
             forwarded_certificates: forwarded::Remembered::default(),
             clock: surroundings.clock,
             access_log: surroundings.access_log,

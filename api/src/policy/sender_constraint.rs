@@ -40,17 +40,16 @@ pub enum Binding {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Dpop {
-    /// How old a proof may be by its claim `iat`; 5s ahead are allowed besides, since clocks differ. For so long proofs are remembered. 5s to
-    /// 300s, default 60s.
+    /// How old a proof may be by its claim `iat`; 5s ahead are allowed besides, since clocks differ. 5s to 120s, default 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('300s')").message("5s to 300s"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('120s')").message("5s to 120s"))]
     pub max_age: Option<Duration>,
     /// Whether a proof has to hold a number that the gateway has handed out in the last 5 minutes (RFC 9449, 9), so that nobody makes proofs in advance. A
     /// client learns its first by a 401, and others on answers. Default: `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Nonce>,
-    /// Where it is remembered which proofs were seen: none is taken twice (RFC 9449, 11.1). Default: `Store` where the Gateway has a store of limits, else
-    /// `Replica`.
+    /// Where it is remembered which proofs were seen, for 130 s: none is taken twice (RFC 9449, 11.1). Default: `Store` where the Gateway has a store of
+    /// limits, else `Replica`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
     /// Signature algorithms that are taken of proofs (RFC 7518). Default: all that are listed here; never a symmetric one.
@@ -58,7 +57,8 @@ pub struct Dpop {
     #[schemars(length(max = 9))]
     pub algorithms: Vec<Algorithm>,
     /// Scheme, host and port that proofs may be made for (claim `htu`), the port left out where it is 443: what callers call this API by. Default: what was
-    /// asked for, as trusted proxies in front tell it; state them where a listener serves any host, since callers choose the host there. At most 8.
+    /// asked for: the host of the request, and its scheme, behind trusted proxies as `X-Forwarded-Proto` says. State them where a proxy in front changes the host,
+    /// and where a listener serves any, since callers choose it there. At most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 8),
@@ -83,9 +83,10 @@ pub enum Nonce {
 /// Where proofs are remembered that were seen.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Replay {
-    /// In the store of `limits` of the GatewayParameters, for all replicas together. While it is away nobody comes in by a proof (503), whatever
+    /// In the store of `limits` of the GatewayParameters as well, for all replicas together. While it is away nobody comes in by a proof (503), whatever
     /// `whenAway` says. Without one the alternative is answered 500.
     Store,
-    /// In each replica by itself, 1,000 at a time of one key and 200,000 together: another replica would take the same proof once more.
+    /// In each replica by itself, at most 500,000 at a time, half of them of policies of one namespace, and of one key as many as are free there: beyond,
+    /// callers are answered 503. Another replica, and the same after a restart, would take a proof once more.
     Replica,
 }

@@ -59,7 +59,8 @@ pub struct TokenRules {
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub claims: Vec<ClaimRule>,
     /// Where the token is looked for. Default: `Authorization` after the scheme `Bearer` (RFC 6750, 2.1), and after `DPoP` where
-    /// `senderConstraint` takes proofs (RFC 9449, 7.1); not where it demands them. A token in more than one of these places is ambiguous, and
+    /// `senderConstraint` takes proofs (RFC 9449, 7.1): where it demands them nothing else may be stated, and where `Authorization` is not among
+    /// these places no proof is taken. A token in more than one of these places is ambiguous, and
     /// refused. The service is sent it where its credential says so, and nothing unverified out of any of them. At
     /// most 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -13,7 +13,7 @@ use crate::kit::caller::{Answer, HOST, get, get_from, over, send, tls};
 use crate::kit::gateway::Gateway;
 use crate::kit::identity_provider::{IdentityProvider, ORDERS};
 use crate::kit::issuer::{Issuer, encode};
-use crate::kit::manifest::{OPEN, backend, gateway_with, policy, policy_on, route, secret};
+use crate::kit::manifest::{OPEN, backend, gateway_with, policy, policy_on, route, secret, subscription};
 use crate::kit::pki::{Authority, Identity};
 use crate::kit::prover::Prover;
 use crate::kit::redis::{PASSWORD, Redis};
@@ -25,7 +25,9 @@ const EITHER: &str = "senderConstraint: {require: Either}";
 const IF_BOUND: &str = "senderConstraint: {require: IfBound}";
 const INVALID: &str = "401 token-invalid";
 const UNPROVEN: &str = "401 proof-invalid";
-const CHALLENGE: &str = r#"DPoP realm="sallyport", algs="RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA""#;
+const KEY: &str = "sp_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const CHALLENGE: &str =
+    r#"DPoP realm="sallyport", algs="RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA Ed25519""#;
 
 /// `/orders` behind tokens on a port with TLS and on one without; `/open` behind nothing.
 struct Shop {
@@ -232,7 +234,7 @@ async fn who_sends_nothing_is_told_what_to_send() {
     shop.require("senderConstraint: {require: DPoP, dpop: {algorithms: [ES256, EdDSA]}}");
     let refused = send(shop.gateway.http(), get("/orders", &[("authorization", "DPoP x.y.z"), ("dpop", "x")])).await;
     assert_eq!(refused.verdict(), INVALID);
-    assert_eq!(challenges(&refused), [r#"DPoP realm="sallyport", error="invalid_token", algs="ES256 EdDSA""#]);
+    assert_eq!(challenges(&refused), [r#"DPoP realm="sallyport", error="invalid_token", algs="ES256 EdDSA Ed25519""#]);
     shop.require("scopes: [orders.write], senderConstraint: {require: DPoP, dpop: {algorithms: [ES256]}}");
     let machine = Prover::new();
     let token = shop.token_of(&machine);
@@ -287,38 +289,22 @@ async fn behind_a_proxy_a_proof_is_for_what_the_caller_has_asked() {
     let machine = Prover::new();
     let token = shop.token_of(&machine);
     let (gateway, authorization) = (shop.gateway.http(), format!("DPoP {token}"));
-    let stranger = Ipv4Addr::new(127, 0, 0, 8);
-    let told = [("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example.com")];
-    let public = json!({ "htu": "https://shop.example.com/orders" });
+    let told = [("x-forwarded-proto", "https"), ("x-forwarded-host", "evil.example")];
+    let public = json!({ "htu": format!("https://{HOST}/orders") });
+    let evil = json!({ "htu": "https://evil.example/orders" });
+    let (proxy, stranger) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 8));
     for (what, changes, headers, source, expected) in [
-        ("as the proxy tells", public.clone(), &told[..], Ipv4Addr::LOCALHOST, "200"),
-        (
-            "the scheme alone",
-            json!({ "htu": format!("https://{HOST}/orders") }),
-            &told[..1],
-            Ipv4Addr::LOCALHOST,
-            "200",
-        ),
-        ("it tells nothing", json!({}), &[], Ipv4Addr::LOCALHOST, "200"),
-        ("another host than it tells", json!({}), &told, Ipv4Addr::LOCALHOST, UNPROVEN),
-        (
-            "it tells two things",
-            public.clone(),
-            &[("x-forwarded-proto", "https, http"), told[1]],
-            Ipv4Addr::LOCALHOST,
-            UNPROVEN,
-        ),
-        (
-            "it tells twice",
-            public.clone(),
-            &[told[0], told[1], ("x-forwarded-host", "b.example")],
-            Ipv4Addr::LOCALHOST,
-            UNPROVEN,
-        ),
-        ("a stranger tells", public.clone(), &told, stranger, UNPROVEN),
-        ("a stranger's own", json!({}), &told, stranger, "200"),
+        ("the scheme as the proxy tells it", &public, &told[..1], proxy, "200"),
+        ("it tells nothing", &json!({}), &[], proxy, "200"),
+        ("another scheme than it tells", &json!({}), &told[..1], proxy, UNPROVEN),
+        ("another host, which callers may have told it", &evil, &told, proxy, UNPROVEN),
+        ("the host that the route was chosen by", &public, &told, proxy, "200"),
+        ("it tells two things", &public, &[("x-forwarded-proto", "https, http")], proxy, UNPROVEN),
+        ("it tells twice", &public, &[told[0], told[0]], proxy, UNPROVEN),
+        ("a stranger tells", &public, &told, stranger, UNPROVEN),
+        ("a stranger's own", &json!({}), &told, stranger, "200"),
     ] {
-        let proof = machine.proof_with(&token, &changes);
+        let proof = machine.proof_with(&token, changes);
         let mut all = vec![("authorization", &*authorization), ("dpop", &*proof)];
         all.extend(headers);
         let verdict = get_from(source, gateway, "/orders", &all).await.verdict();
@@ -328,7 +314,8 @@ async fn behind_a_proxy_a_proof_is_for_what_the_caller_has_asked() {
         "senderConstraint: {require: DPoP, dpop: {origins: ['https://shop.example.com:443', 'https://[::1]:8443']}}",
     );
     for (changes, expected) in [
-        (public, "200"),
+        (json!({ "htu": "https://shop.example.com/orders" }), "200"),
+        (public, UNPROVEN),
         (json!({ "htu": "https://[::1]:8443/orders" }), "200"),
         (json!({}), UNPROVEN),
         (json!({ "htu": "https://shop.example.com:8443/orders" }), UNPROVEN),
@@ -373,7 +360,93 @@ async fn one_proof_serves_all_levels() {
     let token = shop.token_of(&machine);
     let proof = machine.proof(&token);
     assert_eq!(shop.verdict(&token, &proof).await, "200");
-    assert_eq!(shop.verdict(&token, &proof).await, UNPROVEN);
+    // The first alternative has a key to ask for.
+    assert_eq!(shop.verdict(&token, &proof).await, "401 credential-missing");
+    let log = shop.gateway.log(2).await;
+    assert_eq!(log[0]["alternative"], "machines", "{log:#?}");
+}
+
+/// Where policies differ in what they remember, and for how long, what one has seen all have seen.
+#[tokio::test]
+async fn levels_and_alternatives_that_differ_take_no_proof_twice() {
+    let mut redis = Redis::start();
+    let mut shop = Shop::with(&stored(&redis), PROOF).await;
+    shop.gateway.until("Gateway shop/public", "sallyport.dev/LimitStoreReady", "Ready").await;
+    let machine = Prover::new();
+    let token = shop.token_of(&machine);
+    let with = |replay: &str, age: &str| {
+        let dpop = format!("dpop: {{replay: {replay}, maxAge: {age}}}");
+        by_token(&shop.issuer, &format!("senderConstraint: {{require: DPoP, {dpop}}}"))
+    };
+    let (own, shared) = (with("Replica", "5s"), with("Store", "120s"));
+    let others = shared.replace("authentication:\n", "").replace("name: machines", "name: others");
+    let gateway = "{group: gateway.networking.k8s.io, kind: Gateway, name: public}";
+    let floor = policy_on("floor", gateway, &format!("enforcement: Floor\n{shared}"));
+    for (what, policies, floor) in [
+        ("alternatives", policy("orders", &(own.clone() + &others)), String::new()),
+        ("a Floor", policy("orders", &own), floor),
+    ] {
+        shop.gateway.write("policy.yaml", &policies);
+        if !floor.is_empty() {
+            shop.gateway.write("floor.yaml", &floor);
+        }
+        assert!(shop.gateway.diagnostics.is_empty(), "{:#?}", shop.gateway.diagnostics);
+        let proof = machine.proof(&token);
+        assert_eq!(shop.verdict(&token, &proof).await, "200", "{what}");
+        assert_eq!(shop.verdict(&token, &proof).await, UNPROVEN, "{what}");
+        // Too old for the one, and not for the other.
+        shop.gateway.clock.advance(Duration::from_secs(20));
+        assert_eq!(shop.verdict(&token, &proof).await, UNPROVEN, "{what}");
+        shop.gateway.clock.set_back(Duration::from_secs(20));
+    }
+    // The route's own policy would do without the store: the Floor does not.
+    redis.stop();
+    assert_eq!(shop.verdict(&token, &machine.proof(&token)).await, "503 store-unavailable");
+}
+
+/// A proof is used up by what it opens, and not by what is refused for something else.
+#[tokio::test]
+async fn who_lacks_something_else_may_send_it_again() {
+    let mut shop = Shop::start(PROOF).await;
+    let beside = by_token(&shop.issuer, PROOF) + "  subscriptionKey: {}\n";
+    let acme = subscription("acme", "{apis: [{kind: HTTPRoute, name: orders}]}", &format!("{{primary: {KEY}}}"));
+    shop.gateway.write("policy.yaml", &(policy("orders", &beside) + &acme));
+    assert!(shop.gateway.diagnostics.is_empty(), "{:#?}", shop.gateway.diagnostics);
+    let machine = Prover::new();
+    let token = shop.token_of(&machine);
+    let (authorization, proof) = (format!("DPoP {token}"), machine.proof(&token));
+    let with = |key| get("/orders", &[("authorization", &*authorization), ("dpop", &*proof), ("sallyport-key", key)]);
+    assert_eq!(shop.verdict(&token, &proof).await, "401 credential-missing");
+    assert_eq!(send(shop.gateway.http(), with("nobody's")).await.verdict(), "401 key-unknown");
+    assert_eq!(send(shop.gateway.http(), with(KEY)).await.verdict(), "200");
+    assert_eq!(send(shop.gateway.http(), with(KEY)).await.verdict(), UNPROVEN);
+}
+
+/// What an expression could hand on, the service must not see.
+#[tokio::test]
+async fn expressions_see_no_proof() {
+    let mut shop = Shop::start(PROOF).await;
+    let told = "requestHeaders:\n  set:\n  - {name: X-Proof, expression: '\"dpop\" in request.headers ? request.headers[\"dpop\"][0] : \"none\"'}\n";
+    shop.gateway.write("policy.yaml", &policy("orders", &(by_token(&shop.issuer, PROOF) + told)));
+    assert!(shop.gateway.diagnostics.is_empty(), "{:#?}", shop.gateway.diagnostics);
+    let machine = Prover::new();
+    let token = shop.token_of(&machine);
+    assert_eq!(shop.verdict(&token, &machine.proof(&token)).await, "200");
+    assert_eq!(shop.service.one().header("x-proof"), Some("none"));
+}
+
+/// Where a token stands elsewhere, `Authorization` is the service's.
+#[tokio::test]
+async fn no_proof_is_looked_for_where_tokens_stand_elsewhere() {
+    let mut shop = Shop::start(PROOF).await;
+    shop.require("senderConstraint: {require: IfBound}, from: [{header: {name: X-Token}}]");
+    let machine = Prover::new();
+    let (bound, unbound) = (shop.token_of(&machine), shop.issuer.token("orders-api"));
+    let sent = [("x-token", &*unbound), ("authorization", "Basic b3duOnNlcnZpY2U=")];
+    assert_eq!(send(shop.gateway.http(), get("/orders", &sent)).await.verdict(), "200");
+    assert_eq!(shop.service.one().header("authorization"), Some("Basic b3duOnNlcnZpY2U="));
+    assert_eq!(send(shop.gateway.http(), get("/orders", &[("x-token", &bound)])).await.verdict(), INVALID);
+    assert_eq!(shop.verdict(&bound, &machine.proof(&bound)).await, "401 credential-missing");
 }
 
 #[tokio::test]
@@ -389,9 +462,15 @@ async fn what_is_only_reported_uses_no_proof_up() {
     for proof in [&good, &good, &wrong] {
         assert_eq!(shop.verdict(&token, proof).await, "200");
     }
-    let log = shop.gateway.log(3).await;
-    let would: Vec<_> = log.iter().map(|line| line["would_refuse"].to_string().contains("proof-invalid")).collect();
-    assert_eq!(would, [false, false, true], "{log:#?}");
+    shop.gateway.write("report.yaml", &report.replace("require: DPoP}", "require: DPoP, dpop: {nonce: Required}}"));
+    assert_eq!(shop.verdict(&token, &good).await, "200");
+    shop.gateway.write("report.yaml", &report.replace("require: DPoP}", "require: DPoP, dpop: {replay: Store}}"));
+    assert_eq!(shop.verdict(&token, &good).await, "200");
+    let log = shop.gateway.log(5).await;
+    for (line, word) in log.iter().zip(["", "", "proof-invalid", "rehearsal-incomplete", "configuration"]) {
+        let would = &line["would_refuse"];
+        assert!(if word.is_empty() { would.is_null() } else { would.to_string().contains(word) }, "{word}: {line:#}");
+    }
     let metrics = shop.gateway.metrics().await;
     assert!(metrics.contains(r#"sallyport_proofs_total{outcome="invalid"} 0"#), "{metrics}");
 }

@@ -84,6 +84,29 @@ fn where_there_is_no_room_everything_denies_and_is_told() {
     assert_eq!(compiled.withheld[&orders].len(), 2, "the place, and the keys");
 }
 
+/// Data planes of one Gateway know each other's numbers; where nobody asks for any, there is nothing to know them by.
+#[test]
+fn a_gateway_has_a_key_for_numbers_where_a_policy_demands_them() {
+    let key = |constraint: &str, seed: Option<&[u8]>| {
+        let (graph, mut cluster) =
+            world(&WORLD.replace("audiences: [orders]", &format!("audiences: [orders]{constraint}")));
+        cluster.seed = seed.map(Seed::of);
+        let mut gateways = bodies(&compile(&graph, &cluster)).into_iter().filter_map(|body| match body {
+            Body::Gateway(gateway) => Some(gateway.nonce_key.map(|key| key.value)),
+            _ => None,
+        });
+        gateways.next().unwrap()
+    };
+    let demanding = ", senderConstraint: {require: DPoP, dpop: {nonce: Required}}";
+    let demanded = key(demanding, Some(b"a")).unwrap();
+    assert_eq!(demanded, Seed::of(b"a").of_nonces(&ObjectName::new("shop", "public")).value);
+    assert_ne!(key(demanding, Some(b"b")).unwrap(), demanded);
+    assert_eq!(key(demanding, None), None, "from files");
+    for constraint in ["", ", senderConstraint: {require: DPoP}", ", senderConstraint: {require: Certificate}"] {
+        assert_eq!(key(constraint, Some(b"a")), None, "{constraint}");
+    }
+}
+
 /// The second policy finds what stands in for the keys of the first, and not the keys.
 #[test]
 fn two_policies_with_one_key_set_have_no_more_room_than_one() {

@@ -1,6 +1,7 @@
 //! What callers have to hold beside a token, as data planes judge it.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use sallyport_api::condition::Reason;
@@ -14,9 +15,11 @@ use crate::problem::Problem;
 /// How old a proof may be if nobody says.
 const MAX_AGE: Duration = Duration::from_secs(60);
 /// How old one may ever be.
-const MAX_AGES: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(300);
+const MAX_AGES: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(120);
 /// The port of https (RFC 9110, 4.2.2), which nobody writes.
-const USUAL_PORT: &str = ":443";
+const USUAL_PORT: u16 = 443;
+/// The longest DNS name, and part of one (RFC 1035, 2.3.4).
+const MAX_NAME: (usize, usize) = (253, 63);
 
 /// What data planes judge whoever brings a token by.
 pub fn message(stated: &SenderConstraint, field: &str) -> Result<v1::SenderConstraint, Problem> {
@@ -43,14 +46,22 @@ fn proofs(stated: &Dpop, field: &str) -> Result<v1::Proofs, Problem> {
     let field = format!("{field}.dpop");
     let max_age = token::length(stated.max_age.as_ref(), &field, "maxAge")?.unwrap_or(MAX_AGE);
     if !MAX_AGES.contains(&max_age) {
-        return Err(Problem::new(format!("{field}.maxAge"), Reason::Invalid, "state 5s to 300s"));
+        return Err(Problem::new(format!("{field}.maxAge"), Reason::Invalid, "state 5s to 120s"));
     }
     let memory = match stated.replay {
         None => Memory::SharedIfAny,
         Some(Replay::Store) => Memory::Shared,
         Some(Replay::Replica) => Memory::Own,
     };
-    let origins: BTreeSet<_> = stated.origins.iter().map(|origin| usual(origin)).collect();
+    let mut origins = BTreeSet::new();
+    for (at, origin) in stated.origins.iter().enumerate() {
+        let read = usual(origin).ok_or_else(|| {
+            let message =
+                format!("{origin:?} is no https://host or https://host:port that a proof could be for; correct it");
+            Problem::new(format!("{field}.origins[{at}]"), Reason::Invalid, message)
+        })?;
+        origins.insert(read);
+    }
     Ok(v1::Proofs {
         algorithms: token::algorithms(&stated.algorithms),
         max_age_s: u32::try_from(max_age.as_secs()).unwrap_or(u32::MAX),
@@ -60,10 +71,30 @@ fn proofs(stated: &Dpop, field: &str) -> Result<v1::Proofs, Problem> {
     })
 }
 
-/// One spelling for each origin.
-fn usual(origin: &str) -> String {
-    let origin = origin.to_ascii_lowercase();
-    origin.strip_suffix(USUAL_PORT).unwrap_or(&origin).to_owned()
+/// One spelling for each origin, the one in which data planes read what proofs are for; `None` where there is none.
+fn usual(origin: &str) -> Option<String> {
+    let lower = origin.to_ascii_lowercase();
+    let authority = lower.strip_prefix("https://")?;
+    let end = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    let (host, port) = authority.split_at_checked(end)?;
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse::<u16>().ok().filter(|port| *port != 0)?,
+        None if port.is_empty() => USUAL_PORT,
+        None => return None,
+    };
+    let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => format!("[{}]", address.parse::<Ipv6Addr>().ok()?),
+        None => {
+            let is_part = |part: &str| (1..=MAX_NAME.1).contains(&part.len());
+            (host.len() <= MAX_NAME.0 && host.split('.').all(is_part)).then(|| host.to_owned())?
+        }
+    };
+    let port = if port == USUAL_PORT { String::new() } else { format!(":{port}") };
+    Some(format!("https://{host}{port}"))
 }
 
 /// Since when data planes know of it what closes something. By proofs they let somebody in, and those that know none let nobody.
@@ -113,17 +144,26 @@ mod tests {
 
     #[test]
     fn an_origin_has_one_spelling() {
-        let origins =
-            ["https://API.example.com:443", "https://api.example.com", "https://[::1]:8443"].map(str::to_owned);
-        let message = judged(Binding::Dpop, Some(Dpop { origins: origins.into(), ..Dpop::default() })).unwrap();
-        assert_eq!(message.proofs.unwrap().origins, ["https://[::1]:8443", "https://api.example.com"]);
+        let read = |origins: &[&str]| {
+            let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+            judged(Binding::Dpop, Some(Dpop { origins, ..Dpop::default() }))
+                .map(|message| message.proofs.unwrap().origins)
+        };
+        let origins = ["https://API.example.com:443", "https://api.example.com:0443", "https://[0:0:0:0::1]:08443"];
+        assert_eq!(read(&origins).unwrap(), ["https://[::1]:8443", "https://api.example.com"]);
+        let long = format!("https://{}.example", "a".repeat(64));
+        for wrong in
+            ["https://a:99999", "https://a:0", "https://a:", "https://[::g]", "https://a..b", "http://a", &long]
+        {
+            assert_eq!(read(&[wrong]).unwrap_err().field, "jwt.senderConstraint.dpop.origins[0]", "{wrong}");
+        }
     }
 
     #[test]
     fn what_is_stated_and_says_nothing_is_refused() {
         let why = judged(Binding::Certificate, Some(Dpop::default())).unwrap_err();
         assert_eq!(why.field, "jwt.senderConstraint.dpop");
-        for length in ["4s", "301s", "0s"] {
+        for length in ["4s", "121s", "0s"] {
             let dpop = Dpop { max_age: Some(Written(length.to_owned())), ..Dpop::default() };
             let why = judged(Binding::Either, Some(dpop)).unwrap_err();
             assert_eq!(why.field, "jwt.senderConstraint.dpop.maxAge", "{length}");

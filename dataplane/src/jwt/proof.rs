@@ -1,6 +1,10 @@
 //! Proofs of possession (RFC 9449): for each request its caller signs method, address and token with the key that the token is bound to.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use aws_lc_rs::digest::Context;
 use base64::Engine as _;
@@ -13,7 +17,7 @@ use super::algorithm::Algorithm;
 use super::binding::Thumbprint;
 use super::{Parts, TokenFault, decode, key_ring, strict_json};
 use crate::clock::UnixMs;
-use crate::digest::{sha256, sha256_of};
+use crate::digest::{Digest, sha256, sha256_of};
 use crate::nonces::{OfGateway, Worth};
 use crate::path::{Authority, canonical};
 
@@ -24,7 +28,9 @@ pub const MAX_PROOF_BYTES: usize = 8 * 1024;
 /// The longest id (`jti`).
 const MAX_ID_BYTES: usize = 256;
 /// How far ahead a caller's clock may be.
-pub const MAX_AHEAD_MS: u32 = 5_000;
+pub const MAX_AHEAD: Duration = Duration::from_secs(5);
+/// How old a proof may be, whatever a policy says.
+pub const MAX_AGE: Duration = Duration::from_secs(120);
 /// Characters of a modulus of 4096 bits: larger ones only make verifying slow.
 const MAX_MODULUS_CHARS: usize = 683;
 /// The type that tells a proof from all other tokens (RFC 9449, 4.2).
@@ -36,11 +42,11 @@ const SYMMETRIC: &str = "k";
 #[derive(Clone, Debug)]
 pub struct Rules {
     algorithms: Vec<Algorithm>,
-    max_age_ms: i64,
+    max_age: Duration,
     /// Empty: what was asked for.
     origins: Vec<Box<str>>,
     pub memory: Memory,
-    nonce_required: bool,
+    pub nonce_required: bool,
 }
 
 /// Who tells the same proof from a new one: it is remembered for as long as it could be taken.
@@ -102,7 +108,9 @@ pub enum ProofFault {
     Future,
     #[error("its id (jti) is missing, or longer than {MAX_ID_BYTES} bytes")]
     Id,
-    #[error("it holds no number (nonce) that this Gateway has handed out in the last 5 minutes; the answer has one")]
+    #[error("it holds no number (nonce) of this Gateway; the answer has one")]
+    NoNonce,
+    #[error("its number (nonce) is none that this Gateway has handed out in the last 5 minutes; the answer has one")]
     Nonce,
 }
 
@@ -117,15 +125,15 @@ impl Rules {
         }
         Ok(Self {
             algorithms,
-            max_age_ms: i64::from(proofs.max_age_s) * 1000,
-            origins: proofs.origins.iter().map(|origin| origin.as_str().into()).collect(),
+            max_age: Duration::from_secs(proofs.max_age_s.into()).min(MAX_AGE),
+            origins: proofs.origins.iter().map(|stated| known_origin(stated)).collect::<Result<_, _>>()?,
             memory: proofs.memory(),
             nonce_required: proofs.nonce_required,
         })
     }
 
-    /// Judges `proof`, but for whether it was seen before.
-    pub fn judge(&self, proof: &str, asked: Asked<'_>, now: UnixMs) -> Result<Proof, ProofFault> {
+    /// Judges `proof`, but for whether it was seen before. What is `verified` is not verified once more.
+    pub fn judge(&self, proof: &str, asked: Asked<'_>, verified: &Verified, now: UnixMs) -> Result<Proof, ProofFault> {
         if proof.len() > MAX_PROOF_BYTES {
             return Err(ProofFault::TooLong);
         }
@@ -145,22 +153,25 @@ impl Rules {
         if text("ath") != Some(&URL_SAFE_NO_PAD.encode(sha256(asked.token.as_bytes()))) {
             return Err(ProofFault::Token);
         }
-        let until = self.judge_age(claims.get("iat"), now)?;
+        let until = self.judge_age(&claims, now)?;
         let id = text("jti").filter(|id| (1..=MAX_ID_BYTES).contains(&id.len())).ok_or(ProofFault::Id)?;
-        let key = key_ring::sent_along(jwk, algorithm).map_err(ProofFault::Key)?;
-        let signature = decode(parts.signature).map_err(malformed)?;
-        key.verify_sig(parts.signed.as_bytes(), &signature).map_err(|_| ProofFault::Signature)?;
-        let wants_nonce = self.nonce_required
-            && match asked.nonces.judge(text("nonce").unwrap_or_default(), now) {
-                Worth::Fresh => false,
-                Worth::Ageing => true,
-                Worth::Nothing => return Err(ProofFault::Nonce),
-            };
+        verified.once(proof, || {
+            let key = key_ring::sent_along(jwk, algorithm).map_err(ProofFault::Key)?;
+            let signature = decode(parts.signature).map_err(malformed)?;
+            key.verify_sig(parts.signed.as_bytes(), &signature).map_err(|_| ProofFault::Signature)
+        })?;
+        let wants_nonce = match text("nonce").map(|nonce| asked.nonces.judge(nonce, now)) {
+            _ if !self.nonce_required => false,
+            Some(Worth::Fresh) => false,
+            Some(Worth::Ageing) => true,
+            Some(Worth::Nothing) => return Err(ProofFault::Nonce),
+            None => return Err(ProofFault::NoNonce),
+        };
         Ok(Proof { id: digest(asked.key, id, address), key: *asked.key, until, wants_nonce })
     }
 
     fn judge_header<'a>(&self, header: &'a Map<String, Value>) -> Result<(Algorithm, &'a Value), ProofFault> {
-        if ["crit", "b64", "zip", "enc"].iter().any(|name| header.contains_key(*name)) {
+        if super::is_critical(header) {
             return Err(ProofFault::Critical);
         }
         if header.get("typ").and_then(Value::as_str) != Some(TYPE) {
@@ -189,14 +200,38 @@ impl Rules {
         is_one && canonical(address.path()).is_ok_and(|path| path == asked.path)
     }
 
-    fn judge_age(&self, made: Option<&Value>, now: UnixMs) -> Result<UnixMs, ProofFault> {
-        let Ok(Some(made)) = super::claims::date(made, "iat") else { return Err(ProofFault::Old) };
-        if made.0 > now.0 + i64::from(MAX_AHEAD_MS) {
+    /// By `iat`; what a client says besides of how long it means it (RFC 7519, 4.1) holds as well.
+    fn judge_age(&self, claims: &Map<String, Value>, now: UnixMs) -> Result<UnixMs, ProofFault> {
+        let date = |name| super::claims::date(claims.get(name), name).map_err(|_| ProofFault::Old);
+        let made = date("iat")?.ok_or(ProofFault::Old)?;
+        let latest = now.plus(MAX_AHEAD);
+        if [Some(made), date("nbf")?].into_iter().flatten().any(|date| date > latest) {
             return Err(ProofFault::Future);
         }
-        let until = UnixMs(made.0 + self.max_age_ms);
+        let until = made.plus(self.max_age);
+        let until = date("exp")?.map_or(until, |end| end.min(until));
         if until < now { Err(ProofFault::Old) } else { Ok(until) }
     }
+}
+
+/// The proof whose signature was found to be its key's, so that one request verifies it once.
+#[derive(Default)]
+pub struct Verified(Cell<Option<Digest>>);
+
+impl Verified {
+    fn once(&self, proof: &str, verify: impl FnOnce() -> Result<(), ProofFault>) -> Result<(), ProofFault> {
+        let own = Some(sha256(proof.as_bytes()));
+        if self.0.get() != own {
+            verify()?;
+            self.0.set(own);
+        }
+        Ok(())
+    }
+}
+
+fn known_origin(stated: &str) -> Result<Box<str>, String> {
+    let read = stated.split_once("://").and_then(|(scheme, authority)| origin(scheme, authority));
+    read.map(Into::into).ok_or_else(|| format!("{stated:?} is no scheme, host and port"))
 }
 
 /// Scheme, host and port in one spelling, the usual port left out.
@@ -208,6 +243,12 @@ pub fn origin(scheme: &str, authority: &str) -> Option<String> {
         _ => return None,
     };
     let Authority { host, port } = Authority::parse(authority).ok()?;
+    // IPv6 has many spellings.
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host = match inner.map(str::parse::<Ipv6Addr>).transpose().ok()? {
+        Some(address) => Cow::Owned(format!("[{address}]")),
+        None => host,
+    };
     Some(match port.filter(|port| *port != usual) {
         None => format!("{scheme}://{host}"),
         Some(port) => format!("{scheme}://{host}:{port}"),

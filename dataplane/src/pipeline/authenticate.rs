@@ -4,6 +4,7 @@ pub mod bonds;
 mod certificate;
 pub mod introspected;
 pub mod login;
+mod token;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ use crate::digest::{Digest, sha256};
 use crate::explain::{Explanation, Outcome};
 use crate::introspection::Introspections;
 use crate::issuer::IssuerKeys;
-use crate::jwt::{self, Claims, Decryptions, PublicHalf, TokenFault};
+use crate::jwt::{Claims, Decryptions, PublicHalf};
 use crate::limit::store::Store;
 use crate::map::Map;
 use crate::nonces::Nonces;
@@ -29,9 +30,7 @@ use crate::passwords::Passwords;
 use crate::passwords::file::PasswordFile;
 use crate::path::Query;
 use crate::pipeline::hygiene::Peer;
-use crate::pipeline::other_site;
-use crate::pipeline::token_places;
-use crate::pipeline::tokens::{KeysInReach, Patience, Tokens};
+use crate::pipeline::tokens::{Patience, Tokens};
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::replays::Replays;
 use crate::route::{Asked, Rule};
@@ -41,7 +40,7 @@ use crate::runtime::policy::ip_filter::IpFilter;
 use crate::runtime::policy::token_place::TokenPlace;
 use crate::runtime::policy::{Alternative, Authentication, Demand, Denial, Jwt, KEY_CHALLENGE, KeyPlaces, Policy};
 use crate::server::worker::Shared;
-use bonds::{Came, ShownProof};
+use bonds::ShownProof;
 use introspected::HeldIntrospection;
 use login::HeldLogin;
 
@@ -309,14 +308,17 @@ impl Failure {
 
     /// The failure of a token that stands in `place`: its caller is told in the scheme that it speaks.
     fn of_token(mut self, jwt: &Jwt, place: &TokenPlace) -> Self {
-        let proofs = jwt.proofs.as_deref().filter(|_| place.is_proven() || !jwt.takes_bare_ones);
-        let challenge = match (self.rejection.reason, proofs) {
-            (Reason::ScopeInsufficient, None) => &jwt.insufficient_scope,
-            (Reason::ScopeInsufficient, Some(proofs)) => &proofs.insufficient_scope,
-            (Reason::TokenInvalid, Some(proofs)) => &proofs.invalid_token,
+        let is_proven = place.is_proven() || !jwt.takes_bare_ones;
+        self.rejection.challenges = match (self.rejection.reason, jwt.proofs.as_deref()) {
+            (Reason::ScopeInsufficient, Some(proofs)) if is_proven => [proofs.insufficient_scope.clone()].into(),
+            (Reason::ScopeInsufficient, _) => [jwt.insufficient_scope.clone()].into(),
+            (Reason::TokenInvalid, Some(proofs)) if is_proven => [proofs.invalid_token.clone()].into(),
+            // By the other scheme it might come in.
+            (Reason::TokenInvalid, Some(proofs)) => {
+                [HeaderValue::from_static(INVALID_TOKEN), proofs.asked_for.clone()].into()
+            }
             _ => return self,
         };
-        self.rejection.challenges = [challenge.clone()].into();
         self
     }
 
@@ -336,8 +338,7 @@ impl Failure {
                 self.rejection.challenges = authentication.challenges.as_slice().into();
             }
             Reason::TokenInvalid if self.rejection.challenges.is_empty() => {
-                let invalid = HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_token""#);
-                self.rejection.challenges = [invalid].into();
+                self.rejection.challenges = [HeaderValue::from_static(INVALID_TOKEN)].into();
             }
             Reason::IssuerUnreached => self.rejection.retry_after_s = Some(RETRY_AFTER_S),
             Reason::IntrospectionUnavailable => self.rejection.retry_after_s = Some(ASK_AGAIN_AFTER_S),
@@ -346,6 +347,9 @@ impl Failure {
         self.rejection
     }
 }
+
+/// What is said of a bearer token that is none (RFC 6750, 3.1).
+const INVALID_TOKEN: &str = r#"Bearer realm="sallyport", error="invalid_token""#;
 
 /// When a caller may ask again while an issuer is away: about two of the attempts that are made to reach it.
 const RETRY_AFTER_S: u16 = 10;
@@ -370,8 +374,10 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
         Demand::Public => {}
         Demand::Unavailable(denial) => return Err(Failure::denied(denial)),
         Demand::Credentials { jwt, introspection, key, certificate, basic } => {
+            let mut unseen = None;
             if let Some(jwt) = jwt {
-                let (claims, place) = hold_token(alternative, jwt, caller).await?;
+                let (claims, place, proof) = token::hold(alternative, jwt, caller).await?;
+                unseen = jwt.proofs.as_deref().zip(proof);
                 held.place = Some(place);
                 held.key = Some((Arc::clone(&jwt.key_set), claims.key()));
                 held.claims = Some(claims);
@@ -407,72 +413,13 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
                 };
                 (held.introspection, held.place) = (Some(found), Some(place));
             }
+            // It is used up by this: whoever lacks something else may send it again.
+            if let Some((proofs, proof)) = unseen {
+                bonds::is_new(alternative, proofs, &proof, caller).await?;
+            }
         }
     }
     Ok(held)
-}
-
-async fn hold_token(
-    alternative: &Alternative,
-    jwt: &Jwt,
-    caller: &Caller<'_>,
-) -> Result<(Arc<Claims>, Arc<TokenPlace>), Failure> {
-    let Some(keys) = caller.key_sets.get(&jwt.key_set) else {
-        let why = caller.unusable_key_sets.get(&jwt.key_set).map_or("it is not there", String::as_str);
-        let message = format!("key set {} cannot be used: {why}", jwt.key_set);
-        return Err(Failure::new(alternative, Progress::Unjudged, Reason::Configuration, message));
-    };
-    let (token, place) = token_sent(alternative, caller)?;
-    let reach = KeysInReach { keys, patience: caller.patience, decryptions: &caller.course.decryptions };
-    match caller.tokens.verify(&token, jwt, reach, caller.now).await {
-        Ok(claims) => {
-            let came = Came { token: &token, place, claims: &claims };
-            bonds::hold(alternative, jwt, came, caller).await.map_err(|failure| failure.of_token(jwt, place))?;
-            Ok((claims, Arc::clone(place)))
-        }
-        Err(fault) => {
-            let (progress, reason) = judge(&fault);
-            let hint = jwt::hint(&token, &jwt.rules, &fault).map(|hint| format!(": {hint}")).unwrap_or_default();
-            Err(Failure::new(alternative, progress, reason, format!("{fault}{hint}")).of_token(jwt, place))
-        }
-    }
-}
-
-/// The one token in all places that the alternative names (RFC 6750, 2: never two).
-fn token_sent<'a>(
-    alternative: &'a Alternative,
-    caller: &'a Caller<'_>,
-) -> Result<(Cow<'a, str>, &'a Arc<TokenPlace>), Failure> {
-    let places = alternative.token_places.iter();
-    let read = |place: &'a Arc<TokenPlace>| token_places::read(place, caller.headers, caller.query);
-    let mut sent = places.flat_map(|place| read(place).into_iter().map(move |token| (token, place)));
-    let Some(first) = sent.next() else {
-        return Err(Failure::new(alternative, Progress::Absent, Reason::CredentialMissing, "no bearer token was sent"));
-    };
-    if sent.next().is_some() {
-        let message = "a token stands in more than one place";
-        let mut failure = Failure::new(alternative, Progress::Unjudged, Reason::CredentialAmbiguous, message);
-        let invalid = HeaderValue::from_static(r#"Bearer realm="sallyport", error="invalid_request""#);
-        failure.rejection.challenges = [invalid].into();
-        return Err(failure);
-    }
-    if first.1.is_forgeable() && other_site::has_sent(caller) {
-        let message = "another site has made a browser send the request with the cookie that the token stands in";
-        return Err(Failure::new(alternative, Progress::Unjudged, Reason::CrossSite, message));
-    }
-    Ok(first)
-}
-
-/// What a fault of a token means for the caller, and how far the token came.
-fn judge(fault: &TokenFault) -> (Progress, Reason) {
-    use TokenFault as F;
-    match fault {
-        F::InsufficientScope { .. } => (Progress::NotEnough, Reason::ScopeInsufficient),
-        F::ClaimMismatch { .. } | F::ClientApplication | F::LeftOut => (Progress::NotEnough, Reason::ClaimInsufficient),
-        F::KeyUnavailable | F::KeyAwaited => (Progress::Unknown, Reason::IssuerUnreached),
-        F::Issuer | F::Version | F::Tenant => (Progress::Foreign, Reason::TokenInvalid),
-        _ => (Progress::Invalid, Reason::TokenInvalid),
-    }
 }
 
 fn hold_key(

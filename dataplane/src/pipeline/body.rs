@@ -345,6 +345,8 @@ impl Record {
     pub(super) fn say(&self, headers: &mut HeaderMap) {
         if let Some(nonce) = &self.nonce {
             headers.insert(nonces::HEADER, nonce.clone());
+            // It is of no use to whoever would be given it out of a cache (RFC 9449, 8.2).
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if let Some(cors) = &self.cors {
             cors.write(headers);

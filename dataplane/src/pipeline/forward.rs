@@ -28,6 +28,7 @@ use super::watch::{Fallen, Watch};
 use crate::credential::{self, Credential, QueryParameter};
 use crate::egress::leave::Leave;
 use crate::gate;
+use crate::nonces;
 use crate::path::Query;
 use crate::rejection::{Reason, Rejection};
 use crate::route::filter::{Filter, Rewrite};
@@ -44,7 +45,7 @@ use crate::upstream::target::Target;
 use crate::upstream::{Exchange, Purpose, Terms};
 
 pub(super) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// A request with all that has been found out about it.
 pub(super) struct Admitted {
@@ -119,6 +120,9 @@ pub(super) async fn forward(
     upload.iter().for_each(|upload| upload.answering());
     shown.map_or(Ok(()), |shown| reflection::withdraw(response.headers_mut(), shown))?;
     let switch = switch(&mut response, upgrade)?;
+    if policy.hands_out_nonces {
+        response.headers_mut().remove(nonces::HEADER);
+    }
     changes.response(response.headers_mut());
     answered.to_caller(response.headers_mut());
     policy.response_headers.apply(response.headers_mut(), computed.response);

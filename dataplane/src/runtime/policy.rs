@@ -22,7 +22,7 @@ use sallyport_snapshot::{EDITION, Hash};
 use crate::client_certificate::Demanded;
 use crate::cors::Cors;
 use crate::introspection::Introspection;
-use crate::jwt::MAX_DECRYPTION_KEYS;
+use crate::jwt::{MAX_DECRYPTION_KEYS, proof};
 use crate::limit::registry::Registry;
 use crate::rejection::{Origin, Reason, Rejection};
 use crate::server::pace::upload::Progress;
@@ -38,6 +38,8 @@ use token_place::TokenPlace;
 
 /// What asks for a subscription key.
 pub const KEY_CHALLENGE: &str = r#"Sallyport-Key realm="sallyport""#;
+
+static PROOF: HeaderName = proof::HEADER;
 
 /// What holds for a rule of a route on a listener.
 pub struct Policy {
@@ -76,6 +78,8 @@ pub struct Policy {
     pub body_bound: Option<BodyBound>,
     /// Each has to have room.
     pub limits: Vec<Limit>,
+    /// Whether proofs have to hold numbers of the Gateway: a service's own are of no use then.
+    pub hands_out_nonces: bool,
     /// Whether a stream ends with the credential that admitted it.
     pub end_on_expiry: bool,
     /// Policies that are evaluated beside this one and only reported.
@@ -201,6 +205,7 @@ impl Policy {
             deny,
             ip_filters: policy.ip_filters.iter().map(IpFilter::build).collect::<Result<_, _>>()?,
             token_places: token_places(std::iter::once(&authentication).chain(&floors)),
+            hands_out_nonces: std::iter::once(&authentication).chain(&floors).any(Authentication::hands_out_nonces),
             authentication,
             floors,
             authorizations: policy.authorizations.iter().map(Authorization::build).collect::<Result<_, _>>()?,
@@ -238,6 +243,7 @@ impl Policy {
             floor_cors: Vec::new(),
             body_bound: None,
             limits: Vec::new(),
+            hands_out_nonces: false,
             end_on_expiry: true,
             rehearsals: Vec::new(),
         }
@@ -273,7 +279,8 @@ impl Policy {
     pub fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
         let others = self.alternatives().flat_map(|alternative| {
             let tokens = alternative.token_places.iter().filter_map(|place| place.header());
-            tokens.chain(alternative.may_read_a_login().then_some(&header::AUTHORIZATION))
+            let proofs = alternative.demand.jwt().filter(|jwt| jwt.proofs.is_some()).map(|_| &PROOF);
+            tokens.chain(alternative.may_read_a_login().then_some(&header::AUTHORIZATION)).chain(proofs)
         });
         self.key_headers().chain(others)
     }
@@ -348,6 +355,11 @@ impl Authentication {
     /// Whether an object has stated it, be it as an empty list.
     pub fn is_stated(&self) -> bool {
         !self.object.is_empty()
+    }
+
+    fn hands_out_nonces(&self) -> bool {
+        let mut proofs = self.alternatives.iter().filter_map(|one| one.demand.jwt()?.proofs.as_deref());
+        proofs.any(|proofs| proofs.rules.nonce_required)
     }
 
     fn build(authentication: &v1::Authentication) -> Result<Self, String> {
@@ -430,7 +442,7 @@ impl Demand {
         let by_itself = jwt.is_none() && introspection.is_none() && subscription_key.is_none();
         let introspection = introspection.as_ref().map(|asked| Introspection::build(object, asked)).transpose()?;
         Ok(Self::Credentials {
-            jwt: jwt.as_ref().map(Jwt::build).transpose()?.map(Box::new),
+            jwt: jwt.as_ref().map(|jwt| Jwt::build(object, jwt)).transpose()?.map(Box::new),
             introspection: introspection.map(Arc::new),
             key: subscription_key.as_ref().map(KeyPlaces::build).transpose()?,
             certificate: client_certificate.as_ref().map(Demanded::build).transpose()?.map(Arc::new),

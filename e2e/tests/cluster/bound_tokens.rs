@@ -60,4 +60,5 @@ async fn a_token_comes_with_a_proof_or_not_at_all() {
     let address = world.address("public").await;
     let told = call_with_proof(&world, &format!("https://{HOST}/orders"), &address, "trusted").await;
     assert_eq!((&told["status"], &told["copied"], &told["bearer"]), (&200.into(), &401.into(), &401.into()), "{told}");
+    assert_eq!(told["asked"], 2, "the first answer has a number for the second: {told}");
 }

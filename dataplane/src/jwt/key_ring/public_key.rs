@@ -65,7 +65,14 @@ pub(super) fn read(entry: &Members, exposed: &[PublicHalf]) -> Result<Vec<Key>, 
     if half.is_some_and(|half| exposed.contains(&half)) {
         return Err("its private half is published beside it, so that anybody can sign with it");
     }
-    let only = algorithm_of(entry)?;
+    judge_purpose(entry)?;
+    let only = match entry.find(Name::Alg) {
+        None => None,
+        Some(_) => {
+            let algorithm = entry.text(Name::Alg).and_then(Algorithm::parse);
+            Some(algorithm.ok_or("its alg is no asymmetric signature algorithm")?)
+        }
+    };
     let id: Option<Arc<str>> = match entry.find(Name::Kid) {
         None => None,
         Some(Content::Text(id)) => Some(id.as_str().into()),
@@ -80,7 +87,7 @@ pub(super) fn read(entry: &Members, exposed: &[PublicHalf]) -> Result<Vec<Key>, 
     if keys.is_empty() { Err("its alg does not fit its kty") } else { Ok(keys) }
 }
 
-/// The key of an entry that has to serve `algorithm`, and to give no private half away.
+/// The key of an entry that has to serve `algorithm`, and to give no private half away. What it says of its use is its owner's affair.
 pub(super) fn read_for(entry: &Members, algorithm: Algorithm) -> Result<ParsedPublicKey, &'static str> {
     if entry.is_ambiguous {
         return Err("one of its members stands twice");
@@ -88,21 +95,11 @@ pub(super) fn read_for(entry: &Members, algorithm: Algorithm) -> Result<ParsedPu
     if holds_private_half(entry) {
         return Err("it holds its private half");
     }
-    if algorithm_of(entry)?.is_some_and(|only| only != algorithm) {
+    if entry.find(Name::Alg).is_some() && entry.text(Name::Alg).and_then(Algorithm::parse) != Some(algorithm) {
         return Err("its alg is another one");
     }
     let key = parse(entry, Some(algorithm))?.pop();
     key.map(|(_, public)| public).ok_or("its kty does not fit the algorithm")
-}
-
-/// The one algorithm that it says it is for; `None` where it does not say.
-fn algorithm_of(entry: &Members) -> Result<Option<Algorithm>, &'static str> {
-    judge_purpose(entry)?;
-    if entry.find(Name::Alg).is_none() {
-        return Ok(None);
-    }
-    let algorithm = entry.text(Name::Alg).and_then(Algorithm::parse);
-    algorithm.map(Some).ok_or("its alg is no asymmetric signature algorithm")
 }
 
 fn holds_private_half(entry: &Members) -> bool {

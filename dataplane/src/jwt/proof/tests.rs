@@ -109,7 +109,7 @@ fn judged_by(stated: &v1::Proofs, key: &Thumbprint, proof: &str) -> Result<Proof
     let nonces = Nonces::new(b"key");
     let nonces = OfGateway { nonces: &nonces, gateway: "shop/public" };
     let asked = Asked { method: &Method::GET, origin: Some(ORIGIN), path: "/orders/1", token: TOKEN, key, nonces };
-    Rules::build(stated).unwrap().judge(proof, asked, NOW)
+    Rules::build(stated).unwrap().judge(proof, asked, &Verified::default(), NOW)
 }
 
 fn judged(key: &Key, header: Value, claims: Value) -> Result<Proof, ProofFault> {
@@ -189,18 +189,22 @@ fn the_header_says_what_it_is_and_names_a_key_that_anybody_may_see() {
         with("d", json!("AA")),
         with("p", json!("AA")),
         with("k", json!("AA")),
-        with("use", json!("enc")),
         with("alg", json!("ES384")),
-        with("key_ops", json!(["sign"])),
+        with("alg", json!(1)),
         // Its coordinates have nothing to do with this algorithm.
         json!({ "alg": "EdDSA" }),
         json!({ "alg": "PS256" }),
     ] {
         assert!(key_fault(header.clone()), "{header}");
     }
-    for header in
-        [with("alg", json!("ES256")), with("use", json!("sig")), with("kid", json!("1")), json!({ "kid": "x" })]
-    {
+    for header in [
+        with("alg", json!("ES256")),
+        with("use", json!("sig")),
+        with("kid", json!("1")),
+        json!({ "kid": "x" }),
+        // As browsers write the public half of a key that signs.
+        with("key_ops", json!(["sign"])),
+    ] {
         assert!(judged(&key, header.clone(), json!({})).is_ok(), "{header}");
     }
 }
@@ -217,6 +221,8 @@ fn a_point_that_is_not_on_the_curve_is_no_key() {
 
 #[test]
 fn a_key_that_only_makes_verifying_slow_is_none() {
+    let largest = Key::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa4096).unwrap()));
+    assert!(judged(&largest, json!({}), json!({})).is_ok());
     let (key, long) = (Key::new(), "A".repeat(MAX_MODULUS_CHARS + 1));
     let jwk = json!({ "kty": "RSA", "n": long, "e": "AQAB" });
     let header = json!({ "alg": "PS256", "jwk": jwk });
@@ -279,7 +285,10 @@ fn where_nobody_can_tell_what_was_asked_no_proof_is_for_it() {
     let nonces = Nonces::of_process();
     let nonces = OfGateway { nonces: &nonces, gateway: "shop/public" };
     let asked = Asked { method: &Method::GET, origin: None, path: "/orders/1", token: TOKEN, key: &print, nonces };
-    assert_eq!(rules.judge(&key.sign(&json!({}), &json!({})), asked, NOW), Err(ProofFault::Address));
+    assert_eq!(
+        rules.judge(&key.sign(&json!({}), &json!({})), asked, &Verified::default(), NOW),
+        Err(ProofFault::Address)
+    );
 }
 
 #[test]
@@ -291,6 +300,7 @@ fn stated_origins_are_the_only_ones() {
         ("https://shop.example/orders/1", true),
         ("https://shop.example:443/orders/1", true),
         ("https://[::1]:8443/orders/1", true),
+        ("https://[0:0:0:0:0:0:0:1]:8443/orders/1", true),
         ("https://api.example.com/orders/1", false),
         ("http://shop.example/orders/1", false),
         ("https://shop.example:8443/orders/1", false),
@@ -304,6 +314,17 @@ fn stated_origins_are_the_only_ones() {
 #[test]
 fn it_is_new() {
     let key = Key::new();
+    for (claims, fault) in [
+        (json!({ "exp": NOW_S }), None),
+        (json!({ "exp": NOW_S - 1 }), Some(ProofFault::Old)),
+        (json!({ "exp": "never" }), Some(ProofFault::Old)),
+        (json!({ "nbf": NOW_S + 5 }), None),
+        (json!({ "nbf": NOW_S + 6 }), Some(ProofFault::Future)),
+    ] {
+        assert_eq!(judged(&key, json!({}), claims.clone()).err(), fault, "{claims}");
+    }
+    let short = judged(&key, json!({}), json!({ "exp": NOW_S + 9 })).unwrap();
+    assert_eq!(short.until, UnixMs((NOW_S + 9) * 1000));
     for (made, fault) in [
         (json!(NOW_S), None),
         (json!(NOW_S - 60), None),
@@ -336,8 +357,8 @@ fn where_a_number_of_the_gateway_is_demanded_it_holds_one() {
         (json!(handed_out("shop/public", 400)), Err(ProofFault::Nonce)),
         (json!(handed_out("shop/other", 0)), Err(ProofFault::Nonce)),
         (json!(""), Err(ProofFault::Nonce)),
-        (json!([handed_out("shop/public", 0)]), Err(ProofFault::Nonce)),
-        (json!(null), Err(ProofFault::Nonce)),
+        (json!([handed_out("shop/public", 0)]), Err(ProofFault::NoNonce)),
+        (json!(null), Err(ProofFault::NoNonce)),
     ] {
         let proof = key.sign(&json!({}), &json!({ "nonce": nonce }));
         let judged = judged_by(&demanding, &key.thumbprint(), &proof);
@@ -393,6 +414,23 @@ fn what_can_be_read_in_two_ways_is_none() {
 }
 
 #[test]
+fn a_signature_is_verified_once_in_a_request_and_never_for_another_proof() {
+    let (key, other) = (Key::new(), Key::new());
+    let (print, rules, verified) = (key.thumbprint(), Rules::build(&stated()).unwrap(), Verified::default());
+    let nonces = Nonces::new(b"key");
+    let nonces = OfGateway { nonces: &nonces, gateway: "shop/public" };
+    let asked =
+        Asked { method: &Method::GET, origin: Some(ORIGIN), path: "/orders/1", token: TOKEN, key: &print, nonces };
+    let (good, forged) = (key.sign(&json!({}), &json!({})), other.sign(&json!({ "jwk": key.jwk() }), &json!({})));
+    for _ in 0..2 {
+        assert!(rules.judge(&good, asked, &verified, NOW).is_ok());
+        assert_eq!(rules.judge(&forged, asked, &verified, NOW), Err(ProofFault::Signature));
+    }
+    let elsewhere = Asked { path: "/orders/2", ..asked };
+    assert_eq!(rules.judge(&good, elsewhere, &verified, NOW), Err(ProofFault::Address));
+}
+
+#[test]
 fn what_is_remembered_of_it_nobody_else_can_use_up() {
     let (key, other) = (Key::new(), Key::new());
     let one = judged(&key, json!({}), json!({})).unwrap();
@@ -408,6 +446,9 @@ fn what_is_remembered_of_it_nobody_else_can_use_up() {
 
 #[test]
 fn rules_that_nobody_could_meet_are_refused() {
+    for origin in ["", "api.example.com", "https://", "https://a b", "ftp://a", "https://a:99999"] {
+        assert!(Rules::build(&v1::Proofs { origins: vec![origin.into()], ..stated() }).is_err(), "{origin}");
+    }
     for algorithms in [vec![], vec!["HS256".to_owned()], vec!["ES256".into(), "none".into()]] {
         assert!(Rules::build(&v1::Proofs { algorithms: algorithms.clone(), ..stated() }).is_err(), "{algorithms:?}");
     }

@@ -1,19 +1,20 @@
 //! What a token is bound to: whether its caller holds that.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use sallyport_snapshot::v1::proofs::Memory;
 
 use super::{Caller, Failure, Progress, certificate};
-use crate::jwt::proof::{self, Proof, ProofFault};
+use crate::jwt::proof::{self, Proof, ProofFault, Verified};
 use crate::jwt::{Claims, Thumbprint};
 use crate::nonces::OfGateway;
-use crate::pipeline::forward::{FORWARDED_HOST, FORWARDED_PROTO};
+use crate::pipeline::forward::FORWARDED_PROTO;
 use crate::pipeline::hygiene::Peer;
 use crate::rejection::Reason;
-use crate::replays::Seen;
+use crate::replays::{REMEMBERED, Seen, Whose};
 use crate::runtime::policy::token::{Jwt, Proofs};
 use crate::runtime::policy::token_place::TokenPlace;
 use crate::runtime::policy::{Alternative, Denial};
@@ -21,11 +22,12 @@ use crate::runtime::policy::{Alternative, Denial};
 /// When a caller may ask again where it could not be told whether its proof is new.
 const RETRY_AFTER_S: u16 = 1;
 
-/// What is known of the proof that a request has shown.
+/// What is known of the proof that a request has shown: each memory is asked once, whoever judges it.
 #[derive(Default)]
 pub struct ShownProof {
-    /// Once it is remembered: one serves all levels.
-    seen: Cell<Option<[u8; 16]>>,
+    verified: Verified,
+    own: OnceCell<Seen>,
+    shared: OnceCell<Result<bool, Arc<str>>>,
     next_nonce: Cell<Option<HeaderValue>>,
 }
 
@@ -44,158 +46,198 @@ pub(super) struct Came<'a> {
     pub(super) claims: &'a Claims,
 }
 
-/// Whether the caller holds all that the token is bound to.
-pub(super) async fn hold(
+/// Whether the caller holds all that the token is bound to; the proof that has still to be new, if one was asked for.
+pub(super) fn hold(
     alternative: &Alternative,
     jwt: &Jwt,
     came: Came<'_>,
     caller: &Caller<'_>,
-) -> Result<(), Failure> {
+) -> Result<Option<Proof>, Failure> {
     let bonds = came.claims.bonds().copied().unwrap_or_default();
     if let Some(bound) = &bonds.certificate {
         certificate::hold_bound(alternative, bound, caller)?;
     }
     let invalid = |message: &str| Failure::new(alternative, Progress::Invalid, Reason::TokenInvalid, message);
     match (&jwt.proofs, &bonds.key, came.place.is_proven()) {
-        (None, None, _) | (Some(_), None, false) => Ok(()),
+        (None, None, _) | (Some(_), None, false) => Ok(None),
         (Some(_), None, true) => Err(invalid("the token came after the scheme DPoP, and is bound to no key")),
-        (Some(proofs), Some(key), true) => hold_proof(alternative, proofs, (came.token, key), caller).await,
+        (Some(proofs), Some(key), true) => shown(alternative, proofs, (came.token, key), caller).map(Some),
         (_, Some(_), _) => Err(invalid(
             "the token is bound to a key, and did not come in Authorization after the scheme DPoP, with a proof beside it",
         )),
     }
 }
 
-/// Whether a proof by this key has come, for the first time.
-async fn hold_proof(
+/// The proof by this key, if it is one of this request.
+fn shown(
     alternative: &Alternative,
     proofs: &Proofs,
     (token, key): (&str, &Thumbprint),
     caller: &Caller<'_>,
-) -> Result<(), Failure> {
-    let is_real = caller.beside.is_none() && !caller.asks_nobody;
-    let counters = &caller.replays.counters;
-    let refused = |fault: Option<&ProofFault>, message: String| {
-        let (reason, challenge) = match fault {
-            Some(ProofFault::Nonce) => (Reason::ProofNonce, &proofs.use_nonce),
-            _ => (Reason::ProofInvalid, &proofs.invalid_proof),
-        };
-        let mut failure = Failure::new(alternative, Progress::Partial, reason, message);
-        failure.rejection.challenges = [challenge.clone()].into();
-        failure
-    };
+) -> Result<Proof, Failure> {
+    let sent = sole_proof(caller.headers).map_err(|why| {
+        count(caller, |counters| &counters.invalid);
+        invalid(alternative, proofs, why)
+    })?;
     let nonces =
         OfGateway { nonces: caller.nonces.unwrap_or(&caller.replays.own_nonces), gateway: caller.door.gateway };
-    let tell_nonce = || {
-        if is_real {
-            caller.course.proof.next_nonce.set(nonces.hand_out(caller.now));
-        }
-    };
-    let sent = sole_proof(caller.headers);
     let origin = origin(caller);
     let asked =
         proof::Asked { method: caller.method, origin: origin.as_deref(), path: caller.path, token, key, nonces };
-    let judged = sent.map_err(|why| (None, why)).and_then(|sent| {
-        let judged = proofs.rules.judge(sent, asked, caller.now);
-        judged.map_err(|fault| {
-            let why = format!("the proof in the header DPoP does not hold: {fault}");
-            (Some(fault), why)
-        })
-    });
-    let shown = match judged {
-        Ok(shown) => shown,
-        Err((fault, why)) => {
-            let is_for_nonce = fault == Some(ProofFault::Nonce);
-            if is_for_nonce {
-                tell_nonce();
-            }
-            let counter = if is_for_nonce { &counters.nonce } else { &counters.invalid };
-            counter.inc_by(u64::from(is_real));
-            return Err(refused(fault.as_ref(), why));
-        }
-    };
-    // What is only reported, or explained, uses nothing up.
-    if !is_real || caller.course.proof.seen.get() == Some(shown.id) {
-        return Ok(());
+    let judged = proofs.rules.judge(sent, asked, &caller.course.proof.verified, caller.now);
+    let is_due = matches!(judged, Err(ProofFault::Nonce | ProofFault::NoNonce) | Ok(Proof { wants_nonce: true, .. }));
+    if is_due && is_real(caller) {
+        caller.course.proof.next_nonce.set(nonces.hand_out(caller.now));
     }
-    if shown.wants_nonce {
-        tell_nonce();
+    judged.map_err(|fault| refused(alternative, proofs, &fault, caller))
+}
+
+/// What is only reported, or explained, uses nothing up and counts nowhere.
+fn is_real(caller: &Caller<'_>) -> bool {
+    caller.beside.is_none() && !caller.asks_nobody
+}
+
+fn count(caller: &Caller<'_>, of: impl Fn(&crate::replays::Counters) -> &prometheus_client::metrics::counter::Counter) {
+    if is_real(caller) {
+        of(&caller.replays.counters).inc();
     }
-    match see(alternative, proofs, &shown, caller).await {
-        Ok(true) => {
-            counters.accepted.inc();
-            caller.course.proof.seen.set(Some(shown.id));
-            Ok(())
+}
+
+fn invalid(alternative: &Alternative, proofs: &Proofs, why: impl Into<String>) -> Failure {
+    let mut failure = Failure::new(alternative, Progress::Partial, Reason::ProofInvalid, why);
+    failure.rejection.challenges = [proofs.invalid_proof.clone()].into();
+    failure
+}
+
+fn refused(alternative: &Alternative, proofs: &Proofs, fault: &ProofFault, caller: &Caller<'_>) -> Failure {
+    let why = format!("the proof in the header DPoP does not hold: {fault}");
+    match fault {
+        // Only whoever is enforced hands numbers out; and only the data planes of a Gateway know its own.
+        ProofFault::Nonce | ProofFault::NoNonce if caller.beside.is_some() => {
+            let why = "numbers for proofs are handed out only where they are demanded in earnest";
+            Failure::new(alternative, Progress::Unknown, Reason::RehearsalIncomplete, why)
         }
-        Ok(false) => {
-            counters.replayed.inc();
-            Err(refused(None, "the proof has been seen before: somebody has copied it, or the client makes no new one for each request".to_owned()))
+        ProofFault::Nonce if caller.asks_nobody => {
+            let why = "whether the number (nonce) in the proof is one of the Gateway's only its data planes can tell";
+            Failure::new(alternative, Progress::Unknown, Reason::ProofNonce, why)
         }
-        Err(failure) => {
-            counters.unknown.inc();
-            Err(failure)
+        ProofFault::Nonce | ProofFault::NoNonce => {
+            count(caller, |counters| &counters.nonce);
+            let mut failure = Failure::new(alternative, Progress::Partial, Reason::ProofNonce, why);
+            failure.rejection.challenges = [proofs.use_nonce.clone()].into();
+            failure
+        }
+        _ => {
+            count(caller, |counters| &counters.invalid);
+            invalid(alternative, proofs, why)
         }
     }
 }
 
-/// Whether nobody has seen the proof before, where its policy has it remembered.
-async fn see(alternative: &Alternative, proofs: &Proofs, shown: &Proof, caller: &Caller<'_>) -> Result<bool, Failure> {
-    let unknown = |reason: Reason, message: String| {
-        let mut failure = Failure::new(alternative, Progress::Unknown, reason, message);
-        failure.rejection.retry_after_s = Some(RETRY_AFTER_S);
-        failure
+/// Whether nobody has seen the proof before. Asked last, when all else that the alternative lists holds.
+pub(super) async fn is_new(
+    alternative: &Alternative,
+    proofs: &Proofs,
+    shown: &Proof,
+    caller: &Caller<'_>,
+) -> Result<(), Failure> {
+    let asks_store = asks_store(alternative, proofs, caller)?;
+    let replayed = || {
+        let why =
+            "the proof has been seen before: somebody has copied it, or the client makes no new one for each request";
+        count(caller, |counters| &counters.replayed);
+        Err(invalid(alternative, proofs, why))
     };
-    let is_own = match proofs.rules.memory {
-        Memory::Own => true,
-        Memory::SharedIfAny => !caller.counts_in_store,
-        Memory::Shared if caller.counts_in_store => false,
-        Memory::Shared | Memory::Unspecified => {
-            let message = "proofs are to be remembered in a store, and the Gateway has none; set limits.store: Redis in its GatewayParameters, or replay: Replica";
-            return Err(Failure::denied(&Denial::configuration(&alternative.origin.object, message)));
-        }
-    };
-    if is_own {
-        return match caller.replays.see(shown, caller.now) {
-            Seen::Never => Ok(true),
-            Seen::Before => Ok(false),
-            Seen::Full => {
-                Err(unknown(Reason::Overloaded, "too many proofs are remembered, of this key or of all".into()))
+    let course = &caller.course.proof;
+    if !is_real(caller) {
+        // What the policy in force has just seen is not seen before.
+        let is_known = course.own.get().map_or_else(|| caller.replays.knows(shown), |seen| *seen == Seen::Before);
+        return if is_known { replayed() } else { Ok(()) };
+    }
+    let is_first_look = course.own.get().is_none();
+    let seen = course.own.get_or_init(|| caller.replays.see(shown, &proofs.namespace));
+    match seen {
+        Seen::Never => {}
+        Seen::Before => return replayed(),
+        Seen::Late => return Err(refused(alternative, proofs, &ProofFault::Old, caller)),
+        Seen::Full(whose) => return Err(unknown(alternative, caller, Reason::Overloaded, full(*whose))),
+    }
+    if asks_store {
+        let answer = match course.shared.get() {
+            Some(answer) => answer,
+            None => {
+                let answer = ask_store(shown, caller).await;
+                course.shared.get_or_init(|| answer)
             }
         };
+        match answer {
+            Ok(true) => {}
+            Ok(false) => return replayed(),
+            Err(why) => {
+                let why = format!("whether the proof was seen before only the store can tell, and that is away: {why}");
+                return Err(unknown(alternative, caller, Reason::StoreUnavailable, why));
+            }
+        }
     }
-    let away = |why: &str| {
-        let message = format!("whether the proof was seen before only the store can tell, and that is away: {why}");
-        unknown(Reason::StoreUnavailable, message)
-    };
-    let store = caller.limit_store.ok_or_else(|| away("it is not there"))?;
-    let for_ms = caller.now.until(shown.until).as_millis().saturating_add(proof::MAX_AHEAD_MS.into());
-    let for_ms = u64::try_from(for_ms).unwrap_or(u64::MAX);
-    store.is_first(shown.id, for_ms).await.map_err(|why| away(&why.0))
+    if is_first_look {
+        count(caller, |counters| &counters.accepted);
+    }
+    Ok(())
+}
+
+/// Whether the store has to be asked besides; the failure where there has to be one, and there is none.
+fn asks_store(alternative: &Alternative, proofs: &Proofs, caller: &Caller<'_>) -> Result<bool, Failure> {
+    match proofs.rules.memory {
+        Memory::Own => Ok(false),
+        Memory::SharedIfAny => Ok(caller.counts_in_store),
+        Memory::Shared if caller.counts_in_store => Ok(true),
+        Memory::Shared | Memory::Unspecified => {
+            let message = "proofs are to be remembered in a store, and the Gateway has none; set limits.store: Redis in its GatewayParameters, or replay: Replica";
+            Err(Failure::denied(&Denial::configuration(&alternative.origin.object, message)))
+        }
+    }
+}
+
+async fn ask_store(shown: &Proof, caller: &Caller<'_>) -> Result<bool, Arc<str>> {
+    let store = caller.limit_store.ok_or_else(|| Arc::<str>::from("it is not there"))?;
+    let for_ms = u64::try_from(REMEMBERED.as_millis()).unwrap_or(u64::MAX);
+    store.is_first(shown.id, for_ms).await.map_err(|away| away.0)
+}
+
+fn unknown(alternative: &Alternative, caller: &Caller<'_>, reason: Reason, why: impl Into<String>) -> Failure {
+    count(caller, |counters| &counters.unknown);
+    let mut failure = Failure::new(alternative, Progress::Unknown, reason, why);
+    failure.rejection.retry_after_s = Some(RETRY_AFTER_S);
+    failure
+}
+
+fn full(whose: Whose) -> &'static str {
+    match whose {
+        Whose::Key => "too many proofs of this key are remembered; have its client ask less often, or by several keys",
+        Whose::Namespace => "too many proofs for policies of this namespace are remembered; add replicas",
+        Whose::All => "too many proofs are remembered; add replicas",
+    }
 }
 
 /// The one proof that was sent.
-fn sole_proof(headers: &HeaderMap) -> Result<&str, String> {
+fn sole_proof(headers: &HeaderMap) -> Result<&str, &'static str> {
     let mut lines = headers.get_all(proof::HEADER).into_iter();
     let Some(line) = lines.next() else {
-        return Err("the token is bound to a key, and no proof of it came in the header DPoP".to_owned());
+        return Err("the token is bound to a key, and no proof of it came in the header DPoP");
     };
     if lines.next().is_some() {
-        return Err("more than one proof was sent".to_owned());
+        return Err("more than one proof was sent");
     }
-    line.to_str().map_err(|_| "the proof in the header DPoP is no text".to_owned())
+    line.to_str().map_err(|_| "the proof in the header DPoP is no text")
 }
 
-/// What was asked, as the caller calls it: behind trusted proxies as they say. `None` where that cannot be told.
+/// What was asked, as the caller calls it: the host that the route was chosen by, and the scheme, behind trusted proxies as they say. `None` where that
+/// cannot be told.
 fn origin(caller: &Caller<'_>) -> Option<String> {
     let hop = &caller.hop;
-    let own_scheme = if hop.is_cleartext { "http" } else { "https" };
-    let own_authority = hop.authority.and_then(|authority| authority.to_str().ok());
-    if hop.peer == Peer::Stranger {
-        return proof::origin(own_scheme, own_authority?);
-    }
-    let scheme = told(caller.headers, &FORWARDED_PROTO)?.unwrap_or(own_scheme);
-    let authority = told(caller.headers, &FORWARDED_HOST)?.or(own_authority)?;
-    proof::origin(scheme, authority)
+    let own = if hop.is_cleartext { "http" } else { "https" };
+    let scheme = if hop.peer == Peer::Stranger { own } else { told(caller.headers, &FORWARDED_PROTO)?.unwrap_or(own) };
+    proof::origin(scheme, hop.authority?.to_str().ok()?)
 }
 
 /// The one word of a trusted proxy; `Some(None)` where it says nothing, `None` where it says several things.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Caller, Failure, Progress, judge, token_sent};
+use super::{Caller, Failure, Progress, token};
 use crate::introspection::{Introspected, Introspection, IntrospectionFault, Renewal};
 use crate::rejection::Reason;
 use crate::runtime::policy::Alternative;
@@ -21,15 +21,15 @@ pub(super) async fn hold(
     asked: &Arc<Introspection>,
     caller: &Caller<'_>,
 ) -> Result<(HeldIntrospection, Arc<TokenPlace>), Failure> {
-    let (token, place) = token_sent(alternative, caller)?;
+    let (sent, place) = token::sent(alternative, caller)?;
     let judged = if caller.asks_nobody {
-        asked.judge_form(&token).and(Err(IntrospectionFault::NotAsked))
+        asked.judge_form(&sent).and(Err(IntrospectionFault::NotAsked))
     } else {
-        caller.introspections.judge(&token, asked, caller.patience, caller.now).await
+        caller.introspections.judge(&sent, asked, caller.patience, caller.now).await
     };
     match judged {
         Ok(introspected) => {
-            let renewal = Arc::new(Renewal::new(asked, &token, &introspected));
+            let renewal = Arc::new(Renewal::new(asked, &sent, &introspected));
             Ok((HeldIntrospection { introspected, renewal }, Arc::clone(place)))
         }
         Err(fault) => {
@@ -49,7 +49,7 @@ fn meaning(fault: &IntrospectionFault) -> (Progress, Reason) {
     match fault {
         F::Foreign(_) => (Progress::Foreign, Reason::TokenInvalid),
         F::Malformed | F::Inactive | F::Type => (Progress::Invalid, Reason::TokenInvalid),
-        F::Claims(fault) => judge(fault),
+        F::Claims(fault) => token::meaning(fault),
         F::Nobody => (Progress::NotEnough, Reason::ClaimInsufficient),
         F::Unavailable(_) | F::Busy | F::NotAwaited | F::NotAsked => {
             (Progress::Unknown, Reason::IntrospectionUnavailable)

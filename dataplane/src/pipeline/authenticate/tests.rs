@@ -86,7 +86,7 @@ impl World {
             introspections: &Introspections::of_tests(),
             patience: Patience::Waits,
             beside: None,
-            replays: &Replays::new(replays::Counters::default()),
+            replays: &Replays::new(replays::Counters::default(), Clock::default()),
             nonces: None,
             course: &Course::default(),
             now,

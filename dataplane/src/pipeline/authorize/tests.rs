@@ -121,7 +121,7 @@ fn judged_of(sent: &Sent<'_>, policy: &Policy, findings: &Findings<'_>, steps: &
         introspections: &Introspections::of_tests(),
         patience: Patience::Waits,
         beside: None,
-        replays: &Replays::new(replays::Counters::default()),
+        replays: &Replays::new(replays::Counters::default(), crate::clock::Clock::default()),
         nonces: None,
         course: &Course::default(),
         now: UnixMs(1_800_000_000_000),

@@ -126,7 +126,7 @@ impl Asker {
             introspections: &Introspections::of_tests(),
             patience: Patience::Waits,
             beside: None,
-            replays: &Replays::new(replays::Counters::default()),
+            replays: &Replays::new(replays::Counters::default(), crate::clock::Clock::default()),
             nonces: None,
             course: &Course::default(),
             now: UnixMs(1_800_000_000_000),

@@ -23,8 +23,11 @@ pub struct Jwt {
 /// How proofs are judged, and what callers are told of them (RFC 9449, 7.1).
 pub struct Proofs {
     pub rules: proof::Rules,
+    /// Of the policy: it has the room in which they are remembered.
+    pub namespace: Arc<str>,
     /// Nothing was sent.
     pub asked_for: HeaderValue,
+    pub invalid_request: HeaderValue,
     pub invalid_token: HeaderValue,
     pub invalid_proof: HeaderValue,
     pub use_nonce: HeaderValue,
@@ -32,10 +35,11 @@ pub struct Proofs {
 }
 
 impl Jwt {
-    pub(super) fn build(jwt: &v1::Jwt) -> Result<Self, String> {
+    /// Of a policy that `object` names, "ApiPolicy namespace/name".
+    pub(super) fn build(object: &str, jwt: &v1::Jwt) -> Result<Self, String> {
         let constraint = jwt.sender_constraint.as_ref();
         let proofs = constraint.and_then(|stated| stated.proofs.as_ref());
-        let proofs = proofs.map(|stated| Proofs::build(stated, &jwt.scopes)).transpose();
+        let proofs = proofs.map(|stated| Proofs::build(object, stated, &jwt.scopes)).transpose();
         Ok(Self {
             rules: Rules::build(jwt).map_err(|error| format!("jwt.{error}"))?,
             key_set: jwt.key_set.as_str().into(),
@@ -47,15 +51,20 @@ impl Jwt {
 }
 
 impl Proofs {
-    fn build(stated: &v1::Proofs, scopes: &[String]) -> Result<Self, String> {
-        let algorithms = stated.algorithms.join(" ");
+    fn build(object: &str, stated: &v1::Proofs, scopes: &[String]) -> Result<Self, String> {
+        // One of them has two names, and some clients know the newer alone (RFC 9864).
+        let newer = stated.algorithms.iter().any(|name| name == "EdDSA").then(|| "Ed25519".to_owned());
+        let algorithms = stated.algorithms.iter().cloned().chain(newer).collect::<Vec<_>>().join(" ");
+        let namespace = object.rsplit(' ').next().and_then(|name| name.split('/').next()).unwrap_or_default();
         let told = |error: &str| {
             let challenge = format!(r#"DPoP realm="sallyport"{error}, algs="{algorithms}""#);
             HeaderValue::try_from(challenge).map_err(|_| format!("algorithms: {algorithms:?}"))
         };
         Ok(Self {
-            rules: proof::Rules::build(stated).map_err(|error| format!("algorithms: {error}"))?,
+            rules: proof::Rules::build(stated)?,
+            namespace: namespace.into(),
             asked_for: told("")?,
+            invalid_request: told(r#", error="invalid_request""#)?,
             invalid_token: told(r#", error="invalid_token""#)?,
             invalid_proof: told(r#", error="invalid_dpop_proof""#)?,
             use_nonce: told(r#", error="use_dpop_nonce""#)?,

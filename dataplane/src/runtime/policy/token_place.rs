@@ -60,9 +60,11 @@ impl TokenPlace {
         if places.is_empty() && reads_one {
             places.push(Arc::new(Self::authorization()));
         }
+        // Where tokens stand elsewhere, what stands there may be meant for the service.
+        let reads_authorization = places.iter().any(|place| place.is_authorization());
         let constraint = alternative.jwt.as_ref().and_then(|jwt| jwt.sender_constraint.as_ref());
         let takes_proofs = constraint.is_some_and(|stated| stated.proofs.is_some());
-        if takes_proofs && !places.iter().any(|place| place.is_proven()) {
+        if takes_proofs && reads_authorization && !places.iter().any(|place| place.is_proven()) {
             places.push(Arc::new(Self::proven()));
         }
         Ok(places)

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::egress::{AddressRules, Egress};
 use crate::issuer::Means;
 use crate::limit::store;
+use crate::nonces::{OfGateway, Worth};
 use crate::observe::traces::Traces;
 use crate::observe::traces::exporters::Exporters;
 use crate::path::Query;
@@ -218,6 +219,26 @@ async fn a_floor_of_a_gateway_that_does_not_parse_lets_nobody_pass() {
     );
     assert!(!runtime.ports[&8080].bars(peer), "it is told why");
     assert!(world.rejected()[0].contains("ipFilter.deny"), "{:?}", world.rejected());
+}
+
+/// Data planes of one Gateway know each other's numbers, and nobody else's.
+#[tokio::test]
+async fn what_one_data_plane_has_handed_out_the_others_of_its_gateway_know() {
+    let now = Clock::default().now();
+    let keyed = |key: &'static [u8]| {
+        let nonce_key = Some(v1::Secret { value: Bytes::from_static(key) });
+        let runtime =
+            World::in_force().send(vec![(GATEWAY, Body::Gateway(v1::Gateway { nonce_key, ..v1::Gateway::default() }))]);
+        let listener = listener_for(&runtime, "api.example.com");
+        listener.gateway.nonces.clone().expect("the key that was sent")
+    };
+    let of = |nonces| OfGateway { nonces, gateway: GATEWAY };
+    let (one, other, elsewhere) = (keyed(b"one"), keyed(b"one"), keyed(b"other"));
+    let handed_out = of(&one).hand_out(now).unwrap();
+    let judged = |nonces| of(nonces).judge(handed_out.to_str().unwrap(), now);
+    assert_eq!([&*one, &other, &elsewhere].map(judged), [Worth::Fresh, Worth::Fresh, Worth::Nothing]);
+    let without = World::in_force().send(vec![(GATEWAY, gateway(&[]))]);
+    assert!(listener_for(&without, "api.example.com").gateway.nonces.is_none());
 }
 
 #[tokio::test]
