@@ -208,6 +208,9 @@ reasons! {
         /// The Product takes no subscribers from this namespace.
         NotAllowedByProduct = "NotAllowedByProduct" in [Accepted],
             "Widen `subscribers` of the Product, or subscribe from a namespace that it takes.";
+        /// The Product takes only so many Subscriptions of one namespace, and others come first. Its keys open nothing.
+        TooManySubscriptions = "TooManySubscriptions" in [Accepted],
+            "Delete or cancel one of the namespace's other Subscriptions to the Product, or ask the Product's owner for a larger `subscribers.maxPerNamespace`, or for a SubscriptionApproval, which comes first.";
         /// The owner of the Product has approved the Subscription.
         Approved = "Approved" in [Approved];
         /// Nobody has to approve the Subscription: its own namespace owns what it opens, or the Product takes all that its subscribers make.

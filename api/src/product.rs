@@ -102,6 +102,12 @@ pub struct Subscribers {
     /// Namespaces whose Subscriptions are taken.
     #[serde(default)]
     pub namespaces: SubscriberNamespaces,
+    /// How many Subscriptions of one namespace are taken; the Product's own is one as all others. Each has a place until it is deleted, cancelled or rejected,
+    /// also while it waits for approval, is suspended or has expired. Those that a SubscriptionApproval is about come first, then the older. What is
+    /// beyond has no keys and opens nothing (`TooManySubscriptions`) until a place is free; a smaller number holds at once. 1 to 10,000; default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_per_namespace: Option<u32>,
 }
 
 /// Namespaces whose Subscriptions are taken.

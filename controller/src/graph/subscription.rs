@@ -2,12 +2,13 @@
 
 pub mod keys;
 mod phase;
+mod surplus;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sallyport_api::condition::Reason;
-use sallyport_api::{NamespacesFrom, State, Subscription};
+use sallyport_api::{NamespacesFrom, ProductName, State, Subscription};
 use sallyport_snapshot::v1::{self, subscription::Scope};
 
 use super::approval::{Approvals, Standing, Subject, Word};
@@ -29,8 +30,12 @@ pub struct SubscriptionNode {
     pub is_going: bool,
     /// The consumer's own switch.
     pub state: State,
+    /// The Product that it names, where that takes it.
+    pub product: Option<ObjectName>,
     /// What the owner of the Product says of it; absent where it is not taken at all.
     pub word: Option<Word>,
+    /// The Product takes only so many of its namespace, and others come first.
+    pub is_surplus: bool,
     /// Seconds since 1970 UTC: its own end, or an earlier one that the Product's owner states.
     pub expires_s: Option<i64>,
     pub message: Option<v1::Subscription>,
@@ -55,6 +60,7 @@ pub fn subscriptions(
         .map(|(name, subscription)| (name.clone(), world.node(name, subscription)))
         .collect();
     refuse_duplicates(&mut nodes);
+    surplus::refuse(cluster, &mut nodes);
     nodes
 }
 
@@ -97,7 +103,9 @@ impl World<'_> {
                 uid: None,
                 is_going: false,
                 state: State::Active,
+                product: None,
                 word: None,
+                is_surplus: false,
                 expires_s: None,
                 message: None,
                 keys: KeysNode::default(),
@@ -114,6 +122,7 @@ impl World<'_> {
         let keys = keys::of(self.cluster, holder, &spec.keys, &mut problems);
         let scope = self.scope(name, subscription, &mut problems);
         let (scope, word) = scope.map_err(|problem| problems.push(problem)).ok().unzip();
+        let product = spec.scope.product.as_ref().map(|product| named(product, name));
         let own_end_s = spec.expires.as_ref().map(|time| time.0.as_second());
         let expires_s = own_end_s.into_iter().chain(word.as_ref().and_then(|word| word.expires_s)).min();
         let is_there = !keys.primary.is_empty() || !keys.secondary.is_empty();
@@ -133,7 +142,9 @@ impl World<'_> {
             uid: metadata.uid.clone(),
             is_going: metadata.deletion_timestamp.is_some(),
             state: spec.state,
+            product: product.filter(|_| word.is_some()),
             word,
+            is_surplus: false,
             expires_s,
             message,
             held: held.collect(),
@@ -151,7 +162,7 @@ impl World<'_> {
     ) -> Result<(Scope, Word), Problem> {
         let scope = &subscription.spec.scope;
         if let Some(product) = &scope.product {
-            let product = ObjectName::new(product.namespace.as_ref().unwrap_or(&name.namespace), &product.name);
+            let product = named(product, name);
             let mode = self.judge_subscriber(name, &product)?.spec.approval();
             let uid = subscription.metadata.uid.as_deref();
             let word = self.approvals.word(Subject { name, uid, product: &product, mode });
@@ -216,6 +227,11 @@ impl World<'_> {
         };
         if taken { Ok(found) } else { Err(Problem::new(field, Reason::NotAllowedByProduct, message())) }
     }
+}
+
+/// The Product that the Subscription `by` means.
+fn named(product: &ProductName, by: &ObjectName) -> ObjectName {
+    ObjectName::new(product.namespace.as_ref().unwrap_or(&by.namespace), &product.name)
 }
 
 /// A data plane need not know why: a key that is somebody's opens nothing in any other state.

@@ -37,7 +37,9 @@ fn node(source: KeySource) -> SubscriptionNode {
         uid: Some("u1".into()),
         is_going: false,
         state: State::Active,
+        product: None,
         word: Some(Word::not_needed()),
+        is_surplus: false,
         expires_s: None,
         message: match source {
             KeySource::Missing => None,

@@ -20,6 +20,10 @@ pub(super) fn plan(view: View<'_>, name: &ObjectName, approval: &ApprovalNode) -
     let node = approval.about.as_ref().and_then(|about| view.graph.subscriptions.get(about));
     let programmed = match node {
         // Nobody has a key that it could open or close anything for.
+        Some(node) if node.is_surplus => {
+            let why = "the Product takes only so many Subscriptions of that namespace, and others come first";
+            condition(ConditionType::Programmed, false, Reason::NotInForce, why)
+        }
         Some(node) if node.message.is_none() => {
             condition(ConditionType::Programmed, true, Reason::Programmed, "the Subscription has no keys yet")
         }

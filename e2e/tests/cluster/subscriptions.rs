@@ -169,3 +169,35 @@ async fn whom_the_owner_has_suspended_does_not_come_back_by_himself() {
     assert!(said.contains("what is cancelled stays so"), "{said}");
     market.stays("/orders", "403 subscription-inactive").await;
 }
+
+/// A Product takes so many of a namespace, and whoever comes after them has nothing until one of them goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_has_no_more_places_than_the_product_gives_it() {
+    let market = Market::taken("places").await;
+    let (owner, consumer) = (&market.owner, &market.consumer);
+    kubectl(&[
+        "patch",
+        "product",
+        "orders",
+        "-n",
+        &owner.namespace,
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"approval": "Automatic", "subscribers": {"maxPerNamespace": 1}}}"#,
+    ])
+    .await;
+    // Without a Secret of its own: the controller would make one.
+    let product = format!("{{name: orders, namespace: {}}}", owner.namespace);
+    let second = "apiVersion: sallyport.dev/v1alpha1\nkind: Subscription\nmetadata: {name: second}\n";
+    consumer
+        .apply(&format!("{second}spec: {{scope: {{product: {product}}}, keys: {{secretName: second-keys}}}}"))
+        .await;
+    assert_eq!(consumer.condition("Subscription", "second", "Accepted", false).await, "TooManySubscriptions");
+    sleep(WHILE).await;
+    assert!(consumer.get("Secret", "second-keys").await.is_none(), "nobody has keys to nothing");
+    market.is("/orders", "200").await;
+    consumer.delete("Subscription", "acme").await;
+    market.becomes("/orders", "401 key-unknown").await;
+    consumer.ready("Subscription", "second").await;
+    assert!(consumer.get("Secret", "second-keys").await.is_some());
+}

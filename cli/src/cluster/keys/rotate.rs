@@ -74,7 +74,7 @@ pub(super) fn request(subscription: &Value, key: KeyName, now_ms: i64) -> anyhow
         Origin::Awaited => bail!("the keys of {row} are not made yet; `sallyport status` says what is awaited"),
     }
     if ["Rejected", "Cancelled", "Expired"].contains(&&*row.phase) {
-        bail!("{row} is {}: no key is made for it any more; make another Subscription", row.phase);
+        bail!("{row} is {}: no key is made for it; `sallyport status` says why", row.phase);
     }
     if let Some(requested) = &row.requested {
         bail!("{row} waits for another new key already ({requested:?}); ask again once that is made");

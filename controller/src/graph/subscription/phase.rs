@@ -12,6 +12,9 @@ impl SubscriptionNode {
         match (self.state, standing) {
             (State::Cancelled, _) => Phase::Cancelled,
             (_, Standing::Rejected) => Phase::Rejected,
+            // Its owner's word would put it first.
+            (_, Standing::Awaited) if self.is_surplus => Phase::Submitted,
+            _ if self.is_surplus => Phase::Rejected,
             _ if self.expires_s.is_some_and(|end| end <= now_s) => Phase::Expired,
             (State::Suspended, _) | (_, Standing::Suspended) => Phase::Suspended,
             (_, Standing::Awaited) => Phase::Submitted,
