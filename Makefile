@@ -52,10 +52,10 @@ unit: $(TOOLS) $(IDENTITY_PROVIDER) $(KEYCLOAK) $(WYCHEPROOF) $(H2SPEC) redis-se
 	$(NEXTEST)
 	cargo test --workspace --doc --locked
 
-quick: $(TOOLS) $(IDENTITY_PROVIDER) $(KEYCLOAK) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests of all crates but for those that wait for time-outs, or try very many cases
+quick: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests of all crates but for those that wait for time-outs, or try very many cases
 	$(NEXTEST) --profile quick
 
-only: $(TOOLS) $(IDENTITY_PROVIDER) $(KEYCLOAK) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests that FILTER names, as nextest reads it: FILTER='package(xtask)'
+only: $(TOOLS) $(IDENTITY_PROVIDER) $(WYCHEPROOF) $(H2SPEC) redis-server ## tests that FILTER names, as nextest reads it: FILTER='package(xtask)'
 	$(NEXTEST) -E "$(FILTER)"
 
 redis-server: ## installs Debian's Redis, which tests of the limit store start for themselves

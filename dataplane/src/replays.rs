@@ -1,7 +1,7 @@
 //! Proofs of possession that were seen (RFC 9449, 11.1): none is taken twice, for as long as it could be taken by any policy.
 //!
-//! How long that is does not depend on the policy that sees one first: another may take older ones. Who has much room leaves as much to others: a key
-//! what is free in its namespace, a namespace half of all.
+//! How long that is does not depend on the policy that sees one first: another may take older ones. What is forgotten is too old for good, wherever the
+//! clock goes. Who has much room leaves as much to others: a caller what is free in his namespace, a namespace what is free altogether.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -10,20 +10,22 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use tokio::time::Instant;
 
 use crate::clock::{Clock, UnixMs};
-use crate::jwt::Thumbprint;
+use crate::digest::{Digest, sha256};
 use crate::jwt::proof::{MAX_AGE, MAX_AHEAD, Proof};
 use crate::nonces::Nonces;
 
-/// Of all together: some 100 bytes each.
-const MAX: u32 = 500_000;
-/// Of one namespace.
-const MAX_OF_NAMESPACE: u32 = MAX / 2;
-/// What a key may have however full its namespace is.
-const MIN_OF_KEY: u32 = 100;
+/// Of all together: some 200 bytes each.
+const MAX: usize = 500_000;
+/// What a namespace may have however full it is, and one caller.
+const MIN_OF_NAMESPACE: usize = 5_000;
+const MIN_OF_CALLER: usize = 100;
 /// How many are forgotten at a time, so that nobody waits for long: more than come.
 const MAX_FORGOTTEN: usize = 32;
+/// The same where room is wanted, some milliseconds: after a pause a burst finds what another has left.
+const MAX_FORGOTTEN_FOR_ROOM: usize = 32_768;
 /// How long one is remembered from when it comes: it may come as much too early as it may be old later.
 pub const REMEMBERED: Duration = MAX_AGE.saturating_add(MAX_AHEAD).saturating_add(SLACK);
 /// Clocks of replicas and of a store differ.
@@ -47,8 +49,8 @@ pub struct Counters {
 pub enum Seen {
     Never,
     Before,
-    /// It has become too old meanwhile.
-    Late,
+    /// It is so old that it may have been forgotten.
+    Forgotten,
     /// There is no room to remember it.
     Full(Whose),
 }
@@ -56,9 +58,17 @@ pub enum Seen {
 /// Whose room is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    Key,
+    Caller,
     Namespace,
     All,
+}
+
+/// Whose token it is that a proof comes with.
+#[derive(Clone, Copy)]
+pub struct Owner<'a> {
+    /// Of the policy.
+    pub namespace: &'a Arc<str>,
+    pub identity: &'a str,
 }
 
 /// Those that this process has seen; shared by all workers.
@@ -73,18 +83,19 @@ pub struct Replays {
 #[derive(Default)]
 struct Memory {
     ids: HashSet<[u8; 16]>,
-    of_key: HashMap<(Arc<str>, Thumbprint), u32>,
-    of_namespace: HashMap<Arc<str>, u32>,
+    of_caller: HashMap<(Arc<str>, Digest), usize>,
+    of_namespace: HashMap<Arc<str>, usize>,
     /// In the order in which they came.
     remembered: VecDeque<Remembered>,
-    /// It does not go back where the clock is put back: what was forgotten could be taken once more.
-    now: Option<UnixMs>,
+    /// When the youngest of those was made that are forgotten.
+    forgotten: Option<UnixMs>,
 }
 
 struct Remembered {
-    until: UnixMs,
+    until: Instant,
+    made: UnixMs,
     id: [u8; 16],
-    key: (Arc<str>, Thumbprint),
+    caller: (Arc<str>, Digest),
 }
 
 impl Replays {
@@ -92,11 +103,14 @@ impl Replays {
         Self { counters, own_nonces: Nonces::of_process(), clock, memory: Mutex::default() }
     }
 
-    /// Remembers `proof`, of a token of a policy of `namespace`, if it is new.
-    pub fn see(&self, proof: &Proof, namespace: &Arc<str>) -> Seen {
-        let now = self.clock.now();
-        // Others may have been waited for since it was judged.
-        if proof.until < now { Seen::Late } else { self.memory.lock().see(proof, namespace, now) }
+    /// Whether it has become too old since it was judged: others may have been waited for.
+    pub fn is_late(&self, proof: &Proof) -> bool {
+        proof.until < self.clock.now()
+    }
+
+    /// Remembers `proof` if it is new.
+    pub fn see(&self, proof: &Proof, owner: Owner<'_>) -> Seen {
+        self.memory.lock().see(proof, owner, Instant::now())
     }
 
     /// Whether it is remembered, be it by nobody who has seen it in earnest.
@@ -106,48 +120,59 @@ impl Replays {
 }
 
 impl Memory {
-    fn see(&mut self, proof: &Proof, namespace: &Arc<str>, now: UnixMs) -> Seen {
-        let now = self.now.map_or(now, |last| last.max(now));
-        self.now = Some(now);
-        self.forget(now);
+    fn see(&mut self, proof: &Proof, owner: Owner<'_>, now: Instant) -> Seen {
+        self.forget(now, MAX_FORGOTTEN);
         if self.ids.contains(&proof.id) {
             return Seen::Before;
         }
-        let key = (Arc::clone(namespace), proof.key);
-        if let Some(whose) = self.is_full(&key) {
+        // By a clock that goes as it should nobody takes it by now.
+        if self.forgotten.is_some_and(|forgotten| proof.made <= forgotten) {
+            return Seen::Forgotten;
+        }
+        let caller = (Arc::clone(owner.namespace), sha256(owner.identity.as_bytes()));
+        if self.is_full(&caller).is_some() {
+            self.forget(now, MAX_FORGOTTEN_FOR_ROOM);
+        }
+        if let Some(whose) = self.is_full(&caller) {
             return Seen::Full(whose);
         }
         self.ids.insert(proof.id);
-        *self.of_key.entry(key.clone()).or_default() += 1;
-        *self.of_namespace.entry(Arc::clone(namespace)).or_default() += 1;
-        self.remembered.push_back(Remembered { until: now.plus(REMEMBERED), id: proof.id, key });
+        *self.of_caller.entry(caller.clone()).or_default() += 1;
+        *self.of_namespace.entry(Arc::clone(owner.namespace)).or_default() += 1;
+        self.remembered.push_back(Remembered { until: now + REMEMBERED, made: proof.made, id: proof.id, caller });
         Seen::Never
     }
 
-    fn is_full(&self, key: &(Arc<str>, Thumbprint)) -> Option<Whose> {
-        let of_key = self.of_key.get(key).copied().unwrap_or_default();
-        let of_namespace = self.of_namespace.get(&key.0).copied().unwrap_or_default();
-        let free = MAX_OF_NAMESPACE.saturating_sub(of_namespace);
-        if self.remembered.len() >= MAX as usize {
-            return Some(Whose::All);
-        }
+    fn is_full(&self, caller: &(Arc<str>, Digest)) -> Option<Whose> {
+        let of_caller = self.of_caller.get(caller).copied().unwrap_or_default();
+        let of_namespace = self.of_namespace.get(&caller.0).copied().unwrap_or_default();
+        let free = MAX.saturating_sub(self.remembered.len());
+        let free_in_namespace = free.saturating_sub(of_namespace);
         if free == 0 {
-            return Some(Whose::Namespace);
+            Some(Whose::All)
+        } else if of_namespace >= MIN_OF_NAMESPACE.max(free) {
+            Some(Whose::Namespace)
+        } else {
+            (of_caller >= MIN_OF_CALLER.max(free_in_namespace)).then_some(Whose::Caller)
         }
-        (of_key >= MIN_OF_KEY.max(free)).then_some(Whose::Key)
     }
 
-    fn forget(&mut self, now: UnixMs) {
-        for _ in 0..MAX_FORGOTTEN {
+    fn forget(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
             let Some(oldest) = self.remembered.pop_front_if(|oldest| oldest.until < now) else { return };
+            self.forgotten = self.forgotten.max(Some(oldest.made));
             self.ids.remove(&oldest.id);
-            count_down(&mut self.of_namespace, &oldest.key.0);
-            count_down(&mut self.of_key, &oldest.key);
+            count_down(&mut self.of_namespace, &oldest.caller.0);
+            count_down(&mut self.of_caller, &oldest.caller);
+            if self.remembered.is_empty() {
+                // What a burst has taken is given back.
+                *self = Self { forgotten: self.forgotten, ..Self::default() };
+            }
         }
     }
 }
 
-fn count_down<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: &K) {
+fn count_down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
     match counts.get_mut(key) {
         Some(count) if *count > 1 => *count -= 1,
         _ => drop(counts.remove(key)),
@@ -160,92 +185,101 @@ mod tests {
 
     const NOW: UnixMs = UnixMs(1_800_000_000_000);
 
-    fn proof(number: u32, of: u32) -> Proof {
-        let (mut id, mut key) = ([0; 16], [0; 32]);
+    fn proof(number: u32) -> Proof {
+        let mut id = [0; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
-        key[..4].copy_from_slice(&of.to_be_bytes());
-        Proof { id, key, until: NOW.plus(MAX_AGE), wants_nonce: false }
+        Proof { id, made: NOW, until: NOW.plus(MAX_AGE), wants_nonce: false }
     }
 
-    fn later(by: Duration) -> UnixMs {
-        NOW.plus(by)
+    fn sees(memory: &mut Memory, proof: &Proof, (namespace, identity): (&str, &str), now: Instant) -> Seen {
+        memory.see(proof, Owner { namespace: &namespace.into(), identity }, now)
     }
 
-    fn sees(memory: &mut Memory, number: u32, of: u32, now: UnixMs) -> Seen {
-        memory.see(&proof(number, of), &"shop".into(), now)
-    }
+    const ADA: (&str, &str) = ("shop", "ada");
 
     #[test]
     fn a_proof_is_taken_once_for_as_long_as_any_policy_could_take_it() {
-        let mut memory = Memory::default();
-        assert_eq!(sees(&mut memory, 1, 1, NOW), Seen::Never);
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        assert_eq!(sees(&mut memory, &proof(1), ADA, now), Seen::Never);
         for after in [Duration::ZERO, Duration::from_secs(1), MAX_AGE, MAX_AGE + MAX_AHEAD, REMEMBERED] {
-            assert_eq!(sees(&mut memory, 1, 1, later(after)), Seen::Before, "{after:?}");
+            for whoever in [ADA, ("bank", "ada"), ("shop", "bob")] {
+                assert_eq!(sees(&mut memory, &proof(1), whoever, now + after), Seen::Before, "{after:?}");
+            }
         }
-        let by_then = later(REMEMBERED + Duration::from_millis(1));
-        assert_eq!(sees(&mut memory, 2, 1, by_then), Seen::Never);
-        assert_eq!((memory.ids.len(), memory.remembered.len(), memory.of_key.len()), (1, 1, 1));
+        let by_then = now + REMEMBERED + Duration::from_millis(1);
+        let next = Proof { made: NOW.plus(REMEMBERED), ..proof(2) };
+        assert_eq!(sees(&mut memory, &next, ADA, by_then), Seen::Never);
+        assert_eq!((memory.ids.len(), memory.remembered.len(), memory.of_caller.len()), (1, 1, 1));
+    }
+
+    /// A clock that is put back makes fresh again what was forgotten.
+    #[test]
+    fn what_is_forgotten_is_too_old_wherever_the_clock_goes() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        assert_eq!(sees(&mut memory, &proof(1), ADA, now), Seen::Never);
+        let by_then = now + REMEMBERED * 2;
+        for (made, seen) in [(0, Seen::Forgotten), (-1, Seen::Forgotten), (1, Seen::Never)] {
+            let again = Proof { made: UnixMs(NOW.0 + made), ..proof(2) };
+            assert_eq!(sees(&mut memory, &again, ADA, by_then), seen, "{made}");
+        }
+        assert_eq!(sees(&mut memory, &proof(1), ADA, by_then), Seen::Forgotten);
+        // Of a clock that goes as it should nothing is refused for that: whoever is forgotten is older than what is taken.
+        assert!(REMEMBERED > MAX_AGE + MAX_AHEAD);
     }
 
     #[test]
-    fn nothing_is_forgotten_twice_as_soon_because_the_clock_was_put_back() {
-        let mut memory = Memory::default();
-        let hour = Duration::from_secs(3600);
-        assert_eq!(sees(&mut memory, 1, 1, later(hour)), Seen::Never);
-        assert_eq!(sees(&mut memory, 2, 1, NOW), Seen::Never);
-        for number in [1, 2] {
-            assert_eq!(sees(&mut memory, number, 1, later(hour)), Seen::Before);
-            assert_eq!(sees(&mut memory, number, 1, later(REMEMBERED * 2)), Seen::Before);
-        }
-    }
-
-    #[test]
-    fn one_that_became_too_old_while_it_was_judged_is_not_taken() {
+    fn whoever_waits_too_long_is_late() {
         let clock = Clock::default();
         let replays = Replays::new(Counters::default(), clock.clone());
-        let one = Proof { until: clock.now().plus(Duration::from_secs(10)), ..proof(1, 1) };
-        assert!(!replays.knows(&one));
-        assert_eq!(replays.see(&one, &"shop".into()), Seen::Never);
+        let one = Proof { until: clock.now().plus(Duration::from_secs(10)), ..proof(1) };
+        assert!(!replays.is_late(&one) && !replays.knows(&one));
+        assert_eq!(replays.see(&one, Owner { namespace: &"shop".into(), identity: "ada" }), Seen::Never);
         assert!(replays.knows(&one));
-        assert_eq!(replays.see(&one, &"bank".into()), Seen::Before, "whoever sees it");
-        let other = Proof { until: one.until, ..proof(2, 1) };
         clock.advance(Duration::from_secs(11));
-        assert_eq!(replays.see(&other, &"shop".into()), Seen::Late);
+        assert!(replays.is_late(&one));
     }
 
-    #[test]
-    fn whoever_signs_many_leaves_room_to_others() {
-        let mut memory = Memory::default();
-        let mut number = 0;
-        let mut fill = |memory: &mut Memory, of: u32, namespace: &str| loop {
-            number += 1;
-            match memory.see(&proof(number, of), &namespace.into(), NOW) {
+    /// As many of one as there is room for.
+    fn fill(memory: &mut Memory, numbers: &mut u32, owner: (&str, &str), now: Instant) -> Seen {
+        loop {
+            *numbers += 1;
+            match sees(memory, &proof(*numbers), owner, now) {
                 Seen::Never => {}
                 full => return full,
             }
+        }
+    }
+
+    #[test]
+    fn whoever_sends_many_leaves_room_to_others() {
+        let (mut memory, mut numbers, now) = (Memory::default(), 0, Instant::now());
+        assert_eq!(fill(&mut memory, &mut numbers, ADA, now), Seen::Full(Whose::Caller));
+        assert!((MAX / 4..MAX / 2).contains(&memory.remembered.len()), "{}", memory.remembered.len());
+        // However many others there are, a namespace leaves as much to others as it has.
+        let mut number = 0;
+        let mut whole = |memory: &mut Memory, namespace: &str| loop {
+            number += 1;
+            if fill(memory, &mut numbers, (namespace, &format!("caller {number}")), now) != Seen::Full(Whose::Caller) {
+                return;
+            }
         };
-        assert_eq!(fill(&mut memory, 1, "shop"), Seen::Full(Whose::Key));
-        assert_eq!(memory.of_namespace["shop"], MAX_OF_NAMESPACE / 2, "half of what its namespace has");
-        assert_eq!(fill(&mut memory, 2, "shop"), Seen::Full(Whose::Key));
-        assert_eq!(memory.of_namespace["shop"], MAX_OF_NAMESPACE * 3 / 4);
-        let mut of = 3;
-        while fill(&mut memory, of, "shop") == Seen::Full(Whose::Key) {
-            of += 1;
-        }
-        assert_eq!(memory.of_namespace["shop"], MAX_OF_NAMESPACE);
-        assert_eq!(memory.see(&proof(0, 0), &"shop".into(), NOW), Seen::Full(Whose::Namespace));
-        assert_eq!(memory.see(&proof(1, 1), &"shop".into(), NOW), Seen::Before, "what is full still knows them");
-        assert_eq!(memory.see(&proof(0, 0), &"bank".into(), NOW), Seen::Never);
-        while fill(&mut memory, of, "bank") == Seen::Full(Whose::Key) {
-            of += 1;
-        }
-        assert_eq!(memory.see(&proof(u32::MAX, 0), &"third".into(), NOW), Seen::Full(Whose::All));
-        let by_then = later(REMEMBERED + Duration::from_millis(1));
-        assert_eq!(memory.see(&proof(u32::MAX, 0), &"third".into(), by_then), Seen::Never);
-        assert_eq!(memory.remembered.len(), MAX as usize + 1 - MAX_FORGOTTEN, "nobody waits for all of them");
+        whole(&mut memory, "shop");
+        assert_eq!(memory.of_namespace["shop"], MAX / 2);
+        assert_eq!(sees(&mut memory, &proof(0), ("shop", "new"), now), Seen::Full(Whose::Namespace));
+        assert_eq!(sees(&mut memory, &proof(1), ADA, now), Seen::Before, "what is full still knows them");
+        whole(&mut memory, "bank");
+        assert_eq!(memory.of_namespace["bank"], MAX / 4);
+        assert_eq!(sees(&mut memory, &proof(0), ("post", "new"), now), Seen::Never);
+        // After a pause hardly anybody is refused for what could not be taken any more.
+        let by_then = now + REMEMBERED + Duration::from_millis(1);
+        let next = Proof { made: NOW.plus(REMEMBERED), ..proof(u32::MAX) };
+        let refused = (0..).take_while(|_| sees(&mut memory, &next, ADA, by_then) != Seen::Never).count();
+        assert!(refused < 8, "{refused}");
         while memory.remembered.len() > 1 {
-            memory.forget(by_then);
+            memory.forget(by_then, MAX_FORGOTTEN);
         }
-        assert_eq!((memory.ids.len(), memory.of_key.len(), memory.of_namespace.len()), (1, 1, 1));
+        assert_eq!((memory.ids.len(), memory.of_caller.len(), memory.of_namespace.len()), (1, 1, 1));
+        memory.forget(by_then + REMEMBERED * 2, MAX_FORGOTTEN);
+        assert_eq!(memory.ids.capacity() + memory.remembered.capacity(), 0, "nothing is kept of it");
     }
 }

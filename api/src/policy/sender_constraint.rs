@@ -86,7 +86,8 @@ pub enum Replay {
     /// In the store of `limits` of the GatewayParameters as well, for all replicas together. While it is away nobody comes in by a proof (503), whatever
     /// `whenAway` says. Without one the alternative is answered 500.
     Store,
-    /// In each replica by itself, at most 500,000 at a time, half of them of policies of one namespace, and of one key as many as are free there: beyond,
-    /// callers are answered 503. Another replica, and the same after a restart, would take a proof once more.
+    /// In each replica by itself, at most 500,000 at a time, of policies of one namespace as many as are free, and of one caller as many as are free there: beyond,
+    /// callers are answered 503. Another replica, and the same after a restart, would take a proof once more. Beside an alternative or a Floor that has
+    /// proofs remembered in the store, it is `Store` as well.
     Replica,
 }

@@ -47,7 +47,7 @@ impl Shop {
         };
         let login = "clientAuthentication: {id: gateway, method: ClientSecretBasic, secretRef: {name: client}}";
         let asking = format!(
-            "introspection: {{endpoint: '{issuer}/protocol/openid-connect/token/introspect', issuer: '{issuer}', {login}, audiences: [orders-api], scopes: ['orders:read'], {AUTHORITY}, cache: 0s}}"
+            "introspection: {{endpoint: '{issuer}/protocol/openid-connect/token/introspect', issuer: '{issuer}', {login}, audiences: [orders-api], scopes: ['orders:read'], {AUTHORITY}, cache: 0s, timeout: 10s}}"
         );
         let asked = [
             jwt(""),

@@ -378,7 +378,7 @@ async fn levels_and_alternatives_that_differ_take_no_proof_twice() {
         let dpop = format!("dpop: {{replay: {replay}, maxAge: {age}}}");
         by_token(&shop.issuer, &format!("senderConstraint: {{require: DPoP, {dpop}}}"))
     };
-    let (own, shared) = (with("Replica", "5s"), with("Store", "120s"));
+    let (own, shared) = (with("Replica", "20s"), with("Store", "120s"));
     let others = shared.replace("authentication:\n", "").replace("name: machines", "name: others");
     let gateway = "{group: gateway.networking.k8s.io, kind: Gateway, name: public}";
     let floor = policy_on("floor", gateway, &format!("enforcement: Floor\n{shared}"));
@@ -395,9 +395,9 @@ async fn levels_and_alternatives_that_differ_take_no_proof_twice() {
         assert_eq!(shop.verdict(&token, &proof).await, "200", "{what}");
         assert_eq!(shop.verdict(&token, &proof).await, UNPROVEN, "{what}");
         // Too old for the one, and not for the other.
-        shop.gateway.clock.advance(Duration::from_secs(20));
+        shop.gateway.clock.advance(Duration::from_secs(40));
         assert_eq!(shop.verdict(&token, &proof).await, UNPROVEN, "{what}");
-        shop.gateway.clock.set_back(Duration::from_secs(20));
+        shop.gateway.clock.set_back(Duration::from_secs(40));
     }
     // The route's own policy would do without the store: the Floor does not.
     redis.stop();

@@ -54,8 +54,8 @@ pub struct Rules {
 pub struct Proof {
     /// Of the key, `jti` and `htu`: nobody can use up what somebody else may send.
     pub id: [u8; 16],
-    /// Of the key.
-    pub key: Thumbprint,
+    /// By `iat`.
+    pub made: UnixMs,
     /// From when on its `iat` is too old.
     pub until: UnixMs,
     /// Whether its caller is to be told the next number of the Gateway.
@@ -153,7 +153,7 @@ impl Rules {
         if text("ath") != Some(&URL_SAFE_NO_PAD.encode(sha256(asked.token.as_bytes()))) {
             return Err(ProofFault::Token);
         }
-        let until = self.judge_age(&claims, now)?;
+        let (made, until) = self.judge_age(&claims, now)?;
         let id = text("jti").filter(|id| (1..=MAX_ID_BYTES).contains(&id.len())).ok_or(ProofFault::Id)?;
         verified.once(proof, || {
             let key = key_ring::sent_along(jwk, algorithm).map_err(ProofFault::Key)?;
@@ -167,7 +167,7 @@ impl Rules {
             Some(Worth::Nothing) => return Err(ProofFault::Nonce),
             None => return Err(ProofFault::NoNonce),
         };
-        Ok(Proof { id: digest(asked.key, id, address), key: *asked.key, until, wants_nonce })
+        Ok(Proof { id: digest(asked.key, id, address), made, until, wants_nonce })
     }
 
     fn judge_header<'a>(&self, header: &'a Map<String, Value>) -> Result<(Algorithm, &'a Value), ProofFault> {
@@ -201,7 +201,7 @@ impl Rules {
     }
 
     /// By `iat`; what a client says besides of how long it means it (RFC 7519, 4.1) holds as well.
-    fn judge_age(&self, claims: &Map<String, Value>, now: UnixMs) -> Result<UnixMs, ProofFault> {
+    fn judge_age(&self, claims: &Map<String, Value>, now: UnixMs) -> Result<(UnixMs, UnixMs), ProofFault> {
         let date = |name| super::claims::date(claims.get(name), name).map_err(|_| ProofFault::Old);
         let made = date("iat")?.ok_or(ProofFault::Old)?;
         let latest = now.plus(MAX_AHEAD);
@@ -210,7 +210,7 @@ impl Rules {
         }
         let until = made.plus(self.max_age);
         let until = date("exp")?.map_or(until, |end| end.min(until));
-        if until < now { Err(ProofFault::Old) } else { Ok(until) }
+        if until < now { Err(ProofFault::Old) } else { Ok((made, until)) }
     }
 }
 

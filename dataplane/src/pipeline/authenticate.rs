@@ -415,7 +415,8 @@ async fn try_one(alternative: &Alternative, caller: &Caller<'_>) -> Result<Held,
             }
             // It is used up by this: whoever lacks something else may send it again.
             if let Some((proofs, proof)) = unseen {
-                bonds::is_new(alternative, proofs, &proof, caller).await?;
+                let identity = held.claims.as_ref().map_or("", |claims| claims.identity());
+                bonds::is_new(alternative, proofs, (&proof, identity), caller).await?;
             }
         }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderName, HeaderValue};
 use prost::Message as _;
-use sallyport_snapshot::v1::{self, deny};
+use sallyport_snapshot::v1::{self, deny, proofs::Memory};
 use sallyport_snapshot::{EDITION, Hash};
 
 use crate::client_certificate::Demanded;
@@ -190,8 +190,10 @@ impl Policy {
             (None, Some(_)) => None,
             (None, None) => return Err(format!("policy {name} neither denies nor authenticates")),
         };
-        let authentication = policy.authentication.as_ref().map(Authentication::build).transpose()?.unwrap_or_default();
-        let floors = policy.floors.iter().map(Authentication::build).collect::<Result<Vec<_>, _>>()?;
+        let mut authentication =
+            policy.authentication.as_ref().map(Authentication::build).transpose()?.unwrap_or_default();
+        let mut floors = policy.floors.iter().map(Authentication::build).collect::<Result<Vec<_>, _>>()?;
+        remember_together(std::iter::once(&mut authentication).chain(&mut floors).collect());
         if decryption_keys(policy) > MAX_DECRYPTION_KEYS {
             return Err(format!(
                 "policy {name} has more than {MAX_DECRYPTION_KEYS} decryption keys together; name fewer"
@@ -459,6 +461,20 @@ impl KeyPlaces {
             headers: key.headers.iter().map(header).collect::<Result<_, _>>()?,
             query_parameters: key.query_parameters.iter().map(|name| name.as_str().into()).collect(),
         })
+    }
+}
+
+/// Where one of them has proofs remembered in the store, all do: what one took in a replica another would take in the next.
+fn remember_together(authentications: Vec<&mut Authentication>) {
+    let alternatives = authentications.into_iter().flat_map(|one| &mut one.alternatives);
+    let proofs = alternatives.filter_map(|one| match &mut one.demand {
+        Demand::Credentials { jwt: Some(jwt), .. } => jwt.proofs.as_deref_mut(),
+        _ => None,
+    });
+    let mut proofs: Vec<_> = proofs.collect();
+    if proofs.iter().any(|one| one.rules.memory != Memory::Own) {
+        let own = proofs.iter_mut().filter(|one| one.rules.memory == Memory::Own);
+        own.for_each(|one| one.rules.memory = Memory::SharedIfAny);
     }
 }
 

@@ -29,8 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Keycloak {
     port: u16,
     authority: Authority,
-    folder: TempDir,
+    /// Ends before its folder goes.
     _process: Child,
+    folder: TempDir,
 }
 
 impl Keycloak {
@@ -60,18 +61,21 @@ impl Keycloak {
             .spawn()
             .expect("Keycloak can be started");
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut said = Vec::new();
         let listens = async {
             while let Some(line) = lines.next_line().await.unwrap() {
+                said.push(line.clone());
                 if let Some((_, rest)) = line.split_once("https://127.0.0.1:") {
                     return rest.split(|one: char| !one.is_ascii_digit()).next().unwrap().parse::<u16>().ok();
                 }
             }
             None
         };
-        let port = timeout(PATIENCE, listens).await.expect("Keycloak is up in time").expect("Keycloak starts");
+        let port = timeout(PATIENCE, listens).await.ok().flatten();
+        let port = port.unwrap_or_else(|| panic!("Keycloak does not start: {said:#?}"));
         // Nobody reads what else it says; it must not wait for anybody who does.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { port, authority, folder, _process: process }
+        Self { port, authority, _process: process, folder }
     }
 
     /// `iss` of its tokens.

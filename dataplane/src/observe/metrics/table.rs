@@ -102,7 +102,7 @@ metrics! {
     INTROSPECTIONS = Counter, "sallyport_introspections", "{question}", [("outcome", "`active`, `inactive`, `refused`, `unavailable`, `busy`")], None,
         "Questions to issuers about tokens, by what came of them: active and what was asked for, not active, active and not what was asked for, no usable answer; and those that were not asked, since too many were under way";
     PROOFS = Counter, "sallyport_proofs", "{proof}", [("outcome", "`accepted`, `invalid`, `nonce`, `replayed`, `unknown`")], None,
-        "Proofs of possession (DPoP) beside tokens that are bound to a key, each time that an alternative judges one, by what came of it: accepted, missing or wrong, without a number of the Gateway where one is demanded, seen before, or nobody could tell whether it was; those of policies that only report are not counted";
+        "Proofs of possession (DPoP) beside tokens that are bound to a key, each time that an alternative judges one, by what came of it there: accepted, missing or wrong, without a number of the Gateway where one is demanded, seen before, or nobody could tell whether it was; those of policies that only report are not counted";
     EXTERNAL_AUTHORIZATIONS = Counter, "sallyport_external_authorizations", "{question}", [("outcome", "`allowed`, `denied`, `unavailable`")], None,
         "Questions to authorisers about requests, by what came of them: yes, no, no usable answer in time; those of policies that only report are not counted";
     EXTERNAL_AUTHORIZATION_DURATION = Histogram, "sallyport_external_authorization_duration_seconds", "s", [], None,

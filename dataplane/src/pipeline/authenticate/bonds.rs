@@ -14,7 +14,7 @@ use crate::nonces::OfGateway;
 use crate::pipeline::forward::FORWARDED_PROTO;
 use crate::pipeline::hygiene::Peer;
 use crate::rejection::Reason;
-use crate::replays::{REMEMBERED, Seen, Whose};
+use crate::replays::{Owner, REMEMBERED, Seen, Whose};
 use crate::runtime::policy::token::{Jwt, Proofs};
 use crate::runtime::policy::token_place::TokenPlace;
 use crate::runtime::policy::{Alternative, Denial};
@@ -138,7 +138,7 @@ fn refused(alternative: &Alternative, proofs: &Proofs, fault: &ProofFault, calle
 pub(super) async fn is_new(
     alternative: &Alternative,
     proofs: &Proofs,
-    shown: &Proof,
+    (shown, identity): (&Proof, &str),
     caller: &Caller<'_>,
 ) -> Result<(), Failure> {
     let asks_store = asks_store(alternative, proofs, caller)?;
@@ -154,12 +154,15 @@ pub(super) async fn is_new(
         let is_known = course.own.get().map_or_else(|| caller.replays.knows(shown), |seen| *seen == Seen::Before);
         return if is_known { replayed() } else { Ok(()) };
     }
-    let is_first_look = course.own.get().is_none();
-    let seen = course.own.get_or_init(|| caller.replays.see(shown, &proofs.namespace));
+    if caller.replays.is_late(shown) {
+        return Err(refused(alternative, proofs, &ProofFault::Old, caller));
+    }
+    let owner = Owner { namespace: &proofs.namespace, identity };
+    let seen = course.own.get_or_init(|| caller.replays.see(shown, owner));
     match seen {
         Seen::Never => {}
         Seen::Before => return replayed(),
-        Seen::Late => return Err(refused(alternative, proofs, &ProofFault::Old, caller)),
+        Seen::Forgotten => return Err(refused(alternative, proofs, &ProofFault::Old, caller)),
         Seen::Full(whose) => return Err(unknown(alternative, caller, Reason::Overloaded, full(*whose))),
     }
     if asks_store {
@@ -179,9 +182,7 @@ pub(super) async fn is_new(
             }
         }
     }
-    if is_first_look {
-        count(caller, |counters| &counters.accepted);
-    }
+    count(caller, |counters| &counters.accepted);
     Ok(())
 }
 
@@ -213,7 +214,7 @@ fn unknown(alternative: &Alternative, caller: &Caller<'_>, reason: Reason, why: 
 
 fn full(whose: Whose) -> &'static str {
     match whose {
-        Whose::Key => "too many proofs of this key are remembered; have its client ask less often, or by several keys",
+        Whose::Caller => "too many proofs of this caller are remembered; have it ask less often, or add replicas",
         Whose::Namespace => "too many proofs for policies of this namespace are remembered; add replicas",
         Whose::All => "too many proofs are remembered; add replicas",
     }
