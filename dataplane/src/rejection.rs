@@ -96,6 +96,11 @@ impl Rejection {
     }
 }
 
+/// The namespace of an object that is called "Kind namespace/name".
+pub(crate) fn namespace_of(object: &str) -> &str {
+    object.rsplit(' ').next().and_then(|name| name.split('/').next()).unwrap_or_default()
+}
+
 impl Origin {
     /// This origin with what was found.
     pub fn with_message(&self, message: impl Into<String>) -> Self {

@@ -19,10 +19,8 @@ pub(super) fn tell(graph: &Graph, compiled: &mut Compiled) {
     for (id, policies) in &compiled.affected {
         for gateway in graph.routes.get(id).into_iter().flat_map(|route| without_store(graph, route)) {
             for (policy, node) in policies.iter().filter_map(|policy| Some((policy, graph.policies.get(policy)?))) {
-                let problems = of_limits(node, gateway).into_iter().chain(of_proofs(node, gateway));
-                let mut problems = problems.peekable();
-                if problems.peek().is_some() {
-                    compiled.withheld.entry(policy.clone()).or_default().extend(problems);
+                for problem in of_limits(node, gateway).into_iter().chain(of_proofs(node, gateway)) {
+                    compiled.withheld.entry(policy.clone()).or_default().insert(problem);
                 }
             }
         }

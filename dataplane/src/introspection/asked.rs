@@ -15,6 +15,7 @@ use super::{Case, IntrospectionFault};
 use crate::digest::sha256_of;
 use crate::egress::{Call, Egress};
 use crate::jwt::{ClaimRules, Content, MAX_TOKEN_BYTES};
+use crate::rejection::namespace_of;
 use crate::runtime::policy::token::insufficient_scope;
 
 /// The largest answer.
@@ -59,7 +60,7 @@ impl Introspection {
         let secret = asked.client_secret.as_ref().map(|secret| &secret.value).filter(|secret| !secret.is_empty());
         let secret = secret.and_then(|secret| std::str::from_utf8(secret).ok());
         let secret = secret.ok_or("introspection.clientAuthentication: it has no secret")?;
-        let namespace = object.rsplit(' ').next().and_then(|name| name.split('/').next()).unwrap_or_default();
+        let namespace = namespace_of(object);
         Ok(Self {
             name: asked.name.as_str().into(),
             namespace: namespace.into(),

@@ -20,7 +20,7 @@ use super::body::{Body, Record};
 use super::hygiene::{self, Peer};
 use super::incoming::{Arrival, FORWARDED_FOR};
 use super::isolation;
-use super::permit::Permit;
+use super::permit::{Answered, Permit};
 use super::reflection;
 use super::stream::Standing;
 use super::token_places::{self, Onward};
@@ -37,6 +37,8 @@ use crate::runtime::Runtime;
 use crate::runtime::backend::Backend;
 use crate::runtime::listener::Listener;
 use crate::runtime::origin_lock::Passage;
+use crate::runtime::policy::Policy;
+use crate::runtime::policy::header_changes::Computed;
 use crate::server::connection::{Connection, Origin};
 use crate::server::pace::tunnel;
 use crate::server::worker::Worker;
@@ -120,12 +122,7 @@ pub(super) async fn forward(
     upload.iter().for_each(|upload| upload.answering());
     shown.map_or(Ok(()), |shown| reflection::withdraw(response.headers_mut(), shown))?;
     let switch = switch(&mut response, upgrade)?;
-    if policy.hands_out_nonces {
-        response.headers_mut().remove(nonces::HEADER);
-    }
-    changes.response(response.headers_mut());
-    answered.to_caller(response.headers_mut());
-    policy.response_headers.apply(response.headers_mut(), computed.response);
+    as_the_caller_reads_it(response.headers_mut(), &policy, (&changes, &answered), computed.response);
     if let Some(upgrade) = switch {
         let (response, tunnel) = tunnel(worker, connection, upgrade, response, watch);
         tokio::task::spawn_local(isolation::run(Rc::clone(worker), record.number(), tunnel));
@@ -134,6 +131,21 @@ pub(super) async fn forward(
     let (response, body) = split(response);
     watch.until(until);
     Ok(response.map(|()| Body::upstream(body, worker, lease, upload, watch).without(shown)))
+}
+
+/// What the service has said, and filters, authorisers and the policy besides, in this order.
+fn as_the_caller_reads_it(
+    headers: &mut HeaderMap,
+    policy: &Policy,
+    (changes, answered): (&Changes<'_>, &Answered),
+    computed: Computed,
+) {
+    if policy.hands_out_nonces {
+        headers.remove(nonces::HEADER);
+    }
+    changes.response(headers);
+    answered.to_caller(headers);
+    policy.response_headers.apply(headers, computed);
 }
 
 fn ended(Fallen(why): Fallen) -> Rejection {

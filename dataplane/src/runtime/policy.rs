@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod basic;
 pub mod body_bound;
 pub mod computed;
+mod denial;
 pub mod external_authorization;
 pub mod header_changes;
 pub mod ip_filter;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderName, HeaderValue};
 use prost::Message as _;
-use sallyport_snapshot::v1::{self, deny, proofs::Memory};
-use sallyport_snapshot::{EDITION, Hash};
+use sallyport_snapshot::Hash;
+use sallyport_snapshot::v1::{self, proofs::Memory};
 
 use crate::client_certificate::Demanded;
 use crate::cors::Cors;
@@ -29,6 +30,8 @@ use crate::server::pace::upload::Progress;
 use authorization::Authorization;
 use basic::Basic;
 use body_bound::BodyBound;
+pub use denial::Denial;
+pub(crate) use denial::in_force;
 use external_authorization::ExternalAuthorization;
 use header_changes::HeaderChanges;
 use ip_filter::IpFilter;
@@ -86,13 +89,6 @@ pub struct Policy {
     pub rehearsals: Vec<Policy>,
 }
 
-/// A refusal that was decided when the configuration was made.
-#[derive(Clone)]
-pub struct Denial {
-    reason: Reason,
-    origin: Origin,
-}
-
 /// Alternatives in the order in which they are tried.
 #[derive(Default)]
 pub struct Authentication {
@@ -129,39 +125,6 @@ pub enum Demand {
 pub struct KeyPlaces {
     pub headers: Vec<HeaderName>,
     pub query_parameters: Vec<Arc<str>>,
-}
-
-impl Denial {
-    /// Reads the resource's word.
-    pub fn new(deny: &v1::Deny) -> Self {
-        let reason = match deny.reason() {
-            deny::Reason::Unprotected => Reason::Unprotected,
-            deny::Reason::Configuration | deny::Reason::Unspecified | deny::Reason::Older => Reason::Configuration,
-        };
-        let origin = Origin {
-            object: deny.object.as_str().into(),
-            section: "",
-            rule: deny.section.as_str().into(),
-            message: deny.message.clone(),
-        };
-        Self { reason, origin }
-    }
-
-    /// A refusal because a part of the configuration is not there or does not parse.
-    pub fn configuration(object: &str, message: impl Into<String>) -> Self {
-        let origin = Origin { object: object.into(), message: message.into(), ..Origin::default() };
-        Self { reason: Reason::Configuration, origin }
-    }
-
-    /// Whether it only says that no policy speaks about the route.
-    pub fn is_unprotected(&self) -> bool {
-        self.reason == Reason::Unprotected
-    }
-
-    /// The refusal of one request.
-    pub fn rejection(&self) -> Rejection {
-        Rejection::decided_by(self.origin.clone(), self.reason)
-    }
 }
 
 impl Policy {
@@ -317,11 +280,6 @@ impl Policy {
     pub fn alternatives(&self) -> impl Iterator<Item = &Alternative> + Clone {
         self.authentications().flat_map(|one| &one.alternatives)
     }
-}
-
-/// Absent if it is meant for data planes that do not know what this one knows.
-pub(crate) fn in_force(deny: Option<&v1::Deny>) -> Option<&v1::Deny> {
-    deny.filter(|deny| deny.reason() != deny::Reason::Older || deny.since > EDITION)
 }
 
 /// What is only said of it, and where it stands in a text, asks for nothing.
@@ -520,6 +478,9 @@ fn challenges(alternatives: &[Alternative]) -> Vec<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_snapshot::EDITION;
+    use sallyport_snapshot::v1::deny;
+
     use super::*;
 
     fn open() -> v1::Policy {

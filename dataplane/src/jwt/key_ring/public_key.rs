@@ -118,17 +118,15 @@ fn judge_purpose(entry: &Members) -> Result<(), &'static str> {
 
 /// Keys of the entry, one for each algorithm that it can serve; for `only` one, where that is stated.
 fn parse(entry: &Members, only: Option<Algorithm>) -> Result<Vec<Parsed>, &'static str> {
-    let is_wanted = |algorithm: &Algorithm| only.is_none_or(|only| only == *algorithm);
-    let algorithms: Vec<_> = match (entry.text(Name::Kty), entry.text(Name::Crv)) {
-        (Some("RSA"), _) => Algorithm::RSA.into_iter().filter(is_wanted).collect(),
-        (Some("EC"), Some("P-256")) => vec![Algorithm::ES256],
-        (Some("EC"), Some("P-384")) => vec![Algorithm::ES384],
-        (Some("OKP"), Some("Ed25519")) => vec![Algorithm::EdDSA],
+    let algorithms: &[Algorithm] = match (entry.text(Name::Kty), entry.text(Name::Crv)) {
+        (Some("RSA"), _) => &Algorithm::RSA,
+        (Some("EC"), Some("P-256")) => &[Algorithm::ES256],
+        (Some("EC"), Some("P-384")) => &[Algorithm::ES384],
+        (Some("OKP"), Some("Ed25519")) => &[Algorithm::EdDSA],
         _ => return Err("its kty or crv is not supported"),
     };
-    let parsed = |algorithm| public(entry, algorithm).map(|public| (algorithm, public));
-    let parsed: Vec<_> = algorithms.into_iter().map(parsed).collect::<Result<_, _>>()?;
-    Ok(parsed.into_iter().filter(|(algorithm, _)| is_wanted(algorithm)).collect())
+    let wanted = algorithms.iter().filter(|algorithm| only.is_none_or(|only| only == **algorithm));
+    wanted.map(|algorithm| Ok((*algorithm, public(entry, *algorithm)?))).collect()
 }
 
 fn public(entry: &Members, algorithm: Algorithm) -> Result<ParsedPublicKey, &'static str> {

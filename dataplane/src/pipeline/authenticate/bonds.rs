@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
+use prometheus_client::metrics::counter::Counter;
 use sallyport_snapshot::v1::proofs::Memory;
 
 use super::{Caller, Failure, Progress, certificate};
@@ -14,7 +15,7 @@ use crate::nonces::OfGateway;
 use crate::pipeline::forward::FORWARDED_PROTO;
 use crate::pipeline::hygiene::Peer;
 use crate::rejection::Reason;
-use crate::replays::{Owner, REMEMBERED, Seen, Whose};
+use crate::replays::{Counters, Owner, REMEMBERED, Seen, Whose};
 use crate::runtime::policy::token::{Jwt, Proofs};
 use crate::runtime::policy::token_place::TokenPlace;
 use crate::runtime::policy::{Alternative, Denial};
@@ -97,7 +98,7 @@ fn is_real(caller: &Caller<'_>) -> bool {
     caller.beside.is_none() && !caller.asks_nobody
 }
 
-fn count(caller: &Caller<'_>, of: impl Fn(&crate::replays::Counters) -> &prometheus_client::metrics::counter::Counter) {
+fn count(caller: &Caller<'_>, of: impl Fn(&Counters) -> &Counter) {
     if is_real(caller) {
         of(&caller.replays.counters).inc();
     }
@@ -166,14 +167,7 @@ pub(super) async fn is_new(
         Seen::Full(whose) => return Err(unknown(alternative, caller, Reason::Overloaded, full(*whose))),
     }
     if asks_store {
-        let answer = match course.shared.get() {
-            Some(answer) => answer,
-            None => {
-                let answer = ask_store(shown, caller).await;
-                course.shared.get_or_init(|| answer)
-            }
-        };
-        match answer {
+        match ask_store(shown, caller).await {
             Ok(true) => {}
             Ok(false) => return replayed(),
             Err(why) => {
@@ -199,10 +193,18 @@ fn asks_store(alternative: &Alternative, proofs: &Proofs, caller: &Caller<'_>) -
     }
 }
 
-async fn ask_store(shown: &Proof, caller: &Caller<'_>) -> Result<bool, Arc<str>> {
-    let store = caller.limit_store.ok_or_else(|| Arc::<str>::from("it is not there"))?;
+/// Whether nobody has seen it where all replicas remember; what was answered first holds for the whole request.
+async fn ask_store<'a>(shown: &Proof, caller: &Caller<'a>) -> &'a Result<bool, Arc<str>> {
+    let shared = &caller.course.proof.shared;
+    if let Some(answer) = shared.get() {
+        return answer;
+    }
     let for_ms = u64::try_from(REMEMBERED.as_millis()).unwrap_or(u64::MAX);
-    store.is_first(shown.id, for_ms).await.map_err(|away| away.0)
+    let answer = match caller.limit_store {
+        Some(store) => store.is_first(shown.id, for_ms).await.map_err(|away| away.0),
+        None => Err("it is not there".into()),
+    };
+    shared.get_or_init(|| answer)
 }
 
 fn unknown(alternative: &Alternative, caller: &Caller<'_>, reason: Reason, why: impl Into<String>) -> Failure {

@@ -6,6 +6,7 @@ use http::header::HeaderValue;
 use sallyport_snapshot::v1::{self, sender_constraint::Require};
 
 use crate::jwt::{Rules, proof};
+use crate::rejection::namespace_of;
 
 /// A token is asked for.
 pub struct Jwt {
@@ -55,14 +56,13 @@ impl Proofs {
         // One of them has two names, and some clients know the newer alone (RFC 9864).
         let newer = stated.algorithms.iter().any(|name| name == "EdDSA").then(|| "Ed25519".to_owned());
         let algorithms = stated.algorithms.iter().cloned().chain(newer).collect::<Vec<_>>().join(" ");
-        let namespace = object.rsplit(' ').next().and_then(|name| name.split('/').next()).unwrap_or_default();
         let told = |error: &str| {
             let challenge = format!(r#"DPoP realm="sallyport"{error}, algs="{algorithms}""#);
             HeaderValue::try_from(challenge).map_err(|_| format!("algorithms: {algorithms:?}"))
         };
         Ok(Self {
             rules: proof::Rules::build(stated)?,
-            namespace: namespace.into(),
+            namespace: namespace_of(object).into(),
             asked_for: told("")?,
             invalid_request: told(r#", error="invalid_request""#)?,
             invalid_token: told(r#", error="invalid_token""#)?,
